@@ -1,0 +1,1 @@
+"""An nginx for AI model APIs, as pure-ASGI parts."""

@@ -1,0 +1,107 @@
+"""Request bodies: read once, bounded by counting bytes, replayed as often as an attempt needs them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ..errors import BodyTooLarge, ClientGone
+from .types import Message, Receive
+
+__all__ = ["DEFAULT_MAX_BODY", "Replay", "read_body"]
+
+DEFAULT_MAX_BODY = 32 * 1024 * 1024
+"""Bytes; the bound of Anthropic's Messages API (https://docs.anthropic.com/en/api/errors, read 2026-11-23)."""
+
+
+class _Peek(msgspec.Struct):
+    model: Any = None
+    stream: Any = None
+
+
+_peek_decoder = msgspec.json.Decoder(_Peek)
+
+
+class Replay:
+    """A ``receive`` that answers with a body already read, then hands on to the real one for the disconnect.
+
+    Each attempt gets its own (`again`): the bytes are shared, the position is not.
+
+    Attributes:
+        body: The whole body.
+    """
+
+    __slots__ = ("_done", "_peeked", "_receive", "body")
+
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self.body = body
+        self._receive = receive
+        self._done = False
+        self._peeked: tuple[str | None, bool] | None = None
+
+    def again(self) -> Replay:
+        """The same body from its start, for another attempt."""
+        replay = Replay(self.body, self._receive)
+        replay._peeked = self._peeked
+        return replay
+
+    def peek(self) -> tuple[str | None, bool]:
+        """The top-level ``model`` and ``stream`` of a JSON body, without building the rest.
+
+        Returns:
+            The model, or None when the body is not JSON or has none; whether ``stream`` is true.
+        """
+        if self._peeked is None:
+            try:
+                found = _peek_decoder.decode(self.body)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                self._peeked = (None, False)
+            else:
+                self._peeked = (found.model if isinstance(found.model, str) else None, found.stream is True)
+        return self._peeked
+
+    async def __call__(self) -> Message:
+        """The body in one message, then whatever the real ``receive`` says."""
+        if not self._done:
+            self._done = True
+            return {"type": "http.request", "body": self.body, "more_body": False}
+        message: Message = await self._receive()
+        return message
+
+
+async def read_body(receive: Receive, *, limit: int = DEFAULT_MAX_BODY) -> Replay:
+    """Read a request's body to its end.
+
+    A body that an outer part has read already (``receive`` is a `Replay`) is not read again.
+
+    Args:
+        receive: The request's ``receive``.
+        limit: Bytes that the body may have; counted, whatever content-length says.
+
+    Returns:
+        The body, as the ``receive`` for the app beneath.
+
+    Raises:
+        BodyTooLarge: The body is over the limit.
+        ClientGone: The client left before the body was complete.
+    """
+    if isinstance(receive, Replay):
+        if len(receive.body) > limit:
+            raise BodyTooLarge(limit)
+        return receive.again()
+    message = await receive()
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk = message.get("body", b"")
+        if chunk:
+            size += len(chunk)
+            if size > limit:
+                raise BodyTooLarge(limit)
+            parts.append(chunk)
+        if not message.get("more_body", False):
+            return Replay(parts[0] if len(parts) == 1 else b"".join(parts), receive)
+        message = await receive()

@@ -1,0 +1,96 @@
+"""The exchange: one client request and all that parts find out about it, as a typed journal.
+
+``scope["ds2api_asgi.exchange"]`` holds the `Exchange`. Scopes are copied per attempt, the journal is shared, so facts
+flow down and up. It also carries the one deadline and the one attempt budget that nested parts share. Facts are the
+frozen structs of `facts`; the decision trace of a request is its journal, printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import anyio
+
+from .types import Scope
+
+__all__ = ["KEY", "Exchange", "enter"]
+
+KEY = "ds2api_asgi.exchange"
+
+Fact = TypeVar("Fact")
+
+
+class Exchange:
+    """The journal of one client request.
+
+    Attributes:
+        started: When it began, in seconds of `anyio.current_time`.
+        deadline: When all work for it must end, on the same clock; ``inf`` while nobody set one. Only ever lowered.
+        calls_left: How many upstream calls may still be made for it, over all nested retries; None while nobody
+            set a budget.
+    """
+
+    __slots__ = ("_facts", "_observers", "calls_left", "deadline", "started")
+
+    def __init__(self, *, started: float) -> None:
+        self.started = started
+        self.deadline = float("inf")
+        self.calls_left: int | None = None
+        self._facts: list[Any] = []
+        self._observers: list[Callable[[Any], None]] = []
+
+    def note(self, fact: object) -> None:
+        """Write a fact down and show it to the observers."""
+        self._facts.append(fact)
+        for observer in self._observers:
+            observer(fact)
+
+    def last(self, kind: type[Fact]) -> Fact | None:
+        """The newest fact of a kind, or None."""
+        for fact in reversed(self._facts):
+            if isinstance(fact, kind):
+                return fact
+        return None
+
+    def all(self, kind: type[Fact]) -> Iterator[Fact]:
+        """All facts of a kind, oldest first."""
+        return (fact for fact in self._facts if isinstance(fact, kind))
+
+    def since(self, mark: int, kind: type[Fact]) -> Iterator[Fact]:
+        """The facts of a kind noted after `mark` (what ``len(exchange)`` was then), oldest first."""
+        return (fact for fact in self._facts[mark:] if isinstance(fact, kind))
+
+    def __len__(self) -> int:
+        return len(self._facts)
+
+    def __iter__(self) -> Iterator[object]:
+        return iter(self._facts)
+
+    def observe(self, observer: Callable[[Any], None]) -> None:
+        """Show every later fact to `observer`, in the task that notes it."""
+        self._observers.append(observer)
+
+    def limit(self, *, deadline: float, calls: int) -> None:
+        """Lower the deadline and the call budget; whoever is stricter wins, so nested parts cannot multiply them."""
+        self.deadline = min(self.deadline, deadline)
+        self.calls_left = calls if self.calls_left is None else min(self.calls_left, calls)
+
+    def __repr__(self) -> str:
+        return f"<Exchange of {len(self._facts)} facts>"
+
+
+def enter(scope: Scope) -> tuple[Scope, Exchange]:
+    """Find the exchange of a request, or begin one.
+
+    Args:
+        scope: An ``http`` or ``websocket`` scope; never changed.
+
+    Returns:
+        The scope to hand on (a copy when an exchange was begun) and the exchange.
+    """
+    exchange = scope.get(KEY)
+    if isinstance(exchange, Exchange):
+        return scope, exchange
+    exchange = Exchange(started=anyio.current_time())
+    return {**scope, KEY: exchange}, exchange

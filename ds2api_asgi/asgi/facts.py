@@ -1,0 +1,116 @@
+"""The facts that parts tell each other through the exchange; frozen, and never a secret among them."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from ..universal.failure import Verdict
+
+__all__ = ["Attempted", "Broke", "Committed", "Judged", "KeyLeased", "Lost", "PoolEmpty", "Unreachable"]
+
+
+class Attempted(Struct, frozen=True, kw_only=True):
+    """A retry or failover part began an attempt.
+
+    Attributes:
+        number: 1 for the first attempt.
+        target: Index of the app that was tried.
+        after: Seconds that were waited before it.
+        elsewhere: Whether another app follows when this one gives up, so that parts within need not insist.
+    """
+
+    number: int
+    target: int = 0
+    after: float = 0.0
+    elsewhere: bool = False
+
+
+class KeyLeased(Struct, frozen=True, kw_only=True):
+    """A pool gave a key to this attempt.
+
+    Attributes:
+        pool: The pool's name.
+        key: The key's alias, never the key.
+    """
+
+    pool: str
+    key: str
+
+
+class PoolEmpty(Struct, frozen=True, kw_only=True):
+    """A pool had no usable key and answered by itself.
+
+    Attributes:
+        pool: The pool's name.
+        reason: ``"tried"`` (all usable keys failed in this exchange), ``"busy"``, ``"cooling"``, ``"exhausted"``,
+            ``"blocked"`` or ``"disabled"``: the least bad of all keys' reasons.
+        retry_after: Seconds until the first key is usable again, or None when none will be by itself.
+    """
+
+    pool: str
+    reason: str
+    retry_after: float | None = None
+
+
+class Judged(Struct, frozen=True, kw_only=True):
+    """A failed answer was classified.
+
+    Attributes:
+        by: The part that did (``"pool"``, ``"retry"``).
+        status: The HTTP status, or 0 for an error inside a stream and for transport failures.
+        verdict: What follows.
+        pool: The pool whose key was used, where the part knows it.
+        key: The alias of the key that was used, where the part knows it.
+    """
+
+    by: str
+    status: int
+    verdict: Verdict
+    pool: str | None = None
+    key: str | None = None
+
+
+class Unreachable(Struct, frozen=True, kw_only=True):
+    """An upstream was not reached, or did not answer; the answer that followed is our own.
+
+    Attributes:
+        reason: As in `ds2api_asgi.errors.TransportError`.
+        processed: Whether the upstream may have begun to work on the request.
+    """
+
+    reason: str
+    processed: bool
+
+
+class Broke(Struct, frozen=True, kw_only=True):
+    """A response broke off after it had started.
+
+    Attributes:
+        reason: As in `ds2api_asgi.errors.BrokenStream`.
+    """
+
+    reason: str
+
+
+class Committed(Struct, frozen=True, kw_only=True):
+    """A held response was let through to the client: from here on nothing can be retried.
+
+    Attributes:
+        status: Its HTTP status.
+        held: Seconds since the exchange began.
+    """
+
+    status: int
+    held: float
+
+
+class Lost(Struct, frozen=True, kw_only=True):
+    """A translation lost something.
+
+    Attributes:
+        count: How many losses.
+        paths: Where, at most 32 of them.
+    """
+
+    count: int
+    paths: tuple[str, ...]

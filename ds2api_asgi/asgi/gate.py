@@ -1,0 +1,173 @@
+"""A response held at the gate: nothing reaches the client until somebody decides that this answer is the one.
+
+Retry and failover judge an answer by its status or its first content; what came before is held here, and is flushed in
+order (`open`) or dropped (`shut`). After the decision messages pass at once, or are dropped at once.
+
+| state | a message comes | ``open`` | ``shut`` |
+|---|---|---|---|
+| HELD | held; over a bound: as ``open`` | flush, OPEN | drop, SHUT |
+| OPEN | passes | nothing | an error: it is sent already |
+| SHUT | dropped | an error: it is lost already | nothing |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, assert_never
+
+from .types import Message, Send
+
+__all__ = ["MAX_HELD_BYTES", "MAX_HELD_MESSAGES", "Gate", "GateState", "ResponseGate"]
+
+MAX_HELD_BYTES = 256 * 1024
+"""Body bytes that a gate holds before it opens by itself."""
+
+MAX_HELD_MESSAGES = 200
+"""Messages that a gate holds before it opens by itself."""
+
+
+class GateState(StrEnum):
+    """Where a gate stands."""
+
+    HELD = "held"
+    OPEN = "open"
+    SHUT = "shut"
+
+
+class Gate:
+    """The gate without I/O: every method returns the messages that are to be sent now.
+
+    Attributes:
+        state: Where the gate stands.
+        status: The response's HTTP status; None before it started.
+        headers: The response's raw headers; empty before it started.
+        complete: Whether the last body message has come in.
+    """
+
+    __slots__ = ("_held", "_max_bytes", "_max_messages", "_size", "complete", "headers", "state", "status")
+
+    def __init__(self, *, max_bytes: int = MAX_HELD_BYTES, max_messages: int = MAX_HELD_MESSAGES) -> None:
+        self.state = GateState.HELD
+        self.status: int | None = None
+        self.headers: Sequence[tuple[bytes, bytes]] = ()
+        self.complete = False
+        self._held: list[Message] = []
+        self._size = 0
+        self._max_bytes = max_bytes
+        self._max_messages = max_messages
+
+    @property
+    def body(self) -> bytes:
+        """The body bytes that are held."""
+        return b"".join(message.get("body", b"") for message in self._held if message["type"] == "http.response.body")
+
+    def push(self, message: Message) -> Sequence[Message]:
+        """Take a message of the app beneath."""
+        self._record(message)
+        match self.state:
+            case GateState.OPEN:
+                return (message,)
+            case GateState.SHUT:
+                return ()
+            case GateState.HELD:
+                self._held.append(message)
+                self._size += len(message.get("body", b""))
+                over = self._size > self._max_bytes or len(self._held) > self._max_messages
+                return self.open() if over else ()
+            case _:
+                assert_never(self.state)
+
+    def _record(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.response.start":
+            self.status = message["status"]
+            self.headers = message.get("headers", ())
+        elif kind == "http.response.body" and not message.get("more_body", False):
+            self.complete = True
+
+    def open(self) -> Sequence[Message]:
+        """Let the response through.
+
+        Raises:
+            ValueError: The gate is shut.
+        """
+        if self.state is GateState.SHUT:
+            raise ValueError("the response was dropped already")
+        self.state = GateState.OPEN
+        held, self._held, self._size = self._held, [], 0
+        return held
+
+    def shut(self) -> None:
+        """Drop the response, and whatever of it is still to come.
+
+        Raises:
+            ValueError: The gate is open.
+        """
+        if self.state is GateState.OPEN:
+            raise ValueError("the response was sent already")
+        self.state = GateState.SHUT
+        self._held, self._size = [], 0
+
+
+class ResponseGate:
+    """A `Gate` around ``send``: hand the gate itself to the app beneath as its ``send``.
+
+    Args:
+        send: The ``send`` to hold back from.
+        max_bytes: Body bytes held before the gate opens by itself.
+        max_messages: Messages held before the gate opens by itself.
+    """
+
+    __slots__ = ("_gate", "_send")
+
+    def __init__(self, send: Send, *, max_bytes: int = MAX_HELD_BYTES, max_messages: int = MAX_HELD_MESSAGES) -> None:
+        self._send = send
+        self._gate = Gate(max_bytes=max_bytes, max_messages=max_messages)
+
+    async def __call__(self, message: Any) -> None:
+        """Take a message of the app beneath: send it, hold it or drop it."""
+        for passed in self._gate.push(message):
+            await self._send(passed)
+
+    async def open(self) -> None:
+        """Let the response through: send what is held, in order.
+
+        Raises:
+            ValueError: The gate is shut.
+        """
+        for message in self._gate.open():
+            await self._send(message)
+
+    def shut(self) -> None:
+        """Drop the response, and whatever of it is still to come.
+
+        Raises:
+            ValueError: The gate is open.
+        """
+        self._gate.shut()
+
+    @property
+    def state(self) -> GateState:
+        """Where the gate stands."""
+        return self._gate.state
+
+    @property
+    def status(self) -> int | None:
+        """The response's HTTP status; None before it started."""
+        return self._gate.status
+
+    @property
+    def headers(self) -> Sequence[tuple[bytes, bytes]]:
+        """The response's raw headers; empty before it started."""
+        return self._gate.headers
+
+    @property
+    def body(self) -> bytes:
+        """The body bytes that are held."""
+        return self._gate.body
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last body message has come in."""
+        return self._gate.complete

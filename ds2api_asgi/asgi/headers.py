@@ -1,0 +1,190 @@
+"""Raw ASGI headers: read, edited, and let through by allow-lists.
+
+Headers stay lists of byte pairs, duplicates and order kept. What crosses us in either direction is named here;
+anything else (credentials, cookies, forwarding headers, hop-by-hop headers and those that ``connection`` names) stops.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+__all__ = [
+    "CREDENTIALS",
+    "HOP_BY_HOP",
+    "RawHeaders",
+    "decode",
+    "find",
+    "replace",
+    "request_headers",
+    "response_headers",
+]
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""RFC 9110, 7.6.1, and the headers of its ancestors that clients still send."""
+
+CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+"""Headers that carry an API key in one of the protocols."""
+
+_REQUEST = frozenset(
+    {
+        b"accept",
+        b"anthropic-beta",
+        b"anthropic-version",
+        b"content-encoding",
+        b"content-type",
+        b"idempotency-key",
+        b"openai-beta",
+        b"traceparent",
+        b"tracestate",
+    }
+)
+_REQUEST_WITH_CREDENTIALS = _REQUEST | CREDENTIALS | {b"openai-organization", b"openai-project"}
+
+_RESPONSE = frozenset(
+    {
+        b"allow",
+        b"cache-control",
+        b"content-disposition",
+        b"content-encoding",
+        b"content-type",
+        b"openai-processing-ms",
+        b"openai-version",
+        b"request-id",
+        b"retry-after",
+        b"retry-after-ms",
+        b"x-accel-buffering",
+        b"x-request-id",
+        b"x-should-retry",
+    }
+)
+_RATE_LIMITS = (b"x-ratelimit-", b"anthropic-ratelimit-", b"ratelimit")
+_UNSAFE = re.compile(rb"[\r\n\0]")
+
+
+def decode(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers as text, for those who only read.
+
+    Args:
+        raw: Byte pairs; names in any case.
+
+    Returns:
+        Lower-case names to latin-1 values; a repeated header's values joined with ``", "``.
+    """
+    headers: dict[str, str] = {}
+    for name, value in raw:
+        key = name.decode("latin-1").lower()
+        text = value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return headers
+
+
+def find(raw: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
+    """The first value of a header, or None.
+
+    Args:
+        raw: Byte pairs; names in any case.
+        wanted: The name in lower case.
+    """
+    for name, value in raw:
+        if name == wanted or name.lower() == wanted:
+            return value
+    return None
+
+
+def replace(raw: Iterable[tuple[bytes, bytes]], changes: Mapping[bytes, bytes | None]) -> RawHeaders:
+    """Copy headers with some of them set or removed.
+
+    Args:
+        raw: Byte pairs; names in any case; never changed.
+        changes: Lower-case names to the one value they shall have, or None to remove them.
+
+    Returns:
+        A new list. A replaced header stays where its first occurrence was, new ones come last.
+    """
+    left = dict(changes)
+    headers: RawHeaders = []
+    for name, value in raw:
+        key = name.lower()
+        if key not in changes:
+            headers.append((name, value))
+            continue
+        wanted = left.pop(key, None)
+        if wanted is not None:
+            headers.append((key, wanted))
+    headers.extend((key, wanted) for key, wanted in left.items() if wanted is not None)
+    return headers
+
+
+def request_headers(
+    raw: Iterable[tuple[bytes, bytes]], *, credentials: bool = False, without: frozenset[bytes] = frozenset()
+) -> RawHeaders:
+    """What of a client's headers an upstream may see.
+
+    Args:
+        raw: The request's headers.
+        credentials: Whether the headers of `CREDENTIALS` (and OpenAI's organization and project) are among it.
+        without: Lower-case names that stop here all the same, because the caller sets them.
+
+    Returns:
+        A new list with lower-case names. Values with CR, LF or NUL are left out.
+    """
+    allowed = _REQUEST_WITH_CREDENTIALS if credentials else _REQUEST
+    headers: RawHeaders = []
+    for name, value in raw:
+        key = name.lower()
+        if key in allowed:
+            if key not in without and not _UNSAFE.search(value):
+                headers.append((key, value))
+        elif key == b"connection":
+            without |= _named(value)
+    return _drop(headers, without) if without else headers
+
+
+def response_headers(raw: Iterable[tuple[bytes, bytes]], *, rate_limits: bool = True) -> RawHeaders:
+    """What of an upstream's headers may go on to the client.
+
+    ``content-length`` is not among it: who sends the body states its length.
+
+    Args:
+        raw: The answer's headers.
+        rate_limits: Whether the provider's rate limits are among it. Key pools read them; at the edge they would tell
+            clients how large a pool is.
+
+    Returns:
+        A new list with lower-case names. Values with CR, LF or NUL are left out.
+    """
+    headers: RawHeaders = []
+    named: frozenset[bytes] = frozenset()
+    for name, value in raw:
+        key = name.lower()
+        if key in _RESPONSE or (rate_limits and key.startswith(_RATE_LIMITS)):
+            if not _UNSAFE.search(value):
+                headers.append((key, value))
+        elif key == b"connection":
+            named |= _named(value)
+    return _drop(headers, named) if named else headers
+
+
+def _named(connection: bytes) -> frozenset[bytes]:
+    if connection in (b"keep-alive", b"close"):
+        return frozenset()
+    return frozenset(name.strip().lower() for name in connection.split(b","))
+
+
+def _drop(headers: RawHeaders, names: frozenset[bytes]) -> RawHeaders:
+    return [header for header in headers if header[0] not in names]

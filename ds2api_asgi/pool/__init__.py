@@ -1,0 +1,35 @@
+"""Key pools: several API keys behind one app, each used while it works and left alone while it does not.
+
+    KeyPool(Upstream("https://api.openai.com"), protocol="openai-chat", keys=[KEY_1, KEY_2])
+
+`keys` holds secrets, `health` is the state machine of a key, `selection` chooses among usable keys, `roster` keeps both
+in step, `store` is where that lives, and `component` is the ASGI app.
+"""
+
+from __future__ import annotations
+
+from .component import KeyPool
+from .health import KeyState, Outcome
+from .keys import Key, Secret
+from .selection import LeastUsed, Lineup, RoundRobin, Seat, Strategy
+from .store import KeyStore, Lease, MemoryStore
+from .survey import Empty, EmptyReason, KeyReport
+
+__all__ = [
+    "Empty",
+    "EmptyReason",
+    "Key",
+    "KeyPool",
+    "KeyReport",
+    "KeyState",
+    "KeyStore",
+    "Lease",
+    "LeastUsed",
+    "Lineup",
+    "MemoryStore",
+    "Outcome",
+    "RoundRobin",
+    "Seat",
+    "Secret",
+    "Strategy",
+]

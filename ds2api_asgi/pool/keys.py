@@ -1,0 +1,138 @@
+"""API keys: the secret, which nothing shows, and what a pool is told about it.
+
+A key goes by its alias in every log, fact, snapshot and error. The secret itself leaves `Secret` in one place only:
+where the credential header of an upstream request is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+import re
+from collections.abc import Iterable
+from typing import NoReturn
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ..errors import ConfigurationError
+
+__all__ = ["Key", "Secret", "as_keys"]
+
+_HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
+_ALIAS = re.compile(r"[\x21-\x7e]{1,64}")
+
+
+class Secret:
+    """Holds a key so that it cannot be shown by accident: not by repr, str, format, pickle or msgspec.
+
+    Secrets compare by their SHA-256 digests, in constant time.
+
+    Args:
+        value: The key as the provider gave it.
+
+    Raises:
+        ConfigurationError: It is empty, or holds what an HTTP header cannot carry (often a line end from a file).
+    """
+
+    __slots__ = ("_digest", "_value")
+
+    def __init__(self, value: str) -> None:
+        if not _HEADER_SAFE.fullmatch(value):
+            problem = "is empty" if not value else "holds white space or other characters that no HTTP header can carry"
+            raise ConfigurationError(f"a key {problem}")
+        self._value = value
+        self._digest = hashlib.sha256(value.encode()).digest()
+
+    def reveal(self) -> str:
+        """The key itself."""
+        return self._value
+
+    def alias(self) -> str:
+        """A short name that does not lead back to the key: ``"key-"`` and the first 12 hex digits of its SHA-256.
+
+        Keys are random and long, so nobody finds one by trying digests, and 48 bits tell nothing of the rest. (A piece
+        of the key itself would: logs that show first or last characters have been used against their owners.) In a
+        pool of 10,000 keys, two aliases are the same by chance once in five million pools; 32 bits: once in ninety.
+        """
+        return f"key-{self._digest.hex()[:12]}"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._digest, other._digest)
+
+    def __hash__(self) -> int:
+        return hash(self._digest)
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is neither pickled nor copied")
+
+
+class Key(Struct, frozen=True, kw_only=True):
+    """One API key of a pool.
+
+    Attributes:
+        secret: The key.
+        alias: What it is called where the secret must not stand; ``""``: `Secret.alias`.
+        weight: Its share compared with the others' (2.0: twice as much).
+        quota_scope: Keys with the same label share their provider's limits, so that what one of them meets holds for
+            all: a rate limit of its model, a used up quota. Anthropic and OpenAI count by organisation (OpenAI also by
+            project), Gemini by project. None: the key is alone.
+        models: The only models it may be used for; None: all.
+    """
+
+    secret: Secret
+    alias: str = ""
+    weight: float = 1.0
+    quota_scope: str | None = None
+    models: frozenset[str] | None = None
+
+
+def as_keys(given: Iterable[Key | str]) -> tuple[Key, ...]:
+    """Check a pool's keys, and give each its alias.
+
+    Args:
+        given: Keys, or plain secrets.
+
+    Returns:
+        The keys in the same order.
+
+    Raises:
+        ConfigurationError: None were given; a secret or an alias stands there twice; a weight is not a positive
+            number; an allow-list is empty. Its message names aliases or positions, never a secret.
+    """
+    keys = tuple(_checked(position, item) for position, item in enumerate(given))
+    if not keys:
+        raise ConfigurationError("a pool needs at least one key")
+    aliases: set[str] = set()
+    secrets: dict[Secret, str] = {}
+    for key in keys:
+        if key.secret in secrets:
+            raise ConfigurationError(f"{secrets[key.secret]} and {key.alias} are the same key")
+        if key.alias in aliases:
+            raise ConfigurationError(f"two keys have the alias {key.alias!r}")
+        secrets[key.secret] = key.alias
+        aliases.add(key.alias)
+    return keys
+
+
+def _checked(position: int, item: Key | str) -> Key:
+    key = Key(secret=Secret(item)) if isinstance(item, str) else item
+    if not isinstance(key, Key) or not isinstance(key.secret, Secret):
+        raise ConfigurationError(f"keys[{position}] is neither a Key with a Secret nor a string")
+    if not key.alias:
+        key = replace(key, alias=key.secret.alias())
+    if not _ALIAS.fullmatch(key.alias) or key.alias == key.secret.reveal():
+        raise ConfigurationError(
+            f"the alias of keys[{position}] is the key itself, or not 1 to 64 printable characters"
+        )
+    if not (math.isfinite(key.weight) and key.weight > 0):
+        raise ConfigurationError(f"the weight of {key.alias} is not a positive number")
+    if key.models is not None and not key.models:
+        raise ConfigurationError(f"{key.alias} is allowed for no model at all")
+    return key

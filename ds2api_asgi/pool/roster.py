@@ -1,0 +1,273 @@
+"""Which keys can be used for which model: lanes and lineups kept in step, so that no pick has to look for a usable key.
+
+Each model with any trouble has a `Book`; the others share one. When a lane turns, only the keys that run through it
+change places in the books that it concerns. What time does to lanes waits in a heap and is done before the next pick.
+
+Synchronous, without clock and lock: the store that owns a `Roster` brings both.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import count
+from random import Random
+
+from .book import USABLE, Book, Standing
+from .health import Event, KeyState, Lane, Outcome
+from .keys import Key
+from .selection import Seat, Strategy
+
+__all__ = ["MAX_MODELS", "Roster"]
+
+MAX_MODELS = 64
+"""Models outside of allow-lists of which troubles are remembered. Clients choose the names, so there must be a bound;
+the model that was asked for least recently is forgotten first."""
+
+
+class Roster:
+    """The keys of one pool.
+
+    Attributes:
+        seats: One for each key, in the pool's order.
+        turns: Counts what changed; what was computed from the roster holds until it moves on.
+        stamp: Counts the turns of lanes; leases remember it as the moment at which they were born.
+    """
+
+    def __init__(self, keys: Sequence[Key], *, strategy: Strategy, rng: Random, max_concurrency: int | None) -> None:
+        self.seats = [Seat(index=index, weight=key.weight) for index, key in enumerate(keys)]
+        self.turns = 0
+        self.stamp = 0
+        self._limit = math.inf if max_concurrency is None else max_concurrency
+        self._allowed = [key.models for key in keys]
+        self._proven = [False] * len(keys)
+        self._scopes, self._members = _owners(keys)
+        self._strategy = strategy
+        self._rng = rng
+        self._wakes: list[tuple[float, int, int, str | None]] = []
+        self._wake_serial = count()  # lanes that wake at the same moment are not compared further
+        named = {model for allowed in self._allowed if allowed is not None for model in allowed}
+        self._any = self._new_book(None)
+        self._common = self._new_book("") if named else self._any
+        self._listed = {model: self._new_book(model) for model in sorted(named - {""})}
+        self._books: OrderedDict[str, Book] = OrderedDict()
+
+    def pick(self, model: str | None, tried: Collection[int], lease: int) -> Seat | None:
+        """Reserve a key for a lease, if any can be used: check and reserve are one.
+
+        The first attempt of a request probes a key whose rest is over, if there is one: that is how keys come back.
+        Later attempts prefer keys that are known to work.
+
+        Args:
+            model: What the request asks for, or None when it names no model.
+            tried: Indexes of keys that failed for this request.
+            lease: The id of the lease that will hold the key.
+        """
+        book = self._book(model)
+        first, second, third = (
+            (Standing.READY, Standing.SOFT, Standing.PROBE)
+            if tried
+            else (Standing.PROBE, Standing.READY, Standing.SOFT)
+        )
+        lineups = book.lineups
+        seat = lineups[first].pick(tried) or lineups[second].pick(tried) or lineups[third].pick(tried)
+        if seat is None:
+            return None
+        seat.in_flight += 1
+        if self.is_full(seat.index):
+            self._settle((seat.index,), self._every_book())
+        for owner, name, lane in self._path(seat.index, book):
+            if lane.state is KeyState.HALF_OPEN:
+                lane.probe = lease
+                self._lane_changed(owner, name)
+        return seat
+
+    def free(self, index: int, model: str | None, lease: int) -> None:
+        """Take a key back; a probe that came back without an answer leaves the next request to probe."""
+        was_full = self.is_full(index)
+        self.seats[index].in_flight -= 1
+        if was_full:
+            self._settle((index,), self._every_book())
+        for owner, name, lane in self._path(index, self._book(model)):
+            if lane.probe == lease:
+                lane.probe = None
+                self._lane_changed(owner, name)
+
+    def serve(self, index: int, model: str | None, *, born: int, soft: float | None, now: float) -> bool:
+        """A successful answer: every lane that it ran through works. Tells whether one recovered by it."""
+        self._proven[index] = True
+        before = self.stamp
+        for owner, name, lane in self._path(index, self._book(model)):
+            if lane.serve(born=born, stamp=self.stamp + 1):
+                self.stamp += 1
+                self._lane_changed(owner, name)
+        if soft is not None:
+            owner, name = self._scopes[index], model
+            if self._lane(owner, name).soften(now + soft):
+                self._lane_changed(owner, name)
+        return self.stamp > before
+
+    def fail(self, index: int, model: str | None, outcome: Outcome, *, born: int, now: float) -> bool:
+        """A failed answer that was the key's fault; tells whether a lane changed."""
+        owner, name = self._scopes[index], model
+        if outcome.event is Event.REFUSED:
+            owner, name = index, None
+        elif outcome.event is Event.QUOTA:
+            name = None
+        elif outcome.event is Event.FORBIDDEN:
+            if model is None:  # which model it may not use is not known, and it may still be good for all others
+                return False
+            owner = index
+        lane = self._lane(owner, name)
+        if not lane.fail(outcome, proven=self._proven[index], born=born, stamp=self.stamp + 1, now=now):
+            return False
+        self.stamp += 1
+        self._lane_changed(owner, name)
+        return True
+
+    def switch(self, index: int, *, on: bool) -> None:
+        """An operator's word: off, or on with everything forgotten that kept the key or its quota scope from work."""
+        self.stamp += 1
+        if not on:
+            self._lane(index, None).disable(self.stamp)
+            self._lane_changed(index, None)
+            return
+        for book in self._every_book():
+            for owner in (index, self._scopes[index]):
+                if owner in book.lanes:
+                    book.lanes[owner].enable(self.stamp)
+                    self._lane_changed(owner, book.model)
+
+    def wake(self, now: float) -> None:
+        """Do what time has done since."""
+        while self._wakes and self._wakes[0][0] <= now:
+            when, _, owner, model = heapq.heappop(self._wakes)
+            book = self._find(model)
+            lane = book.lanes.get(owner) if book is not None else None
+            if lane is None or lane.wake != when:
+                continue  # forgotten with its model, or called earlier
+            lane.wake = math.inf
+            lane.elapse(now)
+            self._lane_changed(owner, model)
+
+    def is_allowed(self, index: int, model: str | None) -> bool:
+        """Tell whether the key's allow-list lets it be used for a model."""
+        allowed = self._allowed[index]
+        return model is None or allowed is None or model in allowed
+
+    def lanes_of(self, index: int, model: str | None) -> Iterator[Lane]:
+        """The lanes that a request for this model would run through."""
+        return (lane for _, _, lane in self._path(index, self._book(model)))
+
+    def models(self) -> Iterator[tuple[str, dict[int, Lane]]]:
+        """Every model of which something is known, with its lanes by owner."""
+        for book in (*self._listed.values(), *self._books.values()):
+            yield str(book.model), book.lanes
+
+    def scope_of(self, index: int) -> int:
+        """The owner number of the key's quota scope, as in `models`."""
+        return self._scopes[index]
+
+    def is_usable(self, index: int, model: str | None) -> bool:
+        """Tell whether `pick` could choose the key."""
+        return self._book(model).standings[index] is not Standing.OUT
+
+    def is_full(self, index: int) -> bool:
+        """Tell whether as many requests use the key as may."""
+        return self.seats[index].in_flight >= self._limit
+
+    def _new_book(self, model: str | None) -> Book:
+        lineups = {standing: self._strategy.lineup(self._rng) for standing in USABLE}
+        book = Book(model, lineups, [Standing.OUT] * len(self.seats))
+        for seat in self.seats:
+            if self.is_allowed(seat.index, model):
+                book.move(seat, Standing.READY)
+        return book
+
+    def _find(self, model: str | None) -> Book | None:
+        if model is None:
+            return self._any
+        return self._listed.get(model) or self._books.get(model)
+
+    def _book(self, model: str | None) -> Book:
+        if model is not None and model in self._books:
+            self._books.move_to_end(model)
+        return self._find(model) or self._common
+
+    def _lane(self, owner: int, model: str | None) -> Lane:
+        """The lane of an owner for a model, made when it is needed for the first time."""
+        book = self._find(model)
+        if book is None:
+            assert model is not None
+            book = self._books[model] = self._common.branch(model)
+            if len(self._books) > MAX_MODELS:
+                self._books.popitem(last=False)
+        return book.lanes.setdefault(owner, Lane())
+
+    def _path(self, index: int, book: Book) -> Iterator[tuple[int, str | None, Lane]]:
+        for owner in (index, self._scopes[index]):
+            lane = self._any.lanes.get(owner)
+            if lane is not None:
+                yield owner, None, lane
+            lane = book.lanes.get(owner) if book is not self._any else None
+            if lane is not None:
+                yield owner, book.model, lane
+
+    def _every_book(self) -> list[Book]:
+        shared = [self._any] if self._common is self._any else [self._any, self._common]
+        return [*shared, *self._listed.values(), *self._books.values()]
+
+    def _books_of(self, model: str | None) -> Iterable[Book]:
+        if model is None:
+            return self._every_book()
+        book = self._find(model)
+        return () if book is None else (book,)
+
+    def _lane_changed(self, owner: int, model: str | None) -> None:
+        lane = self._lane(owner, model)
+        self.turns += 1
+        # One call waits for each lane: one that comes too early, because the deadline moved out, is set anew.
+        wake = lane.next_wake()
+        if wake < lane.wake:
+            lane.wake = wake
+            heapq.heappush(self._wakes, (wake, next(self._wake_serial), owner, model))
+        self._settle(self._members[owner], self._books_of(model))
+
+    def _settle(self, indexes: Iterable[int], books: Iterable[Book]) -> None:
+        for book in books:
+            for index in indexes:
+                self.turns += book.move(self.seats[index], self._standing(index, book))
+
+    def _standing(self, index: int, book: Book) -> Standing:
+        if not self.is_allowed(index, book.model) or self.is_full(index):
+            return Standing.OUT
+        standing = Standing.READY
+        for _, _, lane in self._path(index, book):
+            if lane.state.resting or lane.probe is not None:
+                return Standing.OUT
+            if lane.state is KeyState.HALF_OPEN:
+                standing = Standing.PROBE
+            elif lane.is_soft and standing is Standing.READY:
+                standing = Standing.SOFT
+        return standing
+
+
+def _owners(keys: Sequence[Key]) -> tuple[list[int], list[tuple[int, ...]]]:
+    """Number the owners of lanes: keys by their index, quota scopes after them.
+
+    Returns:
+        Each key's scope, and each owner's keys.
+    """
+    members: list[list[int]] = [[index] for index in range(len(keys))]
+    numbers: dict[str, int] = {}
+    scopes: list[int] = []
+    for index, key in enumerate(keys):
+        label = key.quota_scope
+        number = len(members) if label is None else numbers.setdefault(label, len(members))
+        if number == len(members):
+            members.append([])
+        members[number].append(index)
+        scopes.append(number)
+    return scopes, [tuple(indexes) for indexes in members]

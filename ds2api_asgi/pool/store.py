@@ -1,0 +1,207 @@
+"""Where the health of keys lives: the interface, and the store that keeps it in memory.
+
+Stores know keys by alias and never see a request's secret. Their methods are awaitable so that stores which several
+processes share fit the same interface; `MemoryStore` itself never waits.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from random import Random
+from typing import Protocol
+
+from msgspec import Struct
+
+from ..errors import ConfigurationError
+from .health import Event, Outcome
+from .keys import Key
+from .roster import Roster
+from .selection import Strategy
+from .survey import Empty, EmptyReason, KeyReport, survey, why_empty
+
+__all__ = ["KeyStore", "Lease", "MemoryStore"]
+
+_LONGEST_MODEL = 256  # characters; clients choose the names of models, and names are remembered
+_LONGEST_MEMORY = 64  # models of which it is remembered why no key could be had
+
+
+class Lease(Struct, frozen=True, kw_only=True):
+    """The right to use a key for one attempt, until it is released.
+
+    Attributes:
+        id: Which lease it is, in its store.
+        key: The key's alias.
+        model: The model it was leased for, or None.
+    """
+
+    id: int
+    key: str
+    model: str | None = None
+
+
+class KeyStore(Protocol):
+    """Where the health of a pool's keys lives. One store serves one pool."""
+
+    def join(self, keys: Sequence[Key], *, strategy: Strategy, max_concurrency: int | None) -> None:
+        """Take the pool's keys; called once, by the pool's constructor.
+
+        Args:
+            keys: Checked keys. A store keeps what it needs of them, but not their secrets.
+            strategy: How to choose.
+            max_concurrency: How many leases a key may have at a time; None: any number.
+
+        Raises:
+            ConfigurationError: It serves another pool already.
+        """
+        ...
+
+    async def acquire(self, *, model: str | None, tried: Collection[str] = ()) -> Lease | Empty:
+        """Choose a usable key and reserve it, in one step that nobody can come between.
+
+        When it is cancelled, nothing stays reserved.
+
+        Args:
+            model: What the request asks for, or None when it names no model.
+            tried: Aliases of keys that failed for this request.
+
+        Returns:
+            The lease, which must be released, or why there is none.
+        """
+        ...
+
+    async def report(self, lease: Lease, outcome: Outcome) -> bool:
+        """Tell how the leased key did; nothing is reported when an answer says nothing of its key.
+
+        Returns:
+            Whether a failure made a key or its quota scope rest (False for what was old news).
+        """
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """Give the key back; a second release of the same lease does nothing."""
+        ...
+
+    async def snapshot(self) -> list[KeyReport]:
+        """How every key is, in the pool's order."""
+        ...
+
+    async def switch(self, alias: str, *, on: bool) -> None:
+        """Take a key out until it is switched on again, or back in with a clean slate (also for its quota scope).
+
+        Raises:
+            ConfigurationError: No key has this alias.
+        """
+        ...
+
+
+class _Held(Struct):
+    index: int
+    model: str | None
+    born: int
+
+
+class MemoryStore:
+    """Keeps the health of keys in this process.
+
+    Every operation is a plain synchronous section under a lock, so it serves several event loops and threads at once.
+
+    Args:
+        clock: Monotonic seconds.
+        rng: Where strategies take their chance from; None: one of its own.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, rng: Random | None = None) -> None:
+        self._clock = clock
+        self._rng = Random() if rng is None else rng  # noqa: S311 - spreads load, guards nothing
+        self._lock = threading.Lock()
+        self._aliases: dict[str, int] = {}
+        self._leases: dict[int, _Held] = {}
+        self._next_lease = 1
+        self._empty: tuple[int, dict[str | None, tuple[float, EmptyReason]]] = (-1, {})
+
+    def join(self, keys: Sequence[Key], *, strategy: Strategy, max_concurrency: int | None) -> None:
+        """Take the pool's keys; see `KeyStore.join`."""
+        if self._aliases:
+            raise ConfigurationError("a store serves one pool")
+        self._aliases = {key.alias: index for index, key in enumerate(keys)}
+        self._names = list(self._aliases)
+        self._counts = [[0, 0, 0] for _ in keys]
+        self._roster = Roster(keys, strategy=strategy, rng=self._rng, max_concurrency=max_concurrency)
+
+    async def acquire(self, *, model: str | None, tried: Collection[str] = ()) -> Lease | Empty:
+        """Choose and reserve a key; see `KeyStore.acquire`."""
+        if model is not None and len(model) > _LONGEST_MODEL:
+            model = ""
+        failed = {self._aliases[alias] for alias in tried if alias in self._aliases}
+        with self._lock:
+            now = self._clock()
+            self._roster.wake(now)
+            seat = self._roster.pick(model, failed, self._next_lease)
+            if seat is None:
+                return self._why_empty(model, failed, now)
+            lease = Lease(id=self._next_lease, key=self._names[seat.index], model=model)
+            self._next_lease += 1
+            self._leases[lease.id] = _Held(seat.index, model, self._roster.stamp)
+            self._counts[seat.index][0] += 1
+        return lease
+
+    async def report(self, lease: Lease, outcome: Outcome) -> bool:
+        """Tell how the key did; see `KeyStore.report`."""
+        with self._lock:
+            held = self._leases.get(lease.id)
+            if held is None:
+                return False
+            now = self._clock()
+            self._roster.wake(now)
+            if outcome.event is Event.SERVED:
+                self._counts[held.index][1] += 1
+                if self._roster.serve(held.index, held.model, born=held.born, soft=outcome.soft, now=now):
+                    held.born = (
+                        self._roster.stamp
+                    )  # this answer made the key recover: what it says later is no old news
+                return False
+            self._counts[held.index][2] += 1
+            return self._roster.fail(held.index, held.model, outcome, born=held.born, now=now)
+
+    async def release(self, lease: Lease) -> None:
+        """Give the key back; see `KeyStore.release`."""
+        with self._lock:
+            held = self._leases.pop(lease.id, None)
+            if held is not None:
+                self._roster.free(held.index, held.model, lease.id)
+
+    async def snapshot(self) -> list[KeyReport]:
+        """How every key is; see `KeyStore.snapshot`."""
+        with self._lock:
+            now = self._clock()
+            self._roster.wake(now)
+            return survey(self._roster, self._names, self._counts, now)
+
+    async def switch(self, alias: str, *, on: bool) -> None:
+        """Take a key out or in; see `KeyStore.switch`."""
+        if alias not in self._aliases:
+            raise ConfigurationError(f"no key has the alias {alias!r}")
+        index = self._aliases[alias]
+        with self._lock:
+            self._roster.switch(index, on=on)
+
+    def _why_empty(self, model: str | None, tried: Collection[int], now: float) -> Empty:
+        if any(self._roster.is_usable(index, model) for index in tried):
+            return Empty(reason=EmptyReason.TRIED)
+        # A pool that is empty is asked more often than ever, and its answer stays the same until something changes.
+        turns, answers = self._empty
+        if turns != self._roster.turns:
+            answers = {}
+            self._empty = (self._roster.turns, answers)
+        known = answers.get(model)
+        if known is None or now >= known[0]:
+            empty = why_empty(self._roster, model, now=now)
+            until = math.inf if empty.retry_after is None else now + empty.retry_after
+            if len(answers) < _LONGEST_MEMORY:
+                answers[model] = until, empty.reason
+            return empty
+        until, reason = known
+        return Empty(reason=reason, retry_after=None if until == math.inf else until - now)

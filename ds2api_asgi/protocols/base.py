@@ -1,0 +1,339 @@
+"""What a protocol is to the rest of the library: one `Protocol` object per package, found by name in `registry`.
+
+Codecs are synchronous and do no I/O; clock and ids are injected. Documents are plain JSON values as
+`universal.jsontext.loads` gives them, so ``decode`` takes a ``dict`` and ``encode`` gives one. Decoding transcribes:
+nothing is merged, hoisted, re-ordered or defaulted. Encoding normalises to what the target accepts and reports what it
+could not say as `Loss`.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType, field
+
+from ..universal.events import Event
+from ..universal.failure import Failure, Verdict
+from ..universal.loss import Loss
+from ..universal.request import Request
+from ..universal.response import Response
+
+__all__ = [
+    "Claim",
+    "Context",
+    "Encoded",
+    "Limits",
+    "Operation",
+    "Protocol",
+    "StreamDecoder",
+    "StreamEncoder",
+    "StreamWatch",
+    "UpstreamRoute",
+    "WireError",
+]
+
+
+class Operation(StrEnum):
+    """What a request asks for."""
+
+    GENERATE = "generate"
+    COUNT_TOKENS = "count_tokens"
+    LIST_MODELS = "list_models"
+    GET_MODEL = "get_model"
+    EMBED = "embed"
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """A protocol says: this HTTP request is mine.
+
+    Attributes:
+        protocol: The protocol's name.
+        operation: What it asks for.
+        prefix: What stood before the protocol's own path (``"/v1"``, or ``""`` where a client left it out).
+        model: The model where the path names it; UNSET where the body does.
+        sure: False for paths that several protocols share (``/v1/models``) when no header decided.
+        method_allowed: False when the path is the protocol's but the method is not (answer 405).
+    """
+
+    protocol: str
+    operation: Operation
+    prefix: str = ""
+    model: str | UnsetType = UNSET
+    sure: bool = True
+    method_allowed: bool = True
+
+
+class UpstreamRoute(Struct, frozen=True, kw_only=True):
+    """How an operation is asked of an upstream that speaks a protocol.
+
+    Attributes:
+        method: ``"POST"``.
+        path: ``"/v1/messages"``.
+        query: Without the question mark; ``b""`` for none.
+        headers: Headers that the protocol demands (``(b"anthropic-version", b"2023-06-01")``), lower-case names.
+    """
+
+    method: str
+    path: str
+    query: bytes = b""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Encoded(Struct, frozen=True, kw_only=True):
+    """A document of the target protocol, and what it does not say.
+
+    Attributes:
+        document: A JSON value; `universal.jsontext.dumps` makes it bytes.
+        losses: In document order; empty when nothing was lost.
+        context: What the answer's translation needs to know (request encoders only).
+    """
+
+    document: dict[str, Any]
+    losses: tuple[Loss, ...] = ()
+    context: Context | None = None
+
+
+class Context(Struct, kw_only=True):
+    """What translating an answer needs to know of its request; made by `Protocol.encode_request`.
+
+    Attributes:
+        request: The client's request in universal form; UNSET when an answer is converted alone.
+        tool_names: Upstream spelling to the client's, where a name had to change.
+        call_ids: Upstream spelling to the client's, where a call id had to change.
+        custom_tools: Names of tools that take free text, wrapped into functions for this upstream.
+        now: Unix time for documents that must state one and whose source has none.
+    """
+
+    request: Request | UnsetType = UNSET
+    tool_names: dict[str, str] = field(default_factory=dict)
+    call_ids: dict[str, str] = field(default_factory=dict)
+    custom_tools: frozenset[str] = frozenset()
+    now: int = 0
+
+
+class WireError(Struct, frozen=True, kw_only=True):
+    """An error answer in a protocol's spelling.
+
+    Attributes:
+        status: HTTP status.
+        headers: Lower-case names; content-type included.
+        document: The JSON body.
+    """
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    document: dict[str, Any]
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """What a provider's rate limit headers said about one dimension.
+
+    Attributes:
+        dimension: ``"requests"``, ``"tokens"``, ``"input-tokens"``, ``"output-tokens"``.
+        limit: What is allowed in the window, or None.
+        remaining: What is left of it, or None.
+        reset_after: Seconds until it is whole again, or None.
+    """
+
+    dimension: str
+    limit: float | None = None
+    remaining: float | None = None
+    reset_after: float | None = None
+
+
+class StreamDecoder(typing.Protocol):
+    """Bytes of an upstream's stream in, universal events out; any chunking gives the same events."""
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take bytes; return every event that they complete. Garbage becomes an `Error` event, never an exception."""
+        ...
+
+    def close(self) -> list[Event]:
+        """The stream ended. Returns what was held back, and an `Error` (truncated) when its terminal never came."""
+        ...
+
+
+class StreamEncoder(typing.Protocol):
+    """Universal events in, bytes of the client's stream out."""
+
+    losses: list[Loss]
+
+    def write(self, events: Iterable[Event]) -> bytes:
+        """The bytes for these events, all that can be said by now (``b""`` when nothing can)."""
+        ...
+
+
+class StreamWatch(typing.Protocol):
+    """Watches a stream pass by untouched, in the protocol's own bytes; cheap enough to leave on.
+
+    Attributes:
+        content: A content-bearing event has passed: from here on the stream is committed.
+        terminal: The protocol's own end of a complete answer has passed.
+        failure: The error event that passed, if one did.
+    """
+
+    content: bool
+    terminal: bool
+    failure: Failure | None
+
+    def feed(self, data: bytes) -> None:
+        """Look at bytes on their way."""
+        ...
+
+
+@typing.runtime_checkable
+class Protocol(typing.Protocol):
+    """A wire protocol: its paths, its codec, its errors, its companions.
+
+    Third parties implement this and register it under the entry point group ``ds2api_asgi.protocols``.
+
+    Attributes:
+        name: What configuration calls it: ``"openai-chat"``, ``"anthropic"``.
+        stream_type: The content-type of its streams: ``"text/event-stream"``.
+    """
+
+    name: str
+    stream_type: str
+
+    # routes
+    def claim(self, method: str, path: str, headers: Mapping[str, str]) -> Claim | None:
+        """Tell whether a request is this protocol's.
+
+        Args:
+            method: ``"POST"``.
+            path: Relative to where we are mounted, as `asgi.path.relative_path` gives it.
+            headers: Lower-case names; a repeated header's values joined with ``", "``.
+
+        Returns:
+            The claim, or None when the path is not one of the protocol's.
+        """
+        ...
+
+    def route(
+        self, operation: Operation, *, stream: bool, model: str | UnsetType, dialect: str
+    ) -> UpstreamRoute | None:
+        """How to ask an upstream; None when the protocol has no such operation."""
+        ...
+
+    def authorize(self, secret: str) -> tuple[bytes, bytes]:
+        """The header that carries an API key upstream: ``(b"x-api-key", b"sk-…")``."""
+        ...
+
+    def dialect(self, headers: Mapping[str, str]) -> str:
+        """The dialect a client speaks, from its headers (``"2023-06-01"``); ``""`` where there is only one."""
+        ...
+
+    # documents
+    def parse(self, body: bytes) -> dict[str, Any]:
+        """Read a JSON document, keeping the text of what must survive verbatim (tool arguments).
+
+        Raises:
+            InvalidDocument: Not JSON, or not an object.
+        """
+        ...
+
+    def decode_request(
+        self, document: dict[str, Any], *, dialect: str = "", operation: Operation = Operation.GENERATE
+    ) -> Request:
+        """A request document to universal form.
+
+        Args:
+            document: From `parse`.
+            dialect: From `dialect`.
+            operation: `Operation.COUNT_TOKENS` documents may leave out what only an answer needs.
+
+        Returns:
+            The request.
+
+        Raises:
+            InvalidDocument: A value of the wrong type, or a required one missing; names the path.
+        """
+        ...
+
+    def encode_request(self, request: Request, *, dialect: str = "") -> Encoded:
+        """Universal form to a request document; losses tell what it could not say."""
+        ...
+
+    def decode_response(self, document: dict[str, Any]) -> Response:
+        """An answer document to universal form; what it does not know is kept, never refused.
+
+        Raises:
+            InvalidDocument: It is not an answer of this protocol at all.
+        """
+        ...
+
+    def encode_response(self, response: Response, context: Context) -> Encoded:
+        """Universal form to an answer document."""
+        ...
+
+    # errors
+    def decode_error(self, status: int | UnsetType, headers: Mapping[str, str], body: bytes) -> Failure:
+        """An error answer (or an error inside a stream: status UNSET) to universal form; total on garbage."""
+        ...
+
+    def encode_error(self, failure: Failure) -> WireError:
+        """Universal form to an error answer."""
+        ...
+
+    def classify(self, failure: Failure, headers: Mapping[str, str], *, now: float) -> Verdict:
+        """What follows from a failure (resilience: whose fault, where to retry, what happens to the key).
+
+        Args:
+            failure: From `decode_error`.
+            headers: The answer's headers, lower-case names.
+            now: Unix time, to read dates.
+        """
+        ...
+
+    def limits(self, headers: Mapping[str, str], *, now: float) -> Sequence[Limits]:
+        """The rate limits that an answer's headers state."""
+        ...
+
+    # streams
+    def stream_decoder(self) -> StreamDecoder:
+        """A fresh decoder for one stream."""
+        ...
+
+    def stream_encoder(self, context: Context) -> StreamEncoder:
+        """A fresh encoder for one stream."""
+        ...
+
+    def stream_watch(self) -> StreamWatch:
+        """A fresh watch for one stream."""
+        ...
+
+    def fold(self, events: Iterable[Event]) -> Response:
+        """The answer that a stream of universal events adds up to."""
+        ...
+
+    def stream_error(self, failure: Failure) -> bytes:
+        """The bytes that say a failure in the middle of a stream; the stream ends after them, without its success end."""
+        ...
+
+    # companions
+    def encode_models(self, models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """A model list in this protocol's shape, from ``{"id": …, "created": …, "owned_by": …}`` rows."""
+        ...
+
+    def decode_models(self, document: dict[str, Any]) -> list[dict[str, Any]]:
+        """A model list of this protocol as rows (the inverse of `encode_models`)."""
+        ...
+
+    def encode_model(self, model: Mapping[str, Any]) -> dict[str, Any]:
+        """One model in this protocol's shape."""
+        ...
+
+    def decode_model(self, document: dict[str, Any]) -> dict[str, Any]:
+        """One model of this protocol as a row."""
+        ...
+
+    def encode_token_count(self, tokens: int) -> dict[str, Any]:
+        """A token count in this protocol's shape."""
+        ...
+
+    def decode_token_count(self, document: dict[str, Any]) -> int:
+        """The count that this protocol's answer states."""
+        ...

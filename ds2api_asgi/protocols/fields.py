@@ -1,0 +1,195 @@
+"""Members that are one value on both sides, as tables: one source for decoding, encoding, losses and documentation.
+
+A table maps the wire's spelling to a `Field`. What a table does not know, and every null, goes to ``ext`` as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+
+from ..errors import InvalidDocument
+from ..universal.loss import Loss, LossKind, Severity
+from ..universal.request import Request
+
+__all__ = [
+    "ANY",
+    "BOOLEAN",
+    "INTEGER",
+    "NUMBER",
+    "OBJECT",
+    "STRING",
+    "STRINGS",
+    "Field",
+    "expect",
+    "ext_losses",
+    "put",
+    "take",
+    "unplaced",
+]
+
+STRING = "a string"
+BOOLEAN = "a boolean"
+INTEGER = "an integer"
+NUMBER = "a number"
+OBJECT = "an object"
+STRINGS = "an array of strings"
+ANY = "any value"
+
+_CHECKS = {
+    STRING: lambda value: type(value) is str,
+    BOOLEAN: lambda value: type(value) is bool,
+    INTEGER: lambda value: type(value) is int,
+    NUMBER: lambda value: isinstance(value, (int, float)) and type(value) is not bool,
+    OBJECT: lambda value: type(value) is dict,
+    STRINGS: lambda value: type(value) is list and all(type(item) is str for item in value),
+    ANY: lambda _: True,
+}
+
+
+class Field(Struct, frozen=True):
+    """One member.
+
+    Attributes:
+        name: The attribute of the universal node.
+        wire: The member of the wire.
+        kind: What its value must be (`STRING`, `INTEGER` …). `STRINGS` become tuples.
+    """
+
+    name: str
+    wire: str
+    kind: str = ANY
+
+
+def expect(value: Any, kind: str, path: str) -> Any:
+    """The value, if it is of this kind.
+
+    Raises:
+        InvalidDocument: It is not; names the path.
+    """
+    if not _CHECKS[kind](value):
+        raise InvalidDocument(path, f"must be {kind}")
+    return value
+
+
+def take(
+    document: Mapping[str, Any],
+    table: Mapping[str, Field],
+    *,
+    handled: Container[str],
+    path: str = "",
+    strict: bool = True,
+) -> tuple[dict[str, Any], dict[str, Any] | UnsetType]:
+    """Read the members that a table knows.
+
+    Args:
+        document: An object of the wire.
+        table: By wire name.
+        handled: Members that the caller reads by itself.
+        path: Where the object stands, for errors.
+        strict: Whether a value of the wrong kind is an error (requests) or kept in ``ext`` (answers).
+
+    Returns:
+        Values by universal name, and ``ext``.
+
+    Raises:
+        InvalidDocument: A value of the wrong kind, if strict.
+    """
+    values: dict[str, Any] = {}
+    ext: dict[str, Any] = {}
+    for key, value in document.items():
+        if key in handled:
+            continue
+        known = table.get(key)
+        if known is None or value is None:
+            ext[key] = value
+        elif _CHECKS[known.kind](value):
+            values[known.name] = tuple(value) if known.kind is STRINGS else value
+        elif strict:
+            raise InvalidDocument(f"{path}.{key}" if path else key, f"must be {known.kind}")
+        else:
+            ext[key] = value
+    return values, ext or UNSET
+
+
+def put(node: Any, table: Mapping[str, Field], document: dict[str, Any]) -> None:
+    """Write the members that a table knows into a document; `take` backwards."""
+    for known in table.values():
+        value = getattr(node, known.name)
+        if value is not UNSET:
+            document[known.wire] = list(value) if known.kind is STRINGS else value
+
+
+def ext_losses(ext: dict[str, Any] | UnsetType, path: str, protocol: str) -> Iterable[Loss]:
+    """The losses of members that only their home protocol knows; a null is none.
+
+    Args:
+        ext: A node's ``ext``.
+        path: Where the node stands (``"turns[0]"``; ``""`` for the root).
+        protocol: The target's name.
+    """
+    if ext is UNSET:
+        return
+    for key, value in ext.items():
+        if value is not None:
+            yield Loss(
+                path=f"{path}.ext.{key}" if path else f"ext.{key}",
+                kind=LossKind.DROPPED,
+                severity=Severity.DEGRADED,
+                reason=f"{protocol} does not know it",
+            )
+
+
+_SEVERITY = {
+    "previous_response_id": Severity.BLOCKING,
+    "thread": Severity.BLOCKING,
+    "candidates": Severity.SEMANTIC,
+    "stop": Severity.SEMANTIC,
+    "output_format": Severity.SEMANTIC,
+    "modalities": Severity.SEMANTIC,
+    "audio": Severity.SEMANTIC,
+    "tool_choice": Severity.SEMANTIC,
+    "mcp_servers": Severity.SEMANTIC,
+    "web_search": Severity.SEMANTIC,
+    "container": Severity.SEMANTIC,
+    "context_management": Severity.SEMANTIC,
+    "logprobs": Severity.SEMANTIC,
+    "top_logprobs": Severity.SEMANTIC,
+    "inference_geo": Severity.SEMANTIC,
+    "moderation": Severity.SEMANTIC,
+    "stream_usage": Severity.COSMETIC,
+    "stream_obfuscation": Severity.COSMETIC,
+    "cache": Severity.COSMETIC,
+    "cache_key": Severity.COSMETIC,
+    "cache_retention": Severity.COSMETIC,
+    "cache_options": Severity.COSMETIC,
+    "prediction": Severity.COSMETIC,
+    "user": Severity.COSMETIC,
+    "safety_identifier": Severity.COSMETIC,
+    "metadata": Severity.COSMETIC,
+    "store": Severity.COSMETIC,
+    "speed": Severity.COSMETIC,
+    "service_tier": Severity.COSMETIC,
+}
+_STRUCTURE = frozenset({"turns", "tools", "origin", "ext", "form", "model", "stream"})
+
+
+def unplaced(request: Request, placed: Container[str], protocol: str) -> Iterable[Loss]:
+    """The losses of a request's members that a protocol has no place for.
+
+    Args:
+        request: The request.
+        placed: The members that the protocol's encoder writes or reports by itself.
+        protocol: The protocol's name.
+    """
+    for name in request.__struct_fields__:
+        if name in placed or name in _STRUCTURE or getattr(request, name) is UNSET:
+            continue
+        yield Loss(
+            path=name,
+            kind=LossKind.DROPPED,
+            severity=_SEVERITY.get(name, Severity.DEGRADED),
+            reason=f"{protocol} has no {name}",
+        )

@@ -1,0 +1,137 @@
+"""What servers of this protocol accept: dialects, ids, names, efforts, and the rules a request must keep.
+
+https://platform.openai.com/docs/api-reference/chat/create (read 2026-11-23).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any, Final
+
+from msgspec import Struct
+
+from ...errors import ConfigurationError
+
+__all__ = ["CALL_ID", "DIALECTS", "EFFORTS", "MAX_STOP", "NAME", "TIERS", "Dialect", "dialect", "tool_name", "violations"]
+
+NAME: Final = "openai-chat"
+"""What configuration calls the protocol."""
+
+
+class Dialect(Struct, frozen=True, kw_only=True):
+    """What a family of upstreams accepts beside the standard.
+
+    Attributes:
+        reasoning: Whether reasoning of earlier turns is sent back as ``reasoning_content`` (DeepSeek, vLLM, llama.cpp
+            and others want it; OpenAI ignores it).
+        max_tokens: Whether the bound of output goes by its old name, the only one that some servers know.
+        top_k: Whether ``top_k`` is accepted.
+    """
+
+    reasoning: bool = True
+    max_tokens: bool = False
+    top_k: bool = False
+
+
+DIALECTS: Final = {
+    "": Dialect(),
+    "strict": Dialect(reasoning=False),
+    "compatible": Dialect(max_tokens=True, top_k=True),
+}
+"""``""`` suits OpenAI and most others, ``"strict"`` sends nothing that OpenAI does not document, ``"compatible"`` is
+for servers that only know ``max_tokens`` and take ``top_k``."""
+
+
+def dialect(name: str) -> Dialect:
+    """The dialect of this name.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    try:
+        return DIALECTS[name]
+    except KeyError:
+        known = ", ".join(map(repr, DIALECTS))
+        raise ConfigurationError(f"{NAME} has no dialect {name!r}; known: {known}") from None
+
+
+CALL_ID: Final = re.compile(r"[!-~]{1,40}")
+"""Call ids: OpenAI refuses more than 40 characters."""
+
+MAX_STOP: Final = 4
+"""How many stop sequences a request may have."""
+
+EFFORTS: Final = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
+"""Values of ``reasoning_effort``; which of them a model takes is the model's own."""
+
+TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"})
+"""Values of ``service_tier``."""
+
+_TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_NOT_IN_NAME: Final = re.compile(r"[^a-zA-Z0-9_-]")
+_DIGEST: Final = 10
+
+
+def tool_name(name: str) -> str:
+    """The name as the protocol accepts it: itself, or its beginning and a digest of all of it."""
+    if _TOOL_NAME.fullmatch(name):
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
+    return f"{_NOT_IN_NAME.sub('_', name)[: 63 - _DIGEST]}_{digest}"
+
+
+def violations(document: dict[str, Any]) -> list[str]:  # noqa: C901 - one rule after the other
+    """What OpenAI would refuse in a request that has the right types.
+
+    Args:
+        document: A request document.
+
+    Returns:
+        One sentence per broken rule, empty for a valid document.
+    """
+    found: list[str] = []
+    messages = document.get("messages")
+    if not document.get("model"):
+        found.append("model is required")
+    if not isinstance(messages, list) or not messages:
+        return [*found, "messages must have at least one message"]
+    stop = document.get("stop")
+    if isinstance(stop, list) and len(stop) > MAX_STOP:
+        found.append(f"stop has more than {MAX_STOP} sequences")
+    tools = document.get("tools")
+    if tools == []:
+        found.append("tools is empty")
+    if not tools:
+        found += [f"{name} needs tools" for name in ("tool_choice", "parallel_tool_calls") if name in document]
+    for tool in tools or ():
+        name = tool.get(tool.get("type"), {}).get("name", "")
+        if not _TOOL_NAME.fullmatch(name):
+            found.append("a tool's name is outside the alphabet or too long")
+    waiting: set[str] = set()
+    for index, message in enumerate(messages):
+        at = f"messages[{index}]"
+        role, content = message.get("role"), message.get("content")
+        if role == "tool":
+            if message.get("tool_call_id") not in waiting:
+                found.append(f"{at} answers no call of the assistant message before it")
+            waiting.discard(message.get("tool_call_id", ""))
+            if not isinstance(content, (str, list)):
+                found.append(f"{at} has no content")
+            continue
+        if waiting:
+            found.append(f"{at} comes before all calls are answered")
+            waiting = set()
+        calls = message.get("tool_calls") or ()
+        waiting = {call.get("id", "") for call in calls}
+        if len(waiting) != len(calls):
+            found.append(f"{at} has two calls of the same id")
+        if any(not CALL_ID.fullmatch(id_) for id_ in waiting):
+            found.append(f"{at} has a call id that is too long")
+        if content is None and not calls and not message.get("refusal") and not message.get("audio"):
+            found.append(f"{at} has neither content nor calls")
+        if content == []:
+            found.append(f"{at} has empty content")
+    if waiting:
+        found.append("the last calls are not answered")
+    return found

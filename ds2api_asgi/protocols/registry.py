@@ -1,0 +1,70 @@
+"""Protocols by name, and whose a request is.
+
+Built-in protocols are imported when they are first asked for; others are found by the entry point group
+``ds2api_asgi.protocols``, since configuration names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import import_module, metadata
+
+from ..errors import ConfigurationError
+from .base import Claim, Protocol
+
+__all__ = ["claim", "get", "names"]
+
+GROUP = "ds2api_asgi.protocols"
+
+_BUILT_IN = {"anthropic": ".anthropic", "openai-chat": ".openai_chat"}
+# Where a path belongs to several protocols and no header decides, the first of these that claims it has it.
+_ORDER = ("openai-chat", "anthropic")
+
+
+@cache
+def get(name: str) -> Protocol:
+    """The protocol of this name.
+
+    Raises:
+        ConfigurationError: No such protocol is installed.
+    """
+    if name in _BUILT_IN:
+        protocol = import_module(_BUILT_IN[name], __package__).PROTOCOL
+        assert isinstance(protocol, Protocol)
+        return protocol
+    for entry in metadata.entry_points(group=GROUP, name=name):
+        protocol = entry.load()
+        if not isinstance(protocol, Protocol):
+            raise ConfigurationError(f"entry point {name!r} of {GROUP} is not a Protocol")
+        return protocol
+    raise ConfigurationError(f"unknown protocol {name!r}; installed: {', '.join(names())}")
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """The names of all installed protocols; built-in ones first, in the order in which they claim shared paths."""
+    others = sorted({entry.name for entry in metadata.entry_points(group=GROUP)} - set(_BUILT_IN))
+    return (*_ORDER, *others)
+
+
+def claim(method: str, path: str, headers: Mapping[str, str], *, among: Iterable[str] | None = None) -> Claim | None:
+    """Tell whose a request is.
+
+    Args:
+        method: ``"POST"``.
+        path: Relative to the mount, as `asgi.path.relative_path` gives it.
+        headers: Lower-case names.
+        among: Only these protocols; None: all installed.
+
+    Returns:
+        The claim of a protocol that is sure, else of the first that claims; None when the request is nobody's.
+    """
+    unsure: Claim | None = None
+    for name in names() if among is None else among:
+        found = get(name).claim(method, path, headers)
+        if found is not None:
+            if found.sure:
+                return found
+            unsure = unsure or found
+    return unsure

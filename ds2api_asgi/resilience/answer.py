@@ -1,0 +1,79 @@
+"""Answers that went wrong, held whole: the plan may end up with nothing better than one of them."""
+
+from __future__ import annotations
+
+import math
+
+from msgspec import Struct
+
+from ..asgi.headers import RawHeaders, find, replace
+from ..asgi.types import Send
+from ..protocols.base import Protocol
+from ..universal import jsontext
+from ..universal.failure import Failure, Fault
+from .plan import Failed
+
+__all__ = ["FailedAnswer", "error_answer"]
+
+_RETRIED_BY_CLIENTS = frozenset({408, 409, 429})
+"""Statuses below 500 that the official SDKs of OpenAI and Anthropic try again by themselves, twice."""
+
+
+class FailedAnswer(Struct, frozen=True):
+    """An error answer, complete.
+
+    Attributes:
+        status: HTTP status.
+        headers: As raw ASGI headers.
+        body: All of it.
+    """
+
+    status: int
+    headers: RawHeaders
+    body: bytes
+
+    def advised(self, failed: Failed, *, spent: bool) -> FailedAnswer:
+        """The same answer, telling the client's SDK what we know about trying again.
+
+        Args:
+            failed: How the attempt that gave this answer ended.
+            spent: Whether we have tried again already. Then an SDK's own repeats would only multiply ours.
+        """
+        if self.status < 500 and self.status not in _RETRIED_BY_CLIENTS:
+            return self
+        changes: dict[bytes, bytes | None] = {}
+        if spent or failed.verdict.fault is Fault.QUOTA:
+            changes[b"x-should-retry"] = b"false"
+        wait = failed.verdict.hint if failed.empty is None else failed.empty.retry_after
+        if wait is not None and 0 <= wait < math.inf:
+            changes[b"retry-after-ms"] = b"%d" % math.ceil(wait * 1000)
+            if find(self.headers, b"retry-after") is None:
+                changes[b"retry-after"] = b"%d" % math.ceil(wait)
+        return FailedAnswer(self.status, replace(self.headers, changes), self.body)
+
+    async def send(self, send: Send, *, head: bool = False) -> None:
+        """Give it to the client.
+
+        Args:
+            send: The request's ``send``.
+            head: The request was HEAD: no body.
+        """
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": b"" if head else self.body, "more_body": False})
+
+
+def error_answer(protocol: Protocol, failure: Failure) -> FailedAnswer:
+    """Say a failure in a protocol's own error shape.
+
+    Args:
+        protocol: The client's.
+        failure: What went wrong.
+
+    Returns:
+        The answer, with its content-length.
+    """
+    wire = protocol.encode_error(failure)
+    body = jsontext.dumps(wire.document)
+    length = (b"content-length", b"%d" % len(body))
+    headers = [header for header in wire.headers if header[0] != b"content-length"]
+    return FailedAnswer(wire.status, [*headers, length], body)

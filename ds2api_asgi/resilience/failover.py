@@ -1,0 +1,125 @@
+"""`Failover`: an app over several apps that can stand in for each other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from random import Random
+
+from ..asgi.body import DEFAULT_MAX_BODY
+from ..asgi.lifespan import running
+from ..asgi.types import ASGIApp, Receive, Scope, Send
+from ..errors import ConfigurationError
+from ..protocols.base import Protocol
+from .engine import Engine, Terms
+from .plan import RetryPolicy, failover_plan
+from .timeouts import Timeouts
+
+__all__ = ["Failover"]
+
+
+class Failover:
+    """Ask the first app, and the next one where it fails, invisibly to the client.
+
+    All apps must understand the same requests: put a `Translator` around one that speaks another protocol. Each app is
+    tried as `Retry` does, but given up sooner as long as another follows: at once when the upstream is overloaded or
+    its keys are all resting, after one repeat when it just failed. A fault of the request itself ends it. All times are
+    in seconds::
+
+        Failover([Upstream("https://eu.example"), Upstream("https://us.example")], protocol="openai-chat")
+
+    WebSockets and requests of no protocol go to the first app; the lifespan goes to all of them.
+
+    Args:
+        apps: In the order of preference; at least one.
+        protocol: Their protocol or the name of it; None: of each request what the registry tells.
+        max_attempts: Attempts on one app for failures that are not a key's; 1 never repeats.
+        max_keys_tried: Keys that one request may try on one app; they are not counted as attempts.
+        max_calls: Upstream calls per client request, over everything nested; no fewer than there are apps.
+        deadline: For the whole request.
+        wait_cap: The longest wait within a request that an upstream's hint may cause.
+        backoff: The first pause without a hint lasts at most this long; doubled from pause to pause.
+        backoff_cap: No pause without a hint is longer.
+        first_content_timeout: From an attempt's start to a stream's first content; None: no such bound.
+        idle_timeout: Between bytes of a running answer; None: no such bound.
+        content_timeout: Between content of a running stream (comments and pings are none); None: no such bound.
+        max_body: Bytes of a request's body; larger ones are answered with 413.
+        rng: Draws the jitter; None: a fresh one.
+        unix_time: Tells the wall clock's time, to read dates in headers.
+
+    Raises:
+        ConfigurationError: No apps, more of them than `max_calls`, another value that cannot work, or an unknown
+            protocol.
+    """
+
+    def __init__(
+        self,
+        apps: Iterable[ASGIApp],
+        *,
+        protocol: str | Protocol | None = None,
+        max_attempts: int = 3,
+        max_keys_tried: int = 5,
+        max_calls: int = 6,
+        deadline: float = 600.0,
+        wait_cap: float = 10.0,
+        backoff: float = 0.5,
+        backoff_cap: float = 8.0,
+        first_content_timeout: float | None = 60.0,
+        idle_timeout: float | None = 60.0,
+        content_timeout: float | None = 300.0,
+        max_body: int = DEFAULT_MAX_BODY,
+        rng: Random | None = None,
+        unix_time: Callable[[], float] = time.time,
+    ) -> None:
+        self._apps = tuple(apps)
+        targets = len(self._apps)
+        policy = RetryPolicy(
+            max_attempts=max_attempts,
+            max_keys_tried=max_keys_tried,
+            max_calls=max_calls,
+            deadline=deadline,
+            wait_cap=wait_cap,
+            backoff=backoff,
+            backoff_cap=backoff_cap,
+        )
+        timeouts = Timeouts(first_content=first_content_timeout, idle=idle_timeout, content=content_timeout)
+        dice = rng or Random()  # noqa: S311 - jitter is no secret
+        self._engine = Engine(
+            self._apps,
+            lambda elsewhere: failover_plan(targets, policy, dice, elsewhere=elsewhere),
+            protocol=protocol,
+            terms=Terms(policy=policy, timeouts=timeouts, unix_time=unix_time, max_body=max_body),
+        )
+        if not self._apps:
+            raise ConfigurationError("Failover needs at least one app")
+        if targets > max_calls:
+            raise ConfigurationError(f"with max_calls={max_calls} the last of {targets} apps would never be asked")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve ``http`` by the plan, run everyone's ``lifespan``; everything else is the first app's."""
+        match scope["type"]:
+            case "http":
+                await self._engine(scope, receive, send)
+            case "lifespan":
+                await self._lifespan(scope, receive, send)
+            case _:
+                await self._apps[0](scope, receive, send)
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        apps = {id(app): app for app in self._apps}.values()  # one that is listed twice starts once
+        started = False
+        try:
+            async with AsyncExitStack() as stack:
+                for app in apps:
+                    await stack.enter_async_context(running(app, state=scope.get("state")))
+                started = True
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except ConfigurationError as error:
+            if started:
+                raise
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,66 @@
+"""Whole events only: an incomplete one at the end is held back, so that an error event can always be appended."""
+
+from __future__ import annotations
+
+from ..framing.sse import frame_boundary
+
+__all__ = ["MAX_HELD_EVENT", "EventTail"]
+
+MAX_HELD_EVENT = 4 * 1024 * 1024
+"""Bytes of one incomplete event that are held back; a longer one passes in pieces."""
+
+_OVERLAP = 3
+"""The longest end of an event, ``\\r\\n\\r\\n``, begins at most this many bytes before a read."""
+
+
+class EventTail:
+    """Cuts a stream of SSE reads after its last complete event.
+
+    Attributes:
+        events: How many complete events have passed, at least.
+        torn: Whether an event over the bound is under way in pieces: then nothing can be appended to the stream.
+    """
+
+    __slots__ = ("_edge", "_parts", "_size", "events", "torn")
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._edge = b""
+        self.events = 0
+        self.torn = False
+
+    def push(self, data: bytes) -> bytes:
+        """Take a read; return what may pass, often all of it."""
+        if not self._size and not self.torn and data.endswith(b"\n\n"):
+            self.events += data.count(b"\n\n")
+            return data
+        if not data:
+            return b""
+        # Only the joint is searched again, so a long event in small reads takes linear time.
+        cut = frame_boundary(self._edge + data) - len(self._edge)
+        if cut <= 0:
+            return self._keep(data)
+        ready = b"".join((*self._parts, data[:cut]))
+        self.events += max(1, ready.count(b"\n\n"))
+        self._parts = [data[cut:]]
+        self._size = len(data) - cut
+        self._edge = data[cut:][-_OVERLAP:]
+        self.torn = False
+        return ready
+
+    def _keep(self, data: bytes) -> bytes:
+        self._parts.append(data)
+        self._size += len(data)
+        self._edge = (self._edge + data)[-_OVERLAP:]
+        if self._size <= MAX_HELD_EVENT and not self.torn:
+            return b""
+        self.torn = True
+        return self.rest()
+
+    def rest(self) -> bytes:
+        """What is held back, given out after all."""
+        rest = b"".join(self._parts)
+        self._parts = []
+        self._size = 0
+        return rest

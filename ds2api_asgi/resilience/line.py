@@ -1,0 +1,77 @@
+"""The client's end of a request, shared by all attempts: the one reader of ``receive``, and what went wrong with it.
+
+Servers tell of a disconnect on ``receive`` only, some of them once only, and to one reader (measured: hypercorn,
+daphne). So while an attempt runs, the app beneath reads through us; between attempts we read ourselves (`pause`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+import anyio.lowlevel
+
+from ..asgi.types import Message, Receive, Send
+
+__all__ = ["ClientLine"]
+
+
+class ClientLine:
+    """The client of one request.
+
+    Args:
+        receive: The request's ``receive``.
+        send: The request's ``send``.
+
+    Attributes:
+        gone: Whether the client left.
+        error: What the server's (or host's) ``receive`` or ``send`` raised. It is not the app's failure and goes on
+            outwards untouched: hosts raise exceptions of their own through us.
+        on_gone: Called once, when the client leaves.
+    """
+
+    __slots__ = ("_receive", "_send", "error", "gone", "on_gone")
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self.gone = False
+        self.error: Exception | None = None
+        self.on_gone: Callable[[], None] | None = None
+
+    async def receive(self) -> Message:
+        """The next message of the client; ``http.disconnect`` again and again once it left."""
+        if self.gone:
+            return {"type": "http.disconnect"}
+        try:
+            message: Message = await self._receive()
+        except Exception as error:
+            self.error = error
+            raise
+        if message["type"] == "http.disconnect":
+            self.gone = True
+            if self.on_gone is not None:
+                self.on_gone()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send a message to the client."""
+        try:
+            await self._send(message)
+        except Exception as error:
+            self.error = error
+            raise
+
+    async def pause(self, seconds: float) -> bool:
+        """Wait, and listen meanwhile.
+
+        Args:
+            seconds: How long; 0 only asks whether the client is still there.
+
+        Returns:
+            Whether the client is still there.
+        """
+        with anyio.move_on_after(seconds):
+            while (await self.receive())["type"] != "http.disconnect":
+                await anyio.lowlevel.checkpoint()  # an empty rest of the body; a stub may send it for ever
+        return not self.gone

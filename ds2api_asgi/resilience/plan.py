@@ -1,0 +1,267 @@
+"""Plans: which app to try next, after how long, and when to stop; without any I/O.
+
+A plan is a synchronous generator (the idea of httpx's ``Auth.auth_flow``): it yields a `Try`, is sent the `Outcome`,
+and ends when nothing more should be tried. `engine.Engine` runs plans and adds what no plan may exceed: the deadline
+and the number of upstream calls. What a failed attempt leads to:
+
+    verdict.retry              another app follows        this is the last one
+    none                       stop (fault of the request or client: for good; else the next app)
+    key, and a pool is there   another key, at once       another key, at once
+    key, no pool, rate         the next app               pause, again
+    key, no pool, otherwise    the next app               stop
+    same                       pause, once again          pause, again
+    route                      the next app               pause, again
+    the pool is empty          the next app               wait for the first key (at most `wait_cap`), once
+
+A pause is ``hint + U(0, min(1, hint / 10))`` seconds where the upstream gave a hint, never less than the hint, and
+full jitter ``U(0, min(backoff_cap, backoff * 2 ** n))`` for the n-th pause (from 0) otherwise. A hint over
+`wait_cap` is not waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from random import Random
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from ..asgi.facts import PoolEmpty
+from ..errors import ConfigurationError
+from ..universal.failure import Fault, KeyAction, RetryScope, Verdict
+
+__all__ = ["Answered", "Failed", "Outcome", "Plan", "RetryPolicy", "Try", "failover_plan", "preference", "retry_plan"]
+
+_MOST_DOUBLINGS = 30
+"""Keeps ``2 ** n`` a small number; every sane `backoff_cap` is reached long before."""
+
+
+class Try(Struct, frozen=True):
+    """Try an app.
+
+    Attributes:
+        target: Index of the app, from 0.
+        after: Seconds to wait before.
+        elsewhere: Whether the plan has another app after this one, so that parts within need not insist.
+    """
+
+    target: int
+    after: float = 0.0
+    elsewhere: bool = False
+
+
+class Answered(Struct, frozen=True):
+    """The client has its answer, or what there was of it; nothing more can be tried."""
+
+
+class Failed(Struct, frozen=True, kw_only=True):
+    """An attempt failed before anything of it reached the client.
+
+    Attributes:
+        verdict: What follows from the failure.
+        status: The HTTP status of the failed answer.
+        keyed: Whether a key pool took part, so that the next attempt draws another key.
+        empty: What the pool said when it had no key to give, else None.
+        calls: How many upstream calls the attempt cost: more than 1 when it was a retry itself, 0 when it ended
+            before any upstream was asked.
+    """
+
+    verdict: Verdict
+    status: int
+    keyed: bool = False
+    empty: PoolEmpty | None = None
+    calls: int = 1
+
+
+Outcome: TypeAlias = Answered | Failed
+Plan: TypeAlias = Generator[Try, Outcome, object]
+
+
+class RetryPolicy(Struct, frozen=True, kw_only=True):
+    """How much is tried. Times are in seconds.
+
+    Attributes:
+        max_attempts: Attempts on one app for failures that are not a key's; 1 never repeats.
+        max_keys_tried: Keys that one request may try; not counted as attempts.
+        max_calls: Upstream calls per client request, over everything nested.
+        deadline: For the whole request, from its start.
+        wait_cap: The longest wait within a request that an upstream's hint may cause.
+        backoff: The first pause lasts at most this long; doubled from pause to pause.
+        backoff_cap: No pause without a hint is longer.
+    """
+
+    max_attempts: int = 3
+    max_keys_tried: int = 5
+    max_calls: int = 6
+    deadline: float = 600.0
+    wait_cap: float = 10.0
+    backoff: float = 0.5
+    backoff_cap: float = 8.0
+
+    def check(self) -> None:
+        """Refuse values that cannot work.
+
+        Raises:
+            ConfigurationError: A count below 1, a negative or undefined time, or a deadline of 0.
+        """
+        for name in ("max_attempts", "max_keys_tried", "max_calls"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigurationError(f"{name} must be an integer of at least 1, not {value!r}")
+        for name in ("wait_cap", "backoff", "backoff_cap"):
+            if not getattr(self, name) >= 0:
+                raise ConfigurationError(f"{name} must be 0 seconds or more, not {getattr(self, name)!r}")
+        if not self.deadline > 0:
+            raise ConfigurationError(f"deadline must be more than 0 seconds, not {self.deadline!r}")
+
+
+def retry_plan(
+    policy: RetryPolicy, rng: Random, *, target: int = 0, elsewhere: bool = False
+) -> Generator[Try, Outcome, Outcome]:
+    """Try one app until it answers or trying again makes no sense.
+
+    Args:
+        policy: How much is tried.
+        rng: Draws the jitter.
+        target: Index of the app.
+        elsewhere: Whether another app follows; then this one is given up sooner.
+
+    Returns:
+        The last outcome.
+    """
+    course = _Course(policy, rng, elsewhere=elsewhere)
+    after = 0.0
+    while True:
+        outcome = yield Try(target, after, elsewhere)
+        pause = None if isinstance(outcome, Answered) else course.pause(outcome)
+        if pause is None:
+            return outcome
+        after = pause
+
+
+def failover_plan(
+    targets: int, policy: RetryPolicy, rng: Random, *, elsewhere: bool = False
+) -> Generator[Try, Outcome, Outcome]:
+    """Try one app after the other, each as `retry_plan` does, until one answers or the request itself is at fault.
+
+    Args:
+        targets: How many apps there are.
+        policy: How much is tried, for each app; `max_calls` and `deadline` hold for all together.
+        rng: Draws the jitter.
+        elsewhere: Whether something follows even the last app.
+
+    Returns:
+        The last outcome.
+    """
+    for target in range(targets - 1):
+        outcome = yield from retry_plan(policy, rng, target=target, elsewhere=True)
+        if isinstance(outcome, Answered) or _hopeless(outcome.verdict):
+            return outcome
+    return (yield from retry_plan(policy, rng, target=targets - 1, elsewhere=elsewhere))
+
+
+def _hopeless(verdict: Verdict) -> bool:
+    return verdict.retry is RetryScope.NONE and verdict.fault in (Fault.REQUEST, Fault.CLIENT)
+
+
+class _Course:
+    """What one app has been asked so far."""
+
+    __slots__ = ("_attempts", "_elsewhere", "_keys", "_pauses", "_policy", "_rng", "_waited")
+
+    def __init__(self, policy: RetryPolicy, rng: Random, *, elsewhere: bool) -> None:
+        self._policy = policy
+        self._rng = rng
+        self._elsewhere = elsewhere
+        self._attempts = 0
+        self._keys = 0
+        self._pauses = 0
+        self._waited = False
+
+    def pause(self, failed: Failed) -> float | None:
+        """Seconds before the next attempt, or None when there should be none."""
+        if failed.empty is not None:
+            return self._wait_for_key(failed.empty)
+        match failed.verdict.retry:
+            case RetryScope.NONE:
+                return None
+            case RetryScope.KEY if failed.keyed:
+                self._keys += max(1, failed.calls)
+                return 0.0 if self._keys < self._policy.max_keys_tried else None
+            case RetryScope.KEY:
+                # Without a pool the same key would be asked again: only a rate comes back by waiting.
+                again = failed.verdict.fault is Fault.RATE and not self._elsewhere
+            case RetryScope.ROUTE:
+                again = not self._elsewhere
+            case RetryScope.SAME:
+                again = True
+        if not again or not failed.verdict.same_key:
+            return None
+        self._attempts += max(1, failed.calls)
+        return self._back_off(failed.verdict) if self._attempts < self._most(failed.verdict) else None
+
+    def _most(self, verdict: Verdict) -> int:
+        # A conflict (409) is the request's own and worth one repeat; where another app follows, it is the better one.
+        once = self._elsewhere or verdict.fault is Fault.REQUEST
+        return min(2, self._policy.max_attempts) if once else self._policy.max_attempts
+
+    def _back_off(self, verdict: Verdict) -> float | None:
+        if verdict.hint is not None:
+            return self._after_hint(verdict.hint)
+        most = min(self._policy.backoff_cap, self._policy.backoff * 2 ** min(self._pauses, _MOST_DOUBLINGS))
+        self._pauses += 1
+        return self._rng.uniform(0.0, most)
+
+    def _wait_for_key(self, empty: PoolEmpty) -> float | None:
+        if self._elsewhere or self._waited or empty.retry_after is None:
+            return None
+        self._waited = True
+        return self._after_hint(empty.retry_after)
+
+    def _after_hint(self, hint: float) -> float | None:
+        if not hint <= self._policy.wait_cap:
+            return None
+        hint = max(hint, 0.0)
+        return hint + self._rng.uniform(0.0, min(1.0, 0.1 * hint))
+
+
+_RANKS: dict[Fault, int] = {
+    Fault.REQUEST: 0,
+    Fault.RATE: 1,
+    Fault.QUOTA: 1,
+    Fault.MODEL: 2,
+    Fault.PROVIDER: 2,
+    Fault.KEY: 5,
+    Fault.NETWORK: 6,
+    Fault.SELF: 7,
+    Fault.CLIENT: 8,
+}
+_UNKNOWN_MODEL = 3
+_ALL_TRIED = 4
+
+
+def preference(failed: Failed, *, number: int) -> tuple[int, int]:
+    """The sort key of a failure among those of one request: the least is the one that the client should see.
+
+    The request's own fault says most, then a rate or quota, an overload, a model that no key may use, a refused key
+    (the client's own key is another one), an upstream that was not reached. A pool speaks for all its keys, so what it
+    says stands with the rates; but that every key has failed says less than how. Among equals the newest counts, but
+    of the request's faults the first.
+
+    Args:
+        failed: The outcome.
+        number: 1 for the first attempt.
+
+    Returns:
+        The key.
+    """
+    rank = _rank(failed)
+    return rank, number if rank == 0 else -number
+
+
+def _rank(failed: Failed) -> int:
+    if failed.empty is not None:
+        return _ALL_TRIED if failed.empty.reason == "tried" else _RANKS[Fault.RATE]
+    if failed.verdict.key is KeyAction.BLOCK_MODEL and failed.status == 404:
+        return _UNKNOWN_MODEL
+    return _RANKS[failed.verdict.fault]

@@ -1,0 +1,89 @@
+"""`Retry`: an app that tries an app again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from random import Random
+
+from ..asgi.body import DEFAULT_MAX_BODY
+from ..asgi.types import ASGIApp, Receive, Scope, Send
+from ..protocols.base import Protocol
+from .engine import Engine, Terms
+from .plan import RetryPolicy, retry_plan
+from .timeouts import Timeouts
+
+__all__ = ["Retry"]
+
+
+class Retry:
+    """Try an app again where that makes sense, invisibly to the client; finish what breaks off as an error.
+
+    Around a key pool each attempt draws another key. Nothing is tried again once content has reached the client, or
+    when the request itself is at fault. All times are in seconds::
+
+        Retry(KeyPool(Upstream("https://api.anthropic.com"), protocol="anthropic", keys=KEYS))
+
+    Args:
+        app: The app to ask.
+        protocol: Its protocol or the name of it (``"anthropic"``); None: of each request what the registry tells.
+        max_attempts: Attempts for failures that are not a key's; 1 never repeats.
+        max_keys_tried: Keys that one request may try; they are not counted as attempts.
+        max_calls: Upstream calls per client request, over everything nested.
+        deadline: For the whole request.
+        wait_cap: The longest wait within a request that an upstream's hint may cause.
+        backoff: The first pause without a hint lasts at most this long; doubled from pause to pause.
+        backoff_cap: No pause without a hint is longer.
+        first_content_timeout: From an attempt's start to a stream's first content; None: no such bound.
+        idle_timeout: Between bytes of a running answer; None: no such bound.
+        content_timeout: Between content of a running stream (comments and pings are none); None: no such bound.
+        max_body: Bytes of a request's body; larger ones are answered with 413.
+        rng: Draws the jitter; None: a fresh one.
+        unix_time: Tells the wall clock's time, to read dates in headers.
+
+    Raises:
+        ConfigurationError: A value that cannot work, or an unknown protocol.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        protocol: str | Protocol | None = None,
+        max_attempts: int = 3,
+        max_keys_tried: int = 5,
+        max_calls: int = 6,
+        deadline: float = 600.0,
+        wait_cap: float = 10.0,
+        backoff: float = 0.5,
+        backoff_cap: float = 8.0,
+        first_content_timeout: float | None = 60.0,
+        idle_timeout: float | None = 60.0,
+        content_timeout: float | None = 300.0,
+        max_body: int = DEFAULT_MAX_BODY,
+        rng: Random | None = None,
+        unix_time: Callable[[], float] = time.time,
+    ) -> None:
+        policy = RetryPolicy(
+            max_attempts=max_attempts,
+            max_keys_tried=max_keys_tried,
+            max_calls=max_calls,
+            deadline=deadline,
+            wait_cap=wait_cap,
+            backoff=backoff,
+            backoff_cap=backoff_cap,
+        )
+        timeouts = Timeouts(first_content=first_content_timeout, idle=idle_timeout, content=content_timeout)
+        dice = rng or Random()  # noqa: S311 - jitter is no secret
+        self._app = app
+        self._engine = Engine(
+            (app,),
+            lambda elsewhere: retry_plan(policy, dice, elsewhere=elsewhere),
+            protocol=protocol,
+            terms=Terms(policy=policy, timeouts=timeouts, unix_time=unix_time, max_body=max_body),
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve ``http`` by the plan; everything else is the app's."""
+        serve = self._engine if scope["type"] == "http" else self._app
+        await serve(scope, receive, send)

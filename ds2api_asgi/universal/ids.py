@@ -1,0 +1,70 @@
+"""Tool call ids: every protocol has its own alphabet and length, and some have no ids at all.
+
+The mapping is deterministic (a conversation that grows encodes its old turns as before) and injective within a
+conversation: an id that the target accepts stays as it is; any other becomes a digest of itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+
+__all__ = ["CallIds"]
+
+
+class CallIds:
+    """Maps the call ids of one conversation into a target's alphabet, in the order in which calls appear.
+
+    An id that comes back on a later call (servers that number from 0 in every turn) is a new call: it gets an id of
+    its own, and results after it belong to it.
+
+    Attributes:
+        back: Target spelling to source spelling, for ids that had to change.
+    """
+
+    __slots__ = ("_count", "_current", "_pattern", "_used", "back")
+
+    def __init__(self, pattern: re.Pattern[str]) -> None:
+        self._pattern = pattern
+        self._used: set[str] = set()
+        self._current: dict[str | None, str] = {}
+        self._count = 0
+        self.back: dict[str, str] = {}
+
+    def call(self, source: str | None, name: str) -> str:
+        """The target's id of the next call.
+
+        Args:
+            source: The id in the source, or None where it has none.
+            name: The tool; part of the digest where there is no id.
+        """
+        ordinal = self._count
+        self._count += 1
+        if source is not None and source not in self._used and self._pattern.fullmatch(source):
+            target = source
+        else:
+            target = _digest(
+                f"{ordinal}:{name}" if source is None else f"{ordinal if source in self._current else ''}:{source}"
+            )
+            while target in self._used:
+                target = _digest(target)
+        self._used.add(target)
+        self._current[source] = target
+        if source is not None and target != source:
+            self.back[target] = source
+        return target
+
+    def result(self, source: str | None) -> str:
+        """The target's id of the call that a result answers: the newest call with this id, or one that matches none."""
+        known = self._current.get(source)
+        if known is not None:
+            return known
+        if source is not None and self._pattern.fullmatch(source):
+            return source
+        return _digest(f"orphan:{source}")
+
+
+def _digest(text: str) -> str:
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+    return "call_" + base64.b32encode(digest).decode().lower()[:20]

@@ -1,0 +1,37 @@
+"""Data URLs: media inside a URL, as RFC 2397 has it."""
+
+from __future__ import annotations
+
+import base64
+import re
+from urllib.parse import unquote_to_bytes
+
+__all__ = ["data_url", "parse_data_url"]
+
+_DATA_URL = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),(.*)", re.DOTALL | re.IGNORECASE)
+
+
+def data_url(mime: str, data: str) -> str:
+    """``data:image/png;base64,iVBO…`` from a MIME type and base64 text."""
+    return f"data:{mime};base64,{data}"
+
+
+def parse_data_url(url: str) -> tuple[str, str] | None:
+    """Take a data URL apart.
+
+    Args:
+        url: ``data:image/png;base64,iVBO…``; parameters and percent-encoded text are accepted too.
+
+    Returns:
+        MIME type (``"text/plain"`` where it has none) and base64 text, or None when it is no data URL.
+    """
+    match = _DATA_URL.fullmatch(url)
+    if match is None:
+        return None
+    mime, parameters, data = match.groups()
+    names = [name.lower() for name in parameters.split(";") if name]
+    kept = "".join(f";{name}" for name in names if name != "base64")
+    mime = (mime or "text/plain") + kept
+    if "base64" in names:
+        return mime, data
+    return mime, base64.b64encode(unquote_to_bytes(data)).decode("ascii")

@@ -1,0 +1,259 @@
+"""The app at the end of every nest: it answers by asking a provider.
+
+The one rule: where a request goes is configuration (`Address`), and what goes with it is an allow-list
+(`asgi.headers`). A client's own credentials go no further, unless it is told otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+from ..asgi.body import DEFAULT_MAX_BODY, read_body
+from ..asgi.exchange import KEY, Exchange, enter
+from ..asgi.facts import Broke, Unreachable
+from ..asgi.headers import HOP_BY_HOP, RawHeaders, decode, find, request_headers
+from ..asgi.path import raw_relative_path, relative_path
+from ..asgi.respond import respond
+from ..asgi.types import Receive, Scope, Send
+from ..errors import BodyTooLarge, BrokenStream, ClientGone, ConfigurationError, TransportError
+from ..protocols import registry
+from ..protocols.base import Protocol
+from ..universal.failure import Failure, FailureKind
+from .address import Address, UnsafePath, strip_secrets
+from .forward import Forward, Outgoing, Timeouts
+from .httpx_sender import HttpxSender
+from .per_loop import PerLoop, default_sender
+from .sender import Sender
+
+__all__ = ["CREDENTIAL", "Upstream"]
+
+CREDENTIAL = "ds2api_asgi.credential"
+"""Scope key, true where a key pool has put the credential of this attempt among the request's headers."""
+
+_NEVER = HOP_BY_HOP | {b"host", b"content-length", b"expect", b"accept-encoding"}
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_KIND = {"timeout": FailureKind.TIMEOUT, "pool": FailureKind.OVERLOADED}
+_STATUS = {
+    FailureKind.NOT_FOUND: 404,
+    FailureKind.TOO_LARGE: 413,
+    FailureKind.BAD_GATEWAY: 502,
+    FailureKind.OVERLOADED: 503,
+    FailureKind.TIMEOUT: 504,
+}
+
+
+class Upstream:
+    """An ASGI app that asks a provider for whatever request comes.
+
+    ::
+
+        Upstream("https://api.openai.com", protocol="openai-chat", api_key=KEY)
+
+    Args:
+        base_url: Where the provider is, with or without its ``/v1``.
+        protocol: Name of the protocol it speaks; None: found by each request's path. Errors of our own are
+            spelled in it, and it says how `api_key` is sent.
+        api_key: Sent with every request that no key pool has equipped.
+        headers: Further headers of every request; they replace the client's.
+        forward_credentials: Send the client's own credentials on.
+        client: An ``AsyncClient`` of httpx or httpx2 to send through; closing it is the caller's affair.
+        sender: What to send through instead; closing it is the caller's affair.
+        connect_timeout: Seconds (5).
+        first_byte_timeout: Seconds to the first byte of a streamed answer (60).
+        idle_timeout: Seconds between two reads of an answer (60).
+        total_timeout: Seconds for a request and its answer (600, as in the official SDKs).
+        max_body: Bytes of a request body (32 MiB).
+
+    Raises:
+        ConfigurationError: A value that cannot work.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        protocol: str | None = None,
+        api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        forward_credentials: bool = False,
+        client: Any = None,
+        sender: Sender | None = None,
+        connect_timeout: float = 5.0,
+        first_byte_timeout: float = 60.0,
+        idle_timeout: float = 60.0,
+        total_timeout: float = 600.0,
+        max_body: int = DEFAULT_MAX_BODY,
+    ) -> None:
+        if api_key is not None and forward_credentials:
+            raise ConfigurationError("api_key and forward_credentials exclude each other")
+        if api_key is not None and not api_key.strip():
+            raise ConfigurationError("api_key is empty")
+        if client is not None and sender is not None:
+            raise ConfigurationError("client and sender exclude each other")
+        self._address = Address(base_url)
+        self._protocol = None if protocol is None else registry.get(protocol)
+        self._api_key = api_key
+        self._forward_credentials = forward_credentials
+        self._timeouts = Timeouts(
+            first_byte=_seconds("first_byte_timeout", first_byte_timeout),
+            idle=_seconds("idle_timeout", idle_timeout),
+            total=_seconds("total_timeout", total_timeout),
+        )
+        self._max_body = max_body
+        self._headers = _configured(headers or {})
+        self._own_names = frozenset(name for name, _ in self._headers)
+        self._per_loop = PerLoop(_maker(client, sender, _seconds("connect_timeout", connect_timeout)))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; take part in a lifespan; refuse websockets."""
+        match scope["type"]:
+            case "http":
+                await self._http(scope, receive, send)
+            case "lifespan":
+                await self._lifespan(receive, send)
+            case "websocket":
+                await receive()
+                await send({"type": "websocket.close", "code": 1003, "reason": "websockets are not passed through"})
+            case _:
+                pass
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await self._per_loop.open()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._per_loop.aclose()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        outermost = KEY not in scope
+        scope, exchange = enter(scope)
+        try:
+            await self._answer(scope, exchange, receive, send)
+        except ClientGone:
+            # Parts above must learn that nobody waits any more; a server would log it as a crash.
+            if not outermost:
+                raise
+
+    async def _answer(self, scope: Scope, exchange: Exchange, receive: Receive, send: Send) -> None:
+        try:
+            url = self._url(scope)
+            receive, body, streams = await self._read(scope, receive)
+        except UnsafePath:
+            await self._fail(scope, send, FailureKind.NOT_FOUND, "there is nothing at this path")
+            return
+        except BodyTooLarge as error:
+            await self._fail(scope, send, FailureKind.TOO_LARGE, str(error))
+            return
+        outgoing = Outgoing(method=scope["method"], url=url, headers=self._fields(scope), body=body, streams=streams)
+        forward = Forward(await self._per_loop.get(), self._timeouts, deadline=exchange.deadline)
+        try:
+            await forward.run(outgoing, receive, send)
+        except TransportError as error:
+            exchange.note(Unreachable(reason=error.reason, processed=error.processed))
+            await self._fail(scope, send, _KIND.get(error.reason, FailureKind.BAD_GATEWAY), str(error))
+        except BrokenStream as error:
+            exchange.note(Broke(reason=error.reason))
+            raise
+
+    def _forwards_credentials(self, scope: Scope) -> bool:
+        return self._forward_credentials or bool(scope.get(CREDENTIAL))
+
+    def _url(self, scope: Scope) -> str:
+        query: bytes = scope.get("query_string") or b""
+        if query and not self._forwards_credentials(scope):
+            query = strip_secrets(query)
+        return self._address.url(raw_relative_path(scope), query)
+
+    async def _read(self, scope: Scope, receive: Receive) -> tuple[Receive, bytes, bool]:
+        """The request's body, whether it asks for a stream, and the ``receive`` that is left after it."""
+        if scope["method"] in ("GET", "HEAD"):
+            return receive, b"", False  # uvicorn on HTTP/2 delivers no http.request for these
+        length = find(scope["headers"], b"content-length")
+        if length is not None and length.isdigit() and int(length) > self._max_body:
+            raise BodyTooLarge(self._max_body)
+        replay = await read_body(receive, limit=self._max_body)
+        await replay()  # the body itself; what is left is the disconnect
+        return replay, replay.body, b'"stream"' in replay.body and replay.peek()[1]
+
+    def _fields(self, scope: Scope) -> RawHeaders:
+        fields = request_headers(
+            scope["headers"], credentials=self._forwards_credentials(scope), without=self._own_names
+        )
+        fields.extend(self._headers)
+        if self._api_key is not None and not scope.get(CREDENTIAL):
+            fields.append(self._authorization(scope, self._api_key))
+        return fields
+
+    def _authorization(self, scope: Scope, api_key: str) -> tuple[bytes, bytes]:
+        protocol = self._protocol_of(scope)
+        if protocol is None:
+            return (b"authorization", b"Bearer " + api_key.encode("latin-1"))
+        return protocol.authorize(api_key)
+
+    def _protocol_of(self, scope: Scope) -> Protocol | None:
+        if self._protocol is not None:
+            return self._protocol
+        claim = registry.claim(scope["method"], relative_path(scope), decode(scope["headers"]))
+        return None if claim is None else registry.get(claim.protocol)
+
+    async def _fail(self, scope: Scope, send: Send, kind: FailureKind, message: str) -> None:
+        head = scope["method"] == "HEAD"
+        protocol = self._protocol_of(scope)
+        if protocol is None:
+            document = {"error": {"type": kind.value, "message": message}}
+            await respond(send, status=_STATUS[kind], document=document, head=head)
+            return
+        error = protocol.encode_error(Failure(kind=kind, message=message))
+        await respond(send, status=error.status, document=error.document, headers=error.headers, head=head)
+
+
+def _maker(client: Any, sender: Sender | None, connect_timeout: float) -> Callable[[], Sender]:
+    if sender is not None:
+        return lambda: _Borrowed(sender)
+    if client is not None:
+        borrowed = HttpxSender(client, connect_timeout=connect_timeout)
+        return lambda: borrowed
+    return lambda: default_sender(connect_timeout=connect_timeout)
+
+
+class _Borrowed:
+    """A sender that stays open when the `Upstream` closes."""
+
+    def __init__(self, sender: Sender) -> None:
+        self.send = sender.send
+
+    async def aclose(self) -> None:
+        """Leave it open: closing it is its owner's affair."""
+
+
+def _configured(headers: Mapping[str, str]) -> RawHeaders:
+    fields: RawHeaders = [(b"accept-encoding", b"identity")]  # parts above read bodies
+    if not any(name.lower() == "user-agent" for name in headers):
+        fields.append((b"user-agent", _user_agent()))
+    for name, value in headers.items():
+        if not _NAME.fullmatch(name) or _UNSAFE.search(value):
+            raise ConfigurationError("headers: not a header name, or a value with control characters")
+        if name.lower().encode() in _NEVER:
+            raise ConfigurationError(f"headers: {name} is not for configuration")
+        fields.append((name.lower().encode(), value.encode()))
+    return fields
+
+
+def _seconds(name: str, value: float) -> float:
+    if not value > 0:
+        raise ConfigurationError(f"{name} must be more than 0 seconds")
+    return value
+
+
+@cache
+def _user_agent() -> bytes:
+    try:
+        return b"ds2api-asgi/" + metadata.version("ds2api-asgi").encode()
+    except metadata.PackageNotFoundError:  # run from a source tree
+        return b"ds2api-asgi"

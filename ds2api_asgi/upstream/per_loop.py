@@ -1,0 +1,95 @@
+"""Senders by event loop: a connection belongs to the loop that it was made on, and one app may serve several."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable
+
+import anyio
+from anyio.lowlevel import RunVar
+
+from .httpx_sender import HttpxSender
+from .sender import Sender
+
+__all__ = ["CLOSE_TIMEOUT", "PerLoop", "default_sender"]
+
+CLOSE_TIMEOUT = 1.0
+"""Seconds that closing a sender may take."""
+
+_logger = logging.getLogger("ds2api_asgi.upstream")
+
+
+def default_sender(*, connect_timeout: float) -> Sender:
+    """The fastest sender that works here: aiohttp on asyncio where it is installed, else httpx2.
+
+    Args:
+        connect_timeout: Seconds.
+    """
+    try:
+        from .aiohttp_sender import AiohttpSender
+
+        return AiohttpSender(connect_timeout=connect_timeout)
+    except (ImportError, RuntimeError):  # not installed; or no asyncio loop, that is trio
+        return HttpxSender(connect_timeout=connect_timeout)
+
+
+class _Opened:
+    __slots__ = ("closing", "sender")
+
+    def __init__(self, sender: Sender, closing: AsyncGenerator[None, None]) -> None:
+        self.sender = sender
+        self.closing = closing
+
+
+class PerLoop:
+    """One sender for each event loop, opened when first needed, closed with the loop at the latest.
+
+    Where nobody runs the app's lifespan, an async generator waits for the loop's end, when asyncio and trio close all
+    of those; servers that stop their loop without that (uvicorn by SIGTERM, granian) leave closing to the process.
+
+    Args:
+        make: Makes a sender for the running loop.
+    """
+
+    def __init__(self, make: Callable[[], Sender]) -> None:
+        self._make = make
+        self._opened: RunVar[_Opened | None] = RunVar("ds2api_asgi.upstream.sender", None)
+        self._warned = False
+
+    async def get(self) -> Sender:
+        """The running loop's sender; opened now, with a warning, when no lifespan has opened it."""
+        opened = self._opened.get()
+        if opened is not None:
+            return opened.sender
+        if not self._warned:
+            self._warned = True
+            _logger.warning(
+                "an Upstream was opened by its first request, since nobody runs its lifespan: "
+                "hand ds2api_asgi.lifespan(app) to the framework that mounts it"
+            )
+        return await self.open()
+
+    async def open(self) -> Sender:
+        """Open the running loop's sender."""
+        opened = self._opened.get()
+        if opened is None:
+            sender = self._make()
+            opened = _Opened(sender, self._until_the_end(sender))
+            self._opened.set(opened)
+            await anext(opened.closing)
+        return opened.sender
+
+    async def aclose(self) -> None:
+        """Close the running loop's sender; a later `get` opens another."""
+        opened = self._opened.get()
+        if opened is not None:
+            await opened.closing.aclose()
+
+    async def _until_the_end(self, sender: Sender) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            # The loop's registry would keep the sender, and the sender the loop.
+            self._opened.set(None)
+            with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
+                await sender.aclose()

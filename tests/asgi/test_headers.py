@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from ds2api_asgi.asgi.headers import (
+    CREDENTIALS,
+    HOP_BY_HOP,
+    decode,
+    find,
+    replace,
+    request_headers,
+    response_headers,
+)
+
+
+def test_repeated_headers_are_joined_and_names_are_lower_case() -> None:
+    assert decode([(b"X-A", b"1"), (b"x-a", b"2"), (b"b", b"\xe9")]) == {"x-a": "1, 2", "b": "é"}
+
+
+def test_find_gives_the_first_value() -> None:
+    assert find([(b"A", b"1"), (b"a", b"2")], b"a") == b"1"
+    assert find([], b"a") is None
+
+
+def test_replace_sets_in_place_removes_and_appends() -> None:
+    raw = [(b"A", b"1"), (b"b", b"2"), (b"a", b"3"), (b"c", b"4")]
+    assert replace(raw, {b"a": b"9", b"b": None, b"d": b"5"}) == [(b"a", b"9"), (b"c", b"4"), (b"d", b"5")]
+    assert raw[0] == (b"A", b"1")
+
+
+def test_no_credential_cookie_forwarding_or_hop_by_hop_header_goes_up() -> None:
+    stopping = [
+        *CREDENTIALS,
+        *HOP_BY_HOP,
+        b"cookie",
+        b"host",
+        b"content-length",
+        b"expect",
+        b"accept-encoding",
+        b"forwarded",
+        b"x-forwarded-for",
+        b"x-amz-date",
+        b"openai-organization",
+        b"x-anything-else",
+    ]
+    assert request_headers([(name.title(), b"canary") for name in stopping]) == []
+
+
+def test_the_protocols_own_headers_go_up() -> None:
+    raw = [(b"Content-Type", b"a"), (b"anthropic-version", b"b"), (b"anthropic-beta", b"c"), (b"anthropic-beta", b"d")]
+    assert request_headers(raw) == [(name.lower(), value) for name, value in raw]
+
+
+def test_headers_that_connection_names_stop_even_when_they_come_first() -> None:
+    raw = [(b"anthropic-beta", b"x"), (b"connection", b"keep-alive, Anthropic-Beta"), (b"accept", b"y")]
+    assert request_headers(raw) == [(b"accept", b"y")]
+    assert response_headers([(b"request-id", b"x"), (b"connection", b"request-id")]) == []
+
+
+def test_credentials_go_up_only_when_asked() -> None:
+    raw = [(b"authorization", b"Bearer x"), (b"x-api-key", b"y"), (b"cookie", b"z")]
+    assert request_headers(raw, credentials=True) == raw[:2]
+    assert request_headers(raw, credentials=True, without=frozenset({b"x-api-key"})) == raw[:1]
+
+
+def test_values_with_line_breaks_stop() -> None:
+    assert request_headers([(b"accept", b"a\r\nx: y"), (b"openai-beta", b"\0")]) == []
+    assert response_headers([(b"content-type", b"a\nb")]) == []
+
+
+def test_an_answers_identity_and_cookies_stay_behind() -> None:
+    raw = [(b"Set-Cookie", b"a"), (b"Server", b"b"), (b"Date", b"c"), (b"OpenAI-Organization", b"d")]
+    raw += [(b"Transfer-Encoding", b"chunked"), (b"Content-Length", b"3"), (b"Alt-Svc", b"h3")]
+    assert response_headers(raw) == []
+
+
+def test_what_clients_and_key_pools_read_comes_down() -> None:
+    raw = [(b"content-type", b"a"), (b"x-request-id", b"b"), (b"request-id", b"c"), (b"retry-after", b"1")]
+    raw += [(b"retry-after-ms", b"2"), (b"x-should-retry", b"false"), (b"content-encoding", b"gzip")]
+    limits = [(b"x-ratelimit-remaining-requests", b"3"), (b"anthropic-ratelimit-tokens-reset", b"4")]
+    assert response_headers(raw + limits) == raw + limits
+    assert response_headers(raw + limits, rate_limits=False) == raw

@@ -1,0 +1,61 @@
+"""L8 report: every difference that a translation made is confessed, and every confession is true."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ds2api_asgi.universal.diff import Change, diff, format_path
+from ds2api_asgi.universal.loss import Loss, Severity
+from ds2api_asgi.universal.normal import regroup
+from lawkit import PAIRS, protocol, read_request, request_documents
+
+SPELLING = frozenset({"form", "origin"})
+
+
+def _covered(change: Change, losses: tuple[Loss, ...]) -> bool:
+    path = format_path(change.path)
+    return any(_within(path, loss.path) or _within(loss.path, path) for loss in losses)
+
+
+def _within(inner: str, outer: str) -> bool:
+    return inner == outer or (inner.startswith(outer) and inner[len(outer)] in ".[")
+
+
+def _turn(path: str) -> bool:
+    return re.match(r"turns\[\d+\]", path) is not None
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+@given(data=st.data())
+def test_what_differs_is_reported(source: str, target: str, data: st.DataObject) -> None:
+    request = read_request(source, data.draw(request_documents(source)))
+    encoded = protocol(target).encode_request(request)
+    detour = read_request(target, encoded.document)
+    changes = diff(regroup(request), regroup(detour), ignore=SPELLING | {"stream_usage"})
+    # Regrouping moves turns, so a change in the conversation is covered by any loss in the conversation.
+    in_turns = any(_turn(loss.path) for loss in encoded.losses)
+    silent = [c for c in changes if not _covered(c, encoded.losses) and not (in_turns and _turn(format_path(c.path)))]
+    silent = [c for c in silent if not (c.path[-2:-1] == ("ext",) and c.value is None)]
+    assert [(format_path(c.path), c.value) for c in silent] == []
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+@given(data=st.data())
+def test_what_is_reported_differs(source: str, target: str, data: st.DataObject) -> None:
+    request = read_request(source, data.draw(request_documents(source)))
+    encoded = protocol(target).encode_request(request)
+    if not encoded.losses:
+        return
+    detour = read_request(target, encoded.document)
+    changes = [format_path(c.path) for c in diff(request, detour)]
+    for loss in encoded.losses:
+        if loss.severity is Severity.COSMETIC and _turn(loss.path):
+            continue  # what only moved between turns may land where it was
+        assert any(
+            _within(path, loss.path) or _within(loss.path, path) or (_turn(path) and _turn(loss.path))
+            for path in changes
+        ), loss

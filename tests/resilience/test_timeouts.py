@@ -1,0 +1,207 @@
+"""What takes too long, on trio's virtual clock."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import anyio
+import pytest
+import trio.testing
+
+from ds2api_asgi.asgi.facts import Attempted, Broke, Judged
+from ds2api_asgi.resilience.timeouts import Timeouts, Watchdog
+
+pytestmark = pytest.mark.anyio
+
+C1, END = b"data: c1\n\n", b"data: end\n\n"
+ASKS_STREAM = b'{"stream": true}'
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+
+
+def paced(*steps: float | bytes):
+    """A stream: numbers are pauses in seconds."""
+
+    async def scene(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        for step in steps:
+            if isinstance(step, bytes):
+                await send({"type": "http.response.body", "body": step, "more_body": True})
+            else:
+                await anyio.sleep(step)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return scene
+
+
+async def test_a_stream_without_content_in_time_is_retried(stage):
+    app = stage.Actor(paced(b"data: open\n\n", *[30.0, b": ping\n\n"] * 4, C1, END), paced(C1, END))
+    answer = await stage.ask(stage.retry(app), body=ASKS_STREAM)
+    assert (answer.body, app.calls) == (C1 + END, 2)
+    assert [fact.verdict.row for fact in app.facts(Judged)] == ["late.first-content"]
+    assert app.running == 0
+
+
+async def test_an_app_that_never_answers_gives_504(stage):
+    app = stage.Actor(stage.deaf)
+    answer = await stage.ask(stage.retry(app), body=ASKS_STREAM)
+    assert (answer.status, json.loads(answer.body)["error"], app.calls) == (504, "timeout", 3)
+
+
+async def test_content_may_take_as_long_as_it_likes_without_that_bound(stage):
+    app = stage.Actor(paced(500.0, C1, END))
+    answer = await stage.ask(stage.retry(app, first_content_timeout=None), body=ASKS_STREAM)
+    assert answer.body == C1 + END
+
+
+async def test_what_is_no_stream_has_the_whole_deadline(stage):
+    async def slow(scope, receive, send):
+        await anyio.sleep(500)
+        await stage.answer(b"{}")(scope, receive, send)
+
+    assert (await stage.ask(stage.retry(stage.Actor(slow)))).status == 200
+
+
+async def test_a_document_in_answer_to_a_stream_request_has_the_whole_deadline(stage):
+    async def slow(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await anyio.sleep(500)
+        await send({"type": "http.response.body", "body": b"{}", "more_body": False})
+
+    assert (await stage.ask(stage.retry(stage.Actor(slow)), body=ASKS_STREAM)).body == b"{}"
+
+
+async def test_the_deadline_is_one_for_all_attempts(stage):
+    app = stage.Actor(stage.deaf)
+    start = anyio.current_time()
+    answer = await stage.ask(stage.retry(app, deadline=100.0), body=ASKS_STREAM)
+    assert answer.status == 504
+    assert anyio.current_time() - start == pytest.approx(100)
+    assert app.calls == 2
+
+
+async def test_no_attempt_begins_that_could_only_begin_after_the_deadline(stage):
+    app = stage.Actor(stage.error(429, "rate", headers=[(b"retry-after", b"5")]))
+    answer = await stage.ask(stage.retry(app, deadline=4.0))
+    assert (answer.status, app.calls) == (429, 1)
+
+
+async def test_waits_between_attempts_are_noted(stage):
+    app = stage.Actor(stage.error(429, "rate", headers=[(b"retry-after", b"5")]), stage.answer(b"{}"))
+    assert (await stage.ask(stage.retry(app))).status == 200
+    first, second = app.facts(Attempted)
+    assert first.after == 0
+    assert 5 <= second.after <= 5.5
+
+
+async def test_a_stream_that_falls_silent_ends_as_an_error(stage):
+    app = stage.Actor(paced(C1, 100.0, END))
+    answer = await stage.ask(stage.retry(app))
+    assert (answer.body, answer.complete) == (C1 + b"data: error:timeout\n\n", True)
+    assert [fact.reason for fact in app.facts(Broke)] == ["idle"]
+
+
+async def test_pings_keep_a_stream_alive_for_a_while_only(stage):
+    patient = stage.Actor(paced(C1, *[20.0, b": ping\n\n"] * 12, C1, *[20.0, b": ping\n\n"] * 12, END))
+    assert (await stage.ask(stage.retry(patient))).body.endswith(END)
+    pinging = stage.Actor(paced(C1, *[20.0, b": ping\n\n"] * 25, END))
+    body = (await stage.ask(stage.retry(pinging))).body
+    assert body.endswith(b": ping\n\ndata: error:timeout\n\n")
+
+
+async def test_steady_content_outlives_every_bound_but_the_deadline(stage):
+    words = [step for number in range(500) for step in (1.0, b"data: c%d\n\n" % number)]
+    app = stage.Actor(paced(*words, END))
+    assert (await stage.ask(stage.retry(app, idle_timeout=2.0, content_timeout=4.0))).body.endswith(END)
+    late = stage.Actor(paced(*words, END))
+    answer = await stage.ask(stage.retry(late, deadline=100.0))
+    assert answer.body.endswith(b"data: error:timeout\n\n")
+    assert [fact.reason for fact in late.facts(Broke)] == ["total"]
+
+
+async def test_a_large_document_that_falls_silent_is_aborted(stage):
+    async def silent(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * 2_000_000, "more_body": True})
+        await anyio.sleep_forever()
+
+    app = stage.Actor(silent)
+    assert not (await stage.ask(stage.retry(app))).complete
+    assert [fact.reason for fact in app.facts(Broke)] == ["idle"]
+
+
+async def test_an_app_may_work_on_after_its_answer(stage):
+    done = []
+
+    async def scene(scope, receive, send):
+        await stage.answer(b"{}")(scope, receive, send)
+        await anyio.sleep(5000)
+        done.append(True)
+
+    async def receive():
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(message):
+        pass
+
+    await stage.retry(stage.Actor(scene))({**SCOPE}, receive, send)
+    assert done == [True]
+
+
+async def test_an_app_that_lingers_after_an_error_does_not_delay_the_next_attempt(stage):
+    async def scene(scope, receive, send):
+        await stage.error(500)(scope, receive, send)
+        await anyio.sleep(5000)
+
+    start = anyio.current_time()
+    app = stage.Actor(scene, stage.answer(b"{}"))
+    assert (await stage.ask(stage.retry(app))).status == 200
+    assert anyio.current_time() - start < 10
+    assert app.running == 0
+
+
+async def test_a_client_that_takes_nothing_cannot_keep_us(stage):
+    async def receive():
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(message):
+        if message["type"] == "http.response.body":
+            await anyio.sleep_forever()
+
+    start = anyio.current_time()
+    app = stage.Actor(paced(b"data: open\n\n", C1, C1, END))
+    with pytest.raises(Exception, match="silent"):
+        await stage.retry(app)({**SCOPE}, receive, send)
+    assert anyio.current_time() - start < 100
+
+
+SCOPE = {"type": "http", "method": "POST", "path": "/ask", "root_path": "", "headers": [], "query_string": b""}
+
+
+class Never:
+    content = terminal = False
+    failure = None
+
+    def feed(self, data: bytes) -> None:
+        pass
+
+
+@pytest.mark.parametrize("idle", [8.0, None])
+@pytest.mark.parametrize("content", [32.0, None])
+async def test_a_watchdog_without_progress_is_late_by_a_sixteenth_at_most(idle, content):
+    dog = Watchdog(math.inf)
+    dog.guard(Timeouts(idle=idle, content=content), Never)
+    due = min(idle or math.inf, content or math.inf)
+    assert due <= dog.scope.deadline - anyio.current_time() <= due * 17 / 16
+
+
+async def test_a_watchdog_never_allows_more_than_the_total():
+    dog = Watchdog(anyio.current_time() + 5)
+    dog.allow("first-content", 60.0)
+    assert dog.cause == "total"
+    dog.guard(Timeouts(), Never)
+    assert dog.scope.deadline == anyio.current_time() + 5

@@ -1,0 +1,368 @@
+"""Inputs on which others fail: each case does what its ``expect`` says, by the code and not by luck.
+
+Every case between the protocols that are here must have a check; a case without one fails.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ds2api_asgi import Converted, convert
+from ds2api_asgi.framing.sse import SseParser, write_event
+from ds2api_asgi.protocols import registry
+from ds2api_asgi.universal import jsontext
+from ds2api_asgi.universal.diff import diff, patch
+from ds2api_asgi.universal.events import Delta
+from ds2api_asgi.universal.loss import Severity
+from shared import defects, needs_shared
+
+NAMES = {"openai_chat": "openai-chat", "anthropic": "anthropic"}
+CASES = {case["id"]: case for case in defects(*NAMES)}
+
+Check = Callable[[Any, Converted, dict[str, Any]], None]
+CHECKS: dict[str, Check] = {}
+
+
+def check(*ids: str) -> Callable[[Check], Check]:
+    def register(function: Check) -> Check:
+        for name in ids:
+            CHECKS[name] = function
+        return function
+
+    return register
+
+
+def _stream_bytes(case: dict[str, Any]) -> bytes:
+    out = b""
+    for event in case["input"]:
+        if isinstance(event, str):
+            out += write_event(event.encode())
+        else:
+            name = event.get("type", "").encode() if case["upstream"] == "anthropic" else b""
+            out += write_event(json.dumps(event).encode(), name)
+    return out
+
+
+def _run(case: dict[str, Any]) -> tuple[Any, Converted]:
+    client, upstream = NAMES[case["client"]], NAMES[case["upstream"]]
+    if case["kind"] == "request":
+        got = convert(json.dumps(case["input"]), kind="request", source=client, target=upstream)
+    elif case["kind"] == "response":
+        got = convert(json.dumps(case["input"]), kind="response", source=upstream, target=client)
+    else:
+        got = convert(_stream_bytes(case), kind="stream", source=upstream, target=client)
+        parser = SseParser()
+        events = parser.feed(got.body) + parser.close()
+        return [json.loads(e.data) if e.data != b"[DONE]" else "[DONE]" for e in events], got
+    return json.loads(got.body), got
+
+
+def _back(case: dict[str, Any], got: Converted) -> Any:
+    """The request that comes back from the upstream's protocol, with its residue put back."""
+    client, upstream = registry.get(NAMES[case["client"]]), registry.get(NAMES[case["upstream"]])
+    request = client.decode_request(client.parse(json.dumps(case["input"]).encode()))
+    detour = upstream.decode_request(upstream.parse(got.body))
+    restored = patch(detour, diff(request, detour))
+    return jsontext.loads(jsontext.dumps(client.encode_request(restored).document))
+
+
+def _paths(got: Converted) -> set[str]:
+    return {loss.path for loss in got.losses}
+
+
+@needs_shared
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_the_case_does_what_it_expects(name: str) -> None:
+    case = CASES[name]
+    document, got = _run(case)
+    CHECKS[name](document, got, case)
+    if case["kind"] == "request":
+        assert _back(case, got) == case["input"]
+
+
+@needs_shared
+def test_text_with_line_separators_is_delivered() -> None:
+    decoder = registry.get("openai-chat").stream_decoder()
+    raw = "data: " + '{"choices":[{"index":0,"delta":{"content":"a\u2028b\u0085c"}}]}' + "\n\n"
+    events = decoder.feed(raw.encode())
+    assert [event.text for event in events if isinstance(event, Delta)] == ["a\u2028b\u0085c"]
+
+
+@check("D05")
+def _late_system(document: Any, got: Converted, case: Any) -> None:
+    assert [message["role"] for message in document["messages"]] == ["system", "user", "assistant", "user", "system"]
+    assert document["messages"][-1]["content"] == "op note"
+
+
+@check("D06")
+def _format(document: Any, got: Converted, case: Any) -> None:
+    assert document["response_format"]["type"] == "json_schema"
+    assert document["response_format"]["json_schema"]["schema"] == {"type": "object"}
+    assert document["response_format"]["json_schema"]["name"]
+    assert "strict" not in document["response_format"]["json_schema"]
+
+
+@check("D09")
+def _boundaries(document: Any, got: Converted, case: Any) -> None:
+    content = document["messages"][1]["content"]
+    assert [part["text"] for part in content] == ["c", "d"]
+
+
+@check("D10")
+def _effort(document: Any, got: Converted, case: Any) -> None:
+    assert document["reasoning_effort"] == "max"
+
+
+@check("D15")
+def _trailing(document: Any, got: Converted, case: Any) -> None:
+    assistant = document["messages"][1]
+    assert assistant["tool_calls"][0]["id"] == "t1"
+    text = assistant["content"]
+    assert (text if isinstance(text, str) else text[0]["text"]) == "trailing"
+    assert any(path.startswith("turns[1]") for path in _paths(got))
+
+
+@check("D16")
+def _raw_arguments(document: Any, got: Converted, case: Any) -> None:
+    assert b'{ "n": 12345678901234567890, "f": 1.0 }' in got.body
+
+
+@check("D17")
+def _invalid_arguments(document: Any, got: Converted, case: Any) -> None:
+    assert document["messages"][1]["content"][0]["input"] == {"_ds2_raw": '{"c": "unterminated'}
+    assert any("arguments" in path for path in _paths(got))
+    home = convert(got.body, kind="request", source="anthropic", target="openai-chat")
+    call = json.loads(home.body)["messages"][1]["tool_calls"][0]
+    assert call["function"]["arguments"] == '{"c": "unterminated'
+
+
+@check("D18")
+def _empty(document: Any, got: Converted, case: Any) -> None:
+    blocks = document["messages"][1]["content"]
+    assert [block["type"] for block in blocks] == ["tool_use"]
+    assert blocks[0]["input"] == {}
+
+
+@check("D19")
+def _system_after_turns(document: Any, got: Converted, case: Any) -> None:
+    assert "S2" in json.dumps(document["messages"])
+    assert "S1" in json.dumps(document["system"])
+    roles = [message["role"] for message in document["messages"]]
+    at = roles.index("system")
+    assert roles[at - 1] != "assistant"
+    assert roles[at + 1 : at + 2] != ["user"]
+    assert any(path.startswith("turns[3]") for path in _paths(got))
+
+
+@check("D20")
+def _sampling(document: Any, got: Converted, case: Any) -> None:
+    lost = {"candidates", "seed", "logit_bias", "presence_penalty", "frequency_penalty", "logprobs", "temperature"}
+    assert lost <= _paths(got)
+    assert document.get("temperature", 0) <= 1
+    assert document["stop_sequences"] == ["X"]
+
+
+@check("D21")
+def _tool_parts(document: Any, got: Converted, case: Any) -> None:
+    result = document["messages"][2]["content"][0]
+    assert document["messages"][2]["role"] == "user"
+    assert [block["text"] for block in result["content"]] == ["p1", "p2"]
+
+
+@check("D22")
+def _refusal_part(document: Any, got: Converted, case: Any) -> None:
+    assert [message["role"] for message in document["messages"]] == ["user", "assistant", "user"]
+    assert "no" in json.dumps(document["messages"][1])
+    assert any(path.startswith("turns[1]") for path in _paths(got))
+
+
+@check("D23")
+def _response_format(document: Any, got: Converted, case: Any) -> None:
+    found = document["output_config"]["format"]
+    assert found["type"] == "json_schema"
+    assert found["schema"] == {"type": "object", "properties": {}, "additionalProperties": False}
+
+
+@check("D26")
+def _file_and_audio(document: Any, got: Converted, case: Any) -> None:
+    assert [block["type"] for block in document["messages"][0]["content"]] == ["text"]
+    assert {"turns[0].parts[0]", "turns[0].parts[1]"} <= {path[:17] for path in _paths(got)}
+    assert any(loss.severity is Severity.BLOCKING for loss in got.losses)
+
+
+@check("D28")
+def _legacy(document: Any, got: Converted, case: Any) -> None:
+    call, result = document["messages"][1]["content"][0], document["messages"][2]["content"][0]
+    assert call["id"] == result["tool_use_id"]
+    assert document["tools"][0]["name"] == "w"
+    assert document["tool_choice"]["name"] == "w"
+
+
+@check("D54")
+def _usage(document: Any, got: Converted, case: Any) -> None:
+    usage = document["usage"]
+    assert (usage["input_tokens"], usage["cache_read_input_tokens"], usage["cache_creation_input_tokens"]) == (
+        50,
+        900,
+        50,
+    )
+    assert usage["output_tokens"] == 50
+
+
+@check("D55")
+def _pause(document: Any, got: Converted, case: Any) -> None:
+    assert document["choices"][0]["finish_reason"] != "stop" or any(
+        "stop" in loss.path and loss.severity in (Severity.SEMANTIC, Severity.BLOCKING) for loss in got.losses
+    )
+
+
+@check("D56")
+def _context(document: Any, got: Converted, case: Any) -> None:
+    assert document["choices"][0]["finish_reason"] == "length"
+
+
+@check("D58")
+def _server_tools(document: Any, got: Converted, case: Any) -> None:
+    message = document["choices"][0]["message"]
+    assert not message.get("tool_calls")
+    assert document["choices"][0]["finish_reason"] == "stop"
+    text = message["content"]
+    assert text == "I cited"
+    note = message["annotations"][0]
+    assert note["type"] == "url_citation"
+    cited = note["url_citation"]
+    assert (cited["url"], cited["title"]) == ("https://r", "t")
+    assert text[cited["start_index"] : cited["end_index"]] == "cited"
+
+
+@check("D60")
+def _truncated(document: Any, got: Converted, case: Any) -> None:
+    assert document["stop_reason"] == "max_tokens"
+    assert document["content"][0]["input"] == {"_ds2_raw": '{"a": '}
+    assert got.losses
+
+
+@check("D61")
+def _choices(document: Any, got: Converted, case: Any) -> None:
+    assert [block["text"] for block in document["content"]] == ["A"]
+    assert any(path.startswith("candidates[1]") for path in _paths(got))
+
+
+@check("D62")
+def _filter(document: Any, got: Converted, case: Any) -> None:
+    assert document["stop_reason"] == "refusal"
+
+
+@check("D63")
+def _thinking(document: Any, got: Converted, case: Any) -> None:
+    thinking = document["content"][0]
+    assert (thinking["type"], thinking["thinking"]) == ("thinking", "rc")
+    assert isinstance(thinking["signature"], str)
+    assert [block["type"] for block in document["content"]] == ["thinking", "tool_use"]
+
+
+def _calls(document: Any) -> dict[int, dict[str, str]]:
+    calls: dict[int, dict[str, str]] = {}
+    for chunk in document:
+        if chunk == "[DONE]":
+            continue
+        for choice in chunk["choices"]:
+            for call in choice["delta"].get("tool_calls") or ():
+                found = calls.setdefault(call["index"], {"name": "", "arguments": ""})
+                found["name"] += call["function"].get("name") or ""
+                found["arguments"] += call["function"].get("arguments") or ""
+    return calls
+
+
+@check("D72")
+def _no_deltas(document: Any, got: Converted, case: Any) -> None:
+    assert [call["arguments"] for call in _calls(document).values()] == ["{}"]
+    assert list(_calls(document)) == [0]
+    assert document[-1] == "[DONE]"
+
+
+@check("D73")
+def _error_event(document: Any, got: Converted, case: Any) -> None:
+    assert "[DONE]" not in document
+    assert document[-1]["error"]["message"] == "Overloaded"
+
+
+@check("D75")
+def _nonempty_start(document: Any, got: Converted, case: Any) -> None:
+    chunks = [chunk for chunk in document if chunk != "[DONE]"]
+    text = "".join(c["delta"].get("content") or "" for chunk in chunks for c in chunk["choices"])
+    assert text == "Hello"
+
+
+def _blocks(document: Any) -> list[dict[str, Any]]:
+    blocks: list[dict[str, Any]] = []
+    for event in document:
+        if event["type"] == "content_block_start":
+            assert event["index"] == len(blocks)
+            blocks.append({**event["content_block"], "json": ""})
+        elif event["type"] == "content_block_delta":
+            delta = event["delta"]
+            blocks[event["index"]]["json"] += delta.get("partial_json", "")
+            blocks[event["index"]]["text"] = blocks[event["index"]].get("text", "") + delta.get("text", "")
+    return blocks
+
+
+@check("D77")
+def _two_calls(document: Any, got: Converted, case: Any) -> None:
+    found = [(block["id"], block["name"], json.loads(block["json"] or "{}")) for block in _blocks(document)]
+    assert found == [("c1", "a", {"x": 1}), ("c2", "b", {})]
+    assert document[-1]["type"] == "message_stop"
+
+
+@check("D78")
+def _error_chunk(document: Any, got: Converted, case: Any) -> None:
+    assert document[-1]["type"] == "error"
+    assert document[-1]["error"]["message"] == "boom"
+
+
+@check("D79")
+def _cut(document: Any, got: Converted, case: Any) -> None:
+    assert document[-1]["type"] == "error"
+    assert not any(event["type"] in ("message_stop", "message_delta") for event in document)
+
+
+@check("D81")
+def _refusal(document: Any, got: Converted, case: Any) -> None:
+    assert "".join(block["text"] for block in _blocks(document)) == "I cannot"
+
+
+@check("D82")
+def _repeated_id(document: Any, got: Converted, case: Any) -> None:
+    assert [json.loads(block["json"]) for block in _blocks(document)] == [{"x": 1}]
+
+
+@check("D94")
+def _none(document: Any, got: Converted, case: Any) -> None:
+    assert document["tool_choice"] == "none"
+
+
+@check("D95")
+def _both(document: Any, got: Converted, case: Any) -> None:
+    assert (document["temperature"], document["top_p"]) == (1, 0.5)
+
+
+@check("D98")
+def _tool_index(document: Any, got: Converted, case: Any) -> None:
+    message = document["choices"][0]["message"]
+    assert message["tool_calls"][0].get("index", 0) == 0
+    carried = json.dumps(message)
+    assert "SIG" in carried
+    assert "RD" in carried
+    # The client echoes the message; the payloads reach their minter again.
+    request = {
+        "model": "m",
+        "messages": [{"role": "user", "content": "q"}, message, {"role": "tool", "tool_call_id": "t1", "content": "r"}],
+    }
+    again = json.loads(convert(json.dumps(request), kind="request", source="openai-chat", target="anthropic").body)
+    blocks = again["messages"][1]["content"]
+    assert [block["type"] for block in blocks] == ["thinking", "redacted_thinking", "text", "tool_use"]
+    assert (blocks[0]["signature"], blocks[1]["data"]) == ("SIG", "RD")
