@@ -7,30 +7,25 @@ It reads the text of the last user message.
     "What is the weather in Rome?"                           a word of the name get_weather: a call
     "Hello"                                                  names no tool: a text that quotes it
 
-Steps are parted by "then", "after that" and their like. Within a step a tool is called once for each of the names
-(quoted, or capitalised) that follow it, when one free string is what it requires; the calls of a step are made in one
-message unless ``parallel_tool_calls`` is false. Where the conversation stands is told by how many calls were made
-since that user message.
+How a text becomes a plan is written in `plan`; the calls of a step are made in one message unless
+``parallel_tool_calls`` is false.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator, Sequence
 
 from msgspec import UNSET, Struct
 
 from ..universal import jsontext
 from .offers import Tool
+from .plan import Aim, names_in, next_aims, numbers_in
 from .request import ChatRequest, Turn
-from .schema import Words, is_free_text, make_value
+from .schema import Words, make_value
 from .tokens import count_tokens, take_tokens
 
 __all__ = ["Planned", "Thought", "think"]
-
-MAX_CALLS = 16
-"""Calls that one user message leads to."""
 
 MAX_QUOTE = 60
 """Tokens of the user's text that an answer quotes."""
@@ -41,25 +36,8 @@ MAX_RESULT = 400
 MAX_READ = 8_000
 """Characters of the user's text that are read, the last ones: agents put their own words before the user's."""
 
-_STEP = re.compile(r"\b(?:then|after that|afterwards|finally)\b", re.IGNORECASE)
 _MARKED = re.compile(r"<([a-z][\w-]{0,40})>.*?</\1>", re.DOTALL)
 """What an agent adds to a message in tags, as ``<system-reminder>``: not the user's words."""
-
-_FOLLOWS_ON = re.compile(r"\W*(?:also|again|for|in|at|of|with|to|on|about)\b", re.IGNORECASE)
-_NAME = re.compile(
-    r"\"([^\"\n]{1,200})\"|`([^`\n]{1,200})`|(?<!\w)'([^'\n]{1,200})'(?!\w)|“([^”\n]{1,200})”"
-    r"|(?<!\w)([^\W\d_a-z][\w'’-]*(?: [^\W\d_a-z][\w'’-]*)*)"
-)
-_NUMBER = re.compile(r"(?<![\w.])-?\d{1,15}(?:\.\d{1,15})?(?![\w.]*\w)")
-_NAME_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-_NO_NAMES = re.compile(
-    r"an?|and|answer|ask|be|both|call|can|check|compare|could|describe|do|does|explain|fetch|find|first|for|from|get|give|"
-    r"hel+o|hi|how|if|in|is|it|its|judge|list|look|make|now|of|ok|on|our|please|read|reply|run|say|search|see|show|tell|"
-    r"thanks?|that|the|their|then|there|these|this|to|translate|use|what|when|where|which|who|why|will|with|write|yes|"
-    r"i|you|he|she|we|they|my|your|his|her",
-    re.IGNORECASE,
-)
-"""Words that begin sentences and are no names."""
 
 
 class Planned(Struct, frozen=True, kw_only=True):
@@ -95,13 +73,6 @@ class Thought(Struct, frozen=True, kw_only=True):
         return self.reasoning_tokens + count_tokens(self.text) + sum(_call_tokens(call) for call in self.calls)
 
 
-class _Aim(Struct, frozen=True):
-    """A tool, and the names and numbers that it is to be called with."""
-
-    tool: Tool
-    strings: tuple[str, ...] = ()
-
-
 def think(request: ChatRequest, choice: int = 0) -> Thought:
     """Decide what to answer.
 
@@ -117,13 +88,13 @@ def think(request: ChatRequest, choice: int = 0) -> Thought:
     """
     asked, since = _last_question(request.turns)
     heard = _heard(asked.text)
-    aims = _next_aims(request, heard, sum(len(turn.calls) for turn in since))
+    aims = next_aims(request, heard, sum(len(turn.calls) for turn in since))
     if aims:
         calls = tuple(Planned(tool=aim.tool, text=_arguments(aim, heard)) for aim in aims)
         names = ", ".join(call.tool.name for call in calls)
         return _limited(request, Thought(reasoning=_reason(request, heard, f"I call {names}."), calls=calls))
     if request.schema is not UNSET:
-        words = Words(heard, _names(heard, ()), _numbers(heard))
+        words = Words(heard, names_in(heard, ()), numbers_in(heard))
         value = make_value(request.schema, words, path="response_format.json_schema.schema")
         text = jsontext.dumps(value).decode() + " " * choice
     else:
@@ -132,131 +103,29 @@ def think(request: ChatRequest, choice: int = 0) -> Thought:
 
 
 def _last_question(turns: Sequence[Turn]) -> tuple[Turn, Sequence[Turn]]:
-    """The last user message and what followed it; the whole conversation follows an empty one when there is none."""
-    for index in range(len(turns) - 1, -1, -1):
-        if turns[index].role == "user":
-            return turns[index], turns[index + 1 :]
-    return Turn(role="user"), turns
+    """The last user message that has words of the user's own, and what followed it.
+
+    Agents put messages that hold nothing but tags behind tool results; they are no new question.
+    """
+    asked = [index for index, turn in enumerate(turns) if turn.role == "user"]
+    if not asked:
+        return Turn(role="user"), turns
+    index = next((index for index in reversed(asked) if turns[index].images or _own(turns[index].text)), asked[-1])
+    return turns[index], turns[index + 1 :]
 
 
 def _heard(text: str) -> str:
-    end = text[-MAX_READ:]
-    return _MARKED.sub("", end).strip() or end.strip()
+    return _own(text) or text[-MAX_READ:].strip()
 
 
-def _next_aims(request: ChatRequest, text: str, done: int) -> list[_Aim]:
-    """The calls to make now: what is left of the step that the conversation stands in."""
-    choice = request.choice
-    tools = [tool for tool in request.tools if not choice.names or tool.name in choice.names]
-    if not tools or choice.mode == "none":
-        return []
-    steps = _steps(text, tools)
-    if not steps and choice.mode == "required":
-        steps = [_spread(tools[0], _names(text, tools))]
-    for step in steps:
-        if done < len(step):
-            return step[done:] if request.parallel else step[done : done + 1]
-        done -= len(step)
-    if choice.mode == "required":  # a call must be made although all were: the one that looks like the last word
-        unused = [tool for tool in tools if all(tool != aim.tool for step in steps for aim in step)]
-        return [_Aim((unused or tools)[-1], _names(text, tools))]
-    return []
+def _own(text: str) -> str:
+    return _MARKED.sub("", text[-MAX_READ:]).strip()
 
 
-def _steps(text: str, tools: Sequence[Tool]) -> list[list[_Aim]]:
-    """The plan that a text asks for: a list of steps, each a list of calls to make together."""
-    mentions = re.compile("|".join(_mention(tool.name) for tool in tools), re.IGNORECASE)
-    by_name = {tool.name.casefold(): tool for tool in reversed(tools)}
-    steps: list[list[_Aim]] = []
-    left = MAX_CALLS
-    last: Tool | None = None
-    for part in _STEP.split(text):
-        found = [(match, by_name[match.group().casefold()]) for match in mentions.finditer(part)]
-        if found:
-            step = [aim for tool, segment in _segments(part, found) for aim in _spread(tool, _names(segment, tools))]
-        elif last is not None and _FOLLOWS_ON.match(part) and _names(part, tools):
-            step = _spread(last, _names(part, tools))
-        elif last is None and (guess := _resembles(part, tools)) is not None:
-            step = _spread(guess, _names(part, tools))
-        else:
-            continue
-        step = step[:left]
-        left -= len(step)
-        if step:
-            last = step[-1].tool
-            steps.append(step)
-    return steps
-
-
-def _mention(name: str) -> str:
-    return rf"(?<![\w-]){re.escape(name)}(?![\w-])"
-
-
-def _segments(part: str, found: Sequence[tuple[re.Match[str], Tool]]) -> Iterator[tuple[Tool, str]]:
-    """Each mentioned tool with the text that is about it: up to the next tool, or all where that holds no name."""
-    for index, (match, tool) in enumerate(found):
-        end = found[index + 1][0].start() if index + 1 < len(found) else len(part)
-        segment = part[match.end() : end]
-        tools = [one for _, one in found]
-        yield tool, segment if _names(segment, tools) or _numbers(segment) else part
-
-
-def _resembles(part: str, tools: Sequence[Tool]) -> Tool | None:
-    """The first tool with a word of four letters or more in its name that the text has as well."""
-    words = {word.casefold() for word in re.findall(r"\w+", part)}
-    for tool in tools:
-        if any(len(word) >= 4 and word.casefold() in words for word in _NAME_WORDS.findall(tool.name)):
-            return tool
-    return None
-
-
-def _names(text: str, tools: Sequence[Tool]) -> tuple[str, ...]:
-    """The quoted and the capitalised names in a text, without tools and the words that begin sentences."""
-    known = {word.casefold() for tool in tools for word in (tool.name, *_NAME_WORDS.findall(tool.name))}
-    names: dict[str, None] = {}
-    for match in _NAME.finditer(text):
-        quoted = next((group for group in match.groups()[:4] if group), None)
-        name = quoted if quoted is not None else _without_lead(match.group(5), known)
-        if name and name.casefold() not in known:
-            names[name] = None
-    return tuple(names)
-
-
-def _without_lead(name: str, known: AbstractSet[str]) -> str:
-    """A capitalised name without the words that begin a sentence; empty when nothing is left."""
-    words = name.split(" ")
-    while words and (words[0].casefold() in known or _NO_NAMES.fullmatch(re.split(r"['’]", words[0])[0])):
-        words = words[1:]
-    return " ".join(words) if words and words[0][0].isupper() else ""
-
-
-def _numbers(text: str) -> tuple[int | float, ...]:
-    return tuple(float(found) if "." in found else int(found) for found in _NUMBER.findall(text))
-
-
-def _spread(tool: Tool, names: tuple[str, ...]) -> list[_Aim]:
-    """One call for each name when the tool takes one; else as many calls as it takes to deal the names out."""
-    size = _free_strings(tool)
-    if not size or not names:
-        return [_Aim(tool, names)]
-    return [_Aim(tool, names[start : start + size]) for start in range(0, len(names), size)]
-
-
-def _free_strings(tool: Tool) -> int:
-    if tool.kind == "custom":
-        return 1
-    properties = tool.schema.get("properties")
-    if not isinstance(properties, Mapping):
-        return 0
-    required = tool.schema.get("required")
-    wanted = required if isinstance(required, list) and required else list(properties)
-    return sum(1 for name in wanted if isinstance(name, str) and is_free_text(properties.get(name)))
-
-
-def _arguments(aim: _Aim, text: str) -> str:
+def _arguments(aim: Aim, text: str) -> str:
     if aim.tool.kind == "custom":
         return aim.strings[0] if aim.strings else text
-    value = make_value(aim.tool.schema, Words(text, aim.strings, _numbers(text)), path=aim.tool.path)
+    value = make_value(aim.tool.schema, Words(text, aim.strings, numbers_in(text)), path=aim.tool.path)
     return jsontext.dumps(value if isinstance(value, dict) else {}).decode()
 
 

@@ -11,14 +11,12 @@ it can be told to fail is written in `faults`.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 
 from ..asgi.body import DEFAULT_MAX_BODY, read_body
 from ..asgi.disconnect import while_connected
@@ -33,12 +31,13 @@ from .embeddings import embed
 from .faults import FAILING_MODELS, Fault, Faults, Problem, fault_of_key, fault_of_model
 from .mind import Thought, think
 from .request import ChatRequest, read_request
+from .sending import send_stream, send_whole
 from .tokens import count_tokens, pieces
 from .wire import answer, chunks
 
 __all__ = ["DEFAULT_MODELS", "DemoModel", "RequestCounts"]
 
-DEFAULT_MODELS = ("demo-small", "demo-large", "demo-think", "demo-embed")
+DEFAULT_MODELS = ("demo-small", "demo-large", "demo-think", "demo-interleave", "demo-embed")
 
 MODEL_CREATED = 1_767_225_600
 """Unix time that the list of models gives for each: 2026-01-01."""
@@ -47,10 +46,6 @@ MAX_COUNTED = 4_096
 """Pairs of key and model that are counted apart; further ones only add to the total."""
 
 _POSTS = ("/chat/completions", "/embeddings", "/responses/input_tokens")
-
-
-class _Cut(Exception):
-    """The ordered end of a response in its middle; the server closes the connection."""
 
 
 class RequestCounts:
@@ -91,7 +86,7 @@ class DemoModel:
     Args:
         pace: Seconds that each word of an answer takes, also of one that is not streamed.
         keys: Bearer keys that are accepted, also with a fault behind ``+``; None: any, or none at all.
-        models: Names for the list of models; every name that begins with ``demo-`` works besides.
+        models: Names for the list of models; every name that begins with ``demo`` works besides.
         clock: Gives Unix time in seconds for ``created``.
 
     Attributes:
@@ -159,7 +154,7 @@ class DemoModel:
         model = document.get("model")
         if path == "/responses/input_tokens":
             counted = {"object": "response.input_tokens", "input_tokens": count_tokens(document)}
-            return lambda: _send_whole(send, counted, fault, body)
+            return lambda: send_whole(send, counted, fault, body)
         if not isinstance(model, str) or not model:
             raise InvalidDocument("model", "you must provide a model")
         self.requests.add(key, model)
@@ -167,7 +162,7 @@ class DemoModel:
         fault = fault or self._faults.due(model, fault_of_model(model))
         if path == "/embeddings":
             embedded = embed(document, model)
-            return lambda: _send_whole(send, embedded, fault, body)
+            return lambda: send_whole(send, embedded, fault, body)
         request = read_request(document, body)
         thoughts = [think(request, choice) for choice in range(request.choices)]
         return lambda: self._complete(request, thoughts, fault, send, body)
@@ -179,33 +174,10 @@ class DemoModel:
         if not request.stream:
             words = sum(len(pieces(thought.reasoning + thought.text)) for thought in thoughts)
             await anyio.sleep(0 if fault else self._pace * words)
-            await _send_whole(send, answer(request, thoughts, created=created), fault, body)
+            await send_whole(send, answer(request, thoughts, created=created), fault, body)
             return
         stream = [write_event(jsontext.dumps(chunk)) for chunk in chunks(request, thoughts, created=created)]
-        await self._send_stream(send, [*stream, write_event(b"[DONE]")], fault, body)
-
-    async def _send_stream(self, send: Send, events: list[bytes], fault: Fault | None, body: bytes) -> None:
-        kind = None if fault is None else fault.kind
-        if kind not in (None, "cut", "eof", "stall", "error", "first"):
-            await _fail(send, fault, body)
-            return
-        if kind is not None:
-            events = events[: 0 if kind == "first" else max(len(events) // 2, 1)]
-        headers = [
-            (b"content-type", b"text/event-stream; charset=utf-8"),
-            (b"cache-control", b"no-cache"),
-            (b"x-accel-buffering", b"no"),
-            (b"x-request-id", _request_id(body)),
-        ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        for event in events:
-            await send({"type": "http.response.body", "body": event, "more_body": True})
-            await anyio.sleep(self._pace)
-        await _end_early(kind)
-        last = b""
-        if fault is not None and fault.problem is not None:
-            last = write_event(jsontext.dumps(fault.problem.document))
-        await send({"type": "http.response.body", "body": last, "more_body": False})
+        await send_stream(send, [*stream, write_event(b"[DONE]")], fault, body, pace=self._pace)
 
     async def _list(self, path: str, fault: Fault | None, send: Send) -> None:
         models = dict.fromkeys((*self._models, *FAILING_MODELS))
@@ -215,7 +187,7 @@ class DemoModel:
             model = path.removeprefix("/models/")
             self._check_model(model)
             document = _describe(model)
-        await _send_whole(send, document, fault, path.encode())
+        await send_whole(send, document, fault, path.encode())
 
     def _check_key(self, scope: Scope) -> str:
         """The request's key, ``""`` when it has none.
@@ -267,42 +239,6 @@ def _check_route(path: str, method: str) -> None:
 
 async def _refuse(send: Send, problem: Problem, *, head: bool = False) -> None:
     await respond(send, status=problem.status, document=problem.document, headers=problem.headers, head=head)
-
-
-async def _send_whole(send: Send, document: Any, fault: Fault | None, body: bytes) -> None:
-    """Send a document in one piece, or as much of it as the fault lets through."""
-    if fault is None:
-        await respond(send, status=200, document=document, headers=[(b"x-request-id", _request_id(body))])
-        return
-    if fault.kind not in ("cut", "eof", "stall"):
-        await _fail(send, fault, body)
-        return
-    data = jsontext.dumps(document)
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
-    await send({"type": "http.response.body", "body": data[: len(data) // 2], "more_body": True})
-    await _end_early(fault.kind)
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _fail(send: Send, fault: Fault | None, body: bytes) -> None:
-    problem = None if fault is None else fault.problem
-    if problem is None:
-        await anyio.sleep_forever()
-        return
-    headers = (*problem.headers, (b"x-request-id", _request_id(body)))
-    await respond(send, status=problem.status, document=problem.document, headers=headers)
-
-
-async def _end_early(kind: str | None) -> None:
-    await anyio.lowlevel.checkpoint()
-    if kind == "stall":
-        await anyio.sleep_forever()
-    if kind == "cut":
-        raise _Cut
-
-
-def _request_id(body: bytes) -> bytes:
-    return b"req_" + hashlib.sha256(body).hexdigest()[:24].encode()
 
 
 def _describe(model: str) -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
 https://platform.openai.com/docs/api-reference/chat/streaming (read 2026-11-23). A stream is a role chunk for each
 choice, reasoning, text and calls in fragments, a finish chunk for each choice, and a usage chunk when it was asked
-for. The choices of ``n`` and the arguments of parallel calls are interleaved on purpose: the wire allows it.
+for. The choices of ``n`` are interleaved. Parallel calls follow each other, since the SDK's ``.stream()`` takes a call
+for done when the next one begins; a model with ``interleave`` in its name mixes their arguments, as the wire allows.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import Any, TypeVar
 
 from .mind import Planned, Thought
@@ -89,10 +90,15 @@ def _deltas(request: ChatRequest, thought: Thought, index: int) -> Iterator[dict
         yield {"reasoning_content": piece}
     for piece in pieces(thought.text):
         yield {"content": piece}
-    for at, call in enumerate(thought.calls):
-        yield {"tool_calls": [{"index": at, **_call(request, call, index, at, text="")}]}
-    for fragment in _interleaved([_fragments(call, at) for at, call in enumerate(thought.calls)]):
-        yield {"tool_calls": [fragment]}
+    calls = [_call_deltas(request, call, index, at) for at, call in enumerate(thought.calls)]
+    for delta in _interleaved(calls) if "interleave" in request.model else chain(*calls):
+        yield {"tool_calls": [delta]}
+
+
+def _call_deltas(request: ChatRequest, call: Planned, choice: int, at: int) -> Iterator[dict[str, Any]]:
+    yield {"index": at, **_call(request, call, choice, at, text="")}
+    for start in range(0, len(call.text), FRAGMENT):
+        yield {"index": at, call.tool.kind: {_member(call): call.text[start : start + FRAGMENT]}}
 
 
 def _call(request: ChatRequest, call: Planned, choice: int, at: int, *, text: str | None = None) -> dict[str, Any]:
@@ -100,11 +106,6 @@ def _call(request: ChatRequest, call: Planned, choice: int, at: int, *, text: st
     digest = hashlib.sha256(f"{request.digest}/{choice}/{at}".encode()).hexdigest()
     body = {"name": call.tool.name, _member(call): call.text if text is None else text}
     return {"id": f"call_{digest[:24]}", "type": call.tool.kind, call.tool.kind: body}
-
-
-def _fragments(call: Planned, at: int) -> Iterator[dict[str, Any]]:
-    for start in range(0, len(call.text), FRAGMENT):
-        yield {"index": at, call.tool.kind: {_member(call): call.text[start : start + FRAGMENT]}}
 
 
 def _member(call: Planned) -> str:

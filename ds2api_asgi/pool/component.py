@@ -20,13 +20,13 @@ from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import BodyTooLarge, ClientGone, ConfigurationError
 from ..protocols import registry
 from ..protocols.base import Protocol
-from ..universal.failure import Failure, FailureKind
+from ..universal.failure import Failure, FailureKind, KeyAction
 from .attempt import Attempt
 from .credentials import with_credential
 from .keys import Key, as_keys
 from .outcome import is_the_keys_fault
 from .selection import Strategy, strategy_named
-from .store import KeyStore, MemoryStore
+from .store import KeyStore, Lease, MemoryStore
 from .survey import Empty, EmptyReason, KeyReport
 
 __all__ = ["KeyPool"]
@@ -39,8 +39,9 @@ class KeyPool:
 
     Requests that the protocol claims get a key in the protocol's own header; the credentials that came with them go no
     further. All other requests, websockets and lifespan reach the app untouched and without a key. Answers pass at
-    once. When no key can be used, the pool answers by itself, in the protocol's error shape: 429, or 503 when waiting
-    would not help. It never retries: a `Retry` around it draws another key for each attempt.
+    once. When no key can be used, the pool answers by itself, as the protocol says rate limited, out of quota or
+    overloaded, with ``retry-after`` when it is known. It never retries: a `Retry` around it draws another key for each
+    attempt.
 
         app = Retry(KeyPool(Upstream("https://api.anthropic.com"), protocol="anthropic", keys=[KEY_1, KEY_2]))
 
@@ -142,7 +143,7 @@ class KeyPool:
         await self._store.switch(alias, on=True)
 
     async def _attempt(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange, model: str | None) -> None:
-        lease = await self._store.acquire(model=model, tried=self._tried(exchange))
+        lease = await self._lease(exchange, model)
         if isinstance(lease, Empty):
             exchange.note(PoolEmpty(pool=self.name, reason=lease.reason.value, retry_after=lease.retry_after))
             await self._refuse(scope, send, _failure_of(lease), _advice_of(lease))
@@ -161,15 +162,20 @@ class KeyPool:
                 finally:
                     await self._store.release(lease)
 
-    def _tried(self, exchange: Exchange) -> set[str]:
-        """The keys of this pool that failed in this exchange by their own fault, or must not be asked again."""
-        return {
-            fact.key
+    async def _lease(self, exchange: Exchange, model: str | None) -> Lease | Empty:
+        failed = {
+            fact.key: fact.verdict
             for fact in exchange.all(Judged)
             if fact.pool == self.name
             and fact.key is not None
             and (is_the_keys_fault(fact.verdict) or not fact.verdict.same_key)
         }
+        lease = await self._store.acquire(model=model, tried=failed)
+        if isinstance(lease, Empty) and lease.reason is EmptyReason.TRIED:
+            # Who waited until a rate limited key had rested may have that same key again, when there is no other.
+            spent = [key for key, why in failed.items() if why.key is not KeyAction.COOL or not why.same_key]
+            lease = await self._store.acquire(model=model, tried=spent)
+        return lease
 
     async def _refuse(
         self, scope: Scope, send: Send, failure: Failure, advice: dict[bytes, bytes | None] | None = None

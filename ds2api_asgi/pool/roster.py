@@ -76,7 +76,7 @@ class Roster:
         if seat is None:
             return None
         seat.in_flight += 1
-        if self.is_full(seat.index):
+        if self._is_full(seat.index):
             self._settle((seat.index,), self._every_book())
         for owner, name, lane in self._path(seat.index, book):
             if lane.state is KeyState.HALF_OPEN:
@@ -86,7 +86,7 @@ class Roster:
 
     def free(self, index: int, model: str | None, lease: int) -> None:
         """Take a key back; a probe that came back without an answer leaves the next request to probe."""
-        was_full = self.is_full(index)
+        was_full = self._is_full(index)
         self.seats[index].in_flight -= 1
         if was_full:
             self._settle((index,), self._every_book())
@@ -174,10 +174,6 @@ class Roster:
         """Tell whether `pick` could choose the key."""
         return self._book(model).standings[index] is not Standing.OUT
 
-    def is_full(self, index: int) -> bool:
-        """Tell whether as many requests use the key as may."""
-        return self.seats[index].in_flight >= self._limit
-
     def _new_book(self, model: str | None) -> Book:
         lineups = {standing: self._strategy.lineup(self._rng) for standing in USABLE}
         book = Book(model, lineups, [Standing.OUT] * len(self.seats))
@@ -240,8 +236,11 @@ class Roster:
             for index in indexes:
                 self.turns += book.move(self.seats[index], self._standing(index, book))
 
+    def _is_full(self, index: int) -> bool:
+        return self.seats[index].in_flight >= self._limit
+
     def _standing(self, index: int, book: Book) -> Standing:
-        if not self.is_allowed(index, book.model) or self.is_full(index):
+        if not self.is_allowed(index, book.model) or self._is_full(index):
             return Standing.OUT
         standing = Standing.READY
         for _, _, lane in self._path(index, book):

@@ -140,7 +140,7 @@ class _RoundRobinLineup:
             entry = heapq.heappop(self._heap)
             taken, index = entry
             seat = self._seats.get(index)
-            if seat is None or taken != self._turns.of(index) or (passed_over and entry == passed_over[-1]):
+            if seat is None or taken != self._turns.of(index):
                 continue  # left behind by a key that went, or came back
             if index in tried:
                 passed_over.append(entry)

@@ -159,9 +159,8 @@ class MemoryStore:
             if outcome.event is Event.SERVED:
                 self._counts[held.index][1] += 1
                 if self._roster.serve(held.index, held.model, born=held.born, soft=outcome.soft, now=now):
-                    held.born = (
-                        self._roster.stamp
-                    )  # this answer made the key recover: what it says later is no old news
+                    # This answer made the key recover, so what it says later is no old news.
+                    held.born = self._roster.stamp
                 return False
             self._counts[held.index][2] += 1
             return self._roster.fail(held.index, held.model, outcome, born=held.born, now=now)

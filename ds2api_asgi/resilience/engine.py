@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import anyio
 from msgspec import Struct
 
 from ..asgi.body import DEFAULT_MAX_BODY, Replay, read_body
@@ -32,7 +31,7 @@ from .answer import error_answer
 from .attempt import Attempt, Lost
 from .line import ClientLine
 from .plan import Answered, Outcome, Plan, RetryPolicy, Try, preference
-from .timeouts import Timeouts
+from .timeouts import RequestClock, Timeouts, Watchdog
 
 __all__ = ["REPEATABLE", "Engine", "PlanFactory", "Terms"]
 
@@ -60,13 +59,15 @@ class Terms(Struct, frozen=True, kw_only=True):
     Attributes:
         policy: Its deadline and its call budget are enforced here.
         timeouts: For each attempt.
-        unix_time: Tells the wall clock's time, to read dates in headers.
+        clock: Monotonic seconds.
+        wall: Unix time, to read the dates that providers send.
         max_body: Bytes of a request's body.
     """
 
     policy: RetryPolicy
     timeouts: Timeouts
-    unix_time: Callable[[], float]
+    clock: Callable[[], float]
+    wall: Callable[[], float]
     max_body: int = DEFAULT_MAX_BODY
 
     def check(self) -> None:
@@ -149,7 +150,8 @@ class Engine:
         self, scope: Scope, body: Replay, exchange: Exchange, line: ClientLine, protocol: Protocol
     ) -> list[Lost]:
         """Run the plan; return every failed answer when there is no other, and none when the client has its answer."""
-        bounds = _Bounds(exchange, self._terms.policy)
+        bounds = _Bounds(exchange, self._terms)
+        patience = _Patience(exchange)
         inherited = _elsewhere(exchange)
         plan = self._plan(inherited)
         lost: list[Lost] = []
@@ -166,9 +168,12 @@ class Engine:
                 line,
                 timeouts=self._terms.timeouts,
                 deadline=bounds.deadline,
-                unix_time=self._terms.unix_time,
+                clock=bounds.clock,
+                wall=self._terms.wall,
             )
+            patience.dog = attempt.dog
             outcome = await attempt.run(self._apps[step.target], _own(scope), body.again(), stream=body.peek()[1])
+            patience.dog = None
             if outcome is None:
                 _tell(plan, _ANSWERED)
                 return []
@@ -183,25 +188,40 @@ class Engine:
         return lost
 
 
+class _Patience:
+    """Leaves the wait for the first content to the innermost engine: the attempts beneath us have a bound each."""
+
+    __slots__ = ("dog",)
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.dog: Watchdog | None = None
+        exchange.observe(self)
+
+    def __call__(self, fact: object) -> None:
+        if isinstance(fact, Attempted) and self.dog is not None and self.dog.cause == "first-content":
+            self.dog.allow("total", None)
+
+
 class _Bounds:
     """What no plan of this engine may exceed."""
 
-    __slots__ = ("_exchange", "_floor", "deadline")
+    __slots__ = ("_exchange", "_floor", "clock", "deadline")
 
-    def __init__(self, exchange: Exchange, policy: RetryPolicy) -> None:
-        deadline = anyio.current_time() + policy.deadline
+    def __init__(self, exchange: Exchange, terms: Terms) -> None:
+        self.clock = RequestClock(terms.clock)
+        deadline = self.clock.now() + terms.policy.deadline
         if exchange.calls_left is None:
-            exchange.limit(deadline=deadline, calls=policy.max_calls)
+            exchange.limit(deadline=deadline, calls=terms.policy.max_calls)
         assert exchange.calls_left is not None
         self._exchange = exchange
-        self._floor = max(0, exchange.calls_left - policy.max_calls)
+        self._floor = max(0, exchange.calls_left - terms.policy.max_calls)
         self.deadline = min(deadline, exchange.deadline)
 
     def allow(self, after: float) -> bool:
         """Whether another attempt may begin after so many seconds."""
         calls_left = self._exchange.calls_left
         assert calls_left is not None
-        return calls_left > self._floor and anyio.current_time() + after < self.deadline
+        return calls_left > self._floor and self.clock.now() + after < self.deadline
 
 
 def _own(scope: Scope) -> Scope:

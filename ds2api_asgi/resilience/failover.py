@@ -46,7 +46,8 @@ class Failover:
         content_timeout: Between content of a running stream (comments and pings are none); None: no such bound.
         max_body: Bytes of a request's body; larger ones are answered with 413.
         rng: Draws the jitter; None: a fresh one.
-        unix_time: Tells the wall clock's time, to read dates in headers.
+        clock: Monotonic seconds.
+        wall: Unix time, to read the dates that providers send.
 
     Raises:
         ConfigurationError: No apps, more of them than `max_calls`, another value that cannot work, or an unknown
@@ -70,7 +71,8 @@ class Failover:
         content_timeout: float | None = 300.0,
         max_body: int = DEFAULT_MAX_BODY,
         rng: Random | None = None,
-        unix_time: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._apps = tuple(apps)
         targets = len(self._apps)
@@ -89,7 +91,7 @@ class Failover:
             self._apps,
             lambda elsewhere: failover_plan(targets, policy, dice, elsewhere=elsewhere),
             protocol=protocol,
-            terms=Terms(policy=policy, timeouts=timeouts, unix_time=unix_time, max_body=max_body),
+            terms=Terms(policy=policy, timeouts=timeouts, clock=clock, wall=wall, max_body=max_body),
         )
         if not self._apps:
             raise ConfigurationError("Failover needs at least one app")

@@ -28,9 +28,11 @@ class ClientLine:
         error: What the server's (or host's) ``receive`` or ``send`` raised. It is not the app's failure and goes on
             outwards untouched: hosts raise exceptions of their own through us.
         on_gone: Called once, when the client leaves.
+        sending: Whether a message is under way; if it still is after the attempt, it was interrupted, and nobody knows
+            what of it arrived.
     """
 
-    __slots__ = ("_receive", "_send", "error", "gone", "on_gone")
+    __slots__ = ("_receive", "_send", "error", "gone", "on_gone", "sending")
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -38,6 +40,7 @@ class ClientLine:
         self.gone = False
         self.error: Exception | None = None
         self.on_gone: Callable[[], None] | None = None
+        self.sending = False
 
     async def receive(self) -> Message:
         """The next message of the client; ``http.disconnect`` again and again once it left."""
@@ -56,8 +59,10 @@ class ClientLine:
 
     async def send(self, message: Message) -> None:
         """Send a message to the client."""
+        self.sending = True
         try:
             await self._send(message)
+            self.sending = False
         except Exception as error:
             self.error = error
             raise

@@ -39,7 +39,8 @@ class Retry:
         content_timeout: Between content of a running stream (comments and pings are none); None: no such bound.
         max_body: Bytes of a request's body; larger ones are answered with 413.
         rng: Draws the jitter; None: a fresh one.
-        unix_time: Tells the wall clock's time, to read dates in headers.
+        clock: Monotonic seconds.
+        wall: Unix time, to read the dates that providers send.
 
     Raises:
         ConfigurationError: A value that cannot work, or an unknown protocol.
@@ -62,7 +63,8 @@ class Retry:
         content_timeout: float | None = 300.0,
         max_body: int = DEFAULT_MAX_BODY,
         rng: Random | None = None,
-        unix_time: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         policy = RetryPolicy(
             max_attempts=max_attempts,
@@ -80,7 +82,7 @@ class Retry:
             (app,),
             lambda elsewhere: retry_plan(policy, dice, elsewhere=elsewhere),
             protocol=protocol,
-            terms=Terms(policy=policy, timeouts=timeouts, unix_time=unix_time, max_body=max_body),
+            terms=Terms(policy=policy, timeouts=timeouts, clock=clock, wall=wall, max_body=max_body),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -22,6 +22,7 @@ from msgspec import Struct
 from ..asgi.headers import find
 from ..asgi.types import ASGIApp
 from ..asgi.unwrapped import unwrapped
+from ..errors import ClientGone
 from ..universal import jsontext
 from .wire import BrokenResponse, NoResponse, RawHeaders, Wire
 
@@ -29,6 +30,8 @@ __all__ = ["GRACE", "Answer", "Driver", "Response"]
 
 GRACE = 1.0
 """Seconds that an app gets to end after its client has left, before it is cancelled."""
+
+_GONE = (ClientGone, OSError)
 
 Body = bytes | Iterable[bytes] | AsyncIterable[bytes]
 Headers = Mapping[str, str] | Iterable[tuple[bytes, bytes]]
@@ -164,8 +167,9 @@ class Driver:
             The response.
 
         Raises:
-            NoResponse: The app returned without a start. What it raised instead is raised as it is, before the start
-                and after the end of its response; in between the response tells of it as BrokenResponse.
+            NoResponse: The app returned without a start. What the app raised comes out as it is when the response
+                could not tell of it (as BrokenResponse): before its start, after its end, and after the client left,
+                then without ClientGone and OSError.
         """
         raw = [*self._headers, *_raw(headers)]
         if json is not None:
@@ -181,7 +185,7 @@ class Driver:
                 finally:
                     wire.leave()
                 group.cancel_scope.deadline = anyio.current_time() + GRACE
-        if wire.error is not None and wire.complete:
+        if wire.error is not None and not wire.told and not (wire.left and isinstance(wire.error, _GONE)):
             raise wire.error
 
     async def request(

@@ -107,8 +107,8 @@ class InProcessTransport(httpx2.AsyncBaseTransport):
             await wire.run()
         finally:
             self._open.discard(wire)
-        if wire.error is not None and wire.complete:
-            _logger.error("the app failed after its response", exc_info=wire.error)
+        if wire.error is not None and (wire.complete or wire.left):
+            _logger.error("the app failed after its client was done with it", exc_info=wire.error)
 
     def _broken(self, message: str, request: Any) -> Any:
         return self._library.RemoteProtocolError(message, request=request)

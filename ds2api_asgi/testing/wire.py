@@ -43,6 +43,7 @@ class Wire:
 
     Attributes:
         error: What the app raised, once it has.
+        told: Whether the client was told that the response is missing or broken.
         complete: Whether the app sent its last body message.
         left: Whether the client left before that.
     """
@@ -55,6 +56,7 @@ class Wire:
         self._over = anyio.Event()
         self._started = False
         self.error: Exception | None = None
+        self.told = False
         self.complete = False
         self.left = False
 
@@ -81,6 +83,7 @@ class Wire:
         try:
             message = await self._take.receive()
         except anyio.EndOfStream:
+            self.told = True
             raise NoResponse("the app did not start a response") from self.error
         return message["status"], [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
 
@@ -93,9 +96,10 @@ class Wire:
         while not self.left:
             try:
                 message = await self._take.receive()
-            except anyio.EndOfStream:
+            except (anyio.EndOfStream, anyio.ClosedResourceError):
                 if self.complete:
                     return None
+                self.told = True
                 raise BrokenResponse("the response ended before its last part") from self.error
             if message.get("body"):
                 return bytes(message["body"])

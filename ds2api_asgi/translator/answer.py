@@ -1,137 +1,71 @@
 """Answers on their way back: taken as the app sends them, given to the client in its own protocol.
 
-`Answer` is the ``send`` of one request. What it makes of a whole answer and of a stream is an `AnswerTranslation`'s
-affair. Nothing is said to the client before it is known whether the answer is one: a stream's start waits for the
-first bytes to send, so a stream that begins with an error becomes a true error status.
+`Answer` is the ``send`` of one request. Nothing is said to the client before it is known whether the answer is one: a
+stream's start and its lifecycle frames wait for the first content, so a stream that begins with an error becomes a
+true error status.
+
+| state | the app's body | the app ends too early |
+|---|---|---|
+| WAITING | dropped: there was no start | error status |
+| WHOLE | kept, translated at its end | error status |
+| FOLDING | decoded and kept, folded at its end | error status |
+| HELD | encoded and kept until content comes | error status |
+| STREAMING | decoded, encoded, sent | the client protocol's error event, unless its end has come already |
+| DONE | dropped | nothing |
+| GIVEN_UP | refused: ClientGone stops the app | nothing |
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Any
 
-from msgspec import UNSET
-
-from ..asgi.headers import decode
+from ..asgi.headers import HOP_BY_HOP, decode, find
 from ..asgi.respond import respond
 from ..asgi.types import Message, Send
-from ..errors import BodyTooLarge, BrokenStream, ClientGone, InvalidDocument
-from ..protocols.base import Context, Protocol, StreamDecoder, StreamEncoder
-from ..universal import jsontext
-from ..universal.events import Error, Event
+from ..errors import BrokenStream, ClientGone, InvalidDocument, TransportError
+from ..protocols.base import Protocol, StreamDecoder, StreamEncoder
+from ..universal.content import Reasoning, Refusal, Text
+from ..universal.events import Delta, End, Error, Event, Open, Set, StopEvent
 from ..universal.failure import Failure, FailureKind
-from ..universal.fold import unfold
-from ..universal.response import Response
+from .coding import BadCoding, Inflate
+from .translation import Companion, Generation
 
-__all__ = ["Answer", "AnswerTranslation", "GenerationAnswer"]
+__all__ = ["MAX_ERROR_BODY", "MAX_HELD", "Answer"]
 
-_MAX_ERROR_BODY = 1024 * 1024
+MAX_ERROR_BODY = 1024 * 1024
+"""Bytes of an error answer that are read; the rest is dropped."""
+
+MAX_HELD = 256 * 1024
+"""Bytes of lifecycle frames and keep-alives that wait for content before they are sent all the same."""
+
 # What the app said about a body that the client never sees, or what the server says again.
-_BODY_HEADERS = frozenset(
-    {
-        b"content-length",
-        b"content-type",
-        b"content-encoding",
-        b"content-md5",
-        b"digest",
-        b"etag",
-        b"transfer-encoding",
-        b"date",
-        b"server",
-    }
-)
+_ABOUT_THE_BODY = HOP_BY_HOP | {
+    b"accept-ranges",
+    b"content-encoding",
+    b"content-length",
+    b"content-md5",
+    b"content-range",
+    b"content-type",
+    b"date",
+    b"digest",
+    b"etag",
+    b"last-modified",
+    b"server",
+}
+_ABOUT_A_SUCCESS = frozenset({b"cache-control", b"expires", b"age"})
 _JSON = (b"content-type", b"application/json")
-
-
-class AnswerFailed(Exception):
-    """The app's answer is no answer; says so to the client."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
-
-
-class AnswerTranslation:
-    """Translates whole documents by a function."""
-
-    def __init__(self, document: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        self._document = document
-
-    streams = False
-
-    def whole(self, body: dict[str, Any]) -> bytes:
-        """A whole answer in the client's protocol.
-
-        Raises:
-            InvalidDocument: The app's answer cannot be read.
-            AnswerFailed: It is an error under a success status.
-        """
-        return jsontext.dumps(self._document(body))
-
-    def decoder(self) -> StreamDecoder | None:
-        """A decoder of the app's stream; None where an answer cannot be one."""
-        return None
-
-    def encoder(self) -> StreamEncoder:
-        """An encoder of the client's stream."""
-        raise InvalidDocument("", "the answer is a stream")
-
-    def folded(self, events: list[Event]) -> bytes:
-        """A whole answer in the client's protocol from the app's stream."""
-        raise InvalidDocument("", "the answer is a stream")
-
-
-class GenerationAnswer(AnswerTranslation):
-    """Translates what a model generated.
-
-    Args:
-        upstream: What the app speaks.
-        client: What the client speaks.
-        context: What the request's encoder wants its answer to know.
-        streams: Whether the client asked for a stream; an app that answers otherwise is folded or unfolded.
-    """
-
-    def __init__(self, upstream: Protocol, client: Protocol, context: Context, *, streams: bool) -> None:
-        super().__init__(lambda body: self._encode(upstream.decode_response(body)))
-        self._upstream = upstream
-        self._client = client
-        self._context = context
-        self.streams = streams
-
-    def _encode(self, response: Response) -> dict[str, Any]:
-        if response.error is not UNSET:
-            raise AnswerFailed(response.error)
-        return self._client.encode_response(response, self._context).document
-
-    def whole(self, body: dict[str, Any]) -> bytes:
-        """A whole answer; as a stream when the client asked for one."""
-        if not self.streams:
-            return super().whole(body)
-        response = self._upstream.decode_response(body)
-        if response.error is not UNSET:
-            raise AnswerFailed(response.error)
-        return self.encoder().write(unfold(response))
-
-    def decoder(self) -> StreamDecoder:
-        """A decoder of the app's stream."""
-        return self._upstream.stream_decoder()
-
-    def encoder(self) -> StreamEncoder:
-        """An encoder of the client's stream."""
-        return self._client.stream_encoder(self._context)
-
-    def folded(self, events: list[Event]) -> bytes:
-        """A whole answer from the app's stream."""
-        return jsontext.dumps(self._encode(self._upstream.fold(events)))
+_NO_BUFFERS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 
 
 class _State(Enum):
-    WAITING = "waiting"  # for the app's start
-    BUFFERING = "buffering"  # a whole answer or an error
-    HOLDING = "holding"  # a stream that has said nothing yet
-    STREAMING = "streaming"  # the client has heard its beginning
-    DONE = "done"  # the client has all
+    WAITING = "waiting"
+    WHOLE = "whole"
+    FOLDING = "folding"
+    HELD = "held"
+    STREAMING = "streaming"
+    DONE = "done"
+    GIVEN_UP = "given_up"
 
 
 class Answer:
@@ -151,10 +85,10 @@ class Answer:
         send: Send,
         upstream: Protocol,
         client: Protocol,
-        translation: AnswerTranslation,
+        translation: Companion | Generation,
         *,
         limit: int,
-        headers: tuple[tuple[bytes, bytes], ...],
+        headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         self._send = send
         self._upstream = upstream
@@ -163,163 +97,271 @@ class Answer:
         self._limit = limit
         self._extra = headers
         self._state = _State.WAITING
+        self._telling = False
+        self._terminal = False
         self._status = 0
         self._headers: list[tuple[bytes, bytes]] = []
-        self._parts: list[bytes] = []
+        self._inflate: Inflate | None = None
         self._size = 0
+        self._kept: list[bytes] = []
+        self._events: list[Event] = []
         self._decoder: StreamDecoder | None = None
         self._encoder: StreamEncoder | None = None
-        self._events: list[Event] = []
 
-    async def send(self, message: Message) -> None:
-        """Take one ASGI message of the app."""
-        if message["type"] == "http.response.body":
+    @property
+    def complete(self) -> bool:
+        """Whether the client has all that it will get."""
+        return self._state is _State.DONE or self._state is _State.GIVEN_UP
+
+    async def __call__(self, message: Message) -> None:
+        """Take one ASGI message of the app.
+
+        Raises:
+            ClientGone: The answer was refused already; there is nobody to go on for.
+        """
+        kind = message["type"]
+        if kind == "http.response.body":
             body = message.get("body", b"")
             more = message.get("more_body", False)
-            if self._state is _State.STREAMING or self._state is _State.HOLDING:
-                await self._stream(body, more=more)
-            elif self._state is _State.BUFFERING:
-                await self._buffer(body, more=more)
-        elif message["type"] == "http.response.start" and self._state is _State.WAITING:
-            self._start(message)
+            if self._inflate is None:
+                await self._body(body, more=more)
+            else:
+                await self._inflated(self._inflate, body, more=more)
+        elif kind == "http.response.start" and self._state is _State.WAITING:
+            await self._start(message)
 
-    def _start(self, message: Message) -> None:
+    async def broke(self, error: Exception) -> bool:
+        """The app raised; tell the client, if it may still be told.
+
+        Returns:
+            Whether the exception is dealt with; False: it must go on.
+        """
+        if self._telling:
+            return False  # the client's own send raised, not the app
+        if self._state is _State.GIVEN_UP:
+            return isinstance(error, ClientGone)
+        if self._state is not _State.DONE:
+            await self._cut(_failure_of(error, started=self._state is not _State.WAITING))
+        return isinstance(error, (BrokenStream, TransportError))
+
+    async def ended(self) -> None:
+        """The app returned; an answer that it did not finish was cut."""
+        if self._state is _State.WAITING:
+            await self._fail(_bad_gateway("the upstream did not answer"))
+        elif not self.complete:
+            await self._cut(_truncated())
+
+    async def _start(self, message: Message) -> None:
         self._status = message["status"]
-        self._headers = list(message.get("headers", ()))
-        self._state = _State.BUFFERING
-        if self._status < 400 and _media_type(self._headers) == self._upstream.stream_type:
-            self._decoder = self._translation.decoder()
-            if self._decoder is not None:
-                self._state = _State.HOLDING
-                if self._translation.streams:
-                    self._encoder = self._translation.encoder()
+        self._headers = [(bytes(name).lower(), bytes(value)) for name, value in message.get("headers", ())]
+        self._state = self._state_of_start()
+        coding = (find(self._headers, b"content-encoding") or b"identity").strip().lower()
+        if coding != b"identity":
+            try:
+                self._inflate = Inflate(coding.decode("latin-1"))
+            except BadCoding as error:
+                await self._unreadable(str(error))
 
-    async def _stream(self, body: bytes, *, more: bool) -> None:
+    def _state_of_start(self) -> _State:
+        generation = self._translation
+        streamed = self._status < 300 and _media_type(self._headers) == self._upstream.stream_type
+        if not streamed or isinstance(generation, Companion):
+            return _State.WHOLE
+        self._decoder = generation.decoder()
+        if not generation.streams:
+            return _State.FOLDING
+        self._encoder = generation.encoder()
+        return _State.HELD
+
+    async def _inflated(self, inflate: Inflate, body: bytes, *, more: bool) -> None:
+        try:
+            for piece in inflate.pieces(body):
+                await self._body(piece, more=True)
+        except BadCoding as error:
+            await self._unreadable(str(error))
+            return
+        if not more:
+            await self._body(b"", more=False)
+
+    async def _unreadable(self, problem: str) -> None:
+        if self._status >= 400:  # the status alone says what went wrong
+            await self._fail(self._upstream.decode_error(self._status, decode(self._headers), b""))
+        else:
+            await self._cut(_bad_gateway(f"the upstream answered with {problem}"))
+        self._state = _State.GIVEN_UP
+
+    async def _body(self, body: bytes, *, more: bool) -> None:
+        match self._state:
+            case _State.STREAMING:
+                events = self._decode(body, more=more)
+                await self._say(self._encode(events), more=more)
+            case _State.HELD:
+                await self._hold(self._decode(body, more=more), more=more)
+            case _State.FOLDING:
+                await self._collect(body, more=more)
+            case _State.WHOLE:
+                await self._keep(body, more=more)
+            case _State.GIVEN_UP:
+                raise ClientGone
+            case _State.WAITING | _State.DONE:
+                pass
+
+    def _decode(self, body: bytes, *, more: bool) -> list[Event]:
         assert self._decoder is not None
         events = self._decoder.feed(body) if body else []
         if not more:
             events += self._decoder.close()
-        await self._pass_on(events, more=more)
+        return events
 
-    async def _pass_on(self, events: list[Event], *, more: bool) -> None:
-        encoder = self._encoder
-        if encoder is None:
-            self._events += events
-            if not more:
-                await self._finish(lambda: self._translation.folded(self._events))
-            return
-        if self._state is _State.HOLDING:
-            if events and isinstance(events[-1], Error) and not _says_content(events):
-                await self._fail(events[-1].failure)
-                return
-            data = encoder.write(events)
-            if not data and more:
-                return
-            self._state = _State.STREAMING
-            await self._send({"type": "http.response.start", "status": 200, "headers": self._stream_headers()})
-        else:
-            data = encoder.write(events)
-        if not more:
-            self._state = _State.DONE
+    def _encode(self, events: list[Event]) -> bytes:
+        assert self._encoder is not None
+        if events:
+            last = type(events[-1])
+            if last is End or last is Error:
+                self._terminal = True
+        return self._encoder.write(events)
+
+    async def _say(self, data: bytes, *, more: bool) -> None:
         if data or not more:
+            if not more:
+                self._state = _State.DONE
+            self._telling = True
             await self._send({"type": "http.response.body", "body": data, "more_body": more})
+            self._telling = False
 
-    async def _buffer(self, body: bytes, *, more: bool) -> None:
-        if body:
+    async def _hold(self, events: list[Event], *, more: bool) -> None:
+        committed = any(map(_says_content, events))
+        if not committed and events and type(events[-1]) is Error:
+            await self._fail(events[-1].failure)
+            return
+        data = self._encode(events)
+        self._size += len(data)
+        self._kept.append(data)
+        if committed or self._size > MAX_HELD:
+            self._state = _State.STREAMING
+            held, self._kept = b"".join(self._kept), []
+            await self._tell_start(self._stream_headers())
+            await self._say(held, more=more)
+
+    async def _collect(self, body: bytes, *, more: bool) -> None:
+        if not await self._fits(body, self._limit):
+            return
+        self._events += self._decode(body, more=more)
+        if not more:
+            generation = self._translation
+            assert isinstance(generation, Generation)
+            await self._finish(lambda: generation.folded(self._events))
+
+    async def _keep(self, body: bytes, *, more: bool) -> None:
+        if self._status < 400:
+            if not await self._fits(body, self._limit):
+                return
+            self._kept.append(body)
+        elif self._size < MAX_ERROR_BODY:
+            self._kept.append(body[: MAX_ERROR_BODY - self._size])
             self._size += len(body)
-            if self._size > (self._limit if self._status < 400 else _MAX_ERROR_BODY):
-                if self._status < 400:
-                    await self._fail(_bad_gateway("the upstream's answer is too large to be translated"))
-                    return
-            else:
-                self._parts.append(body)
         if more:
             return
-        whole = b"".join(self._parts)
+        whole, self._kept = b"".join(self._kept), []
         if self._status >= 400:
-            failure = self._upstream.decode_error(self._status, decode(self._headers), whole)
-            await self._fail(failure)
+            await self._fail(self._upstream.decode_error(self._status, decode(self._headers), whole))
         elif self._status >= 300:
-            await self._fail(_bad_gateway(f"the upstream answered {self._status}"))
+            await self._fail(_bad_gateway(f"the upstream answered with a redirect ({self._status})"))
         else:
             await self._finish(lambda: self._translation.whole(self._upstream.parse(whole)))
 
-    async def _finish(self, translate: Callable[[], bytes]) -> None:
+    async def _fits(self, body: bytes, limit: int) -> bool:
+        self._size += len(body)
+        if self._size <= limit:
+            return True
+        self._kept, self._events = [], []
+        await self._fail(_bad_gateway(f"the upstream's answer is over the limit of {limit} bytes"))
+        self._state = _State.GIVEN_UP
+        return False
+
+    async def _finish(self, translate: Callable[[], bytes | Failure]) -> None:
         try:
-            data = translate()
-        except AnswerFailed as error:
-            await self._fail(error.failure)
+            body = translate()
         except InvalidDocument as error:
-            await self._fail(_bad_gateway(f"the upstream's answer cannot be read: {error}"))
+            body = _bad_gateway(f"the upstream's answer cannot be read: {error}")
+        if isinstance(body, Failure):
+            await self._fail(body)
+            return
+        if isinstance(self._translation, Generation) and self._translation.streams:
+            headers = self._stream_headers()
         else:
-            self._state = _State.DONE
-            if self._translation.streams:
-                headers = self._stream_headers()
-            else:
-                headers = [*self._kept(), _JSON, (b"content-length", b"%d" % len(data)), *self._extra]
-            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-            await self._send({"type": "http.response.body", "body": data, "more_body": False})
+            headers = [*self._passed(), _JSON, (b"content-length", b"%d" % len(body)), *self._extra]
+        await self._tell_start(headers)
+        await self._say(body, more=False)
 
     async def _fail(self, failure: Failure) -> None:
         self._state = _State.DONE
         wire = self._client.encode_error(failure)
-        names = {name for name, _ in wire.headers}
-        kept = [header for header in self._kept() if header[0] not in names]
-        await respond(self._send, status=wire.status, document=wire.document, headers=(*kept, *wire.headers))
+        passed = self._passed(without={name for name, _ in wire.headers}, failed=True)
+        self._telling = True
+        await respond(self._send, status=wire.status, document=wire.document, headers=(*passed, *wire.headers))
+        self._telling = False
 
-    async def broke(self, error: Exception) -> bool:
-        """The app raised.
-
-        Returns:
-            Whether the client has been told and the exception is dealt with; False: it must go on.
-        """
-        if isinstance(error, (ClientGone, BodyTooLarge)):
-            return False
-        if self._state is _State.WAITING and not isinstance(error, BrokenStream):
-            return False
-        if self._state is not _State.DONE:
-            await self._cut()
-        return isinstance(error, BrokenStream)
-
-    async def ended(self) -> None:
-        """The app returned; an answer that it did not finish was cut."""
-        if self._state is not _State.DONE:
-            await self._cut()
-
-    async def _cut(self) -> None:
-        failure = Failure(kind=FailureKind.TRUNCATED, message="the upstream broke off before its answer was complete")
-        if self._state is _State.STREAMING:
-            events = self._decoder.close() if self._decoder is not None else []
-            if not (events and isinstance(events[-1], Error)):
-                events = [Error(failure)]
-            await self._pass_on(events, more=False)
-        else:
+    async def _cut(self, failure: Failure) -> None:
+        """End what the app did not: by an error status, or by an error event when the client heard a beginning."""
+        if self._state is not _State.STREAMING:
             await self._fail(failure)
+            return
+        events = [] if self._terminal else self._decode(b"", more=False)
+        if not self._terminal and not (events and type(events[-1]) is Error):
+            events = [*(event for event in events if type(event) is not End), Error(failure)]
+        await self._say(self._encode(events), more=False)
 
-    def _kept(self) -> list[tuple[bytes, bytes]]:
-        return [(name.lower(), value) for name, value in self._headers if name.lower() not in _BODY_HEADERS]
+    async def _tell_start(self, headers: list[tuple[bytes, bytes]]) -> None:
+        self._telling = True
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        self._telling = False
+
+    def _passed(self, *, without: set[bytes] | frozenset[bytes] = frozenset(), failed: bool = False) -> list[tuple[bytes, bytes]]:
+        """The app's headers that are true of our answer as well."""
+        dropped = _ABOUT_THE_BODY | without
+        if failed and self._status < 400:
+            dropped |= _ABOUT_A_SUCCESS
+        return [header for header in self._headers if header[0] not in dropped]
 
     def _stream_headers(self) -> list[tuple[bytes, bytes]]:
-        own = (b"cache-control", b"x-accel-buffering")
-        kept = [header for header in self._kept() if header[0] not in own]
-        return [
-            *kept,
-            (b"content-type", self._client.stream_type.encode("ascii")),
-            (b"cache-control", b"no-cache"),
-            (b"x-accel-buffering", b"no"),
-            *self._extra,
-        ]
+        content_type = (b"content-type", self._client.stream_type.encode("ascii"))
+        passed = self._passed(without={name for name, _ in _NO_BUFFERS})
+        return [*passed, content_type, *_NO_BUFFERS, *self._extra]
+
+
+def _says_content(event: Event) -> bool:
+    """Whether a client may be told of the stream's beginning: a failure after this event is one in the middle."""
+    match event:
+        case Delta(text=text):
+            return bool(text)
+        case Open(part=Text(text=text) | Refusal(text=text)):
+            return bool(text)
+        case Open(part=Reasoning() as part):
+            return bool(part.text or part.summary or part.opaque)
+        case Open() | Set() | StopEvent() | End():
+            return True
+        case _:
+            return False
 
 
 def _media_type(headers: list[tuple[bytes, bytes]]) -> str:
-    for name, value in headers:
-        if name.lower() == b"content-type":
-            return value.split(b";", 1)[0].strip().lower().decode("latin-1")
-    return ""
+    value = find(headers, b"content-type") or b""
+    return value.split(b";", 1)[0].strip().lower().decode("latin-1")
 
 
-def _says_content(events: list[Event]) -> bool:
-    return any(type(event).__name__ in ("Delta", "Set", "StopEvent") for event in events)
+def _failure_of(error: Exception, *, started: bool) -> Failure:
+    if started or isinstance(error, BrokenStream):
+        return _truncated()
+    if isinstance(error, TransportError):
+        if error.reason == "timeout":
+            return Failure(kind=FailureKind.TIMEOUT, status=504, message="the upstream did not answer in time")
+        return _bad_gateway("the upstream could not be reached")
+    return Failure(kind=FailureKind.SERVER, status=500, message="the upstream failed")
+
+
+def _truncated() -> Failure:
+    return Failure(kind=FailureKind.TRUNCATED, message="the upstream broke off before its answer was complete")
 
 
 def _bad_gateway(message: str) -> Failure:

@@ -79,8 +79,6 @@ async def test_counted_faults_end_and_are_counted_apart():
     assert await status("demo-small", "b+401!1") == 401
 
 
-
-
 @pytest.mark.anyio
 @pytest.mark.parametrize("streamed", [True, False])
 @pytest.mark.parametrize(("kind", "complete"), [("cut", False), ("eof", True)])

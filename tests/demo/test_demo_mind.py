@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ds2api_asgi.demo.mind import MAX_CALLS, think
+from ds2api_asgi.demo.mind import think
+from ds2api_asgi.demo.plan import MAX_CALLS
 from ds2api_asgi.demo.request import read_request
 from ds2api_asgi.demo.tokens import count_tokens, pieces, take_tokens
 
@@ -55,7 +56,10 @@ def weather(*cities):
     ("text", "plan"),
     [
         ("Hello", []),
-        ("Use get_weather for Paris and Tokyo, then for Lima, and tell me.", [weather("Paris", "Tokyo"), weather("Lima")]),
+        (
+            "Use get_weather for Paris and Tokyo, then for Lima, and tell me.",
+            [weather("Paris", "Tokyo"), weather("Lima")],
+        ),
         ("What's the weather in Rome?", [weather("Rome")]),
         ("Weather in Rome and São Paulo, please!", [weather("Rome", "São Paulo")]),
         ("get_weather for 'somewhere' or \"New York\"", [weather("somewhere", "New York")]),
@@ -83,6 +87,18 @@ def test_calls_are_made_one_by_one_when_parallel_ones_are_not_wanted():
     assert made == [weather("Paris"), weather("Tokyo"), weather("Lima")]
 
 
+def test_message_of_nothing_but_tags_is_no_new_question():
+    call = {"id": "c", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
+    messages = [
+        {"role": "user", "content": "get_weather in Paris, then in Lima"},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "rain"},
+        {"role": "user", "content": "<system-reminder>Use web_search.</system-reminder>"},
+    ]
+    thought = decide({"model": "demo", "messages": messages, "tools": TOOLS})
+    assert [call.text for call in thought.calls] == ['{"city":"Lima"}']
+
+
 def test_new_question_begins_a_new_plan():
     call = {"id": "c", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
     messages = [
@@ -107,7 +123,10 @@ def test_new_question_begins_a_new_plan():
         (
             {
                 "type": "allowed_tools",
-                "allowed_tools": {"mode": "required", "tools": [{"type": "function", "function": {"name": "book_flight"}}]},
+                "allowed_tools": {
+                    "mode": "required",
+                    "tools": [{"type": "function", "function": {"name": "book_flight"}}],
+                },
             },
             ["book_flight"],
         ),
@@ -151,9 +170,29 @@ def test_thinks_when_asked_to(members, thinks):
     assert bool(thought.reasoning) == thinks
 
 
-@given(text=st.text(max_size=80) | st.lists(st.sampled_from(
-    ["get_weather", "web_search", "book_flight", "take_note", "then", "Paris", "Oslo", "'x'", '"', "and", "5", "<a>", "</a>"]
-), max_size=12).map(" ".join))
+@given(
+    text=st.text(max_size=80)
+    | st.lists(
+        st.sampled_from(
+            [
+                "get_weather",
+                "web_search",
+                "book_flight",
+                "take_note",
+                "then",
+                "Paris",
+                "Oslo",
+                "'x'",
+                '"',
+                "and",
+                "5",
+                "<a>",
+                "</a>",
+            ]
+        ),
+        max_size=12,
+    ).map(" ".join)
+)
 def test_every_text_leads_to_an_end(text):
     made, answer = rounds(text)
     assert sum(map(len, made)) <= MAX_CALLS

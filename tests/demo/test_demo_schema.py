@@ -114,9 +114,11 @@ leaves = (
 )
 schemas = st.recursive(
     leaves,
-    lambda inner: arrays(inner)
-    | objects(inner)
-    | st.lists(inner, min_size=1, max_size=3).map(lambda branches: {"anyOf": branches}),
+    lambda inner: (
+        arrays(inner)
+        | objects(inner)
+        | st.lists(inner, min_size=1, max_size=3).map(lambda branches: {"anyOf": branches})
+    ),
     max_leaves=10,
 )
 texts = st.builds(
@@ -139,15 +141,41 @@ def test_same_schema_and_words_give_the_same_value(schema, words):
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(
-            "type properties required enum const items prefixItems minItems maxItems anyOf allOf oneOf $ref multipleOf "
-            "minimum maximum exclusiveMinimum exclusiveMaximum minLength maxLength format additionalProperties "
-            "minProperties uniqueItems".split()
-        ),
-        inner | st.sampled_from(["object", "array", "integer", "number", "string", "#", "#/properties", "#/anyOf/0"]),
-        max_size=5,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "type",
+                    "properties",
+                    "required",
+                    "enum",
+                    "const",
+                    "items",
+                    "prefixItems",
+                    "minItems",
+                    "maxItems",
+                    "anyOf",
+                    "allOf",
+                    "oneOf",
+                    "$ref",
+                    "multipleOf",
+                    "minimum",
+                    "maximum",
+                    "exclusiveMinimum",
+                    "exclusiveMaximum",
+                    "minLength",
+                    "maxLength",
+                    "format",
+                    "additionalProperties",
+                    "minProperties",
+                    "uniqueItems",
+                ]
+            ),
+            inner
+            | st.sampled_from(["object", "array", "integer", "number", "string", "#", "#/properties", "#/anyOf/0"]),
+            max_size=5,
+        )
     ),
     max_leaves=15,
 )
@@ -166,7 +194,10 @@ def test_anything_for_a_schema_gives_a_json_value_or_is_refused(schema):
     ("schema", "value"),
     [
         ({"type": "string"}, "Paris"),
-        ({"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}}, {"a": "Paris", "b": "h11"}),
+        (
+            {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}},
+            {"a": "Paris", "b": "h11"},
+        ),
         ({"type": "array", "items": {"type": "string"}}, ["Paris", "h11"]),
         ({"enum": ["kelvin", "Celsius"]}, "Celsius"),
         ({"type": "integer", "minimum": 4}, 7),

@@ -241,7 +241,10 @@ def test_dates_become_durations_and_past_ones_nothing() -> None:
 
 
 def test_only_limits_of_which_nothing_is_left_make_a_key_soft_until_the_last_of_them_is_whole() -> None:
-    spent = [Limits(dimension="requests", remaining=0, reset_after=3.0), Limits(dimension="tokens", remaining=0, reset_after=9.0)]
+    spent = [
+        Limits(dimension="requests", remaining=0, reset_after=3.0),
+        Limits(dimension="tokens", remaining=0, reset_after=9.0),
+    ]
     left = [Limits(dimension="output-tokens", remaining=1, reset_after=60.0), Limits(dimension="x", reset_after=60.0)]
     assert soft_rest([*spent, *left]) == 9.0
     assert soft_rest(left) is None

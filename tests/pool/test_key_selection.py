@@ -74,7 +74,10 @@ def test_least_used_prefers_the_idle_of_two() -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_the_same_seed_makes_the_same_choices(strategy: Strategy) -> None:
-    runs = [[lineup.pick(()).index for _ in range(50)] for lineup in (lineup_of(strategy, seats_of(1, 2, 3), 7) for _ in "ab")]
+    runs = [
+        [lineup.pick(()).index for _ in range(50)]
+        for lineup in (lineup_of(strategy, seats_of(1, 2, 3), 7) for _ in "ab")
+    ]
     assert runs[0] == runs[1]
 
 
@@ -105,7 +108,9 @@ def test_a_key_that_leaves_for_each_request_does_not_starve_the_others(strategy:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @given(data=st.data())
-def test_a_lineup_picks_a_member_that_was_not_tried_whenever_there_is_one(strategy: Strategy, data: st.DataObject) -> None:
+def test_a_lineup_picks_a_member_that_was_not_tried_whenever_there_is_one(
+    strategy: Strategy, data: st.DataObject
+) -> None:
     seats = seats_of(*[1.0] * 12)
     lineup = strategy.lineup(Random(data.draw(st.integers(0, 9))))
     members: set[int] = set()
@@ -129,6 +134,15 @@ def test_a_lineup_picks_a_member_that_was_not_tried_whenever_there_is_one(strate
                     assert picked.index in members - tried
                 else:
                     assert picked is None
+
+
+def test_a_key_that_comes_and_goes_has_no_more_turns_than_the_others() -> None:
+    seats = seats_of(1, 1, 1)
+    lineup = lineup_of(RoundRobin(), seats)
+    for _ in range(9):
+        lineup.discard(seats[0])
+        lineup.add(seats[0])
+    assert [lineup.pick(()).index for _ in range(6)] == [0, 1, 2, 0, 1, 2]
 
 
 def test_round_robin_forgets_what_keys_that_came_and_went_left_behind() -> None:

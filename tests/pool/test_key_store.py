@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from ds2api_asgi.errors import ConfigurationError
 from ds2api_asgi.pool.health import Event, KeyState, Outcome
@@ -195,8 +195,6 @@ def test_whatever_happens_a_resting_key_is_not_given_out_and_a_usable_one_is_fou
     strategy: Strategy, limit: int | None
 ) -> None:
     machine = type("Machine", (StoreMachine,), {"strategy": strategy, "limit": limit})
-    from hypothesis.stateful import run_state_machine_as_test
-
     run_state_machine_as_test(machine, settings=settings(max_examples=25, stateful_step_count=40, deadline=None))
 
 
@@ -249,6 +247,16 @@ def test_one_request_probes_while_others_are_told_to_come_back() -> None:
     probe = rig.lease()
     rig.report(probe, Event.SERVED)
     assert isinstance(rig.acquire(), Lease)
+
+
+def test_a_probe_that_serves_and_then_fails_in_its_stream_sends_the_key_back_to_rest() -> None:
+    rig = Rig(["sk-1"])
+    rig.use(RATE, 5.0)
+    rig.now += 5
+    probe = rig.lease()
+    rig.report(probe, Event.SERVED)
+    assert rig.report(probe, RATE, 9.0)
+    assert rig.acquire() == Empty(reason=EmptyReason.COOLING, retry_after=9.0)
 
 
 def test_a_first_attempt_probes_and_later_ones_prefer_keys_that_are_known_to_work() -> None:
@@ -306,6 +314,12 @@ def test_keys_that_only_failed_for_this_request_are_not_given_to_it_again() -> N
     rig = Rig([key("a"), key("b")])
     assert rig.acquire("m", "a", "b") == Empty(reason=EmptyReason.TRIED)
     assert rig.lease("m", "a", "unknown").key == "b"
+
+
+def test_keys_that_failed_for_this_request_and_rest_are_worth_waiting_for() -> None:
+    rig = Rig([key("a"), key("b")])
+    tried = [rig.use(RATE, 9.0), rig.use(RATE, 5.0)]
+    assert rig.acquire("m", *tried) == Empty(reason=EmptyReason.COOLING, retry_after=5.0)
 
 
 def test_disabled_keys_are_nothing_to_wait_for() -> None:
@@ -374,23 +388,24 @@ def work_of(call: Any) -> int:
     return lines
 
 
+def work_in_a_pool_of(size: int, strategy: Strategy) -> list[int]:
+    rig = Rig([f"sk-{number}" for number in range(size)], strategy)
+    for _ in range(size - 1):
+        rig.use(RATE, 3_600.0)
+    last = rig.use(Event.SERVED)
+    found = work_of(lambda: rig.use(Event.SERVED))
+    tried = work_of(lambda: rig.acquire("m", last))
+    rig.use(RATE, 3_600.0)
+    rig.acquire()
+    empty = work_of(rig.acquire)
+    return [found, tried, empty]
+
+
 @pytest.mark.parametrize("strategy", [RoundRobin(), LeastUsed()])
 def test_a_pick_does_not_look_at_resting_keys(strategy: Strategy) -> None:
-    work = []
-    for size in (100, 10_000):
-        rig = Rig([f"sk-{number}" for number in range(size)], strategy)
-        for _ in range(size - 1):
-            rig.use(RATE, 3_600.0)
-        lease = rig.lease()
-        rig.release(lease)
-        work.append(max(work_of(lambda: rig.use(Event.SERVED)) for _ in range(5)))
-        work.append(work_of(lambda: rig.acquire("m", lease.key)))
-        rig.use(RATE, 3_600.0)
-        rig.acquire()
-        work.append(max(work_of(rig.acquire) for _ in range(5)))
-    few, many = work[:3], work[3:]
-    assert all(much <= less + 50 for less, much in zip(few, many, strict=True)), work
-    assert max(work) < 400
+    few, many = (work_in_a_pool_of(size, strategy) for size in (100, 10_000))
+    assert all(much <= less + 50 for less, much in zip(few, many, strict=True)), (few, many)
+    assert max(few + many) < 400
 
 
 def test_threads_never_lease_a_key_beyond_its_limit() -> None:

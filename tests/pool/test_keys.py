@@ -14,7 +14,9 @@ from ds2api_asgi.pool.keys import Key, Secret, as_keys
 CANARY = "sk-canary-8f2b6c1d9e7a"
 
 
-@pytest.mark.parametrize("show", [repr, str, "{}".format, "{!r}".format, lambda s: "%s" % s, lambda s: repr(Key(secret=s))])
+@pytest.mark.parametrize(
+    "show", [repr, str, "{}".format, "{!r}".format, lambda s: f"{s}", lambda s: repr(Key(secret=s))]
+)
 def test_a_secret_is_never_shown(show) -> None:
     shown = show(Secret(CANARY))
     assert CANARY not in shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import Random
 from typing import Any
@@ -81,6 +82,12 @@ class WordProtocol:
     def classify(self, failure: Failure, headers: Mapping[str, str], *, now: float) -> Verdict:
         return judge((), failure, protocol="words")
 
+    def authorize(self, secret: str) -> tuple[bytes, bytes]:
+        return b"x-api-key", secret.encode()
+
+    def limits(self, headers: Mapping[str, str], *, now: float) -> tuple[()]:
+        return ()
+
     def stream_watch(self) -> WordWatch:
         return WordWatch()
 
@@ -125,16 +132,17 @@ class Stage:
 
     Actor = Actor
     protocol: Any = WordProtocol()
+    clock: Callable[[], float] = staticmethod(time.monotonic)
 
     def retry(self, app: Any, **terms: Any) -> Retry:
         """A Retry that does not pause without a hint."""
         terms.setdefault("backoff", 0.0)
-        return Retry(app, protocol=self.protocol, rng=Random(1), **terms)
+        return Retry(app, protocol=self.protocol, rng=Random(1), clock=self.clock, **terms)
 
     def failover(self, apps: Sequence[Any], **terms: Any) -> Failover:
         """A Failover that does not pause without a hint."""
         terms.setdefault("backoff", 0.0)
-        return Failover(apps, protocol=self.protocol, rng=Random(1), **terms)
+        return Failover(apps, protocol=self.protocol, rng=Random(1), clock=self.clock, **terms)
 
     def error(self, status: int, kind: str = "", *, headers: Sequence[tuple[bytes, bytes]] = ()) -> Scene:
         """Answers with an error."""

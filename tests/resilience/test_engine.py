@@ -257,6 +257,21 @@ async def test_an_exception_after_the_answer_is_the_hosts(stage):
         await stage.ask(stage.retry(stage.Actor(scene)))
 
 
+async def test_an_app_that_raises_after_its_error_answer_is_retried_all_the_same(stage):
+    async def scene(scope, receive, send):  # as Starlette's ServerErrorMiddleware does
+        await stage.error(500)(scope, receive, send)
+        raise LookupError("bug")
+
+    app = stage.Actor(scene, stage.answer(b"{}"))
+    assert ((await stage.ask(stage.retry(app))).status, app.calls) == (200, 2)
+
+
+async def test_any_exception_in_a_running_stream_becomes_an_error_event(stage):
+    app = stage.Actor(stage.stream(C1, then=LookupError("secret")))
+    answer = await stage.ask(stage.retry(app))
+    assert (answer.body, answer.complete) == (C1 + b"data: error:bad_gateway\n\n", True)
+
+
 async def test_what_the_server_raises_goes_through_untouched(stage):
     class Private(Exception):
         pass
@@ -437,8 +452,14 @@ async def test_extensions_that_would_slip_past_us_are_not_offered(stage):
 
 @pytest.mark.parametrize(
     "terms",
-    [{"first_content_timeout": 0}, {"idle_timeout": -1.0}, {"content_timeout": 0.0}, {"max_body": -1}]
-    + [{"max_attempts": 0}, {"protocol": "no-such-protocol"}],
+    [
+        {"first_content_timeout": 0},
+        {"idle_timeout": -1.0},
+        {"content_timeout": 0.0},
+        {"max_body": -1},
+        {"max_attempts": 0},
+        {"protocol": "no-such-protocol"},
+    ],
 )
 def test_terms_that_cannot_work_are_refused(stage, terms):
     for part in (lambda: Retry(stage.hangs, **terms), lambda: Failover([stage.hangs], **terms)):

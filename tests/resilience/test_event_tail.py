@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +16,7 @@ STREAMS = st.lists(st.one_of(ENDS, st.sampled_from([b"data: x", b"a", b": ping",
 
 def cut(stream: bytes, at: list[int]) -> list[bytes]:
     edges = [0, *sorted(place % (len(stream) + 1) for place in at), len(stream)]
-    return [stream[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [stream[a:b] for a, b in itertools.pairwise(edges)]
 
 
 @given(STREAMS, st.lists(st.integers(0, 200)))

@@ -10,7 +10,8 @@ import pytest
 import trio.testing
 
 from ds2api_asgi.asgi.facts import Attempted, Broke, Judged
-from ds2api_asgi.resilience.timeouts import Timeouts, Watchdog
+from ds2api_asgi.errors import BrokenStream
+from ds2api_asgi.resilience.timeouts import RequestClock, Timeouts, Watchdog
 
 pytestmark = pytest.mark.anyio
 
@@ -21,6 +22,12 @@ ASKS_STREAM = b'{"stream": true}'
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, object]]:
     return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+
+
+@pytest.fixture
+def stage(stage):
+    stage.clock = trio.current_time
+    return stage
 
 
 def paced(*steps: float | bytes):
@@ -190,17 +197,40 @@ class Never:
         pass
 
 
+async def test_an_answer_that_is_stuck_on_its_way_is_aborted_even_when_all_of_it_had_come(stage):
+    async def receive():
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    sent = []
+
+    async def send(message):
+        if message["type"] == "http.response.body" and message["body"]:
+            await anyio.sleep_forever()
+        sent.append(message)
+
+    for scene in (paced(C1 + END), stage.answer(b"{}")):
+        with pytest.raises(BrokenStream):
+            await stage.retry(stage.Actor(scene))({**SCOPE}, receive, send)
+    assert [message["type"] for message in sent] == ["http.response.start"] * 2
+
+
+async def test_the_wait_for_content_is_the_innermost_retrys(stage):
+    app = stage.Actor(stage.deaf, paced(50.0, C1, END))
+    answer = await stage.ask(stage.retry(stage.retry(stage.retry(app))), body=ASKS_STREAM)
+    assert (answer.body, app.calls) == (C1 + END, 2)
+
+
 @pytest.mark.parametrize("idle", [8.0, None])
 @pytest.mark.parametrize("content", [32.0, None])
 async def test_a_watchdog_without_progress_is_late_by_a_sixteenth_at_most(idle, content):
-    dog = Watchdog(math.inf)
+    dog = Watchdog(RequestClock(trio.current_time), math.inf)
     dog.guard(Timeouts(idle=idle, content=content), Never)
     due = min(idle or math.inf, content or math.inf)
     assert due <= dog.scope.deadline - anyio.current_time() <= due * 17 / 16
 
 
 async def test_a_watchdog_never_allows_more_than_the_total():
-    dog = Watchdog(anyio.current_time() + 5)
+    dog = Watchdog(RequestClock(trio.current_time), anyio.current_time() + 5)
     dog.allow("first-content", 60.0)
     assert dog.cause == "total"
     dog.guard(Timeouts(), Never)

@@ -6,8 +6,9 @@ import anyio
 import httpx
 import httpx2
 import pytest
+from anthropic import AsyncAnthropic
 
-from ds2api_asgi.testing import InProcessTransport, in_process_client
+from ds2api_asgi.testing import InProcessTransport, ScriptedUpstream, in_process_client, json_script
 
 pytestmark = pytest.mark.anyio
 
@@ -135,3 +136,24 @@ async def test_client_outside_of_async_with_is_told_so():
     client = httpx2.AsyncClient(transport=InProcessTransport(echo))
     with pytest.raises(RuntimeError, match="async with"):
         await client.get("http://app/")
+
+
+async def test_anthropics_sdk_runs_in_process():
+    message = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-test",
+        "content": [{"type": "text", "text": "Hello"}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 1, "output_tokens": 1},
+    }
+    upstream = ScriptedUpstream([json_script(message)])
+    async with in_process_client(upstream) as http:
+        client = AsyncAnthropic(http_client=http, base_url="http://app", api_key="any", max_retries=0)
+        answer = await client.messages.create(
+            model="claude-test", max_tokens=9, messages=[{"role": "user", "content": "Hi"}]
+        )
+    assert answer.content[0].text == "Hello"
+    assert upstream.requests[0].path == "/v1/messages"

@@ -1,0 +1,58 @@
+"""The command ``ds2api``.
+
+Each command is a module with two functions: ``configure(parser)`` declares its arguments and ``run(arguments)`` does
+its work and gives the exit code. Wrong usage ends with 2, as argparse does it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from .. import __version__
+from . import convert, demo
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: Its arguments; None: those of the process.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        SystemExit: The usage is wrong (2), or help or the version was asked for (0).
+    """
+    arguments = _parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    return run(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ds2api", description="Parts that translate, pool and survive LLM APIs.")
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, module, summary in (
+        ("demo", demo, "serve a gateway over a built-in model: no keys, no network"),
+        ("convert", convert, "convert a document from one protocol to another"),
+    ):
+        command = commands.add_parser(name, help=summary, description=module.DESCRIPTION)
+        module.configure(command)
+        command.set_defaults(run=module.run)
+    version = commands.add_parser("version", help="print the version", description="Print the version.")
+    version.set_defaults(run=_print_version)
+    return parser
+
+
+def _version() -> str:
+    return f"ds2api {__version__}"
+
+
+def _print_version(_arguments: argparse.Namespace) -> int:
+    sys.stdout.write(_version() + "\n")
+    return 0

@@ -1,0 +1,94 @@
+"""``ds2api convert``: a document from one protocol to another, on standard input and output.
+
+The document goes to standard output, its losses to standard error as lines of JSON, and the exit code tells the end:
+
+| code | end |
+|---|---|
+| 0 | converted |
+| 1 | not a document of this kind: ``{"error": …, "path": …}`` on standard error |
+| 2 | wrong usage, or a file that cannot be read |
+| 3 | ``--on-loss reject``, and more than spelling would be lost: no document |
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..errors import ConfigurationError, InvalidDocument
+from ..translator import Converted, convert
+from ..universal.loss import blocking
+
+__all__ = ["DESCRIPTION", "configure", "run"]
+
+DESCRIPTION = "Convert a document from one protocol to another. Losses are told on standard error, one JSON per line."
+
+CONVERTED, INVALID, USAGE, REJECTED = range(4)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--kind", required=True, choices=("request", "response", "stream", "error"))
+    parser.add_argument("--from", required=True, dest="source", metavar="PROTOCOL", help="such as anthropic")
+    parser.add_argument("--to", required=True, dest="target", metavar="PROTOCOL", help="such as openai-chat")
+    parser.add_argument("--from-dialect", default="", metavar="DIALECT", help="such as 2023-06-01")
+    parser.add_argument("--to-dialect", default="", metavar="DIALECT", help="such as 2026-10-21")
+    parser.add_argument(
+        "--on-loss",
+        default="warn",
+        choices=("warn", "reject"),
+        help="warn (the default) tells of losses; reject gives no document when one is more than cosmetic",
+    )
+    parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="- or nothing: standard input")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Convert the document; the exit code is as the module says."""
+    try:
+        document = _read(arguments.file)
+        converted = convert(
+            document,
+            kind=arguments.kind,
+            source=arguments.source,
+            target=arguments.target,
+            source_dialect=arguments.from_dialect,
+            target_dialect=arguments.to_dialect,
+        )
+    except OSError as error:
+        return _fail(USAGE, {"error": f"cannot read {arguments.file}: {error.strerror}"})
+    except ConfigurationError as error:
+        return _fail(USAGE, {"error": str(error)})
+    except InvalidDocument as error:
+        return _fail(INVALID, {"error": error.problem, "path": error.path})
+    _tell(converted.losses)
+    if blocking(converted.losses, arguments.on_loss) and arguments.on_loss == "reject":
+        return REJECTED
+    _write(converted, is_json=arguments.kind != "stream")
+    return CONVERTED
+
+
+def _read(name: str) -> bytes:
+    return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+
+
+def _write(converted: Converted, *, is_json: bool) -> None:
+    out = sys.stdout.buffer
+    out.write(converted.body)
+    if is_json:
+        out.write(b"\n")
+    out.flush()
+
+
+def _fail(code: int, problem: dict[str, str]) -> int:
+    _tell([problem])
+    return code
+
+
+def _tell(documents: Iterable[Any]) -> None:
+    for document in documents:
+        sys.stderr.write(msgspec.json.encode(document).decode() + "\n")

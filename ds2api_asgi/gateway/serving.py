@@ -1,0 +1,55 @@
+"""An app on a port: uvicorn, which comes with the extra ``serve``; imported only by commands that serve."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+import uvicorn
+
+from ..asgi.types import ASGIApp
+
+__all__ = ["SHUTDOWN_SECONDS", "listen", "serve"]
+
+SHUTDOWN_SECONDS = 5
+"""Seconds that running requests get to end after Ctrl-C; uvicorn would wait for streams without limit."""
+
+_BACKLOG = 2048
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take a port.
+
+    Args:
+        host: A name or an address, of either version of IP.
+        port: 0 for a free one.
+
+    Raises:
+        OSError: It is taken, or the host is not one of this machine.
+    """
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+
+
+def serve(app: ASGIApp, listener: socket.socket, *, ready: Callable[[], None]) -> None:
+    """Serve until Ctrl-C.
+
+    Args:
+        app: The app.
+        listener: From `listen`.
+        ready: Called once, when requests are being answered.
+    """
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS, server_header=False)
+    with suppress(KeyboardInterrupt):  # uvicorn ends by itself, then raises the signal again
+        _Server(config, ready).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()

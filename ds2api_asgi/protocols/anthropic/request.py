@@ -1,0 +1,352 @@
+"""The request: ``POST /v1/messages`` and ``/v1/messages/count_tokens``.
+
+It follows https://docs.anthropic.com/en/api/messages (read 2026-11-22).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import DecodeError as MsgspecError
+from msgspec.json import Decoder
+
+from ...errors import InvalidDocument
+from ...universal.effort import EFFORTS as ALL_EFFORTS
+from ...universal.jsontext import JsonText, loads
+from ...universal.loss import LossKind, Severity
+from ...universal.node import Origin
+from ...universal.request import FunctionTool, OutputFormat, Request
+from ..base import Context, Encoded, Operation
+from ..fields import OBJECT, expect, ext_losses, put, take, unplaced
+from .fields import HANDLED, NAME, OUTPUT, PLACED, PLACED_AT_HOME, REQUEST, THINKING
+from .marks import decode_cache, encode_cache, rest
+from .parts import CALLS
+from .profile import DEFAULT_DIALECT, DEFAULT_MAX_TOKENS, EFFORTS, MIN_BUDGET, STRICT_DIALECT
+from .scope import Scope
+from .tools import decode_choice, decode_tools, encode_choice, encode_tools
+from .turns import decode_messages, decode_system, encode_turns
+
+__all__ = ["decode_request", "encode_request", "parse", "require_generate"]
+
+
+class _Block(Struct):
+    type: str | UnsetType = UNSET
+    input: Raw | UnsetType = UNSET
+
+
+class _Message(Struct):
+    content: str | list[_Block] | UnsetType = UNSET
+
+
+class _Document(Struct):
+    messages: list[_Message] | UnsetType = UNSET
+    content: str | list[_Block] | UnsetType = UNSET
+
+
+_INPUTS = Decoder(_Document)
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """Read a document; the ``input`` of each call becomes `JsonText`, verbatim.
+
+    Raises:
+        InvalidDocument: Not JSON, or not an object.
+    """
+    document = loads(body)
+    if type(document) is not dict:
+        raise InvalidDocument("", "must be an object")
+    if b'"input"' in body:
+        try:
+            shape = _INPUTS.decode(body)
+        except (MsgspecError, ValueError):
+            return document  # an odd shape, or JSON that only the slow reader takes: inputs stay as parsed
+        if shape.messages is not UNSET and type(document["messages"]) is list:
+            for message, found in zip(document["messages"], shape.messages, strict=True):
+                _keep_inputs(message.get("content"), found.content)
+        _keep_inputs(document.get("content"), shape.content)
+    return document
+
+
+def _keep_inputs(content: Any, found: str | list[_Block] | UnsetType) -> None:
+    if type(found) is not list:
+        return
+    for block, shape in zip(content, found, strict=True):
+        if shape.input is not UNSET and shape.type in CALLS and type(block["input"]) is dict:
+            block["input"] = JsonText(bytes(shape.input).decode())
+
+
+def require_generate(document: dict[str, Any]) -> None:
+    """See that a request that wants an answer has what the API demands for one.
+
+    Raises:
+        InvalidDocument: ``max_tokens`` is missing.
+    """
+    if document.get("max_tokens") is None:
+        raise InvalidDocument("max_tokens", "is required")
+
+
+def decode_request(
+    document: dict[str, Any], *, dialect: str = "", operation: Operation = Operation.GENERATE
+) -> Request:
+    """See `Protocol.decode_request`; to count tokens, ``max_tokens`` is not needed."""
+    for name in ("model", "messages"):
+        if document.get(name) is None:
+            raise InvalidDocument(name, "is required")
+    if operation is Operation.GENERATE:
+        require_generate(document)
+    values, unknown = take(document, REQUEST, handled=HANDLED)
+    ext: dict[str, Any] = unknown or {}
+    turns = decode_messages(document["messages"])
+    groups = {name: document[name] for name in HANDLED if name in document}
+    for name in [name for name, value in groups.items() if value is None]:
+        ext[name] = groups.pop(name)
+    if "system" in groups:
+        turns.insert(0, decode_system(groups["system"]))
+    if "tools" in groups:
+        values["tools"] = decode_tools(groups["tools"])
+    if "tool_choice" in groups:
+        _decode_choice(groups["tool_choice"], values, ext)
+    if "thinking" in groups:
+        _decode_thinking(groups["thinking"], values)
+    if "output_config" in groups:
+        _decode_output(groups["output_config"], values, ext)
+    if "metadata" in groups:
+        _decode_metadata(groups["metadata"], values, ext)
+    if "cache_control" in groups:
+        values["cache"] = decode_cache(document, "")
+    return Request(turns=tuple(turns), ext=ext or UNSET, origin=Origin(protocol=NAME, dialect=dialect), **values)
+
+
+def encode_request(request: Request, *, dialect: str = "") -> Encoded:
+    """See `Protocol.encode_request`."""
+    scope = Scope(home=request.origin.protocol == NAME, strict=(dialect or DEFAULT_DIALECT) >= STRICT_DIALECT)
+    system, messages = encode_turns(request, scope)
+    document: dict[str, Any] = {}
+    put(request, REQUEST, document)
+    if system is not None:
+        document["system"] = system
+    document["messages"] = messages
+    tools = encode_tools(request, scope)
+    if tools or (request.tools is not UNSET and not request.tools):
+        document["tools"] = tools
+    for name, group in (
+        ("tool_choice", encode_choice(request, bool(tools), scope)),
+        ("thinking", _encode_thinking(request, scope)),
+        ("output_config", _encode_output(request, scope)),
+        ("metadata", _encode_metadata(request, scope)),
+    ):
+        if group:
+            document[name] = group
+    if request.reasoning_ext is not UNSET and scope.home:
+        document.setdefault("thinking", {})
+    if request.cache is not UNSET:
+        document["cache_control"] = encode_cache(request.cache, "cache", scope)
+    if scope.home:
+        _put_ext(request, document)
+    else:
+        _adapt(request, document, scope)
+    _adapt_to_dialect(request, document, scope)
+    scope.losses.extend(unplaced(request, PLACED_AT_HOME if scope.home else PLACED, NAME))
+    if not scope.home:
+        scope.losses.extend(ext_losses(request.ext, "", NAME))
+    return Encoded(document=document, losses=tuple(scope.losses), context=_context(request, scope))
+
+
+def _context(request: Request, scope: Scope) -> Context:
+    custom = {
+        name
+        for tool in request.tools or ()
+        if isinstance(tool, FunctionTool) and tool.kind == "custom"
+        for name in (tool.name, scope.tool_name(tool.name))
+    }
+    return Context(
+        request=request,
+        tool_names=scope.names.back,
+        call_ids=scope.ids.back if scope.ids is not None else {},
+        custom_tools=frozenset(custom),
+    )
+
+
+def _put_ext(request: Request, document: dict[str, Any]) -> None:
+    """Members that only we know: whole ones, and the rest of groups that were read in part."""
+    for name, value in (request.ext or {}).items():
+        group = document.get(name)
+        document[name] = {**group, **value} if type(group) is dict and type(value) is dict else value
+
+
+def _adapt(request: Request, document: dict[str, Any], scope: Scope) -> None:
+    """Scalars of a request from elsewhere, moved to what the provider takes."""
+    losses = scope.losses
+    for name in ("container", "context_management", "mcp_servers", "thread", "inference_geo"):
+        document.pop(name, None)
+    if type(request.temperature) in (int, float) or isinstance(request.temperature, float):
+        if request.temperature > 1:
+            document["temperature"] = 1
+            losses.add("temperature", LossKind.CLAMPED, Severity.DEGRADED, f"{NAME} takes 0 to 1")
+    if request.stop is not UNSET:
+        document["stop_sequences"] = [sequence for sequence in request.stop if sequence.strip()]
+        for index, sequence in enumerate(request.stop):
+            if not sequence.strip():
+                losses.drop(f"stop[{index}]", Severity.SEMANTIC, f"{NAME} takes no sequence of white space alone")
+    if request.service_tier is not UNSET and request.service_tier != "auto":
+        if request.service_tier == "default":
+            document["service_tier"] = "standard_only"
+            losses.add("service_tier", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} calls it standard_only")
+        elif request.service_tier != "standard_only":
+            del document["service_tier"]
+            losses.drop("service_tier", Severity.COSMETIC, f"{NAME} has other tiers")
+    if request.speed is not UNSET and request.speed not in {"fast", "standard"}:
+        del document["speed"]
+        losses.drop("speed", Severity.COSMETIC, f"{NAME} has other speeds")
+    if request.max_output_tokens is UNSET:
+        budget = document.get("thinking", {}).get("budget_tokens", 0)
+        document["max_tokens"] = budget + DEFAULT_MAX_TOKENS
+        losses.add("max_output_tokens", LossKind.INVENTED, Severity.DEGRADED, f"{NAME} demands a bound")
+
+
+def _adapt_to_dialect(request: Request, document: dict[str, Any], scope: Scope) -> None:
+    if not scope.strict:
+        return
+    for name in ("temperature", "top_p", "top_k"):
+        if document.pop(name, None) is not None:
+            scope.losses.drop(name, Severity.DEGRADED, f"{NAME} {STRICT_DIALECT} refuses it")
+
+
+# --- groups
+
+
+def _decode_choice(group: Any, values: dict[str, Any], ext: dict[str, Any]) -> None:
+    choice, parallel, left = decode_choice(expect(group, OBJECT, "tool_choice"))
+    if choice is not UNSET:
+        values["tool_choice"] = choice
+    if parallel is not UNSET:
+        values["parallel_tools"] = parallel
+    if left or not group:
+        ext["tool_choice"] = left
+
+
+def _decode_thinking(group: Any, values: dict[str, Any]) -> None:
+    known, left = take(expect(group, OBJECT, "thinking"), THINKING, handled=(), path="thinking")
+    values.update(known)
+    if left is not UNSET or not known:
+        values["reasoning_ext"] = left or {}
+
+
+def _encode_thinking(request: Request, scope: Scope) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    if scope.home:
+        put(request, THINKING, document)
+        document.update(request.reasoning_ext or {})
+        return document
+    losses = scope.losses
+    budget = request.reasoning_budget
+    bound = request.max_output_tokens
+    mode = request.reasoning_mode
+    if budget is not UNSET and budget > 0 and mode in {UNSET, "enabled"}:
+        largest = bound - 1 if bound is not UNSET else budget
+        if largest < MIN_BUDGET:
+            losses.drop("reasoning_budget", Severity.DEGRADED, f"{NAME} wants it under the bound of the answer")
+        else:
+            document = {"type": "enabled", "budget_tokens": max(MIN_BUDGET, min(budget, largest))}
+            if document["budget_tokens"] != budget:
+                losses.add(
+                    "reasoning_budget", LossKind.CLAMPED, Severity.DEGRADED, f"{NAME} takes 1024 to the answer's bound"
+                )
+    elif mode in {"adaptive", "disabled", "between_tools"}:
+        document = {"type": mode}
+        if budget is not UNSET:
+            losses.drop("reasoning_budget", Severity.DEGRADED, f"{NAME} takes no budget in this mode")
+    elif request.reasoning_effort == "none" or budget == 0:
+        document = {"type": "disabled"}
+        if budget is not UNSET:
+            losses.add("reasoning_budget", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} calls it disabled")
+    elif budget is not UNSET:
+        losses.drop("reasoning_budget", Severity.DEGRADED, f"{NAME} has no such budget")
+    if document.get("type", UNSET) != mode:
+        kind = LossKind.INVENTED if mode is UNSET else LossKind.DROPPED
+        losses.add("reasoning_mode", kind, Severity.COSMETIC, f"{NAME} says it so")
+    _put_display(request, document, scope)
+    if request.reasoning_ext is not UNSET:
+        losses.drop("reasoning_ext", Severity.DEGRADED, f"{NAME} does not know it")
+    return document
+
+
+def _put_display(request: Request, document: dict[str, Any], scope: Scope) -> None:
+    display = request.reasoning_display
+    if display is UNSET:
+        return
+    if document.get("type") not in {"enabled", "adaptive"}:
+        scope.losses.drop("reasoning_display", Severity.COSMETIC, f"{NAME} says it beside thinking only")
+        return
+    document["display"] = display if display in {"summarized", "omitted"} else "summarized"
+    if document["display"] != display:
+        scope.losses.add(
+            "reasoning_display", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} shows summaries or nothing"
+        )
+
+
+def _decode_output(group: Any, values: dict[str, Any], ext: dict[str, Any]) -> None:
+    known, left = take(expect(group, OBJECT, "output_config"), OUTPUT, handled=("format",), path="output_config")
+    values.update(known)
+    others = left or {}
+    shape = group.get("format")
+    if type(shape) is dict and shape.get("type") == "json_schema" and type(shape.get("schema")) is dict:
+        values["output_format"] = OutputFormat(
+            kind="json_schema", schema=shape["schema"], ext=rest(shape, ("type", "schema"))
+        )
+    elif "format" in group:
+        others["format"] = shape
+    if others or not group:
+        ext["output_config"] = others
+
+
+def _encode_output(request: Request, scope: Scope) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    effort = request.reasoning_effort
+    if effort is not UNSET:
+        if scope.home or effort in EFFORTS:
+            document["effort"] = effort
+        elif effort == "minimal":
+            document["effort"] = EFFORTS[0]
+            scope.losses.add("reasoning_effort", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} starts at low")
+        elif effort in ALL_EFFORTS:
+            scope.losses.add("reasoning_effort", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} disables thinking")
+        else:
+            scope.losses.drop("reasoning_effort", Severity.DEGRADED, f"{NAME} has no such effort")
+    shape = request.output_format
+    if shape is UNSET:
+        return document
+    if shape.kind != "json_schema" or shape.schema is UNSET:
+        severity = Severity.COSMETIC if shape.kind == "text" else Severity.SEMANTIC
+        scope.losses.drop("output_format", severity, f"{NAME} takes JSON schemas only")
+        return document
+    document["format"] = {"type": "json_schema", "schema": shape.schema}
+    if scope.home:
+        document["format"].update(shape.ext or {})
+        return document
+    for name in ("name", "description", "strict"):
+        if getattr(shape, name) is not UNSET:
+            scope.losses.drop(f"output_format.{name}", Severity.COSMETIC, f"{NAME} has no {name} of a schema")
+    scope.losses.extend(ext_losses(shape.ext, "output_format", NAME))
+    return document
+
+
+def _decode_metadata(group: Any, values: dict[str, Any], ext: dict[str, Any]) -> None:
+    left = dict(expect(group, OBJECT, "metadata"))
+    if type(left.get("user_id")) is str:
+        values["user"] = left.pop("user_id")
+    if left or not group:
+        ext["metadata"] = left
+
+
+def _encode_metadata(request: Request, scope: Scope) -> dict[str, Any]:
+    user = request.user
+    if request.safety_identifier is not UNSET:
+        if user is UNSET:
+            user = request.safety_identifier
+            scope.losses.add("user", LossKind.INVENTED, Severity.COSMETIC, "it is the safety identifier")
+        scope.losses.add(
+            "safety_identifier", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has one id of a user", target="user"
+        )
+    return {} if user is UNSET else {"user_id": user}

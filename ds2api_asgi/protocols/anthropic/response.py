@@ -1,0 +1,258 @@
+"""The answer: a message.
+
+It follows https://docs.anthropic.com/en/api/messages and …/handling-stop-reasons (read 2026-11-22).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+from msgspec import UNSET, UnsetType
+
+from ...errors import InvalidDocument
+from ...universal.content import Refusal, ToolCall
+from ...universal.jsontext import dumps
+from ...universal.loss import LossKind, Severity
+from ...universal.node import Origin
+from ...universal.request import Turn
+from ...universal.response import Candidate, Response, Stop, StopReason
+from ..base import Context, Encoded
+from ..fields import ext_losses, put, take
+from .errors import decode_failure, encode_failure
+from .fields import NAME, RESPONSE
+from .parts import decode_answer, encode_part
+from .scope import Scope
+from .usage import decode_usage, encode_usage
+
+__all__ = ["answer_scope", "decode_response", "decode_stop", "encode_response", "encode_stop", "invent_id", "split_usage"]
+
+_HANDLED: Final = frozenset(
+    {"type", "role", "content", "usage", "stop_reason", "stop_sequence", "stop_details", "service_tier"}
+)
+_REASONS: Final = {
+    "end_turn": StopReason.END,
+    "tool_use": StopReason.TOOL,
+    "max_tokens": StopReason.LENGTH,
+    "stop_sequence": StopReason.SEQUENCE,
+    "refusal": StopReason.REFUSAL,
+    "pause_turn": StopReason.PAUSE,
+    "model_context_window_exceeded": StopReason.CONTEXT,
+}
+_WORDS: Final = {
+    **{reason: word for word, reason in _REASONS.items()},
+    # No word of ours; none of these may look like a success.
+    StopReason.FILTER: "refusal",
+    StopReason.MALFORMED: "refusal",
+    StopReason.ERROR: "refusal",
+    StopReason.OTHER: "end_turn",
+}
+_TIERS: Final = {"default": "standard", "standard": "standard", "priority": "priority", "batch": "batch"}
+
+
+def decode_response(document: dict[str, Any]) -> Response:
+    """See `Protocol.decode_response`; an error document under a success status becomes ``error``."""
+    origin = Origin(protocol=NAME)
+    if document.get("type") == "error":
+        return Response(error=decode_failure(document, UNSET), origin=origin)
+    if document.get("type") != "message" and "content" not in document:
+        raise InvalidDocument("", "is not a message")
+    values, unknown = take(document, RESPONSE, handled=_HANDLED, strict=False)
+    ext: dict[str, Any] = unknown or {}
+    form: list[str] = []
+    _keep_odd(document, ext, form)
+    role = document.get("role")
+    content = document.get("content")
+    turn = Turn(
+        role=role if type(role) is str else "assistant",
+        parts=tuple([decode_answer(block) for block in content]) if type(content) is list else (),
+    )
+    stop, left = decode_stop(document)
+    ext.update(left)
+    if "usage" in document:
+        usage = document["usage"]
+        if type(usage) is dict:
+            values["usage"], tier = split_usage(usage)
+            if tier is not UNSET:
+                values["service_tier"] = tier
+        else:
+            ext["usage"] = usage
+    return Response(
+        candidates=(Candidate(turns=(turn,), stop=stop),), ext=ext or UNSET, form=tuple(form), origin=origin, **values
+    )
+
+
+def split_usage(document: dict[str, Any]) -> tuple[Any, str | UnsetType]:
+    """Read ``usage`` and the service tier that stands in it."""
+    tier = document.get("service_tier")
+    if type(tier) is str:
+        return decode_usage({name: value for name, value in document.items() if name != "service_tier"}), tier
+    return decode_usage(document), UNSET
+
+
+def _keep_odd(document: dict[str, Any], ext: dict[str, Any], form: list[str]) -> None:
+    """Members without which no message should be, where they are missing or odd."""
+    if "service_tier" in document:
+        ext["service_tier"] = document["service_tier"]
+    for name, kind in (("content", list), ("role", str), ("type", str)):
+        if name not in document:
+            form.append(f"{name}:absent")
+        elif type(document[name]) is not kind:
+            ext[name] = document[name]
+    if document.get("type", "message") != "message":
+        ext["type"] = document["type"]
+
+
+def decode_stop(document: dict[str, Any]) -> tuple[Stop | UnsetType, dict[str, Any]]:
+    """Read the members that say why a message ended.
+
+    Returns:
+        The stop, and what is left over where there is none.
+    """
+    members = {name: document[name] for name in ("stop_reason", "stop_sequence", "stop_details") if name in document}
+    word = members.get("stop_reason")
+    if type(word) is not str:
+        return UNSET, members
+    reason = _REASONS.get(word, StopReason.PAUSE if word == "compaction" else StopReason.OTHER)
+    del members["stop_reason"]
+    sequence: str | UnsetType = UNSET
+    if type(members.get("stop_sequence")) is str:
+        sequence = members.pop("stop_sequence")
+    details = members.pop("stop_details") if members.get("stop_details") is not None else UNSET
+    return Stop(
+        reason=reason,
+        sequence=sequence,
+        details=details,
+        native=UNSET if word in _REASONS else word,
+        ext=members or UNSET,
+    ), {}
+
+
+def encode_response(response: Response, context: Context) -> Encoded:
+    """See `Protocol.encode_response`.
+
+    Look at ``response.error`` before: where it is set, the document is the error's. Of several candidates the first
+    is said. The id stays the upstream's, whatever it looks like; one is made of the content where there is none.
+    """
+    if response.error is not UNSET:
+        return Encoded(document=encode_failure(response.error))
+    scope = answer_scope(home=response.origin.protocol == NAME, context=context)
+    document: dict[str, Any] = {}
+    put(response, RESPONSE, document)
+    candidate = response.candidates[0] if response.candidates else Candidate()
+    role = candidate.turns[0].role if candidate.turns else "assistant"
+    content = _content(candidate, scope)
+    for name, value in (("type", "message"), ("role", role), ("content", content)):
+        if not (scope.home and f"{name}:absent" in response.form):
+            document[name] = value
+    if candidate.stop is not UNSET:
+        calls = any(isinstance(part, ToolCall) for turn in candidate.turns for part in turn.parts)
+        refused = any(isinstance(part, Refusal) for turn in candidate.turns for part in turn.parts)
+        document.update(encode_stop(candidate.stop, calls=calls, refused=refused, scope=scope))
+    if not scope.home or response.usage is not UNSET:
+        document["usage"] = encode_usage(response.usage, scope)
+    if scope.home:
+        if response.service_tier is not UNSET:
+            document.setdefault("usage", {})["service_tier"] = response.service_tier
+        document.update(response.ext or {})
+    else:
+        _adapt(response, document, context, scope)
+    return Encoded(document=document, losses=tuple(scope.losses))
+
+
+def answer_scope(*, home: bool, context: Context) -> Scope:
+    """The scope in which an answer is written."""
+    return Scope(home=home, answer=True, names_back=context.tool_names, ids_back=context.call_ids)
+
+
+def _content(candidate: Candidate, scope: Scope) -> list[dict[str, Any]]:
+    blocks: list[dict[str, Any]] = []
+    for turn_index, turn in enumerate(candidate.turns):
+        for index, part in enumerate(turn.parts):
+            path = f"candidates[0].turns[{turn_index}].parts[{index}]"
+            blocks += encode_part(part, path, scope)
+    return blocks
+
+
+def encode_stop(stop: Stop, *, calls: bool, refused: bool, scope: Scope) -> dict[str, Any]:
+    """Write the members that say why a message ended.
+
+    Args:
+        stop: The end.
+        calls: Whether a tool of the client was called: clients look for ``tool_use`` to go on.
+        refused: Whether the model declined in words of its own.
+        scope: This run.
+    """
+    path = "candidates[0].stop"
+    word = _WORDS[stop.reason] if stop.native is UNSET or not scope.home else stop.native
+    document: dict[str, Any] = {"stop_reason": word}
+    if not scope.home:
+        document["stop_sequence"] = None
+        if calls and stop.reason in {StopReason.END, StopReason.OTHER}:
+            document["stop_reason"] = "tool_use"
+        elif refused and stop.reason is StopReason.END:
+            document["stop_reason"] = "refusal"
+        elif stop.reason is StopReason.TOOL and not calls:
+            document["stop_reason"] = "end_turn"
+        if _REASONS[document["stop_reason"]] is not stop.reason:
+            weak = {StopReason.END, StopReason.TOOL, StopReason.OTHER, StopReason.FILTER}
+            severity = Severity.DEGRADED if stop.reason in weak else Severity.SEMANTIC
+            scope.losses.add(f"{path}.reason", LossKind.APPROXIMATED, severity, f"{NAME} says {document['stop_reason']}")
+        if stop.native is not UNSET:
+            scope.losses.drop(f"{path}.native", Severity.COSMETIC, "a word of another provider")
+        if stop.details is not UNSET:
+            scope.losses.drop(f"{path}.details", Severity.COSMETIC, f"{NAME} has other details")
+        scope.losses.extend(ext_losses(stop.ext, path, NAME))
+    if stop.sequence is not UNSET:
+        document["stop_sequence"] = stop.sequence
+    if scope.home:
+        if stop.details is not UNSET:
+            document["stop_details"] = stop.details
+        document.update(stop.ext or {})
+    return document
+
+
+def _adapt(response: Response, document: dict[str, Any], context: Context, scope: Scope) -> None:
+    """What an answer from elsewhere lacks, and what of it has no place."""
+    losses = scope.losses
+    for name in ("container", "context_management"):
+        if document.pop(name, None) is not None:
+            losses.drop(name, Severity.DEGRADED, f"{NAME} means something else by it")
+    document.setdefault("stop_reason", None)
+    document.setdefault("stop_sequence", None)
+    asked = context.request.model if context.request is not UNSET else UNSET
+    if "model" not in document:
+        document["model"] = asked or ""
+        losses.add("model", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands it; it is the one asked for")
+    if not response.id:
+        document["id"] = invent_id(dumps(document["content"]), context.now)
+        losses.add("id", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands it; it is made of the content")
+    _put_tier(response.service_tier, document["usage"], scope)
+    if response.created is not UNSET:
+        losses.drop("created", Severity.COSMETIC, f"{NAME} states no time")
+    for index, candidate in enumerate(response.candidates):
+        path = f"candidates[{index}]"
+        if index:
+            losses.drop(path, Severity.SEMANTIC, f"{NAME} gives one answer")
+            continue
+        if candidate.logprobs is not UNSET:
+            losses.drop(f"{path}.logprobs", Severity.SEMANTIC, f"{NAME} has none")
+        losses.extend(ext_losses(candidate.ext, path, NAME))
+        for number, turn in enumerate(candidate.turns):
+            losses.extend(ext_losses(turn.ext, f"{path}.turns[{number}]", NAME))
+    losses.extend(ext_losses(response.ext, "", NAME))
+
+
+def _put_tier(tier: str | UnsetType, usage: dict[str, Any], scope: Scope) -> None:
+    if tier is UNSET:
+        return
+    if tier in _TIERS:
+        usage["service_tier"] = _TIERS[tier]
+    if usage.get("service_tier") != tier:
+        scope.losses.add("service_tier", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has other tiers")
+
+
+def invent_id(seed: bytes, now: int) -> str:
+    """An id for an answer that has none: the same for the same answer."""
+    return f"msg_{hashlib.sha256(b'%d:' % now + seed).hexdigest()[:24]}"
+

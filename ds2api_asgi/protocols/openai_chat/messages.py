@@ -1,0 +1,382 @@
+"""Messages: one wire message is one turn; the same shape in requests, histories and answers.
+
+https://platform.openai.com/docs/api-reference/chat/create#chat-create-messages (read 2026-11-23). The message keeps
+kinds apart: a turn's parts are reasoning, content, refusal, calls, in this order. Vendors say reasoning as
+``reasoning_content`` (DeepSeek, vLLM, xAI) or ``reasoning`` (OpenRouter, Groq, Ollama).
+
+| form | on | the wire had |
+|---|---|---|
+| ``content:string`` | `Turn`, `ToolResult` | a string |
+| ``content:list`` | `Turn` of an answer | a list, which answers seldom have |
+| ``content:null``, ``content:empty`` | `Turn` | null, an empty list |
+| ``tool_calls:empty`` | `Turn` | an empty list |
+| ``role:absent``, ``role:function`` | `Turn` | no role; the legacy role of tool results |
+| ``reasoning`` | `Reasoning` | that spelling of ``reasoning_content`` |
+| ``type:absent`` | `ToolCall` | no type |
+| ``arguments:null``, ``arguments:absent``, ``arguments:json`` | `ToolCall` | null, nothing, or JSON not in a string |
+| ``function_call`` | `ToolCall` | the legacy member of the message |
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from ...errors import InvalidDocument
+from ...universal.content import Citation, OpaquePart, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+from ...universal.jsontext import JsonText
+from ...universal.request import Turn
+from ..fields import OBJECT, STRING, expect
+from .parts import Json, decode_cache, decode_parts, encode_cache, encode_part
+from .profile import NAME
+from .report import Report
+
+__all__ = ["REASONING", "decode_arguments", "decode_citation", "decode_message", "encode_call", "encode_citation", "encode_message"]
+
+REASONING = ("reasoning_content", "reasoning")
+"""Members that hold reasoning; the first that is a string counts."""
+
+
+def decode_message(message: Any, path: str, *, strict: bool) -> Turn:
+    """A message to a turn.
+
+    Args:
+        message: The object.
+        path: Where it stands.
+        strict: Whether a member of the wrong type is an error (requests) or kept in ``ext`` (answers).
+
+    Raises:
+        InvalidDocument: Such a member, if strict.
+    """
+    expect(message, OBJECT, path)
+    role = message.get("role")
+    forms: list[str] = []
+    if role is None and not strict:
+        if "role" not in message:
+            forms.append("role:absent")
+        role = "assistant"
+    elif type(role) is not str:
+        raise InvalidDocument(f"{path}.role", f"must be {STRING}")
+    if role in ("tool", "function"):
+        return _decode_result(message, role, path, strict=strict)
+    ext = {key: value for key, value in message.items() if key != "role" or value is None}
+    parts: list[Part] = []
+    for key in REASONING:
+        if type(ext.get(key)) is str:
+            parts.append(Reasoning(text=ext.pop(key), form=() if key == REASONING[0] else (key,)))
+            break
+    if "content" in ext:
+        _decode_content(ext, parts, forms, path, strict=strict)
+    if type(ext.get("refusal")) is str:
+        parts.append(Refusal(text=ext.pop("refusal")))
+    if ext.get("tool_calls") is not None:
+        _decode_calls(ext, parts, forms, path, strict=strict)
+    if type(ext.get("function_call")) is dict:
+        _decode_legacy_call(ext, parts, path, strict=strict)
+    name = ext.pop("name") if type(ext.get("name")) is str else UNSET
+    return Turn(role=role, parts=tuple(parts), name=name, ext=ext or UNSET, form=tuple(sorted(forms)))
+
+
+def _decode_content(ext: Json, parts: list[Part], forms: list[str], path: str, *, strict: bool) -> None:
+    content = ext["content"]
+    if type(content) is str:
+        parts.append(_decode_text(content, ext, strict=strict))
+        forms.append("content:string")
+    elif content is None:
+        forms.append("content:null")
+    elif type(content) is list:
+        parts.extend(decode_parts(content, f"{path}.content", strict=strict))
+        if not content:
+            forms.append("content:empty")
+        elif not strict:
+            forms.append("content:list")
+    elif strict:
+        raise InvalidDocument(f"{path}.content", "must be a string or an array")
+    else:
+        return
+    del ext["content"]
+
+
+def _decode_text(content: str, ext: Json, *, strict: bool) -> Text:
+    annotations = ext.get("annotations")
+    if strict or type(annotations) is not list:
+        return Text(text=content)
+    citations = tuple(citation for entry in annotations if (citation := decode_citation(entry)) is not None)
+    if len(citations) != len(annotations):
+        return Text(text=content)
+    del ext["annotations"]
+    return Text(text=content, citations=citations)
+
+
+def decode_citation(annotation: Any) -> Citation | None:
+    """An annotation to a citation; None when it is of another shape than ``url_citation``."""
+    if type(annotation) is not dict or annotation.get("type") != "url_citation":
+        return None
+    inner = annotation.get("url_citation")
+    if type(inner) is not dict:
+        return None
+    values: dict[str, Any] = {}
+    ext = {key: value for key, value in annotation.items() if key not in ("type", "url_citation")}
+    for key, value in inner.items():
+        name, kind = _CITATION.get(key, ("", object))
+        if type(value) is kind:
+            values[name] = value
+        else:
+            ext[f"url_citation.{key}"] = value
+    return Citation(kind="url_citation", ext=ext or UNSET, **values)
+
+
+_CITATION: dict[str, tuple[str, type]] = {
+    "url": ("url", str),
+    "title": ("title", str),
+    "start_index": ("start", int),
+    "end_index": ("end", int),
+}
+
+
+def encode_citation(citation: Citation, *, home: bool) -> Json:
+    """A citation to an annotation."""
+    inner = {
+        key: getattr(citation, name)
+        for key, (name, _) in _CITATION.items()
+        if getattr(citation, name) is not UNSET
+    }
+    document: Json = {"type": "url_citation", "url_citation": inner}
+    if home and citation.ext is not UNSET:
+        merge(document, citation.ext, "url_citation")
+    return document
+
+
+def merge(document: Json, ext: Json, key: str) -> None:
+    """Write members back: those named ``key.x`` into the object at ``key``, the others beside it."""
+    prefix = key + "."
+    for name, value in ext.items():
+        if name.startswith(prefix):
+            document[key].setdefault(name[len(prefix) :], value)
+        else:
+            document.setdefault(name, value)
+
+
+def _decode_calls(ext: Json, parts: list[Part], forms: list[str], path: str, *, strict: bool) -> None:
+    calls = ext["tool_calls"]
+    if type(calls) is not list:
+        if strict:
+            raise InvalidDocument(f"{path}.tool_calls", "must be an array")
+        return
+    del ext["tool_calls"]
+    if not calls:
+        forms.append("tool_calls:empty")
+    for index, call in enumerate(calls):
+        try:
+            parts.append(_decode_call(call, f"{path}.tool_calls[{index}]"))
+        except InvalidDocument:
+            if strict:
+                raise
+            parts.append(OpaquePart(json={"tool_calls": [call]}, protocol=NAME))
+
+
+def _decode_call(call: Any, path: str) -> Part:
+    expect(call, OBJECT, path)
+    kind = call.get("type", "function")
+    inner = call.get(kind) if kind in ("function", "custom") else None
+    if inner is None:  # a type that we do not know, or one without its object
+        return OpaquePart(json={"tool_calls": [call]}, protocol=NAME)
+    expect(inner, OBJECT, f"{path}.{kind}")
+    forms: list[str] = [] if "type" in call else ["type:absent"]
+    key = "arguments" if kind == "function" else "input"
+    id_ = call.get("id", UNSET)
+    if id_ is not None and id_ is not UNSET:
+        expect(id_, STRING, f"{path}.id")
+    known = ("type", "id", kind) if id_ is not None else ("type", kind)
+    ext = {name: value for name, value in call.items() if name not in known}
+    ext.update({f"{kind}.{name}": value for name, value in inner.items() if name not in ("name", key)})
+    return ToolCall(
+        id=UNSET if id_ is None else id_,
+        name=expect(inner.get("name"), STRING, f"{path}.{kind}.name"),
+        arguments=decode_arguments(inner, key, forms, f"{path}.{kind}.{key}"),
+        kind="function" if kind == "function" else "custom",
+        ext=ext or UNSET,
+        form=tuple(sorted(forms)),
+    )
+
+
+def decode_arguments(inner: Json, key: str, forms: list[str], path: str) -> JsonText:
+    """A call's arguments as text.
+
+    Raises:
+        InvalidDocument: They are neither text nor JSON that stands for an object.
+    """
+    arguments = inner.get(key)
+    if type(arguments) is str:
+        return JsonText(arguments)
+    if arguments is None:
+        forms.append("arguments:null" if key in inner else "arguments:absent")
+        return JsonText("")
+    if type(arguments) is not dict:
+        raise InvalidDocument(path, f"must be {STRING}")
+    forms.append("arguments:json")
+    return JsonText.of(arguments)
+
+
+def _decode_legacy_call(ext: Json, parts: list[Part], path: str, *, strict: bool) -> None:
+    inner = ext["function_call"]
+    forms = ["function_call"]
+    try:
+        arguments = decode_arguments(inner, "arguments", forms, f"{path}.function_call.arguments")
+        name = expect(inner.get("name"), STRING, f"{path}.function_call.name")
+    except InvalidDocument:
+        if strict:
+            raise
+        return
+    rest = {f"function_call.{key}": value for key, value in inner.items() if key not in ("name", "arguments")}
+    del ext["function_call"]
+    parts.append(ToolCall(name=name, arguments=arguments, ext=rest or UNSET, form=tuple(sorted(forms))))
+
+
+def _decode_result(message: Json, role: str, path: str, *, strict: bool) -> Turn:
+    ext = {key: value for key, value in message.items() if key != "role"}
+    forms: tuple[str, ...] = ()
+    parts: tuple[Part, ...] | UnsetType = UNSET
+    content = ext.get("content")
+    if type(content) is str:
+        parts = (Text(text=content),)
+        forms = ("content:string",)
+    elif type(content) is list:
+        parts = decode_parts(content, f"{path}.content", strict=strict)
+    elif content is not None and strict:
+        raise InvalidDocument(f"{path}.content", "must be a string or an array")
+    if parts is not UNSET:
+        del ext["content"]
+    call_id = ext.pop("tool_call_id") if type(ext.get("tool_call_id")) is str else UNSET
+    name = ext.pop("name") if type(ext.get("name")) is str else UNSET
+    cache, key = decode_cache(message, path)
+    ext.pop(key, None)
+    result = ToolResult(call_id=call_id, name=name, parts=parts, cache=cache, ext=ext or UNSET, form=forms)
+    return Turn(role="tool", parts=(result,), form=() if role == "tool" else ("role:function",))
+
+
+def encode_message(turn: Turn, path: str, report: Report, *, answer: bool = False) -> Json:
+    """A turn that was born here to its message, as it was.
+
+    Args:
+        turn: The turn.
+        path: Where it stands in the universal document.
+        report: Takes the losses.
+        answer: Whether it is an answer's message, whose content is a string unless the wire had a list.
+    """
+    if turn.role == "tool" and len(turn.parts) == 1 and isinstance(turn.parts[0], ToolResult):
+        return _encode_result(turn, turn.parts[0], f"{path}.parts[0]", report)
+    message: Json = {} if "role:absent" in turn.form else {"role": turn.role}
+    if turn.name is not UNSET:
+        message["name"] = turn.name
+    content: list[Json] = []
+    calls: list[Json] = []
+    for index, part in enumerate(turn.parts):
+        _place(part, f"{path}.parts[{index}]", message, content, calls, report)
+    if content:
+        message["content"] = _content(turn, content, answer=answer)
+    elif "content:null" in turn.form:
+        message["content"] = None
+    elif "content:empty" in turn.form:
+        message["content"] = []
+    if calls or "tool_calls:empty" in turn.form:
+        message["tool_calls"] = calls
+    if turn.ext is not UNSET:
+        for key, value in turn.ext.items():
+            message.setdefault(key, value)
+    return message
+
+
+def _place(part: Part, path: str, message: Json, content: list[Json], calls: list[Json], report: Report) -> None:
+    match part:
+        case Reasoning() if "part:thinking" not in part.form:
+            key = REASONING["reasoning" in part.form]
+            message[key] = message.get(key, "") + ("".join(part.summary) if part.text is UNSET else part.text)
+        case Refusal() if "part" not in part.form:
+            message["refusal"] = message.get("refusal", "") + part.text
+        case ToolCall() if "function_call" in part.form:
+            message["function_call"] = _encode_legacy_call(part)
+        case ToolCall():
+            calls.append(encode_call(part, part.id, part.name))
+        case OpaquePart(json={"tool_calls": [call]}, protocol=protocol) if protocol == NAME and "type" not in part.json:
+            calls.append(call)
+        case _:
+            document = encode_part(part, path, report)
+            if document is not None:
+                content.append(document)
+                if isinstance(part, Text) and part.citations is not UNSET:
+                    message.setdefault("annotations", []).extend(encode_citation(c, home=True) for c in part.citations)
+
+
+def _content(turn: Turn, content: list[Json], *, answer: bool) -> str | list[Json]:
+    """A string where the wire had one, or where only a string is usual and it says the same."""
+    string = "content:list" not in turn.form if answer else "content:string" in turn.form and len(content) == 1
+    if string and all(len(part) == 2 and part.get("type") == "text" for part in content):
+        return "".join(part["text"] for part in content)
+    return content
+
+
+def encode_call(call: ToolCall, id_: str | UnsetType, name: str, *, home: bool = True) -> Json:
+    """A call to an entry of ``tool_calls``.
+
+    Args:
+        call: The call.
+        id_: Its id in this protocol.
+        name: Its tool's name in this protocol.
+        home: Whether the call was born here.
+    """
+    key = "arguments" if call.kind == "function" else "input"
+    inner: Json = {"name": name}
+    document: Json = {call.kind: inner}
+    if id_ is not UNSET:
+        document["id"] = id_
+    if not home:
+        inner[key] = call.arguments.text
+        return {"type": call.kind, **document}
+    if "type:absent" not in call.form:
+        document["type"] = call.kind
+    _put_arguments(call, inner, key)
+    if call.ext is not UNSET:
+        merge(document, call.ext, call.kind)
+    return document
+
+
+def _put_arguments(call: ToolCall, inner: Json, key: str) -> None:
+    text = call.arguments.text
+    if not text and "arguments:absent" in call.form:
+        return
+    if not text and "arguments:null" in call.form:
+        inner[key] = None
+    elif "arguments:json" in call.form and call.arguments.is_object:
+        inner[key] = call.arguments
+    else:
+        inner[key] = text
+
+
+def _encode_legacy_call(call: ToolCall) -> Json:
+    inner: Json = {"name": call.name}
+    _put_arguments(call, inner, "arguments")
+    document = {"function_call": inner}
+    if call.ext is not UNSET:
+        merge(document, call.ext, "function_call")
+    return inner
+
+
+def _encode_result(turn: Turn, result: ToolResult, path: str, report: Report) -> Json:
+    message: Json = {"role": "function" if "role:function" in turn.form else "tool"}
+    if result.call_id is not UNSET:
+        message["tool_call_id"] = result.call_id
+    if result.name is not UNSET:
+        message["name"] = result.name
+    if result.parts is not UNSET:
+        documents = [encode_part(part, f"{path}.parts[{at}]", report) for at, part in enumerate(result.parts)]
+        content = [document for document in documents if document is not None]
+        string = "content:string" in result.form and len(content) == 1 and content[0].get("type") == "text"
+        message["content"] = content[0]["text"] if string else content
+    encode_cache(result.cache, message, path, report)
+    for ext in (result.ext, turn.ext):
+        if ext is not UNSET:
+            for key, value in ext.items():
+                message.setdefault(key, value)
+    return message

@@ -1,0 +1,247 @@
+"""Requests: ``POST /v1/chat/completions``.
+
+https://platform.openai.com/docs/api-reference/chat/create (read 2026-11-23).
+
+| form | on | the wire had |
+|---|---|---|
+| ``max_tokens`` | `Request` | the old name of ``max_completion_tokens`` |
+| ``stop:string`` | `Request` | one stop sequence, not in a list |
+| ``stream_options:empty`` | `Request` | an empty object |
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET
+
+from ...errors import InvalidDocument
+from ...universal.effort import effort_of
+from ...universal.loss import LossKind, Severity
+from ...universal.node import Origin
+from ...universal.request import Request
+from ..base import Context, Encoded
+from ..fields import INTEGER, OBJECT, STRINGS, expect, put, take, unplaced
+from .fields import PLACED, REQUEST, REQUEST_HANDLED
+from .parts import Json
+from .profile import EFFORTS, MAX_STOP, NAME, TIERS, Dialect
+from .profile import dialect as dialect_of
+from .report import Report
+from .tools import decode_choice, decode_format, decode_tools, encode_choice, encode_format, encode_tools
+from .turns import ToolNames, decode_turns, encode_turns
+
+__all__ = ["decode_request", "encode_request"]
+
+_STREAM_OPTIONS = {"include_usage": "stream_usage", "include_obfuscation": "stream_obfuscation"}
+_BOUNDS = ("max_completion_tokens", "max_tokens")
+
+
+def decode_request(document: Json, *, dialect: str = "") -> Request:
+    """A request document to universal form.
+
+    Raises:
+        InvalidDocument: A value of the wrong type, or ``model`` or ``messages`` missing.
+    """
+    if type(document.get("model")) is not str:
+        raise InvalidDocument("model", "must be a string")
+    turns = decode_turns(document.get("messages"))
+    values, rest = take(document, REQUEST, handled=REQUEST_HANDLED)
+    ext = {} if rest is UNSET else rest
+    if len(values) + len(ext) + 1 == len(document):  # nothing structured in it
+        return Request(turns=turns, ext=rest, origin=Origin(protocol=NAME, dialect=dialect), **values)
+    forms: list[str] = []
+    _decode_structured(document, values, ext, forms)
+    return Request(
+        turns=turns,
+        ext=ext or UNSET,
+        form=tuple(sorted(forms)),
+        origin=Origin(protocol=NAME, dialect=dialect),
+        **values,
+    )
+
+
+def _decode_structured(document: Json, values: dict[str, Any], ext: Json, forms: list[str]) -> None:
+    for key in ("tools", "functions"):
+        if key in document and document[key] is None:
+            ext[key] = None
+    values["tools"] = decode_tools(document, forms)
+    values["tool_choice"] = decode_choice(document, ext, forms)
+    if "response_format" in document:
+        value = document["response_format"]
+        if value is None:
+            ext["response_format"] = None
+        else:
+            values["output_format"] = decode_format(value, ext)
+    if "stop" in document:
+        _decode_stop(document["stop"], values, ext, forms)
+    if "stream_options" in document:
+        _decode_stream_options(document["stream_options"], values, ext, forms)
+    for key in _BOUNDS:
+        value = document.get(key)
+        if value is not None and "max_output_tokens" not in values:
+            values["max_output_tokens"] = expect(value, INTEGER, key)
+            if key == "max_tokens":
+                forms.append(key)
+        elif key in document:
+            ext[key] = value
+
+
+def _decode_stop(stop: Any, values: dict[str, Any], ext: Json, forms: list[str]) -> None:
+    if stop is None:
+        ext["stop"] = None
+    elif type(stop) is str:
+        values["stop"] = (stop,)
+        forms.append("stop:string")
+    else:
+        values["stop"] = tuple(expect(stop, STRINGS, "stop"))
+
+
+def _decode_stream_options(options: Any, values: dict[str, Any], ext: Json, forms: list[str]) -> None:
+    if options is None:
+        ext["stream_options"] = None
+        return
+    expect(options, OBJECT, "stream_options")
+    if not options:
+        forms.append("stream_options:empty")
+    for key, value in options.items():
+        name = _STREAM_OPTIONS.get(key)
+        if name is None or value is None:
+            ext[f"stream_options.{key}"] = value
+        elif type(value) is bool:
+            values[name] = value
+        else:
+            raise InvalidDocument(f"stream_options.{key}", "must be a boolean")
+
+
+def encode_request(request: Request, *, dialect: str = "") -> Encoded:
+    """Universal form to a request document.
+
+    Args:
+        request: Born anywhere; one that was born here is written back as it was.
+        dialect: One of `profile.DIALECTS`.
+
+    Raises:
+        ConfigurationError: There is no such dialect.
+    """
+    profile = dialect_of(dialect)
+    report = Report(home=request.origin.protocol == NAME)
+    names = ToolNames(report)
+    document: Json = {}
+    put(request, REQUEST, document)
+    messages, ids = encode_turns(request, report, profile, names)
+    document["messages"] = messages
+    encode_tools(request, document, report, names)
+    encode_choice(request, document, report, names)
+    if request.output_format is not UNSET:
+        document["response_format"] = encode_format(request.output_format, report)
+    if report.home:
+        _write_home(request, document)
+    else:
+        _write_foreign(request, document, report, profile)
+    report.losses.extend(unplaced(request, PLACED, NAME))
+    return Encoded(
+        document=document,
+        losses=tuple(report.losses),
+        context=Context(request=request, tool_names=names.back, call_ids=ids.back),
+    )
+
+
+def _write_home(request: Request, document: Json) -> None:
+    if request.max_output_tokens is not UNSET:
+        document[_BOUNDS["max_tokens" in request.form]] = request.max_output_tokens
+    if request.stop is not UNSET:
+        string = "stop:string" in request.form and len(request.stop) == 1
+        document["stop"] = request.stop[0] if string else list(request.stop)
+    options: Json = {}
+    _write_stream_options(request, options)
+    if request.ext is not UNSET:
+        for key, value in request.ext.items():
+            group, dot, name = key.partition(".")
+            if dot and group == "stream_options":
+                options.setdefault(name, value)
+            else:
+                document.setdefault(key, value)
+    if options or "stream_options:empty" in request.form:
+        document["stream_options"] = options
+
+
+def _write_stream_options(request: Request, options: Json) -> None:
+    for key, name in _STREAM_OPTIONS.items():
+        value = getattr(request, name)
+        if value is not UNSET:
+            options[key] = value
+
+
+def _write_foreign(request: Request, document: Json, report: Report, dialect: Dialect) -> None:
+    report.ext(request, "")
+    if request.max_output_tokens is not UNSET:
+        document[_BOUNDS[dialect.max_tokens]] = request.max_output_tokens
+    if request.stop is not UNSET:
+        _write_stop(request.stop, document, report)
+    if request.top_k is not UNSET and not dialect.top_k:
+        del document["top_k"]
+        report.dropped("top_k", Severity.DEGRADED, "top_k")
+    if "parallel_tool_calls" in document and "tools" not in document:
+        del document["parallel_tool_calls"]
+        report.dropped("parallel_tools", Severity.COSMETIC, "parallel tool calls without tools")
+    if request.service_tier is not UNSET and request.service_tier not in TIERS:
+        _write_tier(request.service_tier, document, report)
+    _write_reasoning(request, document, report)
+    options: Json = {}
+    _write_stream_options(request, options)
+    if request.stream is True and request.stream_usage is UNSET:
+        # Other protocols state usage in every stream.
+        options["include_usage"] = True
+        report.add("stream_usage", LossKind.INVENTED, Severity.COSMETIC, "so that the stream states usage")
+    if options:
+        document["stream_options"] = options
+
+
+def _write_stop(stop: tuple[str, ...], document: Json, report: Report) -> None:
+    if stop:
+        document["stop"] = list(stop[:MAX_STOP])
+    else:
+        report.dropped("stop", Severity.COSMETIC, "empty list of stop sequences")
+    if len(stop) > MAX_STOP:
+        report.add("stop", LossKind.CLAMPED, Severity.SEMANTIC, f"{NAME} takes {MAX_STOP} stop sequences")
+
+
+def _write_tier(tier: str, document: Json, report: Report) -> None:
+    if tier == "standard_only":
+        document["service_tier"] = "default"
+        report.add("service_tier", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has no such tier")
+    else:
+        del document["service_tier"]
+        report.dropped("service_tier", Severity.COSMETIC, "such tier")
+
+
+def _write_reasoning(request: Request, document: Json, report: Report) -> None:
+    """One word for all that another protocol says about reasoning: an effort beats a budget, "disabled" beats both."""
+    mode, budget, effort = request.reasoning_mode, request.reasoning_budget, request.reasoning_effort
+    written: str | None = None if effort is UNSET else effort
+    if mode == "disabled":
+        if effort not in (UNSET, "none"):
+            report.dropped("reasoning_effort", Severity.DEGRADED, "effort while reasoning is disabled")
+        written = "none"
+    elif written is None and budget is not UNSET:
+        written = effort_of(budget)
+    if written is not None and written not in EFFORTS:
+        report.dropped("reasoning_effort", Severity.DEGRADED, "such effort")
+        written = None
+    if budget is not UNSET:
+        kind = LossKind.APPROXIMATED if written is not None and effort is UNSET else LossKind.DROPPED
+        report.add("reasoning_budget", kind, Severity.DEGRADED, f"{NAME} has efforts, not budgets")
+    if mode is not UNSET:
+        said = written is not None
+        report.add(
+            "reasoning_mode",
+            LossKind.APPROXIMATED if said else LossKind.DROPPED,
+            Severity.COSMETIC if said else Severity.DEGRADED,
+            f"{NAME} has efforts, not modes",
+        )
+    if written != (None if effort is UNSET else effort) and effort is UNSET:
+        report.add("reasoning_effort", LossKind.INVENTED, Severity.COSMETIC, "stands for the mode or budget")
+    if written is None:
+        document.pop("reasoning_effort", None)
+    else:
+        document["reasoning_effort"] = written

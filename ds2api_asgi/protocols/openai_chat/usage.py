@@ -1,0 +1,105 @@
+"""Token counts: ``prompt_tokens`` and ``completion_tokens`` are inclusive, as ours are.
+
+https://platform.openai.com/docs/api-reference/chat/object#chat-object-usage (read 2026-11-23). DeepSeek's
+``prompt_cache_hit_tokens`` and Moonshot's ``cached_tokens`` stand for ``prompt_tokens_details.cached_tokens`` where that
+is missing; the form of the same name says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET
+
+from ...universal.loss import Severity
+from ...universal.response import Usage
+from .report import Report
+
+__all__ = ["decode_usage", "encode_usage"]
+
+_COUNTS = {"prompt_tokens": "input_total", "completion_tokens": "output_total", "total_tokens": "total"}
+_DETAILS = {
+    "prompt_tokens_details": (
+        "input_ext",
+        {"cached_tokens": "cache_read", "cache_write_tokens": "cache_write", "audio_tokens": "audio_input"},
+    ),
+    "completion_tokens_details": (
+        "output_ext",
+        {
+            "reasoning_tokens": "reasoning",
+            "audio_tokens": "audio_output",
+            "accepted_prediction_tokens": "accepted_prediction",
+            "rejected_prediction_tokens": "rejected_prediction",
+        },
+    ),
+}
+_VENDOR = ("prompt_cache_hit_tokens", "cached_tokens")
+_FOREIGN = ("cache_write_5m", "cache_write_1h", "server_tools", "input_ext", "output_ext")
+
+
+def decode_usage(usage: dict[str, Any]) -> Usage:
+    """A usage object to universal form; whatever is not as documented is kept in ``ext``."""
+    values: dict[str, Any] = {}
+    ext: dict[str, Any] = {}
+    for key, value in usage.items():
+        name = _COUNTS.get(key)
+        if name is not None and type(value) is int:
+            values[name] = value
+        elif key in _DETAILS and type(value) is dict:
+            rest_name, table = _DETAILS[key]
+            rest: dict[str, Any] = {}
+            for inner, count in value.items():
+                known = table.get(inner)
+                if known is not None and type(count) is int:
+                    values[known] = count
+                else:
+                    rest[inner] = count
+            if rest or not value:
+                values[rest_name] = rest
+        else:
+            ext[key] = value
+    form: tuple[str, ...] = ()
+    if "cache_read" not in values:
+        for key in _VENDOR:
+            if type(ext.get(key)) is int:
+                values["cache_read"] = ext.pop(key)
+                form = (key,)
+                break
+    return Usage(ext=ext or UNSET, form=form, **values)
+
+
+def encode_usage(usage: Usage, report: Report, path: str = "usage") -> dict[str, Any]:
+    """Token counts to a usage object; a sum that the source did not state is made where both terms are known."""
+    document: dict[str, Any] = {}
+    for key, name in _COUNTS.items():
+        value = getattr(usage, name)
+        if value is not UNSET:
+            document[key] = value
+    for key, (rest_name, table) in _DETAILS.items():
+        inner: dict[str, Any] = {}
+        for wire, name in table.items():
+            value = getattr(usage, name)
+            if value is not UNSET:
+                vendor = next((form for form in usage.form if form in _VENDOR), None) if name == "cache_read" else None
+                if vendor is not None:
+                    document[vendor] = value
+                else:
+                    inner[wire] = value
+        rest = getattr(usage, rest_name) if report.home else UNSET
+        if rest is not UNSET:
+            inner = {**rest, **inner}
+        if inner or rest is not UNSET:
+            document[key] = inner
+    if report.home:
+        if usage.ext is not UNSET:
+            for key, value in usage.ext.items():
+                document.setdefault(key, value)
+        return document
+    report.ext(usage, path)
+    for name in _FOREIGN:
+        if getattr(usage, name) is not UNSET:
+            report.dropped(f"{path}.{name}", Severity.COSMETIC, f"{name} in usage")
+    if usage.total is UNSET and usage.input_total is not UNSET and usage.output_total is not UNSET:
+        document["total_tokens"] = usage.input_total + usage.output_total
+        report.derived(f"{path}.total", "a sum that clients rely on")
+    return document

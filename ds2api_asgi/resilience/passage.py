@@ -1,0 +1,230 @@
+"""An answer on its way to the client: held at the gate, let through (the commit), and passed on.
+
+    the answer                        is let through                  is lost
+    status 400 and above              never here: the plan decides    complete, cut, or over its bound
+    2xx event stream                  first content, end, or bound    an error event, a cut, content not in time
+    2xx anything else                 complete, or over its bound     a cut
+    other statuses, encoded streams   at once                         never
+
+Of a stream that was let through whole events pass, so that one can always be appended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from ..asgi.exchange import Exchange
+from ..asgi.facts import Committed
+from ..asgi.gate import GateState, ResponseGate
+from ..asgi.headers import RawHeaders, find
+from ..asgi.types import Message
+from ..protocols.base import Protocol, StreamWatch
+from ..universal.failure import Failure
+from .frames import EventTail
+from .line import ClientLine
+from .timeouts import RequestClock, Timeouts, Watchdog
+
+__all__ = ["MAX_HELD_ANSWER", "MAX_HELD_EVENTS", "MAX_HELD_STREAM", "Passage"]
+
+MAX_HELD_STREAM = 256 * 1024
+"""Bytes of a stream without content that are held; then it is let through as it is."""
+
+MAX_HELD_EVENTS = 200
+"""Events without content that are held; then the stream is let through as it is."""
+
+MAX_HELD_ANSWER = 1024 * 1024
+"""Bytes of an answer that is not a stream, or of an error, that are held."""
+
+_MAX_HELD_MESSAGES = 4096
+"""Messages that are held, so that one byte per message cannot cost more than the bytes do."""
+
+_EVENT_STREAM = b"text/event-stream"
+
+_AFTERWARDS = 1.0
+"""Seconds that an app has for its clean-up after an answer that is lost, before it is cancelled."""
+
+
+class Passage:
+    """The ``send`` of one attempt.
+
+    Args:
+        protocol: The protocol that the client speaks.
+        exchange: Where the commit is noted.
+        line: The client.
+        dog: Watches over the attempt; is told how the answer comes on.
+        timeouts: How long what may take.
+        clock: The request's.
+
+    Attributes:
+        open: Whether the answer was let through.
+        complete: Whether all is there: the whole answer, the whole error, or the event that makes it one.
+        error_body: What there is of the body of an error answer; None when it is no error answer.
+        failure: The error event that came before any content went out.
+        watch: Watches a stream; None when it is no stream.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_dog",
+        "_exchange",
+        "_gate",
+        "_held",
+        "_line",
+        "_protocol",
+        "_tail",
+        "_take",
+        "_timeouts",
+        "complete",
+        "error_body",
+        "failure",
+        "open",
+        "watch",
+    )
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        exchange: Exchange,
+        line: ClientLine,
+        *,
+        dog: Watchdog,
+        timeouts: Timeouts,
+        clock: RequestClock,
+    ) -> None:
+        self._protocol = protocol
+        self._exchange = exchange
+        self._line = line
+        self._dog = dog
+        self._timeouts = timeouts
+        self._clock = clock
+        self._gate = ResponseGate(line.send, max_bytes=MAX_HELD_ANSWER, max_messages=_MAX_HELD_MESSAGES)
+        self._tail = EventTail()
+        self._held = 0
+        # How to take a part of the body; a plain function, since a bound method would make us garbage in a cycle.
+        self._take: Callable[[Passage, bytes, bool], Awaitable[None]] | None = None
+        self.watch: StreamWatch | None = None
+        self.error_body: bytearray | None = None
+        self.failure: Failure | None = None
+        self.open = False
+        self.complete = False
+
+    @property
+    def started(self) -> bool:
+        """Whether the app has started an answer."""
+        return self._take is not None
+
+    @property
+    def status(self) -> int:
+        """The answer's HTTP status; 0 before its start."""
+        return self._gate.status or 0
+
+    @property
+    def headers(self) -> RawHeaders:
+        """The answer's headers."""
+        return list(self._gate.headers)
+
+    @property
+    def extensible(self) -> bool:
+        """Whether an event can be appended to what has passed."""
+        return self.watch is not None and not self._tail.torn and not self._line.sending
+
+    @property
+    def said(self) -> bool:
+        """Whether all has passed that the protocol has to say: its end, or an error event."""
+        return self.watch is not None and (self.watch.terminal or self.watch.failure is not None)
+
+    async def send(self, message: Message) -> None:
+        """Take a message of the app; what it still says after the end is dropped."""
+        kind = message["type"]
+        if kind == "http.response.body":
+            if self._take is not None and not self.complete:
+                await self._take(self, message.get("body", b""), message.get("more_body", False))
+        elif kind == "http.response.start" and self._take is None:
+            await self._start(message)
+
+    async def _start(self, message: Message) -> None:
+        await self._gate(message)
+        status = message["status"]
+        headers = message.get("headers", ())
+        if status >= 400:
+            self._take = Passage._take_error
+            self.error_body = bytearray()
+        elif not 200 <= status < 300 or (find(headers, b"content-encoding") or b"identity") != b"identity":
+            self._take = Passage._take_whole
+            await self._commit(None)
+        elif (find(headers, b"content-type") or b"").lower().startswith(_EVENT_STREAM):
+            self._take = Passage._take_stream
+            self.watch = self._protocol.stream_watch()
+        else:
+            self._take = Passage._take_whole
+            self._dog.allow("total", None)
+
+    async def _take_stream(self, data: bytes, more: bool) -> None:
+        watch = self.watch
+        assert watch is not None
+        watch.feed(data)
+        ready = self._tail.push(data)
+        if not self.open:
+            await self._hold(watch, ready, more)
+        elif not more:
+            await self._end_stream(ready)
+        elif ready:
+            await self._line.send({"type": "http.response.body", "body": ready, "more_body": True})
+            self._dog.progress(ready)
+        else:
+            self._dog.progress(ready)
+
+    async def _hold(self, watch: StreamWatch, ready: bytes, more: bool) -> None:
+        if watch.failure is not None:
+            self.failure = watch.failure
+            self.complete = True
+            self._dog.scope.cancel()
+            return
+        if not more and not watch.terminal:
+            self._dog.allow("afterwards", _AFTERWARDS)
+            return
+        self._held += len(ready)
+        if ready:
+            await self._gate({"type": "http.response.body", "body": ready, "more_body": True})
+        if watch.content or watch.terminal or self._held > MAX_HELD_STREAM or self._tail.events > MAX_HELD_EVENTS:
+            await self._commit(self._protocol.stream_watch)
+        if not more:
+            await self._end_stream(b"")
+
+    async def _end_stream(self, ready: bytes) -> None:
+        whole = self.said
+        if whole:
+            self.complete = True
+            ready += self._tail.rest()
+        else:
+            self._dog.allow("afterwards", _AFTERWARDS)
+        if ready or whole:
+            await self._line.send({"type": "http.response.body", "body": ready, "more_body": not whole})
+        if whole:
+            self._dog.release()
+
+    async def _take_whole(self, data: bytes, more: bool) -> None:
+        self.complete = not more
+        await self._gate({"type": "http.response.body", "body": data, "more_body": more})
+        if not self.open and (not more or self._gate.state is GateState.OPEN):
+            await self._commit(None)
+        if not more:
+            self._dog.release()
+        elif self.open:
+            self._dog.progress(b"")
+
+    async def _take_error(self, data: bytes, more: bool) -> None:
+        assert self.error_body is not None
+        self.error_body += data[: MAX_HELD_ANSWER - len(self.error_body)]
+        if not more:
+            self.complete = True
+            self._dog.allow("afterwards", _AFTERWARDS)
+        elif len(self.error_body) >= MAX_HELD_ANSWER:
+            self._dog.scope.cancel()
+
+    async def _commit(self, watch: Callable[[], StreamWatch] | None) -> None:
+        self.open = True
+        self._exchange.note(Committed(status=self.status, held=self._clock.now() - self._exchange.started))
+        if not self.complete:
+            self._dog.guard(self._timeouts, watch)
+        await self._gate.open()

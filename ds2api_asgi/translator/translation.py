@@ -1,0 +1,102 @@
+"""What becomes of an app's answer: `Companion` documents one to one, a `Generation` whole or as a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from msgspec import UNSET
+
+from ..protocols.base import Context, Protocol, StreamDecoder, StreamEncoder
+from ..universal import jsontext
+from ..universal.events import Event
+from ..universal.failure import Failure
+from ..universal.fold import unfold
+from ..universal.loss import Loss
+from ..universal.response import Response
+
+__all__ = ["Companion", "Generation"]
+
+
+class Companion:
+    """A whole document by a function: model lists, token counts.
+
+    Args:
+        translate: The app's document to the client's; may raise InvalidDocument.
+
+    Attributes:
+        losses: What the answer does not say; nothing before it was translated.
+    """
+
+    losses: Sequence[Loss] = ()
+
+    def __init__(self, translate: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        self._translate = translate
+
+    def whole(self, document: dict[str, Any]) -> bytes | Failure:
+        """The client's body for the app's document.
+
+        Raises:
+            InvalidDocument: It cannot be read.
+        """
+        return jsontext.dumps(self._translate(document))
+
+
+class Generation:
+    """What a model generated.
+
+    Args:
+        upstream: What the app speaks.
+        client: What the client speaks.
+        context: What the request's encoder wants its answer to know.
+        streams: Whether the client asked for a stream; an app that answers otherwise is folded or unfolded.
+
+    Attributes:
+        streams: As given.
+        losses: What the answer does not say; nothing before it was translated.
+    """
+
+    def __init__(self, upstream: Protocol, client: Protocol, context: Context, *, streams: bool) -> None:
+        self.streams = streams
+        self.losses: Sequence[Loss] = ()
+        self._upstream = upstream
+        self._client = client
+        self._context = context
+
+    def whole(self, document: dict[str, Any]) -> bytes | Failure:
+        """The client's body for the app's document; a stream when the client asked for one.
+
+        Returns:
+            The body, or the error that the document is.
+
+        Raises:
+            InvalidDocument: It cannot be read.
+        """
+        return self._encode(self._upstream.decode_response(document))
+
+    def folded(self, events: Iterable[Event]) -> bytes | Failure:
+        """The client's body for the app's whole stream.
+
+        Returns:
+            The body, or the error that the stream ended in.
+        """
+        return self._encode(self._upstream.fold(events))
+
+    def _encode(self, response: Response) -> bytes | Failure:
+        if response.error is not UNSET:
+            return response.error
+        if self.streams:
+            return self.encoder().write(unfold(response))
+        encoded = self._client.encode_response(response, self._context)
+        self.losses = encoded.losses
+        return jsontext.dumps(encoded.document)
+
+    def decoder(self) -> StreamDecoder:
+        """A decoder of the app's stream."""
+        return self._upstream.stream_decoder()
+
+    def encoder(self) -> StreamEncoder:
+        """The encoder of the client's stream; its losses are ours."""
+        encoder = self._client.stream_encoder(self._context)
+        self.losses = encoder.losses
+        return encoder

@@ -1,0 +1,90 @@
+"""User code that only a type checker reads: what the public door promises about types."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, assert_type
+
+from ds2api_asgi import (
+    Converted,
+    Ds2apiError,
+    Failover,
+    InvalidDocument,
+    KeyPool,
+    LossRejected,
+    Mounted,
+    Retry,
+    Translator,
+    Upstream,
+    convert,
+    lifespan,
+    running,
+)
+from ds2api_asgi.demo import DemoModel
+from ds2api_asgi.testing import Driver
+from ds2api_asgi.universal.loss import Loss, LossAction
+
+# What users, asgiref and Starlette call an app.
+Message = MutableMapping[str, Any]
+App = Callable[[MutableMapping[str, Any], Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Any]
+
+
+async def own_app(
+    scope: dict[str, Any],
+    receive: Callable[[], Awaitable[Message]],
+    send: Callable[[Message], Awaitable[None]],
+) -> None:
+    """An app typed in its author's way."""
+
+
+def parts_take_any_app_and_are_apps() -> list[App]:
+    pool = KeyPool(own_app, protocol="openai-chat", keys=["a", "b"], strategy="round-robin", max_concurrency=4)
+    retried = Retry(pool, max_attempts=2, deadline=30.0)
+    translated = Translator(retried, speaks="openai-chat", clients=["anthropic"], on_loss="reject")
+    fleet = Failover([translated, Upstream("https://example.com", protocol="anthropic", api_key="k")])
+    return [pool, retried, translated, fleet, DemoModel(), Mounted(own_app, "/llm", fleet)]
+
+
+def losses_may_be_judged(app: DemoModel) -> Translator:
+    def judge(losses: object) -> LossAction:
+        return "allow"
+
+    return Translator(app, speaks="openai-chat", on_loss=judge)
+
+
+def conversion() -> tuple[bytes, tuple[Loss, ...]]:
+    try:
+        converted = convert("{}", kind="request", source="anthropic", target="openai-chat", now=0)
+    except InvalidDocument as error:
+        assert_type(error.path, str)
+        raise
+    except LossRejected as error:
+        assert_type(error.losses, tuple[Loss, ...])
+        raise
+    except Ds2apiError:
+        raise
+    assert_type(converted, Converted)
+    return converted.body, converted.losses
+
+
+async def hosts(app: Translator) -> None:
+    host = lifespan(app)
+    assert_type(host, Callable[[Any], AbstractAsyncContextManager[dict[str, Any] | None]])
+    async with running(app) as state:
+        assert_type(state, dict[str, Any])
+
+
+async def driving(app: Translator) -> bytes:
+    async with Driver(app).open("POST", "/v1/messages", json={}) as response:
+        assert_type(response.status, int)
+        async for chunk in response:
+            assert_type(chunk, bytes)
+    return (await Driver(app).request("GET", "/v1/models")).body
+
+
+def mistakes_are_found() -> None:
+    convert("{}", kind="reply", source="anthropic", target="openai-chat")  # type: ignore[arg-type]
+    Translator(own_app)  # type: ignore[call-arg]
+    KeyPool(own_app, "openai-chat", ["key"])  # type: ignore[call-arg, misc]
+    Upstream()  # type: ignore[call-arg]
