@@ -31,13 +31,14 @@ def _order(name: str) -> tuple[int, str]:
 
 
 def _own(module: ModuleType) -> list[str]:
-    """The public classes and functions that a module defines itself."""
+    """The public classes and functions that a module defines itself, or that a package collects from its modules."""
+    within = f"{module.__name__}." if hasattr(module, "__path__") else module.__name__
     return [
         name
         for name, value in vars(module).items()
         if not name.startswith("_")
         and (inspect.isclass(value) or inspect.isfunction(value))
-        and value.__module__ == module.__name__
+        and value.__module__.startswith(within)
     ]
 
 
@@ -63,7 +64,7 @@ def test_every_module_and_every_public_thing_is_documented(name: str) -> None:
         value = getattr(module, export)
         if inspect.isclass(value) or inspect.isfunction(value):
             # A class without a docstring would show its base's.
-            assert (vars(value).get("__doc__") if inspect.isclass(value) else value.__doc__), f"{name}.{export}"
+            assert vars(value).get("__doc__") if inspect.isclass(value) else value.__doc__, f"{name}.{export}"
 
 
 def test_every_error_is_exported_by_the_package() -> None:

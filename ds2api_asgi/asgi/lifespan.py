@@ -28,7 +28,7 @@ SHUTDOWN_GRACE = 10.0
 _logger = logging.getLogger("ds2api_asgi.asgi")
 
 
-def lifespan(*apps: ASGIApp) -> Callable[[Any], AbstractAsyncContextManager[dict[str, Any] | None]]:
+def lifespan(*apps: ASGIApp) -> Callable[[Any], AbstractAsyncContextManager[Any]]:
     """Run the lifespan of mounted apps with that of the host that mounts them.
 
     ::

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import TextIO
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     except ConfigurationError as error:
         return _fail(str(error))
     except OSError as error:
-        return _fail(f"cannot listen on {arguments.host}:{arguments.port}: {error.strerror}")
+        return _fail(f"cannot listen on {arguments.host}:{arguments.port}: {_reason(error)}")
     with listener:
         base_url = _base_url(arguments.host, listener.getsockname()[1])
         serve(app, listener, ready=lambda: _announce(sys.stdout, base_url))
@@ -84,6 +85,11 @@ def _announce(out: TextIO, base_url: str) -> None:
         lines += ["", f"# {snippet.title}", snippet.text]
     out.write("\n".join([*lines, "", ""]))
     out.flush()
+
+
+def _reason(error: OSError) -> str:
+    """The system's own words; Python adds the address to them, and failed look-ups have negative numbers."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
 
 
 def _fail(problem: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,7 +13,7 @@ from ..asgi.types import ASGIApp
 
 __all__ = ["SHUTDOWN_SECONDS", "listen", "serve"]
 
-SHUTDOWN_SECONDS = 5
+SHUTDOWN_SECONDS = 3
 """Seconds that running requests get to end after Ctrl-C; uvicorn would wait for streams without limit."""
 
 _BACKLOG = 2048
@@ -41,8 +42,14 @@ def serve(app: ASGIApp, listener: socket.socket, *, ready: Callable[[], None]) -
         ready: Called once, when requests are being answered.
     """
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS, server_header=False)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     with suppress(KeyboardInterrupt):  # uvicorn ends by itself, then raises the signal again
         _Server(config, ready).run(sockets=[listener])
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """False for the traceback of a request that uvicorn itself cancelled at its end, which another line tells."""
+    return not (record.exc_info and type(record.exc_info[1]).__name__ == "CancelledError")
 
 
 class _Server(uvicorn.Server):

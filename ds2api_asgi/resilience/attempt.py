@@ -195,7 +195,8 @@ class Attempt:
             await self._line.send({"type": "http.response.body", "body": b"", "more_body": False})
             return
         trouble = self._trouble(error)
-        self._exchange.note(Broke(reason=trouble.broke))
+        if next(self._exchange.since(self._mark, Broke), None) is None:  # the upstream part notes its own
+            self._exchange.note(Broke(reason=trouble.broke))
         if passage.extensible:
             with anyio.move_on_after(_LAST_WORDS):
                 body = self._protocol.stream_error(trouble.failure)

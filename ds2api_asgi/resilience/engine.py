@@ -152,15 +152,12 @@ class Engine:
         """Run the plan; return every failed answer when there is no other, and none when the client has its answer."""
         bounds = _Bounds(exchange, self._terms)
         patience = _Patience(exchange)
-        inherited = _elsewhere(exchange)
-        plan = self._plan(inherited)
+        plan = self._plan(_elsewhere(exchange))
         lost: list[Lost] = []
         step: Try | None = next(plan)
         while step is not None:
             exchange.note(
-                Attempted(
-                    number=len(lost) + 1, target=step.target, after=step.after, elsewhere=step.elsewhere or inherited
-                )
+                Attempted(number=len(lost) + 1, target=step.target, after=step.after, elsewhere=step.elsewhere)
             )
             attempt = Attempt(
                 protocol,

@@ -5,6 +5,7 @@ upstream's own protocol) has judged it already. What has no answer is judged her
 
     what happened                             fault      trying again
     the upstream was not reached              network    same
+    it was, but did not answer in time        model      another app, else the same
     no connection free in our own pool        self       none (another app may do)
     the stream was cut, or its content late   model      another app, else the same
     the app raised, or did not answer         provider   same
@@ -88,6 +89,8 @@ def unreachable(reason: str) -> Verdict:
     """
     if reason == "pool":
         return Verdict(row="network.pool", fault=Fault.SELF, retry=RetryScope.NONE)
+    if reason == "timeout":
+        return Verdict(row="network.timeout", fault=Fault.MODEL, retry=RetryScope.ROUTE)
     return Verdict(row=f"network.{reason}", fault=Fault.NETWORK, retry=RetryScope.SAME)
 
 

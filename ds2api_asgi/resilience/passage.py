@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from ..asgi.exchange import Exchange
 from ..asgi.facts import Committed
 from ..asgi.gate import GateState, ResponseGate
-from ..asgi.headers import RawHeaders, find
+from ..asgi.headers import RawHeaders, find, replace
 from ..asgi.types import Message
 from ..protocols.base import Protocol, StreamWatch
 from ..universal.failure import Failure
@@ -143,27 +143,39 @@ class Passage:
             await self._start(message)
 
     async def _start(self, message: Message) -> None:
-        await self._gate(message)
-        status = message["status"]
+        status: int = message["status"]
         headers = message.get("headers", ())
+        commit = False
         if status >= 400:
             self._take = Passage._take_error
             self.error_body = bytearray()
         elif not 200 <= status < 300 or (find(headers, b"content-encoding") or b"identity") != b"identity":
             self._take = Passage._take_whole
-            await self._commit(None)
+            commit = True
         elif (find(headers, b"content-type") or b"").lower().startswith(_EVENT_STREAM):
             self._take = Passage._take_stream
             self.watch = self._protocol.stream_watch()
+            if find(headers, b"content-length") is not None:  # it would forbid the error event of a broken stream
+                message = {**message, "headers": replace(headers, {b"content-length": None})}
         else:
             self._take = Passage._take_whole
             self._dog.allow("total", None)
+        await self._gate(message)
+        if commit:
+            await self._commit(None)
 
     async def _take_stream(self, data: bytes, more: bool) -> None:
         watch = self.watch
         assert watch is not None
-        watch.feed(data)
         ready = self._tail.push(data)
+        # The watch sees what may pass and no more, lest an end count that the client never gets.
+        if more:
+            if ready:
+                watch.feed(ready)
+        else:
+            rest = self._tail.rest()  # the last event of a stream may lack its blank line
+            watch.feed(ready + rest)
+            ready += rest if self.said else b""
         if not self.open:
             await self._hold(watch, ready, more)
         elif not more:
@@ -195,7 +207,6 @@ class Passage:
         whole = self.said
         if whole:
             self.complete = True
-            ready += self._tail.rest()
         else:
             self._dog.allow("afterwards", _AFTERWARDS)
         if ready or whole:

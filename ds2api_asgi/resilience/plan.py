@@ -42,7 +42,7 @@ class Try(Struct, frozen=True):
     Attributes:
         target: Index of the app, from 0.
         after: Seconds to wait before.
-        elsewhere: Whether the plan has another app after this one, so that parts within need not insist.
+        elsewhere: Whether another app follows when this one gives up, so that parts within need not insist.
     """
 
     target: int

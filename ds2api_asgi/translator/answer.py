@@ -20,15 +20,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import Enum
 
-from ..asgi.headers import HOP_BY_HOP, decode, find
+from ..asgi.headers import RawHeaders, decode, find
 from ..asgi.respond import respond
 from ..asgi.types import Message, Send
 from ..errors import BrokenStream, ClientGone, InvalidDocument, TransportError
 from ..protocols.base import Protocol, StreamDecoder, StreamEncoder
-from ..universal.content import Reasoning, Refusal, Text
-from ..universal.events import Delta, End, Error, Event, Open, Set, StopEvent
-from ..universal.failure import Failure, FailureKind
+from ..universal.events import End, Error, Event
+from ..universal.failure import Failure
 from .coding import BadCoding, Inflate
+from .commit import says_content
+from .failures import bad_gateway, failure_of, truncated
+from .headers import document_headers, error_headers, media_type, stream_headers
 from .translation import Companion, Generation
 
 __all__ = ["MAX_ERROR_BODY", "MAX_HELD", "Answer"]
@@ -38,24 +40,6 @@ MAX_ERROR_BODY = 1024 * 1024
 
 MAX_HELD = 256 * 1024
 """Bytes of lifecycle frames and keep-alives that wait for content before they are sent all the same."""
-
-# What the app said about a body that the client never sees, or what the server says again.
-_ABOUT_THE_BODY = HOP_BY_HOP | {
-    b"accept-ranges",
-    b"content-encoding",
-    b"content-length",
-    b"content-md5",
-    b"content-range",
-    b"content-type",
-    b"date",
-    b"digest",
-    b"etag",
-    b"last-modified",
-    b"server",
-}
-_ABOUT_A_SUCCESS = frozenset({b"cache-control", b"expires", b"age"})
-_JSON = (b"content-type", b"application/json")
-_NO_BUFFERS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 
 
 class _State(Enum):
@@ -100,7 +84,7 @@ class Answer:
         self._telling = False
         self._terminal = False
         self._status = 0
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._headers: RawHeaders = []
         self._inflate: Inflate | None = None
         self._size = 0
         self._kept: list[bytes] = []
@@ -141,15 +125,15 @@ class Answer:
         if self._state is _State.GIVEN_UP:
             return isinstance(error, ClientGone)
         if self._state is not _State.DONE:
-            await self._cut(_failure_of(error, started=self._state is not _State.WAITING))
+            await self._cut(failure_of(error, started=self._state is not _State.WAITING))
         return isinstance(error, (BrokenStream, TransportError))
 
     async def ended(self) -> None:
         """The app returned; an answer that it did not finish was cut."""
         if self._state is _State.WAITING:
-            await self._fail(_bad_gateway("the upstream did not answer"))
+            await self._fail(bad_gateway("the upstream did not answer"))
         elif not self.complete:
-            await self._cut(_truncated())
+            await self._cut(truncated())
 
     async def _start(self, message: Message) -> None:
         self._status = message["status"]
@@ -164,7 +148,7 @@ class Answer:
 
     def _state_of_start(self) -> _State:
         generation = self._translation
-        streamed = self._status < 300 and _media_type(self._headers) == self._upstream.stream_type
+        streamed = self._status < 300 and media_type(self._headers) == self._upstream.stream_type
         if not streamed or isinstance(generation, Companion):
             return _State.WHOLE
         self._decoder = generation.decoder()
@@ -187,7 +171,7 @@ class Answer:
         if self._status >= 400:  # the status alone says what went wrong
             await self._fail(self._upstream.decode_error(self._status, decode(self._headers), b""))
         else:
-            await self._cut(_bad_gateway(f"the upstream answered with {problem}"))
+            await self._cut(bad_gateway(f"the upstream answered with {problem}"))
         self._state = _State.GIVEN_UP
 
     async def _body(self, body: bytes, *, more: bool) -> None:
@@ -230,7 +214,7 @@ class Answer:
             self._telling = False
 
     async def _hold(self, events: list[Event], *, more: bool) -> None:
-        committed = any(map(_says_content, events))
+        committed = any(map(says_content, events))
         if not committed and events and type(events[-1]) is Error:
             await self._fail(events[-1].failure)
             return
@@ -240,7 +224,7 @@ class Answer:
         if committed or self._size > MAX_HELD:
             self._state = _State.STREAMING
             held, self._kept = b"".join(self._kept), []
-            await self._tell_start(self._stream_headers())
+            await self._tell_start(stream_headers(self._headers, self._client.stream_type))
             await self._say(held, more=more)
 
     async def _collect(self, body: bytes, *, more: bool) -> None:
@@ -266,7 +250,7 @@ class Answer:
         if self._status >= 400:
             await self._fail(self._upstream.decode_error(self._status, decode(self._headers), whole))
         elif self._status >= 300:
-            await self._fail(_bad_gateway(f"the upstream answered with a redirect ({self._status})"))
+            await self._fail(bad_gateway(f"the upstream answered with a redirect ({self._status})"))
         else:
             await self._finish(lambda: self._translation.whole(self._upstream.parse(whole)))
 
@@ -275,7 +259,7 @@ class Answer:
         if self._size <= limit:
             return True
         self._kept, self._events = [], []
-        await self._fail(_bad_gateway(f"the upstream's answer is over the limit of {limit} bytes"))
+        await self._fail(bad_gateway(f"the upstream's answer is over the limit of {limit} bytes"))
         self._state = _State.GIVEN_UP
         return False
 
@@ -283,23 +267,23 @@ class Answer:
         try:
             body = translate()
         except InvalidDocument as error:
-            body = _bad_gateway(f"the upstream's answer cannot be read: {error}")
+            body = bad_gateway(f"the upstream's answer cannot be read: {error}")
         if isinstance(body, Failure):
             await self._fail(body)
             return
         if isinstance(self._translation, Generation) and self._translation.streams:
-            headers = self._stream_headers()
+            headers = stream_headers(self._headers, self._client.stream_type)
         else:
-            headers = [*self._passed(), _JSON, (b"content-length", b"%d" % len(body)), *self._extra]
+            headers = document_headers(self._headers, len(body))
         await self._tell_start(headers)
         await self._say(body, more=False)
 
     async def _fail(self, failure: Failure) -> None:
         self._state = _State.DONE
         wire = self._client.encode_error(failure)
-        passed = self._passed(without={name for name, _ in wire.headers}, failed=True)
+        headers = error_headers(self._headers, wire.headers, succeeded=self._status < 400)
         self._telling = True
-        await respond(self._send, status=wire.status, document=wire.document, headers=(*passed, *wire.headers))
+        await respond(self._send, status=wire.status, document=wire.document, headers=headers)
         self._telling = False
 
     async def _cut(self, failure: Failure) -> None:
@@ -307,62 +291,14 @@ class Answer:
         if self._state is not _State.STREAMING:
             await self._fail(failure)
             return
-        events = [] if self._terminal else self._decode(b"", more=False)
-        if not self._terminal and not (events and type(events[-1]) is Error):
-            events = [*(event for event in events if type(event) is not End), Error(failure)]
+        events: list[Event] = []
+        if not self._terminal:
+            events = self._decode(b"", more=False)
+            if not (events and type(events[-1]) is Error):
+                events = [Error(failure)]  # what is held back may be the end, which a cut stream must not have
         await self._say(self._encode(events), more=False)
 
-    async def _tell_start(self, headers: list[tuple[bytes, bytes]]) -> None:
+    async def _tell_start(self, headers: RawHeaders) -> None:
         self._telling = True
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self._send({"type": "http.response.start", "status": 200, "headers": [*headers, *self._extra]})
         self._telling = False
-
-    def _passed(self, *, without: set[bytes] | frozenset[bytes] = frozenset(), failed: bool = False) -> list[tuple[bytes, bytes]]:
-        """The app's headers that are true of our answer as well."""
-        dropped = _ABOUT_THE_BODY | without
-        if failed and self._status < 400:
-            dropped |= _ABOUT_A_SUCCESS
-        return [header for header in self._headers if header[0] not in dropped]
-
-    def _stream_headers(self) -> list[tuple[bytes, bytes]]:
-        content_type = (b"content-type", self._client.stream_type.encode("ascii"))
-        passed = self._passed(without={name for name, _ in _NO_BUFFERS})
-        return [*passed, content_type, *_NO_BUFFERS, *self._extra]
-
-
-def _says_content(event: Event) -> bool:
-    """Whether a client may be told of the stream's beginning: a failure after this event is one in the middle."""
-    match event:
-        case Delta(text=text):
-            return bool(text)
-        case Open(part=Text(text=text) | Refusal(text=text)):
-            return bool(text)
-        case Open(part=Reasoning() as part):
-            return bool(part.text or part.summary or part.opaque)
-        case Open() | Set() | StopEvent() | End():
-            return True
-        case _:
-            return False
-
-
-def _media_type(headers: list[tuple[bytes, bytes]]) -> str:
-    value = find(headers, b"content-type") or b""
-    return value.split(b";", 1)[0].strip().lower().decode("latin-1")
-
-
-def _failure_of(error: Exception, *, started: bool) -> Failure:
-    if started or isinstance(error, BrokenStream):
-        return _truncated()
-    if isinstance(error, TransportError):
-        if error.reason == "timeout":
-            return Failure(kind=FailureKind.TIMEOUT, status=504, message="the upstream did not answer in time")
-        return _bad_gateway("the upstream could not be reached")
-    return Failure(kind=FailureKind.SERVER, status=500, message="the upstream failed")
-
-
-def _truncated() -> Failure:
-    return Failure(kind=FailureKind.TRUNCATED, message="the upstream broke off before its answer was complete")
-
-
-def _bad_gateway(message: str) -> Failure:
-    return Failure(kind=FailureKind.BAD_GATEWAY, status=502, message=message)

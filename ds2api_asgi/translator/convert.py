@@ -6,9 +6,10 @@ import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import msgspec
 from msgspec import UNSET, Struct
 
-from ..errors import ConversionError
+from ..errors import ConfigurationError, InvalidDocument
 from ..protocols import registry
 from ..protocols.base import Context, Protocol
 from ..universal import jsontext
@@ -25,14 +26,16 @@ class Converted(Struct, frozen=True, kw_only=True):
     Attributes:
         body: The document in the target protocol, as JSON bytes (a stream: its bytes).
         losses: What it does not say any more, in document order.
+        context: Of a request: what the way back of its answer needs to know, see `convert`.
     """
 
     body: bytes
     losses: tuple[Loss, ...] = ()
+    context: Context | None = None
 
     @property
     def document(self) -> Any:
-        """The body, parsed; for a stream there is none.
+        """The body, parsed.
 
         Raises:
             InvalidDocument: The body is a stream.
@@ -48,19 +51,23 @@ def convert(
     target: str,
     source_dialect: str = "",
     target_dialect: str = "",
+    context: Context | None = None,
     now: int | None = None,
 ) -> Converted:
     """Convert a document from one protocol to another.
 
-        convert(b'{"model": "m", "max_tokens": 9, "messages": []}', kind="request", source="anthropic", target="openai-chat")
+        convert(b'{"model": "m", ...}', kind="request", source="anthropic", target="openai-chat")
 
     Args:
         body: The document: JSON text or bytes, or a parsed object; for ``kind="stream"`` the stream's bytes.
-        kind: What it is: ``"request"``, ``"response"``, ``"stream"`` or ``"error"``.
+        kind: What it is: ``"request"``, ``"response"``, ``"stream"`` or ``"error"``. A response that is an error
+            becomes the target's error document, and the stream of a failure ends in the target's error event.
         source: The protocol it is in: ``"anthropic"``, ``"openai-chat"``.
         target: The protocol it should be in.
         source_dialect: The source protocol's dialect; ``""``: its default.
         target_dialect: The target protocol's dialect; ``""``: its default.
+        context: For a response or stream: the ``context`` of its request's conversion, which gives tool names and
+            call ids back as the client spelled them. It may be used many times.
         now: Unix time for documents that must state one and whose source has none; None: the present.
 
     Returns:
@@ -68,40 +75,54 @@ def convert(
 
     Raises:
         InvalidDocument: The body is not a document of this kind.
-        ConfigurationError: A protocol is not installed.
+        ConfigurationError: A protocol is not installed, or the kind is none of the four.
     """
     reader, writer = registry.get(source), registry.get(target)
-    data = _bytes(body)
-    context = Context(now=int(time.time()) if now is None else now)
-    match kind:
-        case "request":
-            request = reader.decode_request(reader.parse(data), dialect=source_dialect)
-            encoded = writer.encode_request(request, dialect=target_dialect)
-            return Converted(body=jsontext.dumps(encoded.document), losses=encoded.losses)
-        case "response":
-            response = reader.decode_response(reader.parse(data))
-            if response.error is not UNSET:
-                return Converted(body=jsontext.dumps(writer.encode_error(response.error).document))
-            encoded = writer.encode_response(response, context)
-            return Converted(body=jsontext.dumps(encoded.document), losses=encoded.losses)
-        case "stream":
-            return _convert_stream(data, reader, writer, context)
-        case "error":
-            failure = reader.decode_error(UNSET, {}, data)
-            return Converted(body=jsontext.dumps(writer.encode_error(failure).document))
-        case _:
-            raise ConversionError(f"kind must be request, response, stream or error, not {kind!r}")
+    if kind not in ("request", "response", "stream", "error"):
+        raise ConfigurationError(f"kind must be request, response, stream or error, not {kind!r}")
+    data = _bytes(body, kind)
+    if kind == "request":
+        return _convert_request(reader, writer, data, source_dialect, target_dialect)
+    if kind == "error":
+        failure = reader.decode_error(UNSET, {}, data)
+        return Converted(body=jsontext.dumps(writer.encode_error(failure).document))
+    now = int(time.time()) if now is None else now
+    context = Context(now=now) if context is None else msgspec.structs.replace(context, now=now)
+    return (_convert_response if kind == "response" else _convert_stream)(reader, writer, data, context)
 
 
-def _convert_stream(data: bytes, reader: Protocol, writer: Protocol, context: Context) -> Converted:
+def _convert_request(
+    reader: Protocol, writer: Protocol, data: bytes, source_dialect: str, target_dialect: str
+) -> Converted:
+    request = reader.decode_request(reader.parse(data), dialect=source_dialect)
+    encoded = writer.encode_request(request, dialect=target_dialect)
+    context = encoded.context or Context()
+    context.request = request
+    return Converted(body=jsontext.dumps(encoded.document), losses=encoded.losses, context=context)
+
+
+def _convert_response(reader: Protocol, writer: Protocol, data: bytes, context: Context) -> Converted:
+    response = reader.decode_response(reader.parse(data))
+    if response.error is not UNSET:
+        return Converted(body=jsontext.dumps(writer.encode_error(response.error).document))
+    encoded = writer.encode_response(response, context)
+    return Converted(body=jsontext.dumps(encoded.document), losses=encoded.losses)
+
+
+def _convert_stream(reader: Protocol, writer: Protocol, data: bytes, context: Context) -> Converted:
     decoder, encoder = reader.stream_decoder(), writer.stream_encoder(context)
     body = encoder.write(decoder.feed(data)) + encoder.write(decoder.close())
     return Converted(body=body, losses=tuple(encoder.losses))
 
 
-def _bytes(body: bytes | str | Mapping[str, Any]) -> bytes:
+def _bytes(body: bytes | str | Mapping[str, Any], kind: Kind) -> bytes:
     if isinstance(body, bytes):
         return body
     if isinstance(body, str):
         return body.encode("utf-8", "surrogatepass")
-    return jsontext.dumps(dict(body))
+    if kind == "stream" or not isinstance(body, Mapping):
+        raise InvalidDocument("", "a stream is bytes" if kind == "stream" else "a document is JSON text or an object")
+    try:
+        return jsontext.dumps(dict(body))
+    except TypeError:
+        raise InvalidDocument("", "the object holds a value that JSON has no form for") from None

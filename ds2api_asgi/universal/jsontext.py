@@ -169,7 +169,8 @@ def loads(data: bytes | str) -> Any:
             raise InvalidDocument("", _TOO_DEEP) from None
         except (msgspec.DecodeError, ValueError):
             value = _loads_odd(data)
-    if len(raw) > 2 * MAX_DEPTH and _too_deep(value):  # each level takes two bytes
+    # Each level takes a bracket, so most documents need no walk.
+    if len(raw) > 2 * MAX_DEPTH and raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _too_deep(value):
         raise InvalidDocument("", _TOO_DEEP)
     return value
 

@@ -10,9 +10,11 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -60,8 +62,22 @@ class _Attempt:
 _attempt: ContextVar[_Attempt] = ContextVar("ds2api_asgi.upstream.attempt")
 
 
+class _Connection(ResponseHandler):
+    """Ends a body whose connection is lost; after nonsense between two chunks aiohttp 3.14 would wait on."""
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        payload = self._payload
+        super().connection_lost(exc)
+        if payload is not None and not payload.is_eof() and payload.exception() is None:
+            payload.set_exception(aiohttp.ClientPayloadError("the body is no chunked encoding"))
+
+
 class _Connector(aiohttp.TCPConnector):
     """Says whether a connection was reused, and makes a new one on request."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = partial(_Connection, loop=self._loop)  # type: ignore[assignment]
 
     async def _get(self, key: Any, traces: Any) -> Any:
         attempt = _attempt.get()

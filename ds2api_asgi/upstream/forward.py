@@ -121,6 +121,7 @@ class Forward:
         if left is None:
             watch.release()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await anext(answer.chunks, None)  # a client keeps the connection only after it has seen the body's end
         await answer.aclose()
         self._complete = True
         await watch.settle()

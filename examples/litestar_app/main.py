@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Annotated
 
 from litestar import Litestar, asgi, get
 from litestar.exceptions import NotFoundException
+from litestar.params import PathParameter
 
 from ds2api_asgi import KeyPool, Retry, Translator, Upstream, lifespan
 from ds2api_asgi.demo import DemoModel
@@ -50,7 +52,7 @@ async def list_items() -> list[Item]:
 
 
 @get("/items/{name:str}")
-async def get_item(name: str) -> Item:
+async def get_item(name: Annotated[str, PathParameter()]) -> Item:
     """One item."""
     if name not in CATALOGUE:
         raise NotFoundException("no such item")

@@ -125,6 +125,18 @@ async def test_an_app_that_is_told_and_stays_is_cancelled(stage):
     assert (app.calls, app.running) == (1, 0)
 
 
+async def test_an_app_may_ask_again_after_it_was_told(stage):
+    moment, told = anyio.Event(), []
+
+    async def scene(scope, receive, send):
+        moment.set()
+        told.append(await receive())
+        told.append(await receive())
+
+    await leave_when(stage.retry(stage.Actor(scene)), Client(), moment)
+    assert [message["type"] for message in told] == ["http.disconnect"] * 2
+
+
 async def test_a_client_that_leaves_during_a_pause_ends_it(stage):
     app = stage.Actor(stage.error(429, "rate", headers=[(b"retry-after", b"60")]))
     client = Client()

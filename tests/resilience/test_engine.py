@@ -116,6 +116,24 @@ async def test_an_error_that_the_upstream_said_in_the_stream_is_not_said_twice(s
     assert (answer.body, answer.complete) == (said, True)
 
 
+async def test_a_stream_that_states_a_length_can_still_end_as_an_error(stage):
+    async def scene(scope, receive, send):
+        headers = [(b"Content-Type", b"text/event-stream"), (b"Content-Length", b"999")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": C1, "more_body": True})
+
+    answer = await stage.ask(stage.retry(stage.Actor(scene)))
+    assert answer.header("content-length") is None
+    assert answer.body == C1 + b"data: error:truncated\n\n"
+
+
+async def test_an_upstream_that_was_reached_but_late_is_left_for_another(stage):
+    late = stage.noting(Unreachable(reason="timeout", processed=True), then=stage.error(504))
+    first, second = stage.Actor(late), stage.Actor(stage.answer(b"{}"))
+    assert (await stage.ask(stage.failover([first, second]))).status == 200
+    assert first.calls == 1
+
+
 async def test_an_unfinished_rest_of_a_whole_stream_passes(stage):
     app = stage.Actor(stage.stream(WHOLE, b": bye"))
     assert (await stage.ask(stage.retry(app))).body == WHOLE + b": bye"
@@ -154,6 +172,30 @@ async def test_an_endless_prelude_is_let_through(stage):
     answer = await stage.ask(stage.retry(app))
     assert answer.body == b": ping\n\n" * 300 + b"data: error:bad_gateway\n\n"
     assert app.calls == 1
+
+
+async def test_a_long_prelude_is_let_through_whatever_its_events(stage):
+    comment = b": " + b"p" * 100_000 + b"\n\n"
+    app = stage.Actor(stage.stream(comment, comment, comment, then=BrokenStream("reset", "gone")))
+    answer = await stage.ask(stage.retry(app))
+    assert (answer.body, app.calls) == (comment * 3 + b"data: error:truncated\n\n", 1)
+
+
+async def test_content_in_a_last_message_that_is_not_the_end_is_retried(stage):
+    async def scene(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        await send({"type": "http.response.body", "body": OPEN + C1})
+
+    app = stage.Actor(scene, stage.stream(WHOLE))
+    answer = await stage.ask(stage.retry(app))
+    assert (answer.body, app.calls) == (WHOLE, 2)
+
+
+async def test_a_stream_cut_within_an_event_too_long_to_hold_is_aborted(stage):
+    app = stage.Actor(stage.stream(C1, b"data: " + b"x" * (4 * 1024 * 1024), final=False))
+    answer = await stage.ask(stage.retry(app))
+    assert not answer.complete
+    assert b"error" not in answer.body
 
 
 async def test_an_endless_error_is_not_read_to_its_end(stage):
@@ -197,12 +239,12 @@ async def test_chunk_n_arrives_before_the_next_is_made(stage):
 
 
 async def test_when_all_fails_the_answer_says_what_is_known_about_trying_again(stage):
-    app = stage.Actor(stage.error(500), stage.error(429, "rate", headers=[(b"retry-after", b"0.001")]))
+    app = stage.Actor(stage.error(500), stage.error(429, "rate", headers=[(b"retry-after", b"0.0015")]))
     answer = await stage.ask(stage.retry(app))
     assert answer.status == 429
     assert answer.header("x-should-retry") == "false"
-    assert answer.header("retry-after") == "0.001"
-    assert answer.header("retry-after-ms") == "1"
+    assert answer.header("retry-after") == "0.0015"
+    assert answer.header("retry-after-ms") == "2"
     assert app.calls == 3
 
 
@@ -212,6 +254,14 @@ async def test_a_wait_that_is_too_long_for_us_is_left_to_the_client(stage):
     assert answer.header("retry-after-ms") == "30500"
     assert answer.header("x-should-retry") is None
     assert app.calls == 1
+
+
+async def test_a_fault_of_the_request_is_never_said_to_be_retryable(stage):
+    app = stage.Actor(stage.error(500), stage.error(400, "invalid", headers=[(b"retry-after", b"1")]))
+    answer = await stage.ask(stage.retry(app))
+    assert answer.status == 400
+    assert answer.header("x-should-retry") is None
+    assert answer.header("retry-after-ms") is None
 
 
 async def test_a_used_up_quota_is_not_to_be_retried_by_the_client(stage):
@@ -272,20 +322,25 @@ async def test_any_exception_in_a_running_stream_becomes_an_error_event(stage):
     assert (answer.body, answer.complete) == (C1 + b"data: error:bad_gateway\n\n", True)
 
 
-async def test_what_the_server_raises_goes_through_untouched(stage):
+@pytest.mark.parametrize("bad", [0, 1, 2])
+async def test_what_the_server_raises_goes_through_untouched(stage, bad):
     class Private(Exception):
         pass
+
+    messages = []
 
     async def receive():
         return {"type": "http.request", "body": b"{}", "more_body": False}
 
     async def send(message):
-        raise Private
+        if len(messages) == bad:
+            raise Private
+        messages.append(message)
 
-    app = stage.Actor(stage.answer(b"{}"))
+    app = stage.Actor(stage.stream(C1, C2, END))
     with pytest.raises(Private):
         await stage.retry(app)(SCOPE, receive, send)
-    assert app.calls == 1
+    assert (app.calls, len(messages)) == (1, bad)
 
 
 SCOPE = {"type": "http", "method": "POST", "path": "/ask", "root_path": "", "headers": [], "query_string": b""}
@@ -309,6 +364,29 @@ async def test_three_keys_of_which_one_serves_give_200_after_three_calls(stage):
     assert (answer.status, answer.body, app.calls) == (200, WHOLE, 3)
     assert [fact.after for fact in app.facts(Attempted)] == [0.0] * 3
     assert [fact.by for fact in app.facts(Judged)] == ["pool", "pool"]  # what the pool judged is not judged again
+
+
+async def test_what_a_pool_found_in_a_stream_is_not_judged_again(stage):
+    app = stage.Actor(
+        stage.noting(KeyLeased(pool="p", key="a"), refused(0), then=stage.stream(b"data: error:server\n\n")),
+        stage.stream(WHOLE),
+    )
+    assert (await stage.ask(stage.retry(app, max_attempts=1))).body == WHOLE
+    assert len(app.facts(Judged)) == 1
+
+
+async def test_a_pool_that_was_empty_and_then_served_is_not_empty(stage):
+    empty = PoolEmpty(pool="p", reason="cooling", retry_after=None)
+    app = stage.Actor(stage.noting(empty, KeyLeased(pool="q", key="a"), then=stage.error(500)))
+    await stage.ask(stage.retry(app))
+    assert app.calls == 3
+
+
+async def test_a_pool_that_was_empty_in_an_earlier_attempt_of_a_nested_retry_is_not_empty(stage):
+    empty = PoolEmpty(pool="p", reason="cooling", retry_after=0.0)
+    app = stage.Actor(stage.noting(empty, then=stage.error(429, "rate")), stage.error(500))
+    await stage.ask(stage.retry(stage.retry(app)))
+    assert app.calls == 4
 
 
 async def test_a_pool_whose_first_key_is_back_soon_is_waited_for(stage):
@@ -348,6 +426,12 @@ async def test_no_request_makes_more_calls_than_its_budget(stage):
     app = stage.Actor(stage.error(500))
     await stage.ask(stage.retry(stage.retry(app, max_attempts=2), max_attempts=50, max_calls=5))
     assert app.calls == 5
+
+
+async def test_a_nested_retry_keeps_to_its_own_bound(stage):
+    app = stage.Actor(stage.error(500))
+    await stage.ask(stage.retry(stage.retry(app, max_calls=1), max_attempts=1))
+    assert app.calls == 1
 
 
 async def test_a_nested_bound_does_not_lower_its_neighbours(stage):

@@ -141,11 +141,12 @@ async def test_a_large_document_that_falls_silent_is_aborted(stage):
     assert [fact.reason for fact in app.facts(Broke)] == ["idle"]
 
 
-async def test_an_app_may_work_on_after_its_answer(stage):
+@pytest.mark.parametrize("kind", ["document", "stream"])
+async def test_an_app_may_work_on_after_its_answer(stage, kind):
     done = []
 
     async def scene(scope, receive, send):
-        await stage.answer(b"{}")(scope, receive, send)
+        await (stage.answer(b"{}") if kind == "document" else stage.stream(C1, END))(scope, receive, send)
         await anyio.sleep(5000)
         done.append(True)
 
@@ -169,6 +170,29 @@ async def test_an_app_that_lingers_after_an_error_does_not_delay_the_next_attemp
     assert (await stage.ask(stage.retry(app))).status == 200
     assert anyio.current_time() - start < 10
     assert app.running == 0
+
+
+async def test_an_app_that_lingers_after_a_stream_without_its_end_does_not_delay_the_error(stage):
+    async def scene(scope, receive, send):
+        await stage.stream(C1)(scope, receive, send)
+        await anyio.sleep(5000)
+
+    start = anyio.current_time()
+    answer = await stage.ask(stage.retry(stage.Actor(scene)))
+    assert answer.body == C1 + b"data: error:truncated\n\n"
+    assert anyio.current_time() - start < 10
+
+
+async def test_a_client_that_does_not_take_the_error_event_cannot_keep_us(stage):
+    async def receive():
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(message):
+        if b"error" in message.get("body", b""):
+            await anyio.sleep_forever()
+
+    with anyio.fail_after(100), pytest.raises(BrokenStream):
+        await stage.retry(stage.Actor(stage.stream(C1)))({**SCOPE}, receive, send)
 
 
 async def test_a_client_that_takes_nothing_cannot_keep_us(stage):
@@ -215,7 +239,11 @@ async def test_an_answer_that_is_stuck_on_its_way_is_aborted_even_when_all_of_it
 
 
 async def test_the_wait_for_content_is_the_innermost_retrys(stage):
-    app = stage.Actor(stage.deaf, paced(50.0, C1, END))
+    async def slow_error(scope, receive, send):
+        await anyio.sleep(50)
+        await stage.error(500)(scope, receive, send)
+
+    app = stage.Actor(slow_error, paced(50.0, C1, END))
     answer = await stage.ask(stage.retry(stage.retry(stage.retry(app))), body=ASKS_STREAM)
     assert (answer.body, app.calls) == (C1 + END, 2)
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import AbstractAsyncContextManager
 from typing import Any, assert_type
+
+from fastapi import FastAPI
+from litestar import Litestar, asgi
+from quart import Quart
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from ds2api_asgi import (
     Converted,
@@ -68,11 +73,16 @@ def conversion() -> tuple[bytes, tuple[Loss, ...]]:
     return converted.body, converted.losses
 
 
-async def hosts(app: Translator) -> None:
-    host = lifespan(app)
-    assert_type(host, Callable[[Any], AbstractAsyncContextManager[dict[str, Any] | None]])
+async def hosts_take_them(app: Translator) -> tuple[FastAPI, Starlette, Litestar, Quart]:
+    fastapi = FastAPI(lifespan=lifespan(app))
+    fastapi.mount("/llm", app)
+    starlette = Starlette(routes=[Mount("/llm", app)], lifespan=lifespan(app))
+    litestar = Litestar([asgi("/llm", is_mount=True, copy_scope=True)(app)], lifespan=[lifespan(app)])
+    quart = Quart("shop")
+    quart.asgi_app = Mounted(quart.asgi_app, "/llm", app)  # type: ignore[assignment, method-assign]
     async with running(app) as state:
         assert_type(state, dict[str, Any])
+    return fastapi, starlette, litestar, quart
 
 
 async def driving(app: Translator) -> bytes:
@@ -86,5 +96,5 @@ async def driving(app: Translator) -> bytes:
 def mistakes_are_found() -> None:
     convert("{}", kind="reply", source="anthropic", target="openai-chat")  # type: ignore[arg-type]
     Translator(own_app)  # type: ignore[call-arg]
-    KeyPool(own_app, "openai-chat", ["key"])  # type: ignore[call-arg, misc]
+    KeyPool(own_app, "openai-chat", ["key"])  # type: ignore[call-arg]
     Upstream()  # type: ignore[call-arg]

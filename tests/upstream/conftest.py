@@ -47,6 +47,7 @@ class Connection:
         self.server.bodies.append(self._buffer[:length])
         self._buffer = self._buffer[length:]
         self.server.heads.append(head)
+        self.server.asked.set()
         return head
 
     async def _more(self) -> bool:
@@ -80,6 +81,7 @@ class RawUpstream:
         heads: The heads of all requests.
         bodies: Their bodies.
         connections: How many were accepted.
+        asked: Set when a request has arrived.
         left: Set by `Connection.eof`.
     """
 
@@ -88,6 +90,7 @@ class RawUpstream:
         self.heads: list[bytes] = []
         self.bodies: list[bytes] = []
         self.connections = 0
+        self.asked = anyio.Event()
         self.left = anyio.Event()
 
 

@@ -14,8 +14,8 @@ from ds2api_asgi.upstream.sender import Sender
 
 pytestmark = [
     pytest.mark.anyio,
-    # On trio httpcore leaves its inner generators of a body that is not read to its end to the garbage collector.
-    pytest.mark.filterwarnings("ignore:Exception ignored in.*ByteStream:pytest.PytestUnraisableExceptionWarning"),
+    # On trio httpcore leaves the generators of a body that is not read to its end to the garbage.
+    pytest.mark.filterwarnings("ignore:Exception ignored in.*async_generator:pytest.PytestUnraisableExceptionWarning"),
 ]
 
 HEADERS = [(b"content-type", b"application/json"), (b"x-twice", b"1"), (b"x-twice", b"2")]
@@ -84,7 +84,8 @@ async def test_headers_keep_their_case_and_bodies_their_encoding(sender: Sender,
     async def script(connection: Any) -> None:
         await connection.request()
         await connection.send(
-            b"HTTP/1.1 201 Created\r\nX-Mixed: a\r\nX-Mixed: b\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc"
+            b"HTTP/1.1 201 Created\r\nX-Mixed: a\r\nX-Mixed: b\r\n"
+            b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc"
         )
 
     async with serve(script) as server:

@@ -6,7 +6,7 @@ It follows https://docs.anthropic.com/en/api/models-list and …/messages-count-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from ...errors import InvalidDocument
@@ -66,7 +66,7 @@ def decode_model(document: dict[str, Any]) -> dict[str, Any]:
 def encode_model(model: Mapping[str, Any]) -> dict[str, Any]:
     """See `Protocol.encode_model`; a time that nobody knows is the epoch, as the provider has it."""
     created = model.get("created")
-    moment = datetime.fromtimestamp(created if type(created) is int else 0, timezone.utc)
+    moment = datetime.fromtimestamp(created if type(created) is int else 0, UTC)
     document = {
         "type": "model",
         "id": model["id"],
@@ -82,7 +82,7 @@ def _seconds(text: Any) -> int | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp())
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
     except (ValueError, OverflowError):
         return None
 

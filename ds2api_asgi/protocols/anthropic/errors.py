@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -283,9 +283,9 @@ def _until(failure: Failure, verdict: Verdict, now: float) -> float | None:
     if said is not None:
         return _time(f"{said[1]}T{said[2] or '00:00'}:00+00:00")
     if verdict.row.endswith("enforced_spend_limit_reached"):
-        today = datetime.fromtimestamp(now, timezone.utc)
+        today = datetime.fromtimestamp(now, UTC)
         year, month = (today.year + 1, 1) if today.month == 12 else (today.year, today.month + 1)
-        return datetime(year, month, 1, tzinfo=timezone.utc).timestamp()
+        return datetime(year, month, 1, tzinfo=UTC).timestamp()
     return None
 
 
@@ -332,6 +332,6 @@ def _reset(text: str) -> float | None:
 def _time(text: str) -> float | None:
     try:
         moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None

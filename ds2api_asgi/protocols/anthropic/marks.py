@@ -129,14 +129,10 @@ def encode_citation(citation: Citation, path: str, scope: Scope) -> dict[str, An
     provider checks ``encrypted_index``, which only it can make.
     """
     if scope.home:
+        title = _TITLES.get(citation.kind, "title")
+        members = {"url": citation.url, title: citation.title, "cited_text": citation.cited_text}
         document: dict[str, Any] = {"type": citation.kind}
-        for name, value in (
-            ("url", citation.url),
-            (_TITLES.get(citation.kind, "title"), citation.title),
-            ("cited_text", citation.cited_text),
-        ):
-            if value is not UNSET:
-                document[name] = value
+        document.update((name, value) for name, value in members.items() if value is not UNSET)
         document.update(citation.ext or {})
         return document
     if not scope.answer or not citation.url:

@@ -132,9 +132,7 @@ def encode_source(part: Media, path: str, scope: Scope, nested: Callable[[Inline
         case Inline() as content:
             return {"type": "content", "content": nested(content)}
         case FileId():
-            scope.losses.add(
-                path, LossKind.STATEFUL, Severity.BLOCKING, "the file was uploaded to another provider"
-            )
+            scope.losses.add(path, LossKind.STATEFUL, Severity.BLOCKING, "the file was uploaded to another provider")
             return None
     scope.losses.drop(path, Severity.BLOCKING, problem)
     return None

@@ -130,14 +130,13 @@ def encode_request(request: Request, *, dialect: str = "") -> Encoded:
     tools = encode_tools(request, scope)
     if tools or (request.tools is not UNSET and not request.tools):
         document["tools"] = tools
-    for name, group in (
-        ("tool_choice", encode_choice(request, bool(tools), scope)),
-        ("thinking", _encode_thinking(request, scope)),
-        ("output_config", _encode_output(request, scope)),
-        ("metadata", _encode_metadata(request, scope)),
-    ):
-        if group:
-            document[name] = group
+    groups = {
+        "tool_choice": encode_choice(request, bool(tools), scope),
+        "thinking": _encode_thinking(request, scope),
+        "output_config": _encode_output(request, scope),
+        "metadata": _encode_metadata(request, scope),
+    }
+    document.update((name, group) for name, group in groups.items() if group)
     if request.reasoning_ext is not UNSET and scope.home:
         document.setdefault("thinking", {})
     if request.cache is not UNSET:
@@ -146,7 +145,7 @@ def encode_request(request: Request, *, dialect: str = "") -> Encoded:
         _put_ext(request, document)
     else:
         _adapt(request, document, scope)
-    _adapt_to_dialect(request, document, scope)
+    _adapt_to_dialect(document, scope)
     scope.losses.extend(unplaced(request, PLACED_AT_HOME if scope.home else PLACED, NAME))
     if not scope.home:
         scope.losses.extend(ext_losses(request.ext, "", NAME))
@@ -180,10 +179,9 @@ def _adapt(request: Request, document: dict[str, Any], scope: Scope) -> None:
     losses = scope.losses
     for name in ("container", "context_management", "mcp_servers", "thread", "inference_geo"):
         document.pop(name, None)
-    if type(request.temperature) in (int, float) or isinstance(request.temperature, float):
-        if request.temperature > 1:
-            document["temperature"] = 1
-            losses.add("temperature", LossKind.CLAMPED, Severity.DEGRADED, f"{NAME} takes 0 to 1")
+    if request.temperature is not UNSET and request.temperature > 1 and not scope.strict:
+        document["temperature"] = 1
+        losses.add("temperature", LossKind.CLAMPED, Severity.DEGRADED, f"{NAME} takes 0 to 1")
     if request.stop is not UNSET:
         document["stop_sequences"] = [sequence for sequence in request.stop if sequence.strip()]
         for index, sequence in enumerate(request.stop):
@@ -205,7 +203,7 @@ def _adapt(request: Request, document: dict[str, Any], scope: Scope) -> None:
         losses.add("max_output_tokens", LossKind.INVENTED, Severity.DEGRADED, f"{NAME} demands a bound")
 
 
-def _adapt_to_dialect(request: Request, document: dict[str, Any], scope: Scope) -> None:
+def _adapt_to_dialect(document: dict[str, Any], scope: Scope) -> None:
     if not scope.strict:
         return
     for name in ("temperature", "top_p", "top_k"):

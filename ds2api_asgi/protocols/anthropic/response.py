@@ -9,6 +9,7 @@ import hashlib
 from typing import Any, Final
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from ...errors import InvalidDocument
 from ...universal.content import Refusal, ToolCall
@@ -16,37 +17,29 @@ from ...universal.jsontext import dumps
 from ...universal.loss import LossKind, Severity
 from ...universal.node import Origin
 from ...universal.request import Turn
-from ...universal.response import Candidate, Response, Stop, StopReason
+from ...universal.response import Candidate, Response
 from ..base import Context, Encoded
 from ..fields import ext_losses, put, take
 from .errors import decode_failure, encode_failure
 from .fields import NAME, RESPONSE
 from .parts import decode_answer, encode_part
 from .scope import Scope
+from .stops import decode_stop, encode_stop
 from .usage import decode_usage, encode_usage
 
-__all__ = ["answer_scope", "decode_response", "decode_stop", "encode_response", "encode_stop", "invent_id", "split_usage"]
+__all__ = [
+    "answer_scope",
+    "decode_response",
+    "encode_response",
+    "encode_tier",
+    "invent_id",
+    "settle",
+    "split_usage",
+]
 
 _HANDLED: Final = frozenset(
     {"type", "role", "content", "usage", "stop_reason", "stop_sequence", "stop_details", "service_tier"}
 )
-_REASONS: Final = {
-    "end_turn": StopReason.END,
-    "tool_use": StopReason.TOOL,
-    "max_tokens": StopReason.LENGTH,
-    "stop_sequence": StopReason.SEQUENCE,
-    "refusal": StopReason.REFUSAL,
-    "pause_turn": StopReason.PAUSE,
-    "model_context_window_exceeded": StopReason.CONTEXT,
-}
-_WORDS: Final = {
-    **{reason: word for word, reason in _REASONS.items()},
-    # No word of ours; none of these may look like a success.
-    StopReason.FILTER: "refusal",
-    StopReason.MALFORMED: "refusal",
-    StopReason.ERROR: "refusal",
-    StopReason.OTHER: "end_turn",
-}
 _TIERS: Final = {"default": "standard", "standard": "standard", "priority": "priority", "batch": "batch"}
 
 
@@ -103,31 +96,6 @@ def _keep_odd(document: dict[str, Any], ext: dict[str, Any], form: list[str]) ->
         ext["type"] = document["type"]
 
 
-def decode_stop(document: dict[str, Any]) -> tuple[Stop | UnsetType, dict[str, Any]]:
-    """Read the members that say why a message ended.
-
-    Returns:
-        The stop, and what is left over where there is none.
-    """
-    members = {name: document[name] for name in ("stop_reason", "stop_sequence", "stop_details") if name in document}
-    word = members.get("stop_reason")
-    if type(word) is not str:
-        return UNSET, members
-    reason = _REASONS.get(word, StopReason.PAUSE if word == "compaction" else StopReason.OTHER)
-    del members["stop_reason"]
-    sequence: str | UnsetType = UNSET
-    if type(members.get("stop_sequence")) is str:
-        sequence = members.pop("stop_sequence")
-    details = members.pop("stop_details") if members.get("stop_details") is not None else UNSET
-    return Stop(
-        reason=reason,
-        sequence=sequence,
-        details=details,
-        native=UNSET if word in _REASONS else word,
-        ext=members or UNSET,
-    ), {}
-
-
 def encode_response(response: Response, context: Context) -> Encoded:
     """See `Protocol.encode_response`.
 
@@ -142,9 +110,9 @@ def encode_response(response: Response, context: Context) -> Encoded:
     candidate = response.candidates[0] if response.candidates else Candidate()
     role = candidate.turns[0].role if candidate.turns else "assistant"
     content = _content(candidate, scope)
-    for name, value in (("type", "message"), ("role", role), ("content", content)):
-        if not (scope.home and f"{name}:absent" in response.form):
-            document[name] = value
+    members = {"type": "message", "role": role, "content": content}
+    absent = response.form if scope.home else ()
+    document.update((name, value) for name, value in members.items() if f"{name}:absent" not in absent)
     if candidate.stop is not UNSET:
         calls = any(isinstance(part, ToolCall) for turn in candidate.turns for part in turn.parts)
         refused = any(isinstance(part, Refusal) for turn in candidate.turns for part in turn.parts)
@@ -174,44 +142,6 @@ def _content(candidate: Candidate, scope: Scope) -> list[dict[str, Any]]:
     return blocks
 
 
-def encode_stop(stop: Stop, *, calls: bool, refused: bool, scope: Scope) -> dict[str, Any]:
-    """Write the members that say why a message ended.
-
-    Args:
-        stop: The end.
-        calls: Whether a tool of the client was called: clients look for ``tool_use`` to go on.
-        refused: Whether the model declined in words of its own.
-        scope: This run.
-    """
-    path = "candidates[0].stop"
-    word = _WORDS[stop.reason] if stop.native is UNSET or not scope.home else stop.native
-    document: dict[str, Any] = {"stop_reason": word}
-    if not scope.home:
-        document["stop_sequence"] = None
-        if calls and stop.reason in {StopReason.END, StopReason.OTHER}:
-            document["stop_reason"] = "tool_use"
-        elif refused and stop.reason is StopReason.END:
-            document["stop_reason"] = "refusal"
-        elif stop.reason is StopReason.TOOL and not calls:
-            document["stop_reason"] = "end_turn"
-        if _REASONS[document["stop_reason"]] is not stop.reason:
-            weak = {StopReason.END, StopReason.TOOL, StopReason.OTHER, StopReason.FILTER}
-            severity = Severity.DEGRADED if stop.reason in weak else Severity.SEMANTIC
-            scope.losses.add(f"{path}.reason", LossKind.APPROXIMATED, severity, f"{NAME} says {document['stop_reason']}")
-        if stop.native is not UNSET:
-            scope.losses.drop(f"{path}.native", Severity.COSMETIC, "a word of another provider")
-        if stop.details is not UNSET:
-            scope.losses.drop(f"{path}.details", Severity.COSMETIC, f"{NAME} has other details")
-        scope.losses.extend(ext_losses(stop.ext, path, NAME))
-    if stop.sequence is not UNSET:
-        document["stop_sequence"] = stop.sequence
-    if scope.home:
-        if stop.details is not UNSET:
-            document["stop_details"] = stop.details
-        document.update(stop.ext or {})
-    return document
-
-
 def _adapt(response: Response, document: dict[str, Any], context: Context, scope: Scope) -> None:
     """What an answer from elsewhere lacks, and what of it has no place."""
     losses = scope.losses
@@ -227,7 +157,7 @@ def _adapt(response: Response, document: dict[str, Any], context: Context, scope
     if not response.id:
         document["id"] = invent_id(dumps(document["content"]), context.now)
         losses.add("id", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands it; it is made of the content")
-    _put_tier(response.service_tier, document["usage"], scope)
+    encode_tier(response.service_tier, document["usage"], scope)
     if response.created is not UNSET:
         losses.drop("created", Severity.COSMETIC, f"{NAME} states no time")
     for index, candidate in enumerate(response.candidates):
@@ -243,7 +173,8 @@ def _adapt(response: Response, document: dict[str, Any], context: Context, scope
     losses.extend(ext_losses(response.ext, "", NAME))
 
 
-def _put_tier(tier: str | UnsetType, usage: dict[str, Any], scope: Scope) -> None:
+def encode_tier(tier: str | UnsetType, usage: dict[str, Any], scope: Scope) -> None:
+    """Write the service tier of an answer from elsewhere into its ``usage``."""
     if tier is UNSET:
         return
     if tier in _TIERS:
@@ -252,7 +183,13 @@ def _put_tier(tier: str | UnsetType, usage: dict[str, Any], scope: Scope) -> Non
         scope.losses.add("service_tier", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has other tiers")
 
 
+def settle(response: Response) -> Response:
+    """Give what a stream of ours said in passing (``container``, ``context_management``) its place in the answer."""
+    ext = dict(response.ext or {})
+    found = {name: ext.pop(name) for name in ("container", "context_management") if ext.get(name) is not None}
+    return replace(response, ext=ext or UNSET, **found) if found else response
+
+
 def invent_id(seed: bytes, now: int) -> str:
     """An id for an answer that has none: the same for the same answer."""
     return f"msg_{hashlib.sha256(b'%d:' % now + seed).hexdigest()[:24]}"
-

@@ -170,9 +170,7 @@ def encode_choice(request: Request, tools: bool, scope: Scope) -> dict[str, Any]
     if isinstance(choice, NamedTool):
         document = {"type": "tool", "name": scope.tool_name(choice.name)}
         if choice.kind == "custom":
-            scope.losses.add(
-                "tool_choice.kind", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has functions only"
-            )
+            scope.losses.add("tool_choice.kind", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has functions only")
         if not scope.home:
             scope.losses.extend(ext_losses(choice.ext, "tool_choice", NAME))
     elif isinstance(choice, ToolSubset):

@@ -210,7 +210,10 @@ class _Conversation:
             if not user and texts:
                 # Right after an assistant, with no user to stand behind: the provider refuses a system message there.
                 self.scope.losses.add(
-                    f"turns[{index}]", LossKind.APPROXIMATED, Severity.SEMANTIC, f"{NAME} takes it from a user only here"
+                    f"turns[{index}]",
+                    LossKind.APPROXIMATED,
+                    Severity.SEMANTIC,
+                    f"{NAME} takes it from a user only here",
                 )
             elif moved:
                 self.scope.losses.add(
@@ -252,7 +255,9 @@ class _Conversation:
         text = blocks[-1].get("text")
         if type(text) is not str or text == text.rstrip():
             return
-        self.scope.losses.add("turns", LossKind.CLAMPED, Severity.DEGRADED, f"{NAME} trims the end of a last assistant text")
+        self.scope.losses.add(
+            "turns", LossKind.CLAMPED, Severity.DEGRADED, f"{NAME} trims the end of a last assistant text"
+        )
         blocks[-1] = {**blocks[-1], "text": text.rstrip()}
         self.messages[-1]["content"] = blocks if type(content) is list else blocks[-1]["text"]
 

@@ -10,6 +10,7 @@ kinds apart: a turn's parts are reasoning, content, refusal, calls, in this orde
 | ``content:list`` | `Turn` of an answer | a list, which answers seldom have |
 | ``content:null``, ``content:empty`` | `Turn` | null, an empty list |
 | ``tool_calls:empty`` | `Turn` | an empty list |
+| ``refusal:null`` | `Turn` | null, as all of OpenAI's answers have it |
 | ``role:absent``, ``role:function`` | `Turn` | no role; the legacy role of tool results |
 | ``reasoning`` | `Reasoning` | that spelling of ``reasoning_content`` |
 | ``type:absent`` | `ToolCall` | no type |
@@ -70,6 +71,9 @@ def decode_message(message: Any, path: str, *, strict: bool) -> Turn:
         _decode_content(ext, parts, forms, path, strict=strict)
     if type(ext.get("refusal")) is str:
         parts.append(Refusal(text=ext.pop("refusal")))
+    elif "refusal" in ext and ext["refusal"] is None:
+        del ext["refusal"]
+        forms.append("refusal:null")
     if ext.get("tool_calls") is not None:
         _decode_calls(ext, parts, forms, path, strict=strict)
     if type(ext.get("function_call")) is dict:
@@ -280,6 +284,8 @@ def encode_message(turn: Turn, path: str, report: Report, *, answer: bool = Fals
         message["content"] = None
     elif "content:empty" in turn.form:
         message["content"] = []
+    if "refusal:null" in turn.form:
+        message.setdefault("refusal", None)
     if calls or "tool_calls:empty" in turn.form:
         message["tool_calls"] = calls
     if turn.ext is not UNSET:

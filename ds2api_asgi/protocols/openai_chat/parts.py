@@ -175,7 +175,7 @@ def _encode_text(part: Text, path: str, report: Report) -> Json:
     encode_cache(part.cache, document, path, report)
     if part.opaque:
         report.opaque(part.opaque, path)
-    if part.citations:
+    if part.citations and not report.home:
         report.dropped(f"{path}.citations", Severity.DEGRADED, "citations in a request")
     report.ext(part, path)
     return _merged(document, part.ext, report)

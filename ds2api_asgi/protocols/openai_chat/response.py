@@ -6,6 +6,7 @@ https://platform.openai.com/docs/api-reference/chat/object (read 2026-11-23).
 |---|---|---|
 | ``object:absent``, ``choices:absent`` | `Response` | no such member |
 | ``index:absent`` | `Candidate` | no such member |
+| ``logprobs:null`` | `Candidate` | null, as all of OpenAI's answers have it |
 
 An answer may be an error under a success status (Azure, OpenRouter): then ``response.error`` is set, and callers look
 there first. `encode_response` writes what came beside it and never turns a failure into words of an answer.
@@ -81,7 +82,7 @@ def _decode_choice(choice: Any, position: int) -> Candidate:
         return Candidate(index=position, ext={"": choice})
     ext = {key: value for key, value in choice.items() if key not in CHOICE_HANDLED}
     values: dict[str, Any] = {}
-    forms: tuple[str, ...] = ()
+    forms: list[str] = []
     message, reason, logprobs, index = (choice.get(key) for key in ("message", "finish_reason", "logprobs", "index"))
     if type(message) is dict and type(message.get("role", "")) in (str, type(None)):
         values["turns"] = (decode_message(message, "", strict=False),)
@@ -94,15 +95,15 @@ def _decode_choice(choice: Any, position: int) -> Candidate:
     if logprobs is not None:
         values["logprobs"] = logprobs
     elif "logprobs" in choice:
-        ext["logprobs"] = None
+        forms.append("logprobs:null")
     if type(index) is int:
         values["index"] = index
     elif "index" in choice:
         ext["index"] = index
     else:
         values["index"] = position
-        forms = ("index:absent",)
-    return Candidate(ext=ext or UNSET, form=forms, **values)
+        forms.append("index:absent")
+    return Candidate(ext=ext or UNSET, form=tuple(sorted(forms)), **values)
 
 
 def encode_response(response: Response, context: Context) -> Encoded:
@@ -148,6 +149,8 @@ def _encode_home_choice(candidate: Candidate, path: str, report: Report) -> Any:
         choice["message"] = encode_message(_one(candidate.turns), f"{path}.turns[0]", report, answer=True)
     if candidate.logprobs is not UNSET:
         choice["logprobs"] = candidate.logprobs
+    elif "logprobs:null" in candidate.form:
+        choice["logprobs"] = None
     if candidate.stop is not UNSET:
         word = encode_stop(candidate.stop, report, f"{path}.stop", calls=False, refused=False)
         if word is not UNSET:

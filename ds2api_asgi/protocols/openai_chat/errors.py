@@ -1,0 +1,401 @@
+"""Errors: ``{"error": {"message", "type", "param", "code"}}``, and what follows from each.
+
+https://platform.openai.com/docs/guides/error-codes (read 2026-11-23). Vendors differ: numeric codes (OpenRouter, vLLM,
+Perplexity), a bare string (Ollama), members at the top level (older vLLM, Mistral), ``detail`` (FastAPI servers), HTML
+(Cloudflare). An error object without a ``message`` string is kept whole in ``ext["error"]``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
+
+from ...errors import InvalidDocument
+from ...framing.sse import write_event
+from ...universal.failure import (
+    Failure,
+    FailureKind,
+    Fault,
+    KeyAction,
+    RetryScope,
+    Row,
+    Verdict,
+    judge,
+    kind_of_status,
+)
+from ...universal.jsontext import dumps, loads
+from ...universal.retry_after import retry_after
+from ..base import Limits, WireError
+from .profile import NAME
+
+__all__ = ["ROWS", "classify", "decode_error", "encode_error", "limits", "stream_error"]
+
+_CODES: Final = "https://platform.openai.com/docs/guides/error-codes"
+_LIMITS: Final = "https://platform.openai.com/docs/guides/rate-limits"
+_AZURE: Final = "https://learn.microsoft.com/azure/ai-services/openai/quotas-limits"
+_GROQ: Final = "https://console.groq.com/docs/errors"
+_OPENROUTER: Final = "https://openrouter.ai/docs/api/reference/errors-and-debugging"
+_DEEPSEEK: Final = "https://api-docs.deepseek.com/quick_start/error_codes"
+_CLOUDFLARE: Final = "https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/"
+
+_QUOTA: Final = (
+    "insufficient_quota",
+    "credit_balance_exhausted",
+    "organization_spend_limit_exceeded",
+    "project_spend_limit_exceeded",
+    "organization_usage_limit_exceeded",
+    "billing_hard_limit_reached",
+)
+_TOO_LARGE: Final = re.compile(r"Request too large for|request too large", re.IGNORECASE)
+
+ROWS: Final = (
+    Row(
+        id="quota.code",
+        fault=Fault.QUOTA,
+        retry=RetryScope.KEY,
+        key=KeyAction.EXHAUST,
+        code=_QUOTA,
+        source=_CODES,
+    ),
+    Row(
+        id="quota.type",
+        fault=Fault.QUOTA,
+        retry=RetryScope.KEY,
+        key=KeyAction.EXHAUST,
+        type=_QUOTA,
+        source=_CODES,
+    ),
+    Row(
+        id="429.request_too_large",
+        fault=Fault.RATE,
+        retry=RetryScope.ROUTE,
+        status=(413, 429),
+        message=_TOO_LARGE,
+        source=_LIMITS,
+    ),
+    Row(
+        id="429.slow_down",
+        fault=Fault.RATE,
+        retry=RetryScope.KEY,
+        key=KeyAction.COOL,
+        code=("slow_down",),
+        source=_CODES,
+    ),
+    Row(
+        id="429",
+        fault=Fault.RATE,
+        retry=RetryScope.KEY,
+        key=KeyAction.COOL,
+        status=(429,),
+        source=_LIMITS,
+    ),
+    Row(id="498.capacity", fault=Fault.MODEL, retry=RetryScope.ROUTE, status=(498,), source=_GROQ),
+    Row(
+        id="401",
+        fault=Fault.KEY,
+        retry=RetryScope.KEY,
+        key=KeyAction.DISABLE,
+        status=(401,),
+        source=_CODES,
+    ),
+    Row(
+        id="402",
+        fault=Fault.QUOTA,
+        retry=RetryScope.KEY,
+        key=KeyAction.EXHAUST,
+        status=(402,),
+        source=_DEEPSEEK,
+    ),
+    Row(
+        id="content_filter",
+        fault=Fault.REQUEST,
+        retry=RetryScope.NONE,
+        code=("content_filter", "content_policy_violation", "invalid_prompt"),
+        source=_AZURE,
+    ),
+    Row(
+        id="403.country",
+        fault=Fault.KEY,
+        retry=RetryScope.KEY,
+        key=KeyAction.COOL,
+        code=("unsupported_country_region_territory",),
+        source=_CODES,
+    ),
+    Row(
+        id="403.moderation",
+        fault=Fault.REQUEST,
+        retry=RetryScope.NONE,
+        status=(403,),
+        message=re.compile(r"moderation|flagged", re.IGNORECASE),
+        source=_OPENROUTER,
+    ),
+    Row(
+        id="403",
+        fault=Fault.KEY,
+        retry=RetryScope.KEY,
+        key=KeyAction.BLOCK_MODEL,
+        status=(403,),
+        source=_CODES,
+    ),
+    Row(
+        id="404",
+        fault=Fault.KEY,
+        retry=RetryScope.KEY,
+        key=KeyAction.BLOCK_MODEL,
+        status=(404,),
+        source=_CODES,
+    ),
+    Row(id="408.409", fault=Fault.PROVIDER, retry=RetryScope.SAME, status=(408, 409), source=_CODES),
+    Row(
+        id="503",
+        fault=Fault.MODEL,
+        retry=RetryScope.ROUTE,
+        status=(503,),
+        source=_CODES,
+    ),
+    Row(
+        id="overloaded",
+        fault=Fault.MODEL,
+        retry=RetryScope.ROUTE,
+        code=("server_is_overloaded", "provider_overloaded"),
+        source=_CODES,
+    ),
+    Row(
+        id="cloudflare",
+        fault=Fault.PROVIDER,
+        retry=RetryScope.SAME,
+        status=(502, 504, 520, 521, 522, 523, 524, 525, 526, 529, 530),
+        source=_CLOUDFLARE,
+    ),
+    Row(id="500", fault=Fault.MODEL, retry=RetryScope.SAME, status=(500,), source=_CODES),
+)
+"""What follows from a failure, most specific first."""
+
+_WORDS: Final = {
+    "authentication_error": FailureKind.AUTH,
+    "invalid_api_key": FailureKind.AUTH,
+    "permission_error": FailureKind.PERMISSION,
+    "model_not_found": FailureKind.NOT_FOUND,
+    "not_found_error": FailureKind.NOT_FOUND,
+    "NotFoundError": FailureKind.NOT_FOUND,
+    "rate_limit_exceeded": FailureKind.RATE,
+    "rate_limit_error": FailureKind.RATE,
+    "slow_down": FailureKind.RATE,
+    "server_is_overloaded": FailureKind.OVERLOADED,
+    "service_unavailable_error": FailureKind.OVERLOADED,
+    "overloaded_error": FailureKind.OVERLOADED,
+    "provider_overloaded": FailureKind.OVERLOADED,
+    "timeout_error": FailureKind.TIMEOUT,
+    "stream_interrupted": FailureKind.TRUNCATED,
+    "content_filter": FailureKind.INVALID,
+    "context_length_exceeded": FailureKind.INVALID,
+    "invalid_request_error": FailureKind.INVALID,
+    "BadRequestError": FailureKind.INVALID,
+}
+"""What an error's own words mean where no status says it (inside a stream, under a success status)."""
+
+# kind -> status, type, code
+_SPELLING: Final = {
+    FailureKind.INVALID: (400, "invalid_request_error", None),
+    FailureKind.AUTH: (401, "invalid_request_error", "invalid_api_key"),
+    FailureKind.BILLING: (429, "insufficient_quota", "insufficient_quota"),
+    FailureKind.PERMISSION: (403, "invalid_request_error", "permission_denied"),
+    FailureKind.NOT_FOUND: (404, "invalid_request_error", "model_not_found"),
+    FailureKind.METHOD: (405, "invalid_request_error", "method_not_allowed"),
+    FailureKind.CONFLICT: (409, "invalid_request_error", "conflict"),
+    FailureKind.TOO_LARGE: (413, "invalid_request_error", "request_too_large"),
+    FailureKind.RATE: (429, "rate_limit_error", "rate_limit_exceeded"),
+    FailureKind.CLIENT_CLOSED: (499, "invalid_request_error", "client_closed_request"),
+    FailureKind.SERVER: (500, "server_error", None),
+    FailureKind.BAD_GATEWAY: (502, "server_error", "bad_gateway"),
+    FailureKind.OVERLOADED: (503, "server_error", "server_is_overloaded"),
+    FailureKind.TIMEOUT: (504, "server_error", "timeout"),
+    FailureKind.TRUNCATED: (502, "upstream_stream_error", "stream_interrupted"),
+}
+
+_MAX_TEXT: Final = 512
+_MIN_ERROR: Final = 400
+_MAX_ERROR: Final = 599
+
+
+def decode_error(status: int | UnsetType, headers: Mapping[str, str], body: bytes) -> Failure:
+    """An error answer, or an error inside a stream (status UNSET), to universal form; total on garbage."""
+    try:
+        document = loads(body)
+    except InvalidDocument:
+        document = None
+    if type(document) is list and len(document) == 1:
+        document = document[0]
+    values = _read(document) if type(document) is dict else {"message": _plain_text(headers, body)}
+    if not values["message"]:
+        values["message"] = "the upstream failed" if status is UNSET else f"the upstream answered {status}"
+    kind = _kind(status, values)
+    if type(document) is not dict:  # it never had a spelling of its own
+        _, values["type"], values["code"] = _SPELLING[kind]
+    wait = retry_after(headers, None)
+    return Failure(
+        kind=kind,
+        status=status,
+        retry_after=UNSET if wait is None else wait[0],
+        request_id=headers.get("x-request-id", headers.get("apim-request-id", UNSET)),
+        protocol=NAME,
+        **values,
+    )
+
+
+def _read(document: dict[str, Any]) -> dict[str, Any]:
+    """The members of a failure in an error document."""
+    error = document.get("error")
+    inner: Any = error
+    if "error" not in document:  # the members stand at the top level
+        inner = document
+    if type(inner) is not dict or type(inner.get("message")) is not str:
+        return {"message": _words(inner), "ext": {**document, "error": error} if "error" in document else document}
+    values: dict[str, Any] = {"message": inner["message"]}
+    details: dict[str, Any] = {}
+    for key, value in inner.items():
+        if key in ("code", "param") or (key == "type" and type(value) is str):
+            values[key] = value
+        elif key != "message":
+            details[key] = value
+    if details:
+        values["details"] = details
+    ext = {key: value for key, value in document.items() if key != "error"}
+    if ext and inner is error:
+        values["ext"] = ext
+    return values
+
+
+def _words(error: Any) -> str:
+    """The words for a person in an error of an odd shape."""
+    if type(error) is str:
+        return error
+    if type(error) is dict:
+        for key in ("message", "detail", "msg", "error_description", "error"):
+            if type(error.get(key)) is str:
+                return str(error[key])
+    return ""
+
+
+def _plain_text(headers: Mapping[str, str], body: bytes) -> str:
+    """A short text that is no page."""
+    text = body[: 4 * _MAX_TEXT].decode("utf-8", "replace").strip()
+    if text.startswith("<") or "html" in headers.get("content-type", ""):
+        return ""
+    return text[:_MAX_TEXT] if text.isprintable() else ""
+
+
+def _kind(status: int | UnsetType, values: Mapping[str, Any]) -> FailureKind:
+    code, type_ = values.get("code"), values.get("type")
+    if (type(code) is str and code in _QUOTA) or type_ in _QUOTA:
+        return FailureKind.BILLING
+    if status is not UNSET and status >= _MIN_ERROR:
+        return kind_of_status(status)
+    for word in (code, type_):
+        if type(word) is str and word in _WORDS:
+            return _WORDS[word]
+    details = values.get("details") or {}
+    for number in (code, details.get("status_code"), details.get("status")):
+        if type(number) is str and number.isdecimal() and len(number) == len("400"):
+            return _kind(int(number), {})
+        if type(number) is int and _MIN_ERROR <= number <= _MAX_ERROR:
+            return kind_of_status(number)
+    return FailureKind.SERVER
+
+
+def encode_error(failure: Failure) -> WireError:
+    """Universal form to an error answer; one that was born here keeps its status and its members."""
+    status, _, _ = _SPELLING[failure.kind]
+    if failure.protocol == NAME and failure.status is not UNSET and failure.status >= _MIN_ERROR:
+        status = failure.status
+    headers = [(b"content-type", b"application/json")]
+    if failure.retry_after is not UNSET:
+        # Whole seconds for all, milliseconds for the SDKs that prefer them.
+        headers.append((b"retry-after", str(math.ceil(failure.retry_after)).encode()))
+        headers.append((b"retry-after-ms", str(math.ceil(failure.retry_after * 1000)).encode()))
+    if failure.request_id is not UNSET:
+        headers.append((b"x-request-id", failure.request_id.encode("ascii", "ignore")))
+    return WireError(status=status, headers=tuple(headers), document=_document(failure))
+
+
+def _document(failure: Failure) -> dict[str, Any]:
+    if failure.protocol != NAME:
+        _, type_, code = _SPELLING[failure.kind]
+        if failure.protocol is UNSET:  # our own: its words are nobody's spelling
+            type_ = type_ if failure.type is UNSET else failure.type
+            code = code if failure.code is UNSET else failure.code
+        param = failure.param if failure.protocol is UNSET and failure.param is not UNSET else None
+        return {"error": {"message": failure.message, "type": type_, "param": param, "code": code}}
+    ext = {} if failure.ext is UNSET else failure.ext
+    if "error" in ext:
+        return dict(ext)
+    error: dict[str, Any] = {"message": failure.message}
+    for name in ("type", "param", "code"):
+        value = getattr(failure, name)
+        if value is not UNSET:
+            error[name] = value
+    if failure.details is not UNSET:
+        error.update(failure.details)
+    return {"error": error, **ext}
+
+
+def stream_error(failure: Failure) -> bytes:
+    r"""A failure in the middle of a stream: ``data: {"error": …}\n\n``; no ``[DONE]`` follows it."""
+    return write_event(dumps(_document(failure)))
+
+
+def classify(failure: Failure, headers: Mapping[str, str], *, now: float) -> Verdict:
+    """What follows from a failure; a hint comes from the headers of waiting, else from those of used-up limits."""
+    verdict = judge(ROWS, failure, protocol=NAME)
+    wait = retry_after(headers, now)
+    if wait is None and verdict.fault is Fault.RATE:
+        resets = [
+            limit.reset_after for limit in limits(headers, now=now) if limit.remaining == 0 and limit.reset_after
+        ]
+        if resets:
+            wait = max(resets), "x-ratelimit-reset"
+    if wait is not None:
+        verdict = replace(verdict, hint=wait[0], hint_source=wait[1])
+    if headers.get("x-should-retry", "").strip().lower() == "false":
+        verdict = replace(verdict, same_key=False)
+    return verdict
+
+
+_LIMIT_HEADER: Final = re.compile(r"x-ratelimit-(limit|remaining|reset)-([a-z-]{1,40})")
+_COUNT: Final = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{0,9})?")
+_GO_STEP: Final = re.compile(r"([0-9]{1,10}(?:\.[0-9]{0,9})?)(h|ms|m|s|us|µs|μs|ns)")
+_GO: Final = re.compile(rf"(?:{_GO_STEP.pattern}){{1,8}}")
+_UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
+
+
+def limits(headers: Mapping[str, str], *, now: float) -> Sequence[Limits]:  # noqa: ARG001 - no dates among them
+    """The limits in ``x-ratelimit-{limit,remaining,reset}-{requests,tokens,…}``.
+
+    A reset is a Go duration (``6m0s``, ``12ms``) or, at Azure, bare seconds; what is neither counts as not stated.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for name, value in headers.items():
+        match = _LIMIT_HEADER.fullmatch(name)
+        if match is None:
+            continue
+        what, dimension = match.groups()
+        number = _reset(value.strip()) if what == "reset" else _count(value.strip())
+        if number is not None:
+            found.setdefault(dimension, {})["reset_after" if what == "reset" else what] = number
+    return [Limits(dimension=dimension, **values) for dimension, values in found.items()]
+
+
+def _count(text: str) -> float | None:
+    # Azure says -1 for "not limited".
+    return float(text) if _COUNT.fullmatch(text) and not text.startswith("-") else None
+
+
+def _reset(text: str) -> float | None:
+    if _GO.fullmatch(text):
+        return sum(float(number) * _UNITS[unit] for number, unit in _GO_STEP.findall(text))
+    return _count(text)

@@ -1,0 +1,269 @@
+"""One request of a client that does not speak the app's protocol, from its claim to the end of its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import UNSET, Struct
+
+from ..asgi.body import Replay, read_body
+from ..asgi.exchange import Exchange
+from ..asgi.headers import decode
+from ..asgi.respond import respond
+from ..asgi.types import ASGIApp, Message, Receive, Scope, Send
+from ..asgi.unwrapped import unwrapped
+from ..errors import BodyTooLarge, ClientGone, InvalidDocument, LossRejected
+from ..protocols.base import Claim, Context, Operation, Protocol, UpstreamRoute
+from ..universal import jsontext
+from ..universal.estimate import estimate_input_tokens
+from ..universal.failure import Failure, FailureKind
+from ..universal.loss import Loss, LossKind, Severity
+from ..universal.request import Request
+from .answer import Answer
+from .losses import Losses
+from .scope import upstream_scope
+from .translation import Companion, Generation
+
+__all__ = ["Settings", "TranslatedRequest"]
+
+_WITH_BODY = frozenset({Operation.GENERATE, Operation.COUNT_TOKENS, Operation.EMBED})
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What all requests of a `Translator` share; see there."""
+
+    app: ASGIApp
+    upstream: Protocol
+    losses: Losses
+    dialect: str
+    max_body: int
+    max_answer: int
+    clock: Callable[[], float]
+
+
+class _Reply(Struct, frozen=True, kw_only=True):
+    """An answer that the app is not asked for."""
+
+    status: int
+    document: dict[str, Any]
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class _Question(Struct, frozen=True, kw_only=True):
+    """What the app is asked, and what becomes of its answer."""
+
+    route: UpstreamRoute
+    translation: Companion | Generation
+    body: bytes | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class _Presence:
+    """A ``receive`` that remembers that the client left."""
+
+    __slots__ = ("_receive", "gone")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.gone = False
+
+    async def __call__(self) -> Message:
+        message: Message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self.gone = True
+        return message
+
+
+class TranslatedRequest:
+    """Asks the app in its own protocol and answers the client in the client's.
+
+    Args:
+        settings: The translator's.
+        client: What the client speaks.
+        claim: What it wants.
+        scope: The request's scope, with its exchange.
+        exchange: The request's journal.
+        receive: The client's.
+        send: The client's.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: Protocol,
+        claim: Claim,
+        scope: Scope,
+        exchange: Exchange,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._claim = claim
+        self._scope = scope
+        self._exchange = exchange
+        self._receive = receive
+        self._send = send
+        self._headers = decode(scope["headers"])
+
+    async def run(self) -> None:
+        """Serve it.
+
+        Raises:
+            ClientGone: The client left before it had its answer.
+            Exception: What the server's ``receive`` and ``send`` raise; what the app raises, after the client was told.
+        """
+        try:
+            body = await self._body()
+        except BodyTooLarge as error:
+            await self._reply(self._refusal(FailureKind.TOO_LARGE, 413, str(error)))
+            return
+        try:
+            question = self._question(body)
+        except Exception:
+            await self._reply(self._refusal(FailureKind.SERVER, 500, "the request could not be translated"))
+            raise
+        if isinstance(question, _Reply):
+            await self._reply(question)
+        else:
+            await self._ask(question)
+
+    async def _body(self) -> bytes:
+        """The body; nothing is read of a request that has none or is refused without it."""
+        if self._claim.operation not in _WITH_BODY or not self._claim.method_allowed:
+            return b""
+        limit = self._settings.max_body
+        length = self._headers.get("content-length", "")
+        if length.isdecimal() and int(length[:20]) > limit:
+            raise BodyTooLarge(limit)
+        replay = await read_body(self._receive, limit=limit)
+        await replay()  # the body itself; what is left is the disconnect
+        self._receive = replay
+        return replay.body
+
+    def _question(self, body: bytes) -> _Question | _Reply:
+        if not self._claim.method_allowed:
+            return self._wrong_method()
+        try:
+            match self._claim.operation:
+                case Operation.GENERATE | Operation.COUNT_TOKENS:
+                    return self._document_question(body)
+                case Operation.LIST_MODELS | Operation.GET_MODEL:
+                    return self._models_question()
+                case Operation.EMBED:
+                    return self._refusal(FailureKind.NOT_FOUND, 404, f"embeddings {self._not_spoken}")
+        except LossRejected as error:
+            return self._refusal(FailureKind.INVALID, 400, f"this {self._not_spoken}: {error}")
+        except InvalidDocument as error:
+            return self._refusal(FailureKind.INVALID, 400, str(error), param=error.path or UNSET)
+
+    @property
+    def _not_spoken(self) -> str:
+        return f"cannot be said in {self._settings.upstream.name}, which the upstream speaks"
+
+    def _wrong_method(self) -> _Reply:
+        allowed = b"POST" if self._claim.operation in _WITH_BODY else b"GET"
+        method = self._scope["method"]
+        return self._refusal(
+            FailureKind.METHOD, 405, f"the method {method} is not allowed here", headers=((b"allow", allowed),)
+        )
+
+    def _document_question(self, body: bytes) -> _Question | _Reply:
+        if self._headers.get("content-encoding", "identity") != "identity":
+            raise InvalidDocument("", "the body is compressed, which is not supported")
+        client, upstream, dialect = self._client, self._settings.upstream, self._settings.dialect
+        operation = self._claim.operation
+        request = client.decode_request(client.parse(body), dialect=client.dialect(self._headers), operation=operation)
+        streams = operation is Operation.GENERATE and request.stream is True
+        route = upstream.route(operation, stream=streams, model=request.model, dialect=dialect)
+        if route is None:
+            return self._estimate(request)
+        encoded = upstream.encode_request(request, dialect=dialect)
+        self._lose(encoded.losses)
+        context = encoded.context or Context()
+        context.request = request
+        context.now = int(self._settings.clock())
+        return _Question(
+            route=route,
+            body=jsontext.dumps(encoded.document),
+            headers=self._settings.losses.headers(encoded.losses),
+            translation=Generation(upstream, client, context, streams=streams)
+            if operation is Operation.GENERATE
+            else Companion(lambda found: client.encode_token_count(upstream.decode_token_count(found))),
+        )
+
+    def _models_question(self) -> _Question | _Reply:
+        client, upstream, claim = self._client, self._settings.upstream, self._claim
+        route = upstream.route(claim.operation, stream=False, model=claim.model, dialect=self._settings.dialect)
+        if route is None:
+            return self._refusal(FailureKind.NOT_FOUND, 404, f"a question for models {self._not_spoken}")
+        if claim.operation is Operation.LIST_MODELS:
+            translation = Companion(lambda found: client.encode_models(upstream.decode_models(found)))
+        else:
+            translation = Companion(lambda found: client.encode_model(upstream.decode_model(found)))
+        return _Question(route=route, translation=translation)
+
+    def _estimate(self, request: Request) -> _Reply:
+        """A count of tokens by a guess that says that it is one."""
+        loss = Loss(
+            path="usage.input_total",
+            kind=LossKind.INVENTED,
+            severity=Severity.DEGRADED,
+            reason=f"{self._settings.upstream.name} does not count tokens: a local estimate",
+        )
+        self._lose((loss,))
+        document = self._client.encode_token_count(estimate_input_tokens(request))
+        headers = ((b"x-ds2-estimate", b"true"), *self._settings.losses.headers((loss,)))
+        return _Reply(status=200, document=document, headers=headers)
+
+    def _lose(self, losses: tuple[Loss, ...]) -> None:
+        refused = self._settings.losses.refused(losses)
+        if refused:
+            raise LossRejected(refused)
+        self._settings.losses.note(self._exchange, losses, of="request")
+
+    async def _ask(self, question: _Question) -> None:
+        settings = self._settings
+        presence = _Presence(self._receive)
+        receive = presence if question.body is None else Replay(question.body, presence)
+        answer = Answer(
+            self._send,
+            settings.upstream,
+            self._client,
+            question.translation,
+            limit=settings.max_answer,
+            headers=question.headers,
+        )
+        scope = upstream_scope(
+            self._scope, client=self._client, upstream=settings.upstream, route=question.route, body=question.body
+        )
+        try:
+            with unwrapped():
+                await settings.app(scope, receive, answer)
+        except Exception as error:
+            if answer.complete and isinstance(error, ClientGone):
+                return
+            if presence.gone or not await answer.broke(error):
+                raise
+        else:
+            if presence.gone and not answer.complete:
+                raise ClientGone  # an app that heard of it may return as it likes
+            await answer.ended()
+        settings.losses.note(self._exchange, question.translation.losses, of="answer")
+
+    def _refusal(
+        self,
+        kind: FailureKind,
+        status: int,
+        message: str,
+        *,
+        param: Any = UNSET,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> _Reply:
+        wire = self._client.encode_error(Failure(kind=kind, status=status, message=message, param=param))
+        return _Reply(status=wire.status, document=wire.document, headers=(*wire.headers, *headers))
+
+    async def _reply(self, reply: _Reply) -> None:
+        head = self._scope["method"] == "HEAD"
+        await respond(self._send, status=reply.status, document=reply.document, headers=reply.headers, head=head)

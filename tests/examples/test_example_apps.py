@@ -1,0 +1,147 @@
+"""The example apps, as they stand in the tree: over sockets, by the official SDKs, with the demo model and without."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anthropic
+import httpx2
+import openai
+import pytest
+from commands import ROOT, running
+
+from ds2api_asgi.demo import DemoModel
+from ds2api_asgi.testing import serve
+
+EXAMPLES = ("fastapi_app", "litestar_app")
+HELLO: Any = [{"role": "user", "content": "Hello"}]
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The apps run in a server of their own; the clients need no second backend."""
+    return "asyncio"
+
+
+@pytest.fixture(params=EXAMPLES)
+def example(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def _load(example: str) -> Any:
+    """A fresh instance of an example's module."""
+    name = f"example_{example}"
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / example / "main.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pydantic look their modules up there
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def _no_modules_left_behind() -> Iterator[None]:
+    yield
+    for example in EXAMPLES:
+        sys.modules.pop(f"example_{example}", None)
+
+
+@asynccontextmanager
+async def _sdks(base_url: str) -> AsyncIterator[tuple[openai.AsyncOpenAI, anthropic.AsyncAnthropic]]:
+    async with (
+        openai.AsyncOpenAI(base_url=f"{base_url}/llm/v1", api_key="any", max_retries=0) as chat,
+        anthropic.AsyncAnthropic(base_url=f"{base_url}/llm", api_key="any", max_retries=0) as messages,
+    ):
+        yield chat, messages
+
+
+async def _ask(chat: openai.AsyncOpenAI, messages: anthropic.AsyncAnthropic, model: str) -> list[str]:
+    """The answer as each SDK tells it, whole and streamed."""
+    completion = await chat.chat.completions.create(model=model, messages=HELLO)
+    pieces = await chat.chat.completions.create(model=model, messages=HELLO, stream=True)
+    streamed = "".join([piece.choices[0].delta.content or "" async for piece in pieces if piece.choices])
+    message = await messages.messages.create(model=model, max_tokens=200, messages=HELLO)
+    async with messages.messages.stream(model=model, max_tokens=200, messages=HELLO) as stream:
+        final = await stream.get_final_text()
+    return [completion.choices[0].message.content or "", streamed, message.content[0].text, final]  # type: ignore[union-attr]
+
+
+async def test_both_sdks_get_the_same_answer_whole_and_streamed(example: str) -> None:
+    async with serve(_load(example).app) as base_url, _sdks(base_url) as (chat, messages):
+        answers = await _ask(chat, messages, "demo-small")
+        assert "Hello" in answers[0]
+        assert answers == answers[:1] * 4
+
+
+async def test_both_sdks_list_the_models(example: str) -> None:
+    async with serve(_load(example).app) as base_url, _sdks(base_url) as (chat, messages):
+        listed = [model.id async for model in chat.models.list()]
+        assert "demo-small" in listed
+        assert [model.id async for model in messages.models.list()] == listed
+
+
+async def test_both_sdks_raise_their_own_error_for_a_prompt_that_is_too_long(example: str) -> None:
+    async with serve(_load(example).app) as base_url, _sdks(base_url) as (chat, messages):
+        with pytest.raises(openai.BadRequestError):
+            await chat.chat.completions.create(model="demo-fail-context", messages=HELLO)
+        with pytest.raises(anthropic.BadRequestError):
+            await messages.messages.create(model="demo-fail-context", max_tokens=9, messages=HELLO)
+
+
+async def test_a_provider_is_asked_with_its_own_keys(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = DemoModel(keys=["key-1", "key-2"])
+    async with serve(provider) as provider_url:
+        monkeypatch.setenv("UPSTREAM_URL", provider_url)
+        monkeypatch.setenv("UPSTREAM_KEYS", "key-1,key-2")
+        async with serve(_load(example).app) as base_url, _sdks(base_url) as sdks:
+            answers = await _ask(*sdks, "demo-large")
+    assert answers == answers[:1] * 4
+    assert provider.requests.of(key="key-1") + provider.requests.of(key="key-2") == provider.requests.total == 4
+
+
+async def test_the_routes_of_the_hosts_work_beside_the_endpoint(example: str) -> None:
+    async with serve(_load(example).app) as base_url, httpx2.AsyncClient(base_url=base_url) as client:
+        assert (await client.get("/health")).json() == {"status": "ok"}
+        assert (await client.get("/llm/elsewhere")).status_code == 404
+
+
+async def test_the_fastapi_app_keeps_notes_and_asks_its_own_endpoint_about_them() -> None:
+    async with serve(_load("fastapi_app").app) as base_url, httpx2.AsyncClient(base_url=base_url) as client:
+        created = await client.post("/notes", json={"text": "buy tea"})
+        assert (created.status_code, created.json()) == (201, {"id": 1, "text": "buy tea"})
+        assert (await client.get("/notes")).json() == [created.json()]
+        assert "buy tea" in (await client.post("/notes/1/summary")).json()["summary"]
+        assert (await client.post("/notes/2/summary")).status_code == 404
+
+
+async def test_the_fastapi_app_says_so_when_the_model_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UPSTREAM_MODEL", "demo-fail-context")
+    async with serve(_load("fastapi_app").app) as base_url, httpx2.AsyncClient(base_url=base_url) as client:
+        await client.post("/notes", json={"text": "buy tea"})
+        assert (await client.post("/notes/1/summary")).status_code == 502
+
+
+async def test_the_litestar_app_has_a_catalogue() -> None:
+    async with serve(_load("litestar_app").app) as base_url, httpx2.AsyncClient(base_url=base_url) as client:
+        names = [item["name"] for item in (await client.get("/items")).json()]
+        assert names == ["kettle", "teapot", "cup"]
+        assert (await client.get("/items/cup")).json() == {"name": "cup", "price": 700}
+        assert (await client.get("/items/spoon")).status_code == 404
+
+
+def test_its_one_command_starts_it(example: str) -> None:
+    source = (ROOT / "examples" / example / "main.py").read_text()
+    command = f"uvicorn --app-dir examples/{example} main:app"
+    assert command in source
+    with (
+        running(sys.executable, "-m", *command.split(), "--port", "0") as process,
+        httpx2.Client(base_url=process.base_url) as client,
+    ):
+        assert client.get("/health").json() == {"status": "ok"}

@@ -1,0 +1,134 @@
+"""The engine with the protocols of the real world: their streams cut at every byte."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+from typing import Any
+
+import pytest
+
+from ds2api_asgi.errors import BrokenStream
+from ds2api_asgi.protocols import registry
+from ds2api_asgi.resilience import Retry
+from ds2api_asgi.testing.driver import Driver
+
+pytestmark = pytest.mark.anyio
+
+
+def chat(**delta: Any) -> bytes:
+    finish = delta.pop("finish_reason", None)
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+    return b"data: %s\n\n" % json.dumps(chunk).encode()
+
+
+def event(kind: str, **members: Any) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (kind.encode(), json.dumps({"type": kind, **members}).encode())
+
+
+MESSAGE = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": None}
+STREAMS = {
+    "openai-chat": [
+        b": OPENROUTER PROCESSING\n\n",
+        chat(role="assistant", content=""),
+        chat(content="Hi"),
+        chat(content=" you"),
+        chat(finish_reason="stop"),
+        b"data: [DONE]\n\n",
+    ],
+    "anthropic": [
+        event("message_start", message={**MESSAGE, "usage": {"input_tokens": 1, "output_tokens": 0}}),
+        event("ping"),
+        event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+        event("content_block_delta", index=0, delta={"type": "text_delta", "text": "Hi"}),
+        event("content_block_stop", index=0),
+        event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 2}),
+        event("message_stop"),
+    ],
+}
+PRELUDE = {"openai-chat": 2, "anthropic": 3}  # events before the first content
+END = {"openai-chat": 5, "anthropic": 7}  # events until nothing can be missing any more
+PATHS = {"openai-chat": "/v1/chat/completions", "anthropic": "/v1/messages"}
+OVERLOADED = {
+    "openai-chat": b'data: {"error": {"message": "busy", "type": "server_error", "code": "server_is_overloaded"}}\n\n',
+    "anthropic": event("error", error={"type": "overloaded_error", "message": "busy"}),
+}
+RATE = {
+    "openai-chat": {"error": {"message": "slow", "type": "requests", "code": "rate_limit_exceeded"}},
+    "anthropic": {"type": "error", "error": {"type": "rate_limit_error", "message": "slow"}},
+}
+
+
+async def ask(name: str, app: Any, **terms: Any) -> Any:
+    retry = Retry(app, backoff=0.0, rng=Random(1), **terms)  # the protocol is the registry's to find
+    headers = {"anthropic-version": "2023-06-01"} if name == "anthropic" else {}
+    return await Driver(retry).request("POST", PATHS[name], json={"model": "m", "stream": True}, headers=headers)
+
+
+@pytest.mark.parametrize("name", STREAMS)
+async def test_a_good_stream_passes_byte_for_byte(stage, name):
+    answer = await ask(name, stage.Actor(stage.stream(*STREAMS[name])))
+    assert answer.body == b"".join(STREAMS[name])
+
+
+@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("size", [1, 7, 4096])
+async def test_a_stream_cut_anywhere_never_looks_whole(stage, name, size):
+    events = STREAMS[name]
+    whole = b"".join(events)
+    content = len(b"".join(events[: PRELUDE[name] + 1]))
+    end = len(b"".join(events[: END[name]]))
+    step = 1 if size > 1 else 5
+    for cut in range(0, len(whole), step):
+        reads = [whole[at : min(at + size, cut)] for at in range(0, cut, size)]
+        app = stage.Actor(stage.stream(*reads, then=BrokenStream("reset", "gone")), stage.stream(whole))
+        answer = await ask(name, app)
+        assert (answer.status, answer.complete) == (200, True)
+        if app.calls == 2:
+            assert answer.body == whole
+            continue
+        watch = registry.get(name).stream_watch()
+        watch.feed(answer.body)
+        assert cut >= content
+        assert (watch.failure is not None) == (cut < end)
+        assert watch.terminal == (cut >= end)
+
+
+@pytest.mark.parametrize("name", STREAMS)
+async def test_an_error_before_content_is_retried_and_else_has_its_real_status(stage, name):
+    prelude = STREAMS[name][: PRELUDE[name]]
+    failing = stage.stream(*prelude, OVERLOADED[name])
+    answer = await ask(name, stage.Actor(failing, stage.stream(*STREAMS[name])))
+    assert answer.body == b"".join(STREAMS[name])
+    answer = await ask(name, stage.Actor(failing), max_attempts=1)
+    assert answer.status in (503, 529)
+    assert "busy" in answer.text
+
+
+@pytest.mark.parametrize("name", STREAMS)
+async def test_a_rate_limit_keeps_its_time(stage, name):
+    body = json.dumps(RATE[name]).encode()
+    headers = [(b"retry-after", b"20")]
+    app = stage.Actor(stage.answer(body, status=429, headers=headers))
+    answer = await ask(name, app)
+    assert (answer.status, answer.body, app.calls) == (429, body, 1)
+    assert (answer.header("retry-after"), answer.header("retry-after-ms")) == ("20", "20000")
+
+
+@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize(("terms", "status"), [({"max_body": 3}, 413), ({"max_attempts": 1}, 502)])
+async def test_what_we_say_ourselves_has_the_protocols_shape(stage, name, terms, status):
+    answer = await ask(name, stage.Actor(stage.fails(RuntimeError("bug"))), **terms)
+    assert answer.status in ({status} if status == 413 else {500, 502})
+    assert "bug" not in answer.text
+    assert answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("name", STREAMS)
+async def test_a_fresh_watch_sees_content_in_the_middle_of_a_stream(name):
+    watch = registry.get(name).stream_watch()
+    watch.feed(b": ping\n\n")
+    assert not watch.content
+    watch.feed(STREAMS[name][PRELUDE[name]])
+    assert watch.content

@@ -1,0 +1,170 @@
+"""What README says is run here: its program, its commands, its links."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
+from typing import Any
+
+import anthropic
+import pytest
+from commands import DS2API, ROOT, running, shell
+
+import ds2api_asgi
+from ds2api_asgi import Translator
+from ds2api_asgi.demo import DemoModel
+from ds2api_asgi.protocols import registry
+from ds2api_asgi.testing import Driver, in_process_client, serve
+
+README = (ROOT / "README.md").read_text()
+INSTALLED = ".venv/bin/ds2api"
+HELLO: Any = [{"role": "user", "content": "Hello"}]
+
+
+def _blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def _marked(name: str) -> str:
+    """The one command between two comments."""
+    (between,) = re.findall(rf"^<!-- {name} -->\n(.*?)^<!-- /{name} -->$", README, flags=re.MULTILINE | re.DOTALL)
+    (block,) = _blocks("sh", between)
+    (line,) = block.splitlines()
+    return str(line)
+
+
+def _lines(start: str) -> list[str]:
+    return [line for block in _blocks("sh") for line in block.splitlines() if line.startswith(start)]
+
+
+# the two commands
+
+
+@pytest.mark.parametrize("name", ["test", "demo"])
+def test_a_command_does_its_own_set_up_with_python_and_pip_alone(name: str) -> None:
+    venv, install, run = _marked(name).split(" && ")
+    assert venv == "python3 -m venv --without-pip .venv"
+    assert install.startswith("python3 -m pip --python .venv install ")
+    assert run.startswith(".venv/bin/")
+
+
+def test_ci_runs_the_test_command() -> None:
+    script = ROOT / ".ci" / "run"
+    if not script.exists():
+        pytest.skip("not a checkout: .ci is not part of a source distribution")
+    (assignment,) = [line for line in script.read_text().splitlines() if line.startswith("command=")]
+    assert shell(f'{assignment}; printf %s "$command"').stdout == _marked("test")
+    assert "$command" in script.read_text().replace(assignment, "")
+
+
+def test_extras_that_commands_install_exist() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = {extra for found in re.findall(r"'\.\[([\w,]+)\]'", README) for extra in found.split(",")}
+    assert named == {"test", "fast", "serve"}
+    assert named <= set(project["optional-dependencies"])
+    assert "ds2api" in project["scripts"]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_demo_command_serves_what_the_curl_lines_ask_for() -> None:
+    program, *arguments = _marked("demo").split(" && ")[-1].split()
+    assert program == INSTALLED
+    with running(*DS2API, *arguments, "--port", "0", "--pace", "0") as demo:
+        whole, streamed = [shell(line.replace("http://127.0.0.1:8000", demo.base_url)) for line in _lines("curl ")]
+        faults = "curl -sN {url}/v1/chat/completions -d '{document}'"
+        once = {"model": "demo-fail-500!1", "messages": HELLO}
+        survived = shell(faults.format(url=demo.base_url, document=json.dumps(once)))
+    assert "Hello" in json.loads(whole.stdout)["choices"][0]["message"]["content"]
+    assert streamed.stdout.startswith("event: message_start\n")
+    assert "choices" in json.loads(survived.stdout)
+
+
+def test_the_convert_command_converts() -> None:
+    (line,) = _lines("echo ")
+    assert INSTALLED in line
+    done = shell(line.replace(INSTALLED, " ".join(DS2API)))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["messages"] == HELLO
+
+
+def test_the_commands_of_the_examples_are_those_at_their_heads() -> None:
+    for example in ("fastapi_app", "litestar_app"):
+        (line,) = [line for line in _lines("python3 -m venv") if example in line]
+        command = line.split(" && ")[-1].removeprefix(".venv/bin/")
+        assert f"    {command}\n" in (ROOT / "examples" / example / "main.py").read_text()
+
+
+# the tour
+
+
+async def _tour(base_url: str, keys: list[str]) -> dict[str, Any]:
+    """Run the tour's program against a provider here that accepts its keys; gives what it defined."""
+    source = re.sub(r"https://api\.(?:openai|anthropic)\.com", base_url, "\n".join(_blocks("python")))
+    assert [key for key in keys if key not in source] == []
+    namespace: dict[str, Any] = {"__name__": "tour"}
+    exec(compile(source, "README.md", "exec", dont_inherit=True), namespace)
+    return namespace
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["llm", "claude", "fleet", "local", "api", "litestar", "starlette", "quart"])
+async def test_an_app_of_the_tour_answers_anthropics_client(name: str, anyio_backend: str) -> None:
+    if name == "quart" and anyio_backend == "trio":
+        pytest.skip("Quart runs on asyncio only")
+    keys = ["sk-openai", "sk-ant-1", "sk-ant-2", "sk-ant-3"]
+    provider = Translator(DemoModel(keys=keys), speaks="openai-chat")
+    async with serve(provider) as base_url:
+        tour = await _tour(base_url, keys)
+        mounted = name in ("api", "litestar", "starlette", "quart")
+        async with ds2api_asgi.running(tour[name]), in_process_client(tour[name]) as http:
+            client = anthropic.AsyncAnthropic(
+                base_url="http://app/llm" if mounted else "http://app", api_key="any", http_client=http, max_retries=0
+            )
+            async with client.messages.stream(model="demo-small", max_tokens=99, messages=HELLO) as stream:
+                assert "Hello" in await stream.get_final_text()
+
+
+@pytest.mark.anyio
+async def test_other_paths_of_a_local_app_pass_untouched() -> None:
+    tour = await _tour("http://127.0.0.1:9", [])
+    answer = await Driver(tour["local"]).request("GET", "/elsewhere")
+    assert answer.body == (await Driver(DemoModel()).request("GET", "/elsewhere")).body
+
+
+def test_the_table_of_parts_names_what_exists() -> None:
+    cells = re.findall(r"^\| (`.*?) \|", README, flags=re.MULTILINE)
+    names = {name for cell in cells for name in re.findall(r"`([\w.]+)", cell)}
+    assert {"Translator", "KeyPool", "Retry", "Failover", "Upstream", "convert"} <= names
+    for name in names:
+        module, _, attribute = name.removeprefix("ds2api_asgi.").rpartition(".")
+        import_module(f"ds2api_asgi.{attribute}") if attribute == "testing" else getattr(
+            import_module(f"ds2api_asgi.{module}" if module else "ds2api_asgi"), attribute
+        )
+
+
+def test_links_lead_to_files_of_the_project() -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_what_is_not_there_yet_is_not_there() -> None:
+    assert set(registry.names()) == {"openai-chat", "anthropic"}
+    assert not hasattr(ds2api_asgi, "Gateway")
+
+
+def test_the_python_blocks_are_formatted_and_parse() -> None:
+    for block in _blocks("python"):
+        ast.parse(block)
+        assert max(map(len, block.splitlines())) <= 120
+
+
+def test_the_module_runs_without_the_installed_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "ds2api_asgi", "--help"], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0
