@@ -1,1 +1,60 @@
-"""An nginx for AI model APIs, as pure-ASGI parts."""
+"""An nginx for AI model APIs, as pure-ASGI parts.
+
+An LLM endpoint is an ASGI app; every part takes such an app and is such an app:
+
+    pool = KeyPool(Upstream("https://api.openai.com"), protocol="openai-chat", keys=KEYS)
+    llm = Translator(Retry(pool), speaks="openai-chat")
+
+| part | what it does |
+|---|---|
+| `Upstream` | answers by asking a provider |
+| `KeyPool` | gives each request a key that works |
+| `Retry`, `Failover` | try again, or elsewhere, until the first content; never cut a stream silently |
+| `Translator` | speaks every protocol in front of an app that speaks one |
+| `convert` | the same for one document, with no web at all |
+| `lifespan`, `running`, `Mounted` | open and close parts with their host, mount them where a framework cannot |
+"""
+
+from .asgi.lifespan import Mounted, lifespan, running
+from .errors import (
+    BodyTooLarge,
+    BrokenStream,
+    ClientGone,
+    ConfigurationError,
+    ConversionError,
+    Ds2apiError,
+    FramingError,
+    InvalidDocument,
+    LossRejected,
+    TransportError,
+)
+from .pool import Key, KeyPool
+from .resilience import Failover, Retry
+from .translator import Converted, Translator, convert
+from .upstream import Upstream
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BodyTooLarge",
+    "BrokenStream",
+    "ClientGone",
+    "ConfigurationError",
+    "ConversionError",
+    "Converted",
+    "Ds2apiError",
+    "Failover",
+    "FramingError",
+    "InvalidDocument",
+    "Key",
+    "KeyPool",
+    "LossRejected",
+    "Mounted",
+    "Retry",
+    "Translator",
+    "TransportError",
+    "Upstream",
+    "convert",
+    "lifespan",
+    "running",
+]

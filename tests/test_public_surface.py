@@ -23,6 +23,9 @@ MODULES = ["ds2api_asgi"] + [
     if not found.name.endswith(".__main__")
 ]
 
+DOORS = {f"ds2api_asgi{room}" for room in ("", ".demo", ".pool", ".resilience", ".testing", ".translator", ".upstream")}
+"""Packages whose ``__init__`` does nothing but collect what users import."""
+
 
 def _order(name: str) -> tuple[int, str]:
     """Constants, then classes, then the rest: the order that ruff's RUF022 demands."""
@@ -31,14 +34,14 @@ def _order(name: str) -> tuple[int, str]:
 
 
 def _own(module: ModuleType) -> list[str]:
-    """The public classes and functions that a module defines itself, or that a package collects from its modules."""
-    within = f"{module.__name__}." if hasattr(module, "__path__") else module.__name__
+    """The public classes and functions that a module defines itself, or that a door collects."""
+    door = module.__name__ in DOORS
     return [
         name
         for name, value in vars(module).items()
         if not name.startswith("_")
         and (inspect.isclass(value) or inspect.isfunction(value))
-        and value.__module__.startswith(within)
+        and (value.__module__.startswith("ds2api_asgi.") if door else value.__module__ == module.__name__)
     ]
 
 

@@ -131,6 +131,18 @@ async def test_an_app_of_the_tour_answers_anthropics_client(name: str, anyio_bac
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(("name", "accepted"), [("claude", "sk-ant-3"), ("fleet", "sk-ant-2"), ("fleet", "sk-openai")])
+async def test_the_pool_and_the_fleet_answer_as_long_as_one_key_works(name: str, accepted: str) -> None:
+    provider = Translator(DemoModel(keys=[accepted]), speaks="openai-chat")
+    async with serve(provider) as base_url:
+        app = (await _tour(base_url, [accepted]))[name]
+        async with ds2api_asgi.running(app):
+            document = {"model": "demo-small", "max_tokens": 99, "messages": HELLO}
+            for _ in range(3):
+                assert (await Driver(app).request("POST", "/v1/messages", json=document)).json()["type"] == "message"
+
+
+@pytest.mark.anyio
 async def test_other_paths_of_a_local_app_pass_untouched() -> None:
     tour = await _tour("http://127.0.0.1:9", [])
     answer = await Driver(tour["local"]).request("GET", "/elsewhere")

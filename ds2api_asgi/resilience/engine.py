@@ -13,6 +13,7 @@ Requests that are not a protocol's, or that do more than ask for an answer, pass
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct
@@ -66,8 +67,8 @@ class Terms(Struct, frozen=True, kw_only=True):
 
     policy: RetryPolicy
     timeouts: Timeouts
-    clock: Callable[[], float]
-    wall: Callable[[], float]
+    clock: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
     max_body: int = DEFAULT_MAX_BODY
 
     def check(self) -> None:
@@ -153,6 +154,7 @@ class Engine:
         bounds = _Bounds(exchange, self._terms)
         patience = _Patience(exchange)
         plan = self._plan(_elsewhere(exchange))
+        _, stream = body.peek()
         lost: list[Lost] = []
         step: Try | None = next(plan)
         while step is not None:
@@ -169,7 +171,7 @@ class Engine:
                 wall=self._terms.wall,
             )
             patience.dog = attempt.dog
-            outcome = await attempt.run(self._apps[step.target], _own(scope), body.again(), stream=body.peek()[1])
+            outcome = await attempt.run(self._apps[step.target], _own(scope), body.again(), stream=stream)
             patience.dog = None
             if outcome is None:
                 _tell(plan, _ANSWERED)

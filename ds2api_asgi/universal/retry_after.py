@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -57,7 +57,7 @@ def _seconds(text: str, headers: Mapping[str, str], now: float | None) -> float 
 def _date(text: str) -> float | None:
     try:
         date = parsedate_to_datetime(text)
-        return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
 

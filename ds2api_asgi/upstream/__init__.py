@@ -1,1 +1,6 @@
-"""The end of every nest: an ASGI app that asks a provider, and the HTTP clients it can send through."""
+"""Room 3: the only place with an HTTP client: answer by asking a provider."""
+
+from .component import Upstream
+from .sender import Sender, UpstreamAnswer
+
+__all__ = ["Sender", "Upstream", "UpstreamAnswer"]

@@ -21,7 +21,7 @@ from yarl import URL
 from ..errors import BrokenStream, TransportError
 from .sender import KEEP_ALIVE, RACE_WINDOW, shared_ssl_context
 
-__all__ = ["AiohttpSender"]
+__all__ = ["AiohttpAnswer", "AiohttpSender"]
 
 READ_BUFFER = 64 * 1024
 """Bytes that aiohttp buffers of an answer (twice that) before it stops reading from the upstream."""

@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import BrokenStream, ConfigurationError, TransportError
 from .sender import KEEP_ALIVE, RACE_WINDOW, shared_ssl_context
 
-__all__ = ["HttpxSender"]
+__all__ = ["HttpxAnswer", "HttpxSender"]
 
 MAX_IDLE = 1000
 """Idle connections kept."""

@@ -10,7 +10,7 @@ import pytest
 
 from ds2api_asgi.asgi.facts import Attempted, Broke, Committed, Judged, KeyLeased, PoolEmpty, Unreachable
 from ds2api_asgi.errors import BrokenStream, ConfigurationError, TransportError
-from ds2api_asgi.resilience import Failover, Retry
+from ds2api_asgi.resilience import Answered, Engine, Failover, Retry, RetryPolicy, Terms, Timeouts, Try
 from ds2api_asgi.testing.driver import Driver
 from ds2api_asgi.universal.failure import Fault, RetryScope, Verdict
 
@@ -465,6 +465,18 @@ async def test_failover_does_not_spread_a_bad_request(stage):
     first, second = stage.Actor(stage.error(400, "invalid")), stage.Actor(stage.answer(b"{}"))
     assert (await stage.ask(stage.failover([first, second]))).status == 400
     assert second.calls == 0
+
+
+async def test_a_plan_of_ones_own_may_try_the_last_app_first(stage):
+    def backwards(elsewhere):
+        for target in (1, 0):
+            if isinstance((yield Try(target)), Answered):
+                return
+
+    first, last = stage.Actor(stage.answer(b"{}")), stage.Actor(stage.error(500))
+    terms = Terms(policy=RetryPolicy(), timeouts=Timeouts())
+    assert (await stage.ask(Engine([first, last], backwards, protocol=stage.protocol, terms=terms))).status == 200
+    assert [fact.target for fact in first.facts(Attempted)] == [1, 0]
 
 
 # What is not ours

@@ -79,7 +79,7 @@ async def test_a_stream_cut_anywhere_never_looks_whole(stage, name, size):
     whole = b"".join(events)
     content = len(b"".join(events[: PRELUDE[name] + 1]))
     end = len(b"".join(events[: END[name]]))
-    step = 1 if size > 1 else 5
+    step = {1: 13, 7: 3, 4096: 1}[size]
     for cut in range(0, len(whole), step):
         reads = [whole[at : min(at + size, cut)] for at in range(0, cut, size)]
         app = stage.Actor(stage.stream(*reads, then=BrokenStream("reset", "gone")), stage.stream(whole))

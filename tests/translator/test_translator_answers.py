@@ -42,6 +42,7 @@ from ds2api_asgi.testing import (
     json_script,
 )
 from ds2api_asgi.translator import Translator
+from ds2api_asgi.universal import jsontext
 
 PAIRS = [("anthropic", "openai-chat"), ("openai-chat", "anthropic")]
 JSON = ((b"content-type", b"application/json"),)
@@ -302,16 +303,14 @@ async def test_an_app_that_raises_is_a_500_and_raises_on_so_that_the_server_logs
     assert b"secret" not in body["body"]
 
 
-async def _call(app: Any, client: str, sent: list[Any], *, stream: bool = False, nested: bool = False) -> Exchange:
+async def _call(app: Any, client: str, sent: list[Any], *, stream: bool = False) -> Exchange:
     """Call an app with a request and a client that listens for ever."""
-    from ds2api_asgi.universal import jsontext
-
     messages = [{"type": "http.request", "body": jsontext.dumps(request_in(client, stream=stream)), "more_body": False}]
 
     async def receive() -> Any:
-        if messages:
-            return messages.pop()
-        await anyio.sleep_forever()
+        if not messages:
+            await anyio.sleep_forever()
+        return messages.pop()
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -530,8 +529,6 @@ async def test_a_tool_is_called_under_the_name_that_the_client_gave_it() -> None
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         body = (await receive())["body"]
-        from ds2api_asgi.universal import jsontext
-
         seen.append(jsontext.loads(body)["tools"][0]["function"]["name"])
         call["function"]["name"] = seen[0]  # type: ignore[index]
         message = {"role": "assistant", "content": None, "tool_calls": [call]}
@@ -546,3 +543,14 @@ async def test_a_tool_is_called_under_the_name_that_the_client_gave_it() -> None
     (block,) = answer.json()["content"]
     assert (block["name"], block["input"]) == (name, {"city": "Oslo"})
     assert answer.json()["stop_reason"] == "tool_use"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("ending", "well"), [("eof", True), ("broken", False), ("return", False)])
+async def test_after_the_finish_a_clean_end_will_do_but_a_break_is_a_break(ending: str, *, well: bool) -> None:
+    sent: list[Any] = []
+    data = b"".join(openai_frames("Hi")[:-1])
+    await _call(Translator(_cutting(data, ending), speaks="openai-chat"), "anthropic", sent, stream=True)
+    body = b"".join(message.get("body", b"") for message in sent)
+    assert ended_well("anthropic", body) is well
+    assert ("error" in events_of(body)[-1]) is not well

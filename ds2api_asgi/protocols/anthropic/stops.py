@@ -17,6 +17,7 @@ from .scope import Scope
 
 __all__ = ["decode_stop", "encode_stop"]
 
+_MEMBERS: Final = ("stop_reason", "stop_sequence", "stop_details")
 _REASONS: Final = {
     "end_turn": StopReason.END,
     "tool_use": StopReason.TOOL,
@@ -39,27 +40,33 @@ _WORDS: Final = {
 def decode_stop(document: dict[str, Any]) -> tuple[Stop | UnsetType, dict[str, Any]]:
     """Read the members that say why a message ended.
 
+    A null ``stop_sequence`` is how it always is; the form ``stop_sequence:absent`` says where it is left out,
+    ``stop_details:null`` where that one is there for nothing.
+
     Returns:
         The stop, and what is left over where there is none.
     """
-    members: dict[str, Any] = {
-        name: document[name] for name in ("stop_reason", "stop_sequence", "stop_details") if name in document
-    }
-    word = members.get("stop_reason")
+    left: dict[str, Any] = {name: document[name] for name in _MEMBERS if name in document}
+    word = left.get("stop_reason")
     if type(word) is not str:
-        return UNSET, members
-    reason = _REASONS.get(word, StopReason.PAUSE if word == "compaction" else StopReason.OTHER)
-    del members["stop_reason"]
-    sequence: str | UnsetType = UNSET
-    if type(members.get("stop_sequence")) is str:
-        sequence = members.pop("stop_sequence")
-    details = members.pop("stop_details") if members.get("stop_details") is not None else UNSET
+        return UNSET, left
+    del left["stop_reason"]
+    form: list[str] = []
+    if "stop_details" in left and left["stop_details"] is None:
+        form.append("stop_details:null")
+    if "stop_sequence" not in left:
+        form.append("stop_sequence:absent")
+    sequence = left.pop("stop_sequence", None)
+    if sequence is not None and type(sequence) is not str:
+        left["stop_sequence"] = sequence
+    details = left.pop("stop_details", None)
     return Stop(
-        reason=reason,
-        sequence=sequence,
-        details=details,
+        reason=_REASONS.get(word, StopReason.PAUSE if word == "compaction" else StopReason.OTHER),
+        sequence=sequence if type(sequence) is str else UNSET,
+        details=UNSET if details is None else details,
         native=UNSET if word in _REASONS else word,
-        ext=members or UNSET,
+        ext=left or UNSET,
+        form=tuple(form),
     ), {}
 
 
@@ -75,8 +82,9 @@ def encode_stop(stop: Stop, *, calls: bool, refused: bool, scope: Scope) -> dict
     path = "candidates[0].stop"
     word = _WORDS[stop.reason] if stop.native is UNSET or not scope.home else stop.native
     document: dict[str, Any] = {"stop_reason": word}
+    if not (scope.home and "stop_sequence:absent" in stop.form):
+        document["stop_sequence"] = None if stop.sequence is UNSET else stop.sequence
     if not scope.home:
-        document["stop_sequence"] = None
         if calls and stop.reason in {StopReason.END, StopReason.OTHER}:
             document["stop_reason"] = "tool_use"
         elif refused and stop.reason is StopReason.END:
@@ -94,10 +102,8 @@ def encode_stop(stop: Stop, *, calls: bool, refused: bool, scope: Scope) -> dict
         if stop.details is not UNSET:
             scope.losses.drop(f"{path}.details", Severity.COSMETIC, f"{NAME} has other details")
         scope.losses.extend(ext_losses(stop.ext, path, NAME))
-    if stop.sequence is not UNSET:
-        document["stop_sequence"] = stop.sequence
-    if scope.home:
-        if stop.details is not UNSET:
-            document["stop_details"] = stop.details
+    else:
+        if stop.details is not UNSET or "stop_details:null" in stop.form:
+            document["stop_details"] = stop.details or None
         document.update(stop.ext or {})
     return document

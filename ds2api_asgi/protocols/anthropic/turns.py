@@ -265,6 +265,8 @@ class _Conversation:
         """What a message has no place for."""
         path = f"turns[{index}]"
         losses = self.scope.losses
+        if not turn.parts:
+            losses.drop(path, Severity.COSMETIC, f"{NAME} takes no empty messages")
         if turn.role == "developer":
             losses.add(f"{path}.role", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} calls it system")
         if turn.name is not UNSET:

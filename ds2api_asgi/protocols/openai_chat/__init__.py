@@ -10,12 +10,12 @@ https://platform.openai.com/docs/api-reference/chat (read 2026-11-23). Decisions
 * Failed tools say so in words, media of tools follow in a user message: see `turns`.
 * Cache marks of other protocols are dropped: servers of this one cache by themselves, and their marks, which only the
   newest models take, have other lifetimes.
-* ``strict`` is never switched on, ``top_k`` is written only by the dialect ``"compatible"``, and a JSON schema without a
-  name gets ``"response"``.
+* ``strict`` is never switched on, ``top_k`` is written only by the dialect ``"compatible"``, and a JSON schema without
+  a name gets ``"response"``.
 * A stream asks for usage, since other protocols always state it.
 * Tools of a provider never become calls of a client; what has no place in an answer is dropped and reported.
 * A client that offers only the legacy ``functions`` is answered with ``function_call``.
-* ``[DONE]`` without any finish reason is believed (Snowflake); the end of the stream is, if every choice had its reason.
+* ``[DONE]`` without any finish reason is believed (Snowflake); so is the end of a stream whose choices all had one.
 """
 
 from __future__ import annotations
@@ -77,9 +77,13 @@ class OpenAIChat:
         return document
 
     def decode_request(
-        self, document: dict[str, Any], *, dialect: str = "", operation: Operation = Operation.GENERATE
+        self,
+        document: dict[str, Any],
+        *,
+        dialect: str = "",
+        operation: Operation = Operation.GENERATE,  # noqa: ARG002
     ) -> Request:
-        """See `request.decode_request`; every operation's document is read alike."""
+        """See `request.decode_request`; no other operation has a document of its own."""
         return request.decode_request(document, dialect=dialect)
 
     def encode_request(self, request_: Request, *, dialect: str = "") -> Encoded:

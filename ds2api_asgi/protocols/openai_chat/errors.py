@@ -41,7 +41,9 @@ _AZURE: Final = "https://learn.microsoft.com/azure/ai-services/openai/quotas-lim
 _GROQ: Final = "https://console.groq.com/docs/errors"
 _OPENROUTER: Final = "https://openrouter.ai/docs/api/reference/errors-and-debugging"
 _DEEPSEEK: Final = "https://api-docs.deepseek.com/quick_start/error_codes"
-_CLOUDFLARE: Final = "https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/"
+_CLOUDFLARE: Final = (
+    "https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/"
+)
 
 _QUOTA: Final = (
     "insufficient_quota",
@@ -236,7 +238,7 @@ def decode_error(status: int | UnsetType, headers: Mapping[str, str], body: byte
         values["message"] = "the upstream failed" if status is UNSET else f"the upstream answered {status}"
     kind = _kind(status, values)
     if type(document) is not dict:  # it never had a spelling of its own
-        _, values["type"], values["code"] = _SPELLING[kind]
+        values["type"], values["code"] = _SPELLING[kind][1:]
     wait = retry_after(headers, None)
     return Failure(
         kind=kind,
@@ -325,6 +327,8 @@ def encode_error(failure: Failure) -> WireError:
 
 def _document(failure: Failure) -> dict[str, Any]:
     if failure.protocol != NAME:
+        type_: Any
+        code: Any
         _, type_, code = _SPELLING[failure.kind]
         if failure.protocol is UNSET:  # our own: its words are nobody's spelling
             type_ = type_ if failure.type is UNSET else failure.type
@@ -354,9 +358,7 @@ def classify(failure: Failure, headers: Mapping[str, str], *, now: float) -> Ver
     verdict = judge(ROWS, failure, protocol=NAME)
     wait = retry_after(headers, now)
     if wait is None and verdict.fault is Fault.RATE:
-        resets = [
-            limit.reset_after for limit in limits(headers, now=now) if limit.remaining == 0 and limit.reset_after
-        ]
+        resets = [limit.reset_after for limit in limits(headers, now=now) if limit.remaining == 0 and limit.reset_after]
         if resets:
             wait = max(resets), "x-ratelimit-reset"
     if wait is not None:

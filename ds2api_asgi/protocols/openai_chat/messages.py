@@ -33,7 +33,15 @@ from .parts import Json, decode_cache, decode_parts, encode_cache, encode_part
 from .profile import NAME
 from .report import Report
 
-__all__ = ["REASONING", "decode_arguments", "decode_citation", "decode_message", "encode_call", "encode_citation", "encode_message"]
+__all__ = [
+    "REASONING",
+    "decode_citation",
+    "decode_message",
+    "encode_call",
+    "encode_citation",
+    "encode_message",
+    "merge",
+]
 
 REASONING = ("reasoning_content", "reasoning")
 """Members that hold reasoning; the first that is a string counts."""
@@ -142,9 +150,7 @@ _CITATION: dict[str, tuple[str, type]] = {
 def encode_citation(citation: Citation, *, home: bool) -> Json:
     """A citation to an annotation."""
     inner = {
-        key: getattr(citation, name)
-        for key, (name, _) in _CITATION.items()
-        if getattr(citation, name) is not UNSET
+        key: getattr(citation, name) for key, (name, _) in _CITATION.items() if getattr(citation, name) is not UNSET
     }
     document: Json = {"type": "url_citation", "url_citation": inner}
     if home and citation.ext is not UNSET:
@@ -198,14 +204,14 @@ def _decode_call(call: Any, path: str) -> Part:
     return ToolCall(
         id=UNSET if id_ is None else id_,
         name=expect(inner.get("name"), STRING, f"{path}.{kind}.name"),
-        arguments=decode_arguments(inner, key, forms, f"{path}.{kind}.{key}"),
+        arguments=_decode_arguments(inner, key, forms, f"{path}.{kind}.{key}"),
         kind="function" if kind == "function" else "custom",
         ext=ext or UNSET,
         form=tuple(sorted(forms)),
     )
 
 
-def decode_arguments(inner: Json, key: str, forms: list[str], path: str) -> JsonText:
+def _decode_arguments(inner: Json, key: str, forms: list[str], path: str) -> JsonText:
     """A call's arguments as text.
 
     Raises:
@@ -227,7 +233,7 @@ def _decode_legacy_call(ext: Json, parts: list[Part], path: str, *, strict: bool
     inner = ext["function_call"]
     forms = ["function_call"]
     try:
-        arguments = decode_arguments(inner, "arguments", forms, f"{path}.function_call.arguments")
+        arguments = _decode_arguments(inner, "arguments", forms, f"{path}.function_call.arguments")
         name = expect(inner.get("name"), STRING, f"{path}.function_call.name")
     except InvalidDocument:
         if strict:

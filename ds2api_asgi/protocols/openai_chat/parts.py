@@ -110,7 +110,8 @@ def encode_part(part: Part, path: str, report: Report) -> Json | None:
             if protocol != NAME:
                 report.dropped(path, Severity.SEMANTIC, f"place for this part of {protocol}")
                 return None
-            return json["content"][0] if "content" in json and "type" not in json else json
+            document: Json = json["content"][0] if "content" in json and "type" not in json else json
+            return document
         case _:
             report.dropped(path, Severity.SEMANTIC, "place for this part here")
             return None
@@ -192,9 +193,11 @@ def thinking_text(thinking: Any) -> str | None:
         return thinking
     if type(thinking) is not list:
         return None
-    texts = [item.get("text") for item in thinking if type(item) is dict and item.get("type") == "text"]
-    if len(texts) != len(thinking) or not all(type(text) is str for text in texts):
-        return None
+    texts: list[str] = []
+    for item in thinking:
+        if type(item) is not dict or item.get("type") != "text" or type(item.get("text")) is not str:
+            return None
+        texts.append(item["text"])
     return "".join(texts)
 
 
@@ -219,7 +222,7 @@ def _encode_thinking(part: Reasoning, report: Report) -> Json:
 
 
 def _decode_image(part: Json, path: str) -> Media:
-    inner = part.get("image_url")
+    inner: Any = part.get("image_url")
     forms: list[str] = []
     if type(inner) is str:
         inner = {"url": inner}

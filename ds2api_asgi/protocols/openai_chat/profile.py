@@ -13,7 +13,18 @@ from msgspec import Struct
 
 from ...errors import ConfigurationError
 
-__all__ = ["CALL_ID", "DIALECTS", "EFFORTS", "MAX_STOP", "NAME", "TIERS", "Dialect", "dialect", "tool_name", "violations"]
+__all__ = [
+    "CALL_ID",
+    "DIALECTS",
+    "EFFORTS",
+    "MAX_STOP",
+    "NAME",
+    "TIERS",
+    "Dialect",
+    "dialect",
+    "tool_name",
+    "violations",
+]
 
 NAME: Final = "openai-chat"
 """What configuration calls the protocol."""

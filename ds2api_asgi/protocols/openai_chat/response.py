@@ -259,7 +259,7 @@ def _encode_foreign_choice(candidate: Candidate, path: str, context: Context, re
             if getattr(turn, name) is not UNSET:
                 report.dropped(f"{here}.{name}", Severity.COSMETIC, f"{name} of a turn")
         for index, part in enumerate(turn.parts):
-            rank = _gather(part, f"{here}.parts[{index}]", message, context, report)
+            rank = _gather(part, f"{here}.parts[{index}]", message, report)
             if rank is not None:
                 ranks.append(rank)
     if len(candidate.turns) > 1:
@@ -282,7 +282,7 @@ def _finish(stop: Stop | None, path: str, message: _Message, report: Report) -> 
     return encode_stop(stop, report, path, calls=bool(message.calls), refused=bool(message.refusal))
 
 
-def _gather(part: Part, path: str, message: _Message, context: Context, report: Report) -> int | None:
+def _gather(part: Part, path: str, message: _Message, report: Report) -> int | None:
     """Put a part into the message; the rank of its place, None when it has none."""
     match part:
         case Text():

@@ -1,7 +1,7 @@
 """Why an answer ended: ``finish_reason``.
 
-https://platform.openai.com/docs/api-reference/chat/object#chat-object-choices (read 2026-11-23). Servers send more words
-than the documented five; `Stop.native` has those that a reason alone would not give back. The form
+https://platform.openai.com/docs/api-reference/chat/object#chat-object-choices (read 2026-11-23). Servers send more
+words than the documented five; `Stop.native` has those that a reason alone would not give back. The form
 ``finish_reason:absent`` is on a `Stop` whose stream ended in ``[DONE]`` without ever giving one (Snowflake).
 """
 
@@ -65,7 +65,9 @@ def encode_stop(stop: Stop, report: Report, path: str, *, calls: bool, refused: 
         refused: Whether the answer has words of refusal.
     """
     if report.home:
-        return UNSET if ABSENT in stop.form else _WORDS.get(stop.reason, "stop") if stop.native is UNSET else stop.native
+        if stop.native is not UNSET:
+            return stop.native
+        return UNSET if ABSENT in stop.form else _WORDS.get(stop.reason) or _NEAREST[stop.reason][0]
     report.ext(stop, path)
     for name in ("sequence", "details", "native"):
         if getattr(stop, name) is not UNSET:

@@ -1,7 +1,7 @@
 """Writing streams: events to chunks of ``chat.completion.chunk``.
 
-https://platform.openai.com/docs/api-reference/chat/streaming (read 2026-11-23). What clients rely on: the first delta of
-a choice has the role; a call's first delta has index, id and name, its index counts the calls of its choice from 0; the
+https://platform.openai.com/docs/api-reference/chat/streaming (read 2026-11-23). What clients rely on: the first delta
+of a choice has the role; a call's first delta has index, id and name, its index counts the calls of its choice from 0; the
 finish reason has a chunk of its own; usage comes in a last chunk without choices, to clients that asked for it; then
 ``[DONE]``, but not after an error.
 """
@@ -72,7 +72,7 @@ class _Choice:
 class _Live:
     """An open part: its deltas are a text between two fixed pieces."""
 
-    __slots__ = ("choice", "citations", "head", "held", "part", "path", "length", "number", "start", "tail")
+    __slots__ = ("choice", "citations", "head", "held", "length", "number", "part", "path", "start", "tail")
 
     def __init__(self, part: Part, choice: int, path: str, *, start: int = 0) -> None:
         self.part = part
@@ -97,7 +97,18 @@ class StreamEncoder:
         losses: What the stream could not say, paths as in the folded answer.
     """
 
-    __slots__ = ("_choices", "_context", "_envelope", "_legacy", "_live", "_pending", "_prefix", "_report", "_usage", "losses")
+    __slots__ = (
+        "_choices",
+        "_context",
+        "_envelope",
+        "_legacy",
+        "_live",
+        "_pending",
+        "_prefix",
+        "_report",
+        "_usage",
+        "losses",
+    )
 
     def __init__(self, context: Context) -> None:
         self._context = context

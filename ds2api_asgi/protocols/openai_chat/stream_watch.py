@@ -1,10 +1,10 @@
 """Watching a stream pass by untouched.
 
 Until content has passed, frames are parsed. From then on a line is parsed only if a marker may stand in it: a finish
-reason that is not null, an error, ``[DONE]``, or the index of another choice. That is sound: inside a JSON string a quote
-is always escaped, so ``finish_reason"`` occurs in no text, and the counts of all and of null ones differ exactly when one
-is a word (or spelled in a way that we look at to be sure). What a marker means is for the parser to say: one that stands
-in a text (``[DONE]``) or means something else (the index of a second call) only costs time.
+reason that is not null, an error, ``[DONE]``, or the index of another choice. That is sound: inside a JSON string a
+quote is always escaped, so ``finish_reason"`` occurs in no text, and the counts of all and of null ones differ exactly
+when one is a word (or spelled in a way that we look at to be sure). What a marker means is for the parser to say: one
+that stands in a text (``[DONE]``) or means something else (the index of a second call) only costs time.
 """
 
 from __future__ import annotations

@@ -20,7 +20,16 @@ from msgspec import UNSET
 
 from ...errors import InvalidDocument
 from ...universal.loss import LossKind, Severity
-from ...universal.request import FunctionTool, NamedTool, OpaqueTool, OutputFormat, Request, Tool, ToolChoice, ToolSubset
+from ...universal.request import (
+    FunctionTool,
+    NamedTool,
+    OpaqueTool,
+    OutputFormat,
+    Request,
+    Tool,
+    ToolChoice,
+    ToolSubset,
+)
 from ..fields import OBJECT, STRING, Field, expect, put, take
 from .messages import merge
 from .parts import Json, decode_cache, encode_cache

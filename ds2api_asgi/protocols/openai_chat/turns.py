@@ -5,7 +5,7 @@ A conversation that was born here is written back as it was. For any other the r
 
 * each tool result is a ``tool`` message, directly after the assistant message that called;
 * a failed tool says so in words (template T1), since there is no error flag;
-* tool messages are text: media that a tool returned follow in a user message (template T2) after the step's last result;
+* tool messages are text: media that a tool returned follow in a user message (template T2) after the step's results;
 * system turns stay where they are;
 * an assistant message keeps kinds apart: reasoning, content, refusal, calls.
 """
@@ -143,7 +143,8 @@ class _Writer:
             self._id_changed(f"{path}.call_id")
         if result.name is not UNSET:
             report.dropped(f"{path}.name", Severity.COSMETIC, "name on a tool result")
-        message: Json = {"role": "tool", "tool_call_id": call_id, "content": self._result_content(result, path, call_id)}
+        content = self._result_content(result, path, call_id)
+        message: Json = {"role": "tool", "tool_call_id": call_id, "content": content}
         encode_cache(result.cache, message, path, report)
         if self._step != len(self.messages):
             report.add(path, LossKind.RELOCATED, Severity.DEGRADED, "tool results directly follow their calls")

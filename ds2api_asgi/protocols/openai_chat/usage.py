@@ -1,8 +1,8 @@
 """Token counts: ``prompt_tokens`` and ``completion_tokens`` are inclusive, as ours are.
 
 https://platform.openai.com/docs/api-reference/chat/object#chat-object-usage (read 2026-11-23). DeepSeek's
-``prompt_cache_hit_tokens`` and Moonshot's ``cached_tokens`` stand for ``prompt_tokens_details.cached_tokens`` where that
-is missing; the form of the same name says so.
+``prompt_cache_hit_tokens`` and Moonshot's ``cached_tokens`` stand for ``prompt_tokens_details.cached_tokens`` where
+that is missing; the form of the same name says so.
 """
 
 from __future__ import annotations
