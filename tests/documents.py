@@ -105,7 +105,7 @@ def _scalar(kind: Any) -> st.SearchStrategy[Any]:
 def usable(kind: Any) -> bool:
     """Whether a value of this type can stand in JSON (not a file handle, path or bytes)."""
     origin = typing.get_origin(kind)
-    return origin is not os.PathLike and not (origin is None and isinstance(kind, type) and _foreign(kind))
+    return origin not in (os.PathLike, typing.IO) and not (origin is None and isinstance(kind, type) and _foreign(kind))
 
 
 def _foreign(kind: type) -> bool:

@@ -14,9 +14,13 @@ import anyio
 
 from .types import Scope
 
-__all__ = ["KEY", "Exchange", "enter"]
+__all__ = ["CREDENTIAL", "KEY", "Exchange", "enter"]
 
 KEY = "ds2api_asgi.exchange"
+"""Scope key of the exchange."""
+
+CREDENTIAL = "ds2api_asgi.credential"
+"""Scope key that says that the credential header is a pool's and not the client's; its value is the key's alias."""
 
 Fact = TypeVar("Fact")
 

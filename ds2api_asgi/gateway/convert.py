@@ -22,6 +22,7 @@ import msgspec
 
 from ..errors import ConfigurationError, InvalidDocument
 from ..translator import Converted, convert
+from ..universal import jsontext
 from ..universal.loss import blocking
 
 __all__ = ["DESCRIPTION", "configure", "run"]
@@ -66,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     except InvalidDocument as error:
         return _fail(INVALID, {"error": error.problem, "path": error.path})
     _tell(converted.losses)
-    if blocking(converted.losses, arguments.on_loss) and arguments.on_loss == "reject":
+    if arguments.on_loss == "reject" and blocking(converted.losses, "reject"):
         return REJECTED
     _write(converted, is_json=arguments.kind != "stream")
     return CONVERTED
@@ -91,4 +92,5 @@ def _fail(code: int, problem: dict[str, str]) -> int:
 
 def _tell(documents: Iterable[Any]) -> None:
     for document in documents:
-        sys.stderr.write(msgspec.json.encode(document).decode() + "\n")
+        # Not msgspec's encoder: a path may hold half an emoji, when a client's unknown key did.
+        sys.stderr.write(jsontext.dumps(msgspec.to_builtins(document)).decode() + "\n")

@@ -190,7 +190,7 @@ _KINDS: dict[EmptyReason, tuple[FailureKind, int, str]] = {
     EmptyReason.BUSY: (FailureKind.RATE, 429, "All upstream keys are in use."),
     EmptyReason.COOLING: (FailureKind.RATE, 429, "All upstream keys are rate limited."),
     EmptyReason.EXHAUSTED: (FailureKind.BILLING, 429, "All upstream keys are out of quota."),
-    EmptyReason.BLOCKED: (FailureKind.OVERLOADED, 503, "No upstream key may use this model at present."),
+    EmptyReason.BLOCKED: (FailureKind.NOT_FOUND, 404, "No upstream key may use this model."),
     EmptyReason.DISABLED: (FailureKind.OVERLOADED, 503, "No upstream key is in service."),
 }
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import unquote_plus
 
+from ..asgi.exchange import CREDENTIAL
 from ..asgi.headers import CREDENTIALS, replace
 from ..asgi.types import Scope
 
-__all__ = ["CREDENTIAL", "with_credential"]
-
-CREDENTIAL = "ds2api_asgi.credential"
-"""Scope key that says that the credential header is a pool's and not the client's; its value is the key's alias."""
+__all__ = ["with_credential"]
 
 _QUERY_CREDENTIALS = frozenset({"access_token", "api_key", "key"})
 

@@ -261,7 +261,8 @@ def preference(failed: Failed, *, number: int) -> tuple[int, int]:
 
 def _rank(failed: Failed) -> int:
     if failed.empty is not None:
-        return _ALL_TRIED if failed.empty.reason == "tried" else _RANKS[Fault.RATE]
+        # A pool whose keys all failed, or may not use the model, says less than the answers that made it so.
+        return _ALL_TRIED if failed.empty.reason in ("tried", "blocked") else _RANKS[Fault.RATE]
     if failed.verdict.key is KeyAction.BLOCK_MODEL and failed.status == 404:
         return _UNKNOWN_MODEL
     return _RANKS[failed.verdict.fault]

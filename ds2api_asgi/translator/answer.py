@@ -24,13 +24,14 @@ from ..asgi.headers import RawHeaders, decode, find
 from ..asgi.respond import respond
 from ..asgi.types import Message, Send
 from ..errors import BrokenStream, ClientGone, InvalidDocument, TransportError
-from ..protocols.base import Protocol, StreamDecoder, StreamEncoder
-from ..universal.events import End, Error, Event
+from ..protocols.base import Protocol, StreamDecoder
+from ..universal.events import Error, Event
 from ..universal.failure import Failure
 from .coding import BadCoding, Inflate
 from .commit import says_content
 from .failures import bad_gateway, failure_of, truncated
 from .headers import document_headers, error_headers, media_type, stream_headers
+from .transcoder import Transcoder
 from .translation import Companion, Generation
 
 __all__ = ["MAX_ERROR_BODY", "MAX_HELD", "Answer"]
@@ -82,7 +83,6 @@ class Answer:
         self._extra = headers
         self._state = _State.WAITING
         self._telling = False
-        self._terminal = False
         self._status = 0
         self._headers: RawHeaders = []
         self._inflate: Inflate | None = None
@@ -90,7 +90,7 @@ class Answer:
         self._kept: list[bytes] = []
         self._events: list[Event] = []
         self._decoder: StreamDecoder | None = None
-        self._encoder: StreamEncoder | None = None
+        self._transcoder: Transcoder | None = None
 
     @property
     def complete(self) -> bool:
@@ -151,10 +151,10 @@ class Answer:
         streamed = self._status < 300 and media_type(self._headers) == self._upstream.stream_type
         if not streamed or isinstance(generation, Companion):
             return _State.WHOLE
-        self._decoder = generation.decoder()
         if not generation.streams:
+            self._decoder = generation.decoder()
             return _State.FOLDING
-        self._encoder = generation.encoder()
+        self._transcoder = Transcoder(generation.decoder(), generation.encoder())
         return _State.HELD
 
     async def _inflated(self, inflate: Inflate, body: bytes, *, more: bool) -> None:
@@ -177,10 +177,9 @@ class Answer:
     async def _body(self, body: bytes, *, more: bool) -> None:
         match self._state:
             case _State.STREAMING:
-                events = self._decode(body, more=more)
-                await self._say(self._encode(events), more=more)
+                await self._stream(body, more=more)
             case _State.HELD:
-                await self._hold(self._decode(body, more=more), more=more)
+                await self._hold(body, more=more)
             case _State.FOLDING:
                 await self._collect(body, more=more)
             case _State.WHOLE:
@@ -190,35 +189,30 @@ class Answer:
             case _State.WAITING | _State.DONE:
                 pass
 
-    def _decode(self, body: bytes, *, more: bool) -> list[Event]:
-        assert self._decoder is not None
-        events = self._decoder.feed(body) if body else []
-        if not more:
-            events += self._decoder.close()
-        return events
-
-    def _encode(self, events: list[Event]) -> bytes:
-        assert self._encoder is not None
-        if events:
-            last = type(events[-1])
-            if last is End or last is Error:
-                self._terminal = True
-        return self._encoder.write(events)
+    async def _stream(self, body: bytes, *, more: bool) -> None:
+        assert self._transcoder is not None
+        if more:
+            data = self._transcoder.transcode(body)
+        else:
+            data = self._transcoder.encode(self._transcoder.decode(body, more=False))
+        await self._say(data, more=more)
 
     async def _say(self, data: bytes, *, more: bool) -> None:
+        if not more:
+            self._state = _State.DONE
         if data or not more:
-            if not more:
-                self._state = _State.DONE
             self._telling = True
             await self._send({"type": "http.response.body", "body": data, "more_body": more})
             self._telling = False
 
-    async def _hold(self, events: list[Event], *, more: bool) -> None:
+    async def _hold(self, body: bytes, *, more: bool) -> None:
+        assert self._transcoder is not None
+        events = self._transcoder.decode(body, more=more)
         committed = any(map(says_content, events))
         if not committed and events and type(events[-1]) is Error:
             await self._fail(events[-1].failure)
             return
-        data = self._encode(events)
+        data = self._transcoder.encode(events)
         self._size += len(data)
         self._kept.append(data)
         if committed or self._size > MAX_HELD:
@@ -228,17 +222,19 @@ class Answer:
             await self._say(held, more=more)
 
     async def _collect(self, body: bytes, *, more: bool) -> None:
-        if not await self._fits(body, self._limit):
+        generation = self._translation
+        assert self._decoder is not None
+        assert isinstance(generation, Generation)
+        if not await self._fits(body):
             return
-        self._events += self._decode(body, more=more)
+        self._events += self._decoder.feed(body)
         if not more:
-            generation = self._translation
-            assert isinstance(generation, Generation)
+            self._events += self._decoder.close()
             await self._finish(lambda: generation.folded(self._events))
 
     async def _keep(self, body: bytes, *, more: bool) -> None:
         if self._status < 400:
-            if not await self._fits(body, self._limit):
+            if not await self._fits(body):
                 return
             self._kept.append(body)
         elif self._size < MAX_ERROR_BODY:
@@ -254,12 +250,12 @@ class Answer:
         else:
             await self._finish(lambda: self._translation.whole(self._upstream.parse(whole)))
 
-    async def _fits(self, body: bytes, limit: int) -> bool:
+    async def _fits(self, body: bytes) -> bool:
         self._size += len(body)
-        if self._size <= limit:
+        if self._size <= self._limit:
             return True
         self._kept, self._events = [], []
-        await self._fail(bad_gateway(f"the upstream's answer is over the limit of {limit} bytes"))
+        await self._fail(bad_gateway(f"the upstream's answer is over the limit of {self._limit} bytes"))
         self._state = _State.GIVEN_UP
         return False
 
@@ -288,15 +284,10 @@ class Answer:
 
     async def _cut(self, failure: Failure) -> None:
         """End what the app did not: by an error status, or by an error event when the client heard a beginning."""
-        if self._state is not _State.STREAMING:
+        if self._state is _State.STREAMING and self._transcoder is not None:
+            await self._say(self._transcoder.cut(failure), more=False)
+        else:
             await self._fail(failure)
-            return
-        events: list[Event] = []
-        if not self._terminal:
-            events = self._decode(b"", more=False)
-            if not (events and type(events[-1]) is Error):
-                events = [Error(failure)]  # what is held back may be the end, which a cut stream must not have
-        await self._say(self._encode(events), more=False)
 
     async def _tell_start(self, headers: RawHeaders) -> None:
         self._telling = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from ..asgi.exchange import Exchange
 from ..asgi.facts import Lost
@@ -46,18 +47,20 @@ class Losses:
         """Those of a request's losses that must not be; empty when it may go on."""
         return blocking(losses, self._policy) if losses else ()
 
-    def note(self, exchange: Exchange, losses: Sequence[Loss], *, of: str) -> None:
+    def note(self, exchange: Exchange, losses: Sequence[Loss], *, of: Literal["request", "answer"]) -> None:
         """Write losses down in the exchange, and in the log where the policy says warn.
 
         Args:
             exchange: The request's.
             losses: What was lost.
-            of: ``"request"`` or ``"answer"``.
+            of: What they are losses of. Of an answer only those that change its meaning are logged: nearly every one
+                has something that its provider alone says.
         """
         if not losses:
             return
         exchange.note(Lost(count=len(losses), paths=tuple(loss.path for loss in losses[:MAX_NOTED])))
-        warned = [loss for loss in losses if loss.severity is not Severity.COSMETIC and self._warns(loss, losses)]
+        least = Severity.DEGRADED if of == "request" else Severity.SEMANTIC
+        warned = [loss for loss in losses if _weight(loss) >= _SEVERITIES.index(least) and self._warns(loss, losses)]
         if warned:
             logger.warning(
                 "translation lost %d values of a %s",
@@ -77,5 +80,9 @@ class Losses:
         """The header that states a request's losses: ``x-ds2-loss: 2;max=degraded``."""
         if not losses or not self._stated:
             return ()
-        worst = max(losses, key=lambda loss: _SEVERITIES.index(loss.severity)).severity.value
+        worst = max(losses, key=_weight).severity.value
         return ((b"x-ds2-loss", f"{len(losses)};max={worst}".encode()),)
+
+
+def _weight(loss: Loss) -> int:
+    return _SEVERITIES.index(loss.severity)

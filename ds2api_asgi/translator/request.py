@@ -154,7 +154,8 @@ class TranslatedRequest:
                 case Operation.EMBED:
                     return self._refusal(FailureKind.NOT_FOUND, 404, f"embeddings {self._not_spoken}")
         except LossRejected as error:
-            return self._refusal(FailureKind.INVALID, 400, f"this {self._not_spoken}: {error}")
+            path = error.losses[0].path  # codecs spell some refusals as their SDKs know them, by what was refused
+            return self._refusal(FailureKind.INVALID, 400, f"this {self._not_spoken}: {error}", param=path)
         except InvalidDocument as error:
             return self._refusal(FailureKind.INVALID, 400, str(error), param=error.path or UNSET)
 

@@ -13,7 +13,7 @@ from importlib import metadata
 from typing import Any
 
 from ..asgi.body import DEFAULT_MAX_BODY, read_body
-from ..asgi.exchange import KEY, Exchange, enter
+from ..asgi.exchange import CREDENTIAL, KEY, Exchange, enter
 from ..asgi.facts import Broke, Unreachable
 from ..asgi.headers import HOP_BY_HOP, RawHeaders, decode, find, request_headers
 from ..asgi.path import raw_relative_path, relative_path
@@ -29,10 +29,7 @@ from .httpx_sender import HttpxSender
 from .per_loop import PerLoop, default_sender
 from .sender import Sender
 
-__all__ = ["CREDENTIAL", "Upstream"]
-
-CREDENTIAL = "ds2api_asgi.credential"
-"""Scope key, true where a key pool has put the credential of this attempt among the request's headers."""
+__all__ = ["Upstream"]
 
 _NEVER = HOP_BY_HOP | {b"host", b"content-length", b"expect", b"accept-encoding"}
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")

@@ -70,6 +70,13 @@ def test_losses_are_told_line_by_line_and_the_document_is_given(command: Command
     assert told[0]["reason"]
 
 
+def test_a_loss_is_told_even_where_its_path_is_no_text(command: Command) -> None:
+    given = json.dumps({**HELLO, "half \ud83d": 1}).encode()
+    code, out, told = command("--kind", "request", *TO_OPENAI, given=given)
+    assert (code, json.loads(out)["messages"]) == (0, HELLO["messages"])
+    assert [loss["path"] for loss in told] == ["ext.half \ud83d"]
+
+
 def test_on_loss_reject_gives_no_document_but_the_losses(command: Command) -> None:
     code, out, told = command("--kind", "request", *TO_OPENAI, "--on-loss", "reject", given=json.dumps(LOSSY).encode())
     assert (code, out) == (3, b"")

@@ -38,4 +38,4 @@ def test_answers_of_the_core_cross_whole(source: str, target: str, core: Respons
     detour = read_response(target, encoded.document)
     ignore = SPELLING | {"created", "native", "total"}
     assert diff(plain(response), plain(detour), ignore=ignore) == []
-    assert encoded.losses == ()
+    assert [loss for loss in encoded.losses if loss.severity is not Severity.COSMETIC] == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,12 +28,19 @@ from lawkit import (
 )
 
 # Members that go beyond the SDK's types on purpose, and why.
-EXTENSIONS = {"reasoning_content": "DeepSeek's and vLLM's member for reasoning, echoed by SDKs and ignored by others"}
+EXTENSIONS = {
+    "reasoning_content": "DeepSeek's and vLLM's member for reasoning, echoed by SDKs and ignored by others",
+    "reasoning_details": "OpenRouter's member for reasoning that only its minter can read, echoed by SDKs",
+    "temperature": "anthropic-version 2023-06-01 takes it, the SDK speaks 2026-10-21",
+    "top_p": "anthropic-version 2023-06-01 takes it, the SDK speaks 2026-10-21",
+    "top_k": "anthropic-version 2023-06-01 takes it, the SDK speaks 2026-10-21",
+}
 
 
-def _structural(name: str) -> object:
+def _structural(name: str) -> Callable[[Any], list[str]]:
     package = name.replace("-", "_")
-    return import_module(f"ds2api_asgi.protocols.{package}.profile").violations
+    violations: Callable[[Any], list[str]] = import_module(f"ds2api_asgi.protocols.{package}.profile").violations
+    return violations
 
 
 def _real(lines: list[str]) -> list[str]:
@@ -41,18 +50,19 @@ def _real(lines: list[str]) -> list[str]:
 @pytest.mark.parametrize(("source", "target"), PAIRS)
 @given(data=st.data())
 def test_translated_requests_are_valid(source: str, target: str, data: st.DataObject) -> None:
-    request = read_request(source, data.draw(plain_requests(source)))
-    document = wire(protocol(target).encode_request(request).document)
+    original = data.draw(plain_requests(source))
+    document = wire(protocol(target).encode_request(read_request(source, original)).document)
     assert _real(request_problems(target, document)) == []
-    assert _structural(target)(document) == []  # type: ignore[operator]
+    if _structural(source)(wire(original)) == []:
+        assert _structural(target)(document) == []
 
 
 @pytest.mark.parametrize("target", PROTOCOLS)
 @given(core=core_requests())
 def test_requests_of_the_core_are_valid(target: str, core: Request) -> None:
     document = wire(protocol(target).encode_request(core).document)
-    assert request_problems(target, document) == []
-    assert _structural(target)(document) == []  # type: ignore[operator]
+    assert _real(request_problems(target, document)) == []
+    assert _structural(target)(document) == []
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS)

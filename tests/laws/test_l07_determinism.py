@@ -23,9 +23,8 @@ def test_encoding_twice_gives_the_same_bytes(source: str, target: str, data: st.
 @pytest.mark.parametrize("target", PROTOCOLS)
 @given(core=core_requests(), data=st.data())
 def test_a_longer_history_begins_as_before(target: str, core: Request, data: st.DataObject) -> None:
-    ends = [index + 1 for index, turn in enumerate(core.turns) if turn.role == "assistant"]
-    cut = data.draw(st.sampled_from(ends))
-    longer = protocol(target).encode_request(core).document["messages"]
     # A conversation is sent when it is the model's turn: after the user's words or the tools' results.
+    cut = data.draw(st.sampled_from([i for i, turn in enumerate(core.turns) if turn.role == "assistant"]))
+    longer = protocol(target).encode_request(core).document["messages"]
     shorter = protocol(target).encode_request(replace(core, turns=core.turns[:cut])).document["messages"]
     assert jsontext.dumps(longer[: len(shorter)]) == jsontext.dumps(shorter)

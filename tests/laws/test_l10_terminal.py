@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ds2api_asgi.framing.sse import frame_boundary
 from ds2api_asgi.universal.events import End, Error
 from ds2api_asgi.universal.failure import Failure, FailureKind
 from ds2api_asgi.universal.fold import unfold
@@ -78,10 +79,11 @@ def test_the_watch_sees_a_terminal_only_when_it_came(name: str, core: Response, 
     stream = encode_stream(name, data.draw(interleaved(core)))
     cut = data.draw(st.integers(0, len(stream)))
     watch = protocol(name).stream_watch()
-    for start in range(0, cut, 7):
-        watch.feed(stream[start : min(start + 7, cut)])
+    whole = stream[: frame_boundary(stream[:cut])]
+    for start in range(0, len(whole), 7):
+        watch.feed(whole[start : start + 7])
     if watch.terminal:
-        assert isinstance(decode_stream(name, [stream[:cut], b"\n\n"])[-1], End)
+        assert isinstance(decode_stream(name, [whole])[-1], End)
     if cut == len(stream):
         assert watch.terminal
         assert watch.content

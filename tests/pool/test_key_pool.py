@@ -260,7 +260,7 @@ async def test_a_client_that_asks_for_a_model_that_is_not_there_leaves_the_keys_
     pool, _ = pool_of(app, "k1", "k2")
     for _ in range(2):
         assert (await ask(pool, body=b'{"model": "ghost"}')).status == 404
-    assert (await ask(pool, body=b'{"model": "ghost"}')).status == 503
+    assert (await ask(pool, body=b'{"model": "ghost"}')).status == 404
     for _ in range(4):
         assert (await ask(pool)).status == 200
 
@@ -338,7 +338,7 @@ async def test_a_body_reaches_the_app_whole() -> None:
     [
         (answers(429, retry_after="20"), 429, "rate", (b"20", b"20000", None)),
         (answers(429, b'{"code": "quota"}'), 429, "billing", (b"3600", b"3600000", b"false")),
-        (answers(403), 503, "overloaded", (b"600", b"600000", b"false")),
+        (answers(403), 404, "not_found", (b"600", b"600000", b"false")),
         (answers(401), 503, "overloaded", (None, None, b"false")),
     ],
 )

@@ -120,7 +120,7 @@ async def test_openai_tools_loop_to_an_answer_through_two_translations(*, stream
             else:
                 completion = await client.chat.completions.create(**options)
             choice = completion.choices[0]
-            messages.append(choice.message.to_dict(exclude_none=True) if False else _history(choice.message))
+            messages.append(_history(choice.message))
             if not choice.message.tool_calls:
                 break
             rounds += 1
@@ -177,7 +177,7 @@ async def test_openai_companions_through_two_translations() -> None:
         ("demo-fail-401", 401, "AuthenticationError"),
         ("demo-fail-403", 403, "PermissionDeniedError"),
         ("unheard-of", 404, "NotFoundError"),
-        ("demo-fail-413", 413, "RequestTooLargeError"),
+        ("demo-fail-413", 413, "ContentTooLargeError"),
         ("demo-fail-429", 429, "RateLimitError"),
         ("demo-fail-500", 500, "InternalServerError"),
         ("demo-fail-503", 529, "OverloadedError"),
@@ -190,14 +190,19 @@ async def test_failures_are_the_anthropic_sdks_own_exceptions(
 ) -> None:
     async with _claude() as client:
         with pytest.raises(anthropic.APIStatusError) as caught:
-            result = await client.messages.create(
-                model=model, max_tokens=9, messages=[{"role": "user", "content": "x"}], stream=streamed
-            )
-            if streamed:
-                [event async for event in result]  # type: ignore[union-attr]
+            await _message(client, model, streamed=streamed)
     assert (caught.value.status_code, type(caught.value).__name__) == (status, name)
     if status == 429:
         assert caught.value.response.headers["retry-after"] == "1"
+
+
+async def _message(client: anthropic.AsyncAnthropic, model: str, *, streamed: bool) -> list[str]:
+    """The texts that came."""
+    options: Any = {"model": model, "max_tokens": 99, "messages": [{"role": "user", "content": "hello"}]}
+    if streamed:
+        async with client.messages.stream(**options) as stream:
+            return [text async for text in stream.text_stream]
+    return [block.text for block in (await client.messages.create(**options)).content if block.type == "text"]
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -219,47 +224,46 @@ async def test_failures_are_the_openai_sdks_own_exceptions(
 ) -> None:
     async with _gpt() as client:
         with pytest.raises(error) as caught:
-            result = await client.chat.completions.create(
-                model=model, messages=[{"role": "user", "content": "x"}], stream=streamed
-            )
-            if streamed:
-                [chunk async for chunk in result]  # type: ignore[attr-defined]
+            await _completion(client, model, streamed=streamed)
     assert caught.value.status_code == status
 
 
+async def _completion(client: openai.AsyncOpenAI, model: str, *, streamed: bool) -> list[str]:
+    """The texts that came."""
+    options: Any = {"model": model, "messages": [{"role": "user", "content": "hello"}]}
+    if streamed:
+        stream = await client.chat.completions.create(**options, stream=True)
+        return [chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices]
+    return [(await client.chat.completions.create(**options)).choices[0].message.content or ""]
+
+
 async def test_a_wrong_key_is_an_authentication_error() -> None:
-    async with _claude("sk-wrong") as client:
+    async with _claude("sk-wrong") as claude:
         with pytest.raises(anthropic.AuthenticationError):
-            await client.messages.create(model="demo-small", max_tokens=9, messages=[{"role": "user", "content": "x"}])
-    async with _gpt("sk-wrong") as client:
+            await _message(claude, "demo-small", streamed=False)
+    async with _gpt("sk-wrong") as gpt:
         with pytest.raises(openai.AuthenticationError):
-            await client.chat.completions.create(model="demo-small", messages=[{"role": "user", "content": "x"}])
+            await _completion(gpt, "demo-small", streamed=False)
 
 
 @pytest.mark.parametrize("fault", ["cut", "eof", "error"])
-async def test_a_stream_that_breaks_in_the_middle_raises_in_both_sdks(fault: str) -> None:
-    words: Any = [{"role": "user", "content": "hello, tell me much"}]
-    heard: list[str] = []
-    async with _claude() as client:
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_answer_that_breaks_in_the_middle_raises_in_both_sdks(fault: str, *, streamed: bool) -> None:
+    async with _claude() as claude:
         with pytest.raises(anthropic.APIStatusError):
-            async with client.messages.stream(model=f"demo-fail-{fault}", max_tokens=99, messages=words) as stream:
-                async for text in stream.text_stream:
-                    heard.append(text)
-    assert heard
+            await _message(claude, f"demo-fail-{fault}", streamed=streamed)
     async with _gpt() as gpt:
         with pytest.raises(openai.APIError):
-            async for _ in await gpt.chat.completions.create(model=f"demo-fail-{fault}", messages=words, stream=True):
-                pass
+            await _completion(gpt, f"demo-fail-{fault}", streamed=streamed)
 
 
 async def test_thinking_of_the_model_reaches_the_anthropic_client() -> None:
-    async with _claude() as client:
-        message = await client.messages.create(
-            model="demo-think",
-            max_tokens=2000,
-            messages=[{"role": "user", "content": "why?"}],
-            thinking={"type": "enabled", "budget_tokens": 1024},
-        )
+    options: Any = {"max_tokens": 32_000, "thinking": {"type": "enabled", "budget_tokens": 16_000}}
+    async with (
+        _claude() as client,
+        client.messages.stream(model="demo-think", messages=[{"role": "user", "content": "why?"}], **options) as stream,
+    ):
+        message = await stream.get_final_message()
     assert [block.type for block in message.content] == ["thinking", "text"]
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 import pytest
@@ -72,6 +73,17 @@ def _drive(script: str, protocol: str, url: str) -> subprocess.CompletedProcess[
     )
 
 
+def _counting(app: Any, upstream: str) -> Any:
+    """The app, but tokens are counted where they can be: the drivers want the exact number, not an estimate."""
+    counter = Upstream(upstream, protocol="anthropic", forward_credentials=True)
+
+    async def dispatch(scope: Any, receive: Any, send: Any) -> None:
+        counts = scope.get("path", "").endswith("/count_tokens")
+        await (counter if counts else app)(scope, receive, send)
+
+    return dispatch
+
+
 @needs_clients
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -83,7 +95,7 @@ async def test_the_whole_scenario_passes_and_the_upstream_finds_no_problem(
     record = tmp_path / "record.jsonl"
     with _strict_upstream(record) as upstream:
         app = Translator(Upstream(upstream, protocol=speaks, forward_credentials=True), speaks=speaks)
-        async with serve(app) as url:
+        async with serve(_counting(app, upstream)) as url:
             done = await anyio.to_thread.run_sync(_drive, script, protocol, url)
     requests = [json.loads(line) for line in record.read_text().splitlines()]
     problems = [problem for request in requests for problem in request.get("problems", ())]

@@ -12,12 +12,12 @@ import httpx
 import httpx2
 import pytest
 
-from ds2api_asgi.asgi.exchange import KEY, Exchange
+from ds2api_asgi.asgi.exchange import CREDENTIAL, KEY, Exchange
 from ds2api_asgi.asgi.facts import Broke, Unreachable
 from ds2api_asgi.asgi.lifespan import running
 from ds2api_asgi.errors import BrokenStream, ClientGone, ConfigurationError
 from ds2api_asgi.upstream.aiohttp_sender import AiohttpSender
-from ds2api_asgi.upstream.component import CREDENTIAL, Upstream
+from ds2api_asgi.upstream.component import Upstream
 from ds2api_asgi.upstream.httpx_sender import HttpxSender
 from ds2api_asgi.upstream.per_loop import default_sender
 

@@ -342,10 +342,10 @@ def _decode_call(block: Block, path: str) -> Part:
 
 def _encode_call(part: ToolCall, path: str, scope: Scope) -> list[Block]:
     block: Block = {"type": "tool_use"}
-    identity = scope.call_id(part.id, part.name)
+    identity = scope.call_id(part, path)
     if identity is not UNSET:
         block["id"] = identity
-    block["name"] = scope.tool_name(part.name)
+    block["name"] = scope.tool_name(part.name, f"{path}.name")
     if part.kind == "custom":
         block["input"] = JsonText.of({"input": part.arguments.text})
         scope.losses.add(
@@ -385,7 +385,7 @@ def _decode_result(block: Block, path: str) -> Part:
 
 def _encode_result(part: ToolResult, path: str, scope: Scope) -> list[Block]:
     block: Block = {"type": "tool_result"}
-    identity = scope.result_id(part.call_id)
+    identity = scope.result_id(part, path)
     if identity is not UNSET:
         block["tool_use_id"] = identity
     if part.parts is not UNSET:

@@ -153,12 +153,8 @@ def encode_request(request: Request, *, dialect: str = "") -> Encoded:
 
 
 def _context(request: Request, scope: Scope) -> Context:
-    custom = {
-        name
-        for tool in request.tools or ()
-        if isinstance(tool, FunctionTool) and tool.kind == "custom"
-        for name in (tool.name, scope.tool_name(tool.name))
-    }
+    custom = {tool.name for tool in request.tools or () if isinstance(tool, FunctionTool) and tool.kind == "custom"}
+    custom |= {target for target, source in scope.names.back.items() if source in custom}
     return Context(
         request=request,
         tool_names=scope.names.back,

@@ -143,7 +143,7 @@ def _content(candidate: Candidate, scope: Scope) -> list[dict[str, Any]]:
 
 
 def _adapt(response: Response, document: dict[str, Any], context: Context, scope: Scope) -> None:
-    """What an answer from elsewhere lacks, and what of it has no place."""
+    """What an answer from elsewhere lacks, and what of it has no place; its time is not missed, HTTP states one."""
     losses = scope.losses
     for name in ("container", "context_management"):
         if document.pop(name, None) is not None:
@@ -158,8 +158,6 @@ def _adapt(response: Response, document: dict[str, Any], context: Context, scope
         document["id"] = invent_id(dumps(document["content"]), context.now)
         losses.add("id", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands it; it is made of the content")
     encode_tier(response.service_tier, document["usage"], scope)
-    if response.created is not UNSET:
-        losses.drop("created", Severity.COSMETIC, f"{NAME} states no time")
     for index, candidate in enumerate(response.candidates):
         path = f"candidates[{index}]"
         if index:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
+from ...universal.content import ToolCall, ToolResult
 from ...universal.ids import CallIds
 from ...universal.loss import LossKind, Severity
 from ...universal.node import Opaque
@@ -73,23 +74,39 @@ class Scope:
         self.names_back = names_back or {}
         self.ids_back = ids_back or {}
 
-    def tool_name(self, name: str) -> str:
+    def tool_name(self, name: str, path: str) -> str:
         """The name as this document has to spell it."""
         if self.answer:
             return self.names_back.get(name, name)
-        return name if self.home else self.names.of(name)
+        if self.home:
+            return name
+        target = self.names.of(name)
+        self._changed(name, target, path)
+        return target
 
-    def call_id(self, source: str | UnsetType, name: str) -> str | UnsetType:
-        """The id of the next call as this document has to spell it."""
-        if self.answer and source:
-            return self.ids_back.get(source, source)
+    def call_id(self, part: ToolCall, path: str) -> str | UnsetType:
+        """The id of the next call as this document has to spell it; path is the call's."""
+        if self.answer and part.id:
+            return self.ids_back.get(part.id, part.id)
         if self.ids is None:
-            return source
-        return self.ids.call(source or None, name)
+            return part.id
+        target = self.ids.call(part.id or None, part.name)
+        self._changed(part.id, target, f"{path}.id")
+        return target
 
-    def result_id(self, source: str | UnsetType) -> str | UnsetType:
-        """The id of the call that a result answers."""
-        return source if self.ids is None else self.ids.result(source or None)
+    def result_id(self, part: ToolResult, path: str) -> str | UnsetType:
+        """The id of the call that a result answers; path is the result's."""
+        if self.ids is None:
+            return part.call_id
+        target = self.ids.result(part.call_id or None)
+        self._changed(part.call_id, target, f"{path}.call_id")
+        return target
+
+    def _changed(self, source: str | UnsetType, target: str, path: str) -> None:
+        if source is UNSET:
+            self.losses.add(path, LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands one")
+        elif source != target:
+            self.losses.add(path, LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has another alphabet")
 
     def foreign_payloads(self, opaque: Iterable[Opaque], path: str) -> None:
         """Report payloads that this part cannot carry; only their minter could have read them."""

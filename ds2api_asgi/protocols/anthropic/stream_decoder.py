@@ -118,10 +118,8 @@ class StreamDecoder:
             raw = frame.data
             if raw.startswith(self._hot) and (text := self._hot_text(raw)):
                 events.append(Delta(self._hot_block.key, text))  # type: ignore[union-attr]
-            else:
-                self._frame(frame, events)
-                if self._over:
-                    break
+            elif self._frame(frame, events):
+                break
         return events
 
     def close(self) -> list[Event]:
@@ -152,22 +150,24 @@ class StreamDecoder:
             return ""
         return text
 
-    def _frame(self, frame: SseEvent, events: list[Event]) -> None:
+    def _frame(self, frame: SseEvent, events: list[Event]) -> bool:
+        """Take an event; tells whether the stream is over with it."""
         try:
             document = loads(frame.data)
         except InvalidDocument:
-            if frame.complete and frame.data.strip() != b"[DONE]":  # relays add it
-                self._fail(FailureKind.SERVER, "malformed frame", events)
-            return
+            if not frame.complete or frame.data.strip() == b"[DONE]":  # cut off; what relays add
+                return False
+            document = None
         if type(document) is not dict:
             self._fail(FailureKind.SERVER, "malformed frame", events)
-            return
+            return True
         kind = document.get("type")
         if type(kind) is not str:
             kind = "error" if "error" in document else frame.name.decode("latin-1")
         on = self._on.get(kind)
         if on is not None:  # "new event types may be added": unknown ones are to be ignored
             on(document, events)
+        return self._over
 
     def _fail(self, kind: FailureKind, message: str, events: list[Event]) -> None:
         self._over = True

@@ -188,8 +188,6 @@ class StreamEncoder:
             message.update(start.ext or {})
         else:
             encode_tier(start.service_tier, self._first_usage, scope)
-            if start.created is not UNSET:
-                scope.losses.drop("created", Severity.COSMETIC, f"{NAME} states no time")
             scope.losses.extend(ext_losses(start.ext, "", NAME))
         self._say(b"message_start", {"type": "message_start", "message": message})
 

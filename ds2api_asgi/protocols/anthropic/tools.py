@@ -79,7 +79,7 @@ def _encode_tool(tool: FunctionTool, path: str, scope: Scope) -> dict[str, Any]:
     document: dict[str, Any] = {}
     if scope.home and "type:custom" in tool.form:
         document["type"] = "custom"
-    document["name"] = scope.tool_name(tool.name)
+    document["name"] = scope.tool_name(tool.name, f"{path}.name")
     if tool.description is not UNSET:
         document["description"] = tool.description
     if tool.kind == "custom":
@@ -168,7 +168,7 @@ def encode_choice(request: Request, tools: bool, scope: Scope) -> dict[str, Any]
             scope.losses.drop("parallel_tools", Severity.COSMETIC, f"{NAME} takes it only beside tools")
         return document
     if isinstance(choice, NamedTool):
-        document = {"type": "tool", "name": scope.tool_name(choice.name)}
+        document = {"type": "tool", "name": scope.tool_name(choice.name, "tool_choice.name")}
         if choice.kind == "custom":
             scope.losses.add("tool_choice.kind", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has functions only")
         if not scope.home:

@@ -134,6 +134,13 @@ class _Conversation:
                 self.say(turn, index)
         self.flush()
         self.trim()
+        if not self.messages and system is not None:
+            # The provider demands a message, and an instruction alone is a question elsewhere.
+            for index in range(leading):
+                self.scope.losses.add(
+                    f"turns[{index}]", LossKind.APPROXIMATED, Severity.SEMANTIC, f"{NAME} wants a user's message"
+                )
+            return None, [{"role": "user", "content": system}]
         return system, self.messages
 
     def system(self, turns: tuple[Turn, ...]) -> str | list[Block] | None:

@@ -113,6 +113,6 @@ def _adapt(usage: Usage, document: dict[str, Any], scope: Scope) -> None:
     for name in _ELSEWHERE:
         if getattr(usage, name) is not UNSET:
             losses.drop(f"usage.{name}", Severity.COSMETIC, f"{NAME} does not count it")
-    if usage.total is not UNSET:
+    if usage.total is not UNSET and usage.total != (usage.input_total or 0) + (usage.output_total or 0):
         losses.drop("usage.total", Severity.COSMETIC, f"{NAME} states no sum")
     losses.extend(ext_losses(usage.ext, "usage", NAME))

@@ -202,7 +202,7 @@ _WORDS: Final = {
 """What an error's own words mean where no status says it (inside a stream, under a success status)."""
 
 # kind -> status, type, code
-_SPELLING: Final = {
+_SPELLING: Final[dict[FailureKind, tuple[int, str, str | None]]] = {
     FailureKind.INVALID: (400, "invalid_request_error", None),
     FailureKind.AUTH: (401, "invalid_request_error", "invalid_api_key"),
     FailureKind.BILLING: (429, "insufficient_quota", "insufficient_quota"),
@@ -233,12 +233,12 @@ def decode_error(status: int | UnsetType, headers: Mapping[str, str], body: byte
         document = None
     if type(document) is list and len(document) == 1:
         document = document[0]
-    values = _read(document) if type(document) is dict else {"message": _plain_text(headers, body)}
+    values: dict[str, Any] = _read(document) if type(document) is dict else {"message": _plain_text(headers, body)}
     if not values["message"]:
         values["message"] = "the upstream failed" if status is UNSET else f"the upstream answered {status}"
     kind = _kind(status, values)
     if type(document) is not dict:  # it never had a spelling of its own
-        values["type"], values["code"] = _SPELLING[kind][1:]
+        values.update(type=_SPELLING[kind][1], code=_SPELLING[kind][2])
     wait = retry_after(headers, None)
     return Failure(
         kind=kind,
@@ -327,8 +327,6 @@ def encode_error(failure: Failure) -> WireError:
 
 def _document(failure: Failure) -> dict[str, Any]:
     if failure.protocol != NAME:
-        type_: Any
-        code: Any
         _, type_, code = _SPELLING[failure.kind]
         if failure.protocol is UNSET:  # our own: its words are nobody's spelling
             type_ = type_ if failure.type is UNSET else failure.type

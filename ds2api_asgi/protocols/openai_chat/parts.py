@@ -102,10 +102,10 @@ def encode_part(part: Part, path: str, report: Report) -> Json | None:
             return _encode_text(part, path, report)
         case Media():
             return _encode_media(part, path, report)
-        case Refusal():
+        case Refusal() if report.home:
             return _merged({"type": "refusal", "refusal": part.text}, part.ext, report)
-        case Reasoning():
-            return _encode_thinking(part, report)
+        case Reasoning() if report.home:
+            return _encode_thinking(part)
         case OpaquePart(json=json, protocol=protocol):
             if protocol != NAME:
                 report.dropped(path, Severity.SEMANTIC, f"place for this part of {protocol}")
@@ -211,10 +211,10 @@ def _decode_thinking(part: Json, path: str) -> Reasoning:
     return Reasoning(text=text, ext=ext, form=("part:thinking",))
 
 
-def _encode_thinking(part: Reasoning, report: Report) -> Json:
+def _encode_thinking(part: Reasoning) -> Json:
     text = "" if part.text is UNSET else part.text
     document: Json = {"type": "thinking", "thinking": [{"type": "text", "text": text}]}
-    if report.home and part.ext is not UNSET:
+    if part.ext is not UNSET:
         document.update(part.ext)
         if thinking_text(document["thinking"]) != text:
             document["thinking"] = [{"type": "text", "text": text}]
@@ -311,7 +311,7 @@ def _format(mime: str) -> str:
     return _MIMES.get(mime) or mime.removeprefix("audio/")
 
 
-def _decode_file(part: Json, path: str) -> Media:
+def _decode_file(part: Json, path: str) -> Part:
     inner = expect(part.get("file"), OBJECT, f"{path}.file")
     forms: list[str] = []
     mime: str | UnsetType = UNSET
@@ -325,8 +325,8 @@ def _decode_file(part: Json, path: str) -> Media:
     elif inner.get("file_id") is not None:
         source = FileId(expect(inner["file_id"], STRING, f"{path}.file.file_id"))
         rest = without(inner, "file_id", "filename")
-    else:
-        raise InvalidDocument(f"{path}.file", "must have file_data or file_id")
+    else:  # a reference of a kind that we do not know
+        return OpaquePart(json=part, protocol=NAME)
     name = inner.get("filename", UNSET)
     if name is None:
         rest = {**(rest or {}), "filename": None}

@@ -47,10 +47,6 @@ class Report:
         """Note that the protocol has no place for this."""
         self.add(path, LossKind.DROPPED, severity, f"{NAME} has no {what}")
 
-    def derived(self, path: str, reason: str) -> None:
-        """Note a value that the source did not state but that the protocol demands."""
-        self.add(path, LossKind.INVENTED, Severity.COSMETIC, reason)
-
     def ext(self, node: Node, path: str) -> None:
         """Note the members of another protocol."""
         if not self.home and node.ext is not UNSET:

@@ -9,7 +9,8 @@ https://platform.openai.com/docs/api-reference/chat/object (read 2026-11-23).
 | ``logprobs:null`` | `Candidate` | null, as all of OpenAI's answers have it |
 
 An answer may be an error under a success status (Azure, OpenRouter): then ``response.error`` is set, and callers look
-there first. `encode_response` writes what came beside it and never turns a failure into words of an answer.
+there first. `encode_response` writes what came beside it and never turns a failure into words of an answer. What the
+envelope demands and the source has not (id, time, model, the sum of tokens) is derived, which is no loss.
 """
 
 from __future__ import annotations
@@ -39,7 +40,15 @@ from .report import Report
 from .stops import decode_stop, encode_stop
 from .usage import decode_usage, encode_usage
 
-__all__ = ["answer_id", "custom_input", "decode_response", "encode_response", "legacy_client", "tier_of"]
+__all__ = [
+    "answer_id",
+    "custom_input",
+    "decode_response",
+    "encode_response",
+    "foreign_citation",
+    "legacy_client",
+    "tier_of",
+]
 
 _OBJECT: Final = "chat.completion"
 
@@ -174,11 +183,6 @@ def _encode_foreign(response: Response, context: Context, report: Report) -> Jso
     model = response.model
     if model is UNSET:
         model = context.request.model if context.request is not UNSET else UNSET
-        report.derived("model", f"{NAME} demands a model")
-    if response.id is UNSET:
-        report.derived("id", f"{NAME} demands an id")
-    if response.created is UNSET:
-        report.derived("created", f"{NAME} demands a time")
     document: Json = {
         "id": answer_id(response) if response.id is UNSET else response.id,
         "object": _OBJECT,
@@ -278,7 +282,8 @@ def _encode_foreign_choice(candidate: Candidate, path: str, context: Context, re
 
 def _finish(stop: Stop | None, path: str, message: _Message, report: Report) -> Any:
     if stop is None:
-        return None
+        report.add(path, LossKind.INVENTED, Severity.DEGRADED, f"{NAME} demands a finish reason")
+        return "tool_calls" if message.calls else "stop"
     return encode_stop(stop, report, path, calls=bool(message.calls), refused=bool(message.refusal))
 
 

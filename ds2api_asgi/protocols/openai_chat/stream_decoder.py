@@ -103,10 +103,7 @@ class StreamDecoder:
             events = self._parser.feed(data)
         except FramingError as error:
             return self._fail(out, FailureKind.SERVER, f"malformed frame: {error}")
-        for event in events:
-            self._take(event, out)
-            if self._over:
-                break
+        self._read(events, out)
         return out
 
     def close(self) -> list[Event]:
@@ -118,14 +115,20 @@ class StreamDecoder:
             rest = self._parser.close()
         except FramingError as error:
             return self._fail(out, FailureKind.SERVER, f"malformed frame: {error}")
-        for event in rest:
-            self._take(event, out)
-        if not self._over:
-            if self._choices and all(choice.stopped for choice in self._choices.values()):
-                self._end(out)
-            else:
-                self._fail(out, FailureKind.TRUNCATED, "the stream ended before its answer did")
+        self._read(rest, out)
+        return out if self._over else self._conclude(out)
+
+    def _conclude(self, out: list[Event]) -> list[Event]:
+        if not self._choices or not all(choice.stopped for choice in self._choices.values()):
+            return self._fail(out, FailureKind.TRUNCATED, "the stream ended before its answer did")
+        self._end(out)
         return out
+
+    def _read(self, events: list[SseEvent], out: list[Event]) -> None:
+        for event in events:
+            if self._over:
+                return
+            self._take(event, out)
 
     def _fail(self, out: list[Event], kind: FailureKind, message: str) -> list[Event]:
         self._over = True

@@ -1,9 +1,9 @@
 """Writing streams: events to chunks of ``chat.completion.chunk``.
 
 https://platform.openai.com/docs/api-reference/chat/streaming (read 2026-11-23). What clients rely on: the first delta
-of a choice has the role; a call's first delta has index, id and name, its index counts the calls of its choice from 0; the
-finish reason has a chunk of its own; usage comes in a last chunk without choices, to clients that asked for it; then
-``[DONE]``, but not after an error.
+of a choice has the role; a call's first delta has index, id and name, its index counts the calls of its choice from 0;
+the finish reason has a chunk of its own; usage comes in a last chunk without choices, to clients that asked for it;
+then ``[DONE]``, but not after an error.
 """
 
 from __future__ import annotations
