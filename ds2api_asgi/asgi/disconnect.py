@@ -4,13 +4,20 @@ No server cancels the task of a client that left, and ``send`` then does nothing
 goes on, and its tokens are paid for nobody. Exactly one part may read ``receive`` at a time (hypercorn and daphne tell
 a disconnect once only), so a part that waits listens while it waits, and stops before it hands ``receive`` down.
 Cancelling a pending ``receive`` loses nothing. The request body must have been read: a disconnect queues behind it.
+
+This is the one module that knows asyncio beside anyio. A task group with a listener in it costs 40 microseconds of CPU
+(measured; all of uvicorn costs 50), and most requests are over before any client can have left. On asyncio the listener
+is therefore a plain task that begins after `GRACE`, so that short requests pay for a timer and a cancel scope only. It
+ends in the same function that began it, as in a task group.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -19,9 +26,13 @@ from ..errors import ClientGone
 from .types import Receive
 from .unwrapped import unwrapped
 
-__all__ = ["Watch", "while_connected"]
+__all__ = ["GRACE", "Watch", "while_connected"]
+
+GRACE = 0.02
+"""Seconds for which nobody listens (on asyncio): far under the 100 milliseconds in which work has to end."""
 
 T = TypeVar("T")
+Listen = Callable[[], Coroutine[Any, Any, None]]
 
 
 async def while_connected(receive: Receive, work: Callable[[], Awaitable[T]]) -> T:
@@ -45,8 +56,8 @@ async def while_connected(receive: Receive, work: Callable[[], Awaitable[T]]) ->
 class Watch:
     """The body of ``async with Watch(receive)`` is cancelled when the client leaves, or when a deadline passes.
 
-    Leaving the block raises `ClientGone` when the client left. One cancel scope serves both purposes, since every
-    scope costs as much as parsing a small request.
+    Leaving the block raises `ClientGone` when the client left, and what ``receive`` raised. One cancel scope serves
+    both purposes, since every scope costs as much as parsing a small request.
 
     Args:
         receive: The request's ``receive``, its body already read.
@@ -56,30 +67,29 @@ class Watch:
         gone: Whether the client left.
     """
 
-    __slots__ = ("_ended", "_first_deadline", "_group", "_receive", "_released", "_stopped", "gone")
+    __slots__ = ("_error", "_expired", "_first_deadline", "_listener", "_receive", "_released", "_scope", "gone")
 
-    def __init__(self, receive: Receive, *, deadline: float = float("inf")) -> None:
+    def __init__(self, receive: Receive, *, deadline: float = math.inf) -> None:
         self._receive = receive
-        self._released = False
-        self._ended = False
-        self._stopped = False
-        self._group = anyio.create_task_group()
         self._first_deadline = deadline
+        self._released = False
+        self._expired = False
+        self._error: Exception | None = None
         self.gone = False
 
     @property
     def deadline(self) -> float:
-        """When the body is cancelled; setting it costs about a microsecond."""
-        return self._group.cancel_scope.deadline
+        """When the body is cancelled; to be moved while it runs, for about a microsecond."""
+        return self._scope.deadline
 
     @deadline.setter
     def deadline(self, value: float) -> None:
-        self._group.cancel_scope.deadline = value
+        self._scope.deadline = value
 
     @property
     def expired(self) -> bool:
         """Whether the body was cancelled because the deadline passed; to be asked after the block."""
-        return self._group.cancel_scope.cancelled_caught and not self.gone and not self._stopped
+        return self._expired
 
     def release(self) -> None:
         """Say that the last message is about to be sent: from here on a disconnect is the end, not an abort."""
@@ -91,31 +101,101 @@ class Watch:
         Servers answer a pending ``receive`` once the response is complete, and to wait for that is cheaper than to
         cancel; it takes one turn of the event loop.
         """
-        await anyio.lowlevel.checkpoint()
+        if self._listener.listening:
+            await anyio.lowlevel.checkpoint()
 
     async def __aenter__(self) -> Self:
-        await self._group.__aenter__()
-        self._group.cancel_scope.deadline = self._first_deadline  # on trio there is no scope before
-        self._group.start_soon(self._listen)
+        self._listener = _Later() if _on_asyncio() else _AtOnce()
+        self._scope = await self._listener.start(self._listen, self._first_deadline)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        if not self._ended:
-            self._stopped = error is None and not self._group.cancel_scope.cancel_called
-            self._group.cancel_scope.cancel()
-        with unwrapped():
-            swallowed = await self._group.__aexit__(kind, error, traceback)
-        if self.gone and (error is None or swallowed):
-            raise ClientGone
-        return bool(swallowed)
+        was_cancelled = self._scope.cancel_called
+        swallowed = await self._listener.stop(kind, error, traceback)
+        if error is None or swallowed:
+            if self._error is not None:
+                raise self._error
+            if self.gone:
+                raise ClientGone
+        self._expired = was_cancelled and swallowed
+        return swallowed
 
     async def _listen(self) -> None:
-        while (await self._receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
-            # Granian and hypercorn send an empty last part of the body; a stub may send them for ever.
-            await anyio.lowlevel.checkpoint()
-        self._ended = True
-        if not self._released:
+        try:
+            while (await self._receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
+                # Granian and hypercorn send an empty last part of the body; a stub may send them for ever.
+                await anyio.lowlevel.checkpoint()
+        except Exception as error:  # noqa: BLE001 - raised where the block is left
+            self._error = error
+        else:
+            if self._released:
+                return
             self.gone = True
-            self._group.cancel_scope.cancel()
+        self._scope.cancel()
+
+
+class _AtOnce:
+    """Listens from the start, in a task group."""
+
+    __slots__ = ("_group",)
+
+    listening = True
+
+    async def start(self, listen: Listen, deadline: float) -> anyio.CancelScope:
+        self._group = anyio.create_task_group()
+        await self._group.__aenter__()
+        self._group.cancel_scope.deadline = deadline
+        self._group.start_soon(listen)
+        return self._group.cancel_scope
+
+    async def stop(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        self._group.cancel_scope.cancel()
+        with unwrapped():
+            return bool(await self._group.__aexit__(kind, error, traceback))
+        raise AssertionError("unreachable")
+
+
+class _Later:
+    """Listens from `GRACE` on, in a task of asyncio that begins and ends within the scope."""
+
+    __slots__ = ("_scope", "_task", "_timer")
+
+    def __init__(self) -> None:
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def listening(self) -> bool:
+        return self._task is not None
+
+    async def start(self, listen: Listen, deadline: float) -> anyio.CancelScope:
+        self._scope = anyio.CancelScope(deadline=deadline)
+        self._scope.__enter__()
+        self._timer = asyncio.get_running_loop().call_later(GRACE, self._begin, listen)
+        return self._scope
+
+    def _begin(self, listen: Listen) -> None:
+        self._timer = None  # it holds us, and we would be garbage in a cycle
+        self._task = asyncio.get_running_loop().create_task(listen())
+
+    async def stop(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait((self._task,))
+        return bool(self._scope.__exit__(kind, error, traceback))
+
+
+def _on_asyncio() -> bool:
+    try:
+        return asyncio.current_task() is not None  # trio as a guest has an asyncio loop, but no task of it
+    except RuntimeError:
+        return False

@@ -171,12 +171,15 @@ class StreamWatch(typing.Protocol):
 
     Attributes:
         content: A content-bearing event has passed: from here on the stream is committed.
-        terminal: The protocol's own end of a complete answer has passed.
+        terminal: All that makes an answer complete has passed: enough for a stream that ends well.
+        ended: The protocol's last word has passed and nothing may follow it: enough even for a stream whose
+            connection broke. Differs from `terminal` where servers leave the last word out (``[DONE]``).
         failure: The error event that passed, if one did.
     """
 
     content: bool
     terminal: bool
+    ended: bool
     failure: Failure | None
 
     def feed(self, data: bytes) -> None:

@@ -5,7 +5,7 @@ A table maps the wire's spelling to a `Field`. What a table does not know, and e
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
@@ -38,7 +38,7 @@ OBJECT = "an object"
 STRINGS = "an array of strings"
 ANY = "any value"
 
-_CHECKS = {
+_CHECKS: dict[str, Callable[[Any], bool]] = {
     STRING: lambda value: type(value) is str,
     BOOLEAN: lambda value: type(value) is bool,
     INTEGER: lambda value: type(value) is int,

@@ -191,7 +191,7 @@ class Attempt:
     async def _break_off(self, error: Exception | None) -> None:
         """End an answer that has begun and will not be complete."""
         passage = self._passage
-        if passage.said and passage.extensible:  # only the app's own end went wrong
+        if passage.ended and passage.extensible:  # only the app's own end went wrong
             await self._line.send({"type": "http.response.body", "body": b"", "more_body": False})
             return
         trouble = self._trouble(error)

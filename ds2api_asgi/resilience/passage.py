@@ -133,6 +133,11 @@ class Passage:
         """Whether all has passed that the protocol has to say: its end, or an error event."""
         return self.watch is not None and (self.watch.terminal or self.watch.failure is not None)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the protocol's last word has passed, so that even a broken connection has cut nothing off."""
+        return self.watch is not None and (self.watch.ended or self.watch.failure is not None)
+
     async def send(self, message: Message) -> None:
         """Take a message of the app; what it still says after the end is dropped."""
         kind = message["type"]

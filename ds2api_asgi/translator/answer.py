@@ -118,13 +118,11 @@ class Answer:
         """The app raised; tell the client, if it may still be told.
 
         Returns:
-            Whether the exception is dealt with; False: it must go on.
+            Whether that is all there is to do; False: the exception must go on.
         """
         if self._telling:
             return False  # the client's own send raised, not the app
-        if self._state is _State.GIVEN_UP:
-            return isinstance(error, ClientGone)
-        if self._state is not _State.DONE:
+        if not self.complete:
             await self._cut(failure_of(error, started=self._state is not _State.WAITING))
         return isinstance(error, (BrokenStream, TransportError))
 
@@ -168,6 +166,8 @@ class Answer:
             await self._body(b"", more=False)
 
     async def _unreadable(self, problem: str) -> None:
+        if self.complete:
+            return
         if self._status >= 400:  # the status alone says what went wrong
             await self._fail(self._upstream.decode_error(self._status, decode(self._headers), b""))
         else:
@@ -213,8 +213,9 @@ class Answer:
             await self._fail(events[-1].failure)
             return
         data = self._transcoder.encode(events)
-        self._size += len(data)
-        self._kept.append(data)
+        if data:
+            self._size += len(data)
+            self._kept.append(data)
         if committed or self._size > MAX_HELD:
             self._state = _State.STREAMING
             held, self._kept = b"".join(self._kept), []

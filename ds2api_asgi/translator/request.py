@@ -244,8 +244,8 @@ class TranslatedRequest:
                 await settings.app(scope, receive, answer)
         except Exception as error:
             if answer.complete and isinstance(error, ClientGone):
-                return
-            if presence.gone or not await answer.broke(error):
+                pass  # it heard that nobody waits any more, which is true
+            elif (presence.gone and not answer.complete) or not await answer.broke(error):
                 raise
         else:
             if presence.gone and not answer.complete:

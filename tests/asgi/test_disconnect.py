@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -34,12 +35,17 @@ class Client:
             self.readers -= 1
 
 
+async def until_read(client: Client) -> None:
+    with anyio.fail_after(5):
+        while client.readers == 0:
+            await anyio.sleep(0.001)
+
+
 async def test_work_that_ends_gives_its_result_and_leaves_no_reader() -> None:
     client = Client()
 
     async def work() -> int:
-        await anyio.wait_all_tasks_blocked()
-        assert client.readers == 1
+        await until_read(client)
         return 5
 
     assert await while_connected(client, work) == 5
@@ -108,7 +114,7 @@ async def test_a_disconnect_after_release_is_the_end_and_no_abort() -> None:
     client = Client()
     watch = Watch(client)
     async with watch:
-        await anyio.wait_all_tasks_blocked()
+        await until_read(client)
         watch.release()
         client.left.set()
         await watch.settle()
@@ -116,11 +122,13 @@ async def test_a_disconnect_after_release_is_the_end_and_no_abort() -> None:
     assert not watch.gone
 
 
-@pytest.mark.parametrize("cancel_when", ["working", "settling"])
+@pytest.mark.parametrize("cancel_when", ["beginning", "working", "settling"])
 async def test_a_cancellation_from_outside_passes(cancel_when: str) -> None:
     client = Client()
 
     async def work(watch: Watch) -> None:
+        if cancel_when != "beginning":
+            await until_read(client)
         if cancel_when == "settling":
             scope.cancel()
             await watch.settle()
@@ -129,11 +137,38 @@ async def test_a_cancellation_from_outside_passes(cancel_when: str) -> None:
     with anyio.CancelScope() as scope:
         watch = Watch(client)
         async with watch:
-            if cancel_when == "working":
-                scope.deadline = anyio.current_time() + 0.01
+            if cancel_when != "settling":
+                scope.deadline = anyio.current_time() + (0.0 if cancel_when == "beginning" else 0.1)
             await work(watch)
         pytest.fail("the cancellation was swallowed")
     assert scope.cancelled_caught
+    assert client.readers == 0
+
+
+async def test_an_exception_of_the_work_goes_before_that_of_receive() -> None:
+    failed = anyio.Event()
+
+    async def receive() -> Any:
+        failed.set()
+        raise PermissionError
+
+    async def work() -> None:
+        await failed.wait()
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError):
+        await while_connected(receive, work)
+
+
+async def test_a_native_cancellation_passes_and_leaves_no_reader(anyio_backend_name: str) -> None:
+    if anyio_backend_name != "asyncio":
+        pytest.skip("asyncio's own")
+    client = Client()
+    task = asyncio.get_running_loop().create_task(while_connected(client, anyio.sleep_forever))
+    await until_read(client)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     assert client.readers == 0
 
 

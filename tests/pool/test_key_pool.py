@@ -41,6 +41,7 @@ class Watch:
     def __init__(self) -> None:
         self.content = False
         self.terminal = False
+        self.ended = False
         self.failure: Failure | None = None
 
     def feed(self, data: bytes) -> None:

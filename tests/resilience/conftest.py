@@ -41,6 +41,7 @@ class WordWatch:
     def __init__(self) -> None:
         self.content = False
         self.terminal = False
+        self.ended = False
         self.failure: Failure | None = None
         self._buffer = b""
 
@@ -50,6 +51,7 @@ class WordWatch:
             word = event.removeprefix(b"data: ").decode()
             self.content |= word.startswith("c")
             self.terminal |= word == "end"
+            self.ended = self.terminal
             if word.startswith("error:"):
                 kind = FailureKind(word.removeprefix("error:"))
                 self.failure = Failure(kind=kind, message="in the stream")

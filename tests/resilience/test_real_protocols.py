@@ -48,7 +48,7 @@ STREAMS = {
     ],
 }
 PRELUDE = {"openai-chat": 2, "anthropic": 3}  # events before the first content
-END = {"openai-chat": 5, "anthropic": 7}  # events until nothing can be missing any more
+END = {"openai-chat": 6, "anthropic": 7}  # events until nothing can be missing any more
 PATHS = {"openai-chat": "/v1/chat/completions", "anthropic": "/v1/messages"}
 OVERLOADED = {
     "openai-chat": b'data: {"error": {"message": "busy", "type": "server_error", "code": "server_is_overloaded"}}\n\n',
@@ -92,7 +92,7 @@ async def test_a_stream_cut_anywhere_never_looks_whole(stage, name, size):
         watch.feed(answer.body)
         assert cut >= content
         assert (watch.failure is not None) == (cut < end)
-        assert watch.terminal == (cut >= end)
+        assert watch.ended == (cut >= end)
 
 
 @pytest.mark.parametrize("name", STREAMS)

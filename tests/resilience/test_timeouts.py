@@ -214,7 +214,7 @@ SCOPE = {"type": "http", "method": "POST", "path": "/ask", "root_path": "", "hea
 
 
 class Never:
-    content = terminal = False
+    content = terminal = ended = False
     failure = None
 
     def feed(self, data: bytes) -> None:

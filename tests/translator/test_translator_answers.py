@@ -273,6 +273,16 @@ async def test_an_answer_over_the_bound_is_a_bad_gateway_and_its_app_is_stopped(
 
 
 @pytest.mark.anyio
+async def test_garbage_after_the_error_of_a_compressed_stream_is_not_a_second_answer() -> None:
+    compressor = zlib.compressobj(wbits=31)
+    data = compressor.compress(b'data: {"error": {"message": "busy"}}\n\n') + compressor.flush(zlib.Z_SYNC_FLUSH)
+    script = [Start(200, (*EVENT_STREAM, (b"content-encoding", b"gzip"))), data, b"\xff" * 50, b"\xff" * 50]
+    answer = await _played("anthropic", "openai-chat", *script, stream=True)
+    assert answer.status >= 500
+    assert error_of("anthropic", answer.json())["message"] == "busy"
+
+
+@pytest.mark.anyio
 async def test_a_large_error_is_read_up_to_a_bound() -> None:
     upstream = ScriptedUpstream([[Start(500), *([b"x" * 1_000_000] * 5)]])
     answer = await _ask("anthropic", "openai-chat", upstream)
@@ -424,6 +434,20 @@ async def test_an_answer_that_had_come_to_its_end_stays_one_when_the_app_breaks_
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("error", [ClientGone(), BrokenStream("reset", "reset")])
+async def test_our_own_exceptions_after_a_complete_answer_end_there(error: Exception) -> None:
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await ScriptedUpstream([json_script(openai_answer())])(scope, receive, send)
+        raise error
+
+    await _call(Translator(app, speaks="openai-chat"), "anthropic", sent)
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert sent[0]["status"] == 200
+
+
+@pytest.mark.anyio
 async def test_a_second_start_and_a_body_before_the_start_are_not_passed_on() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.body", "body": b"early", "more_body": True})
@@ -473,17 +497,6 @@ async def test_models_are_listed_in_the_clients_shape() -> None:
     assert error_of("anthropic", missing.json())["type"] == "not_found_error"
     assert [request.method for request in upstream.requests] == ["GET", "GET", "GET"]
     assert upstream.requests[0].query == b""
-
-
-@pytest.mark.anyio
-async def test_tokens_are_counted_by_an_app_that_can() -> None:
-    # Only a client of a protocol that counts asks; the same protocol passes untouched, so the estimate is all there is
-    # between the two protocols of today, and an app that speaks Anthropic counts for Anthropic clients by itself.
-    upstream = ScriptedUpstream([json_script({"input_tokens": 12})])
-    driver = Driver(Translator(upstream, speaks="anthropic"), headers=ANTHROPIC_HEADERS)
-    answer = await driver.request("POST", "/v1/messages/count_tokens", json={"model": "m", "messages": []})
-    assert answer.json() == {"input_tokens": 12}
-    assert answer.header("x-ds2-estimate") is None
 
 
 @pytest.mark.anyio

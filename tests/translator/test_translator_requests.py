@@ -24,8 +24,12 @@ from ds2api_asgi.asgi.exchange import KEY, Exchange, enter
 from ds2api_asgi.asgi.facts import Lost
 from ds2api_asgi.asgi.path import raw_relative_path, relative_path
 from ds2api_asgi.errors import ClientGone
+from ds2api_asgi.protocols import registry
+from ds2api_asgi.protocols.base import Claim, Operation
 from ds2api_asgi.testing import Driver, ScriptedUpstream, json_script
 from ds2api_asgi.translator import Translator
+from ds2api_asgi.translator.losses import Losses
+from ds2api_asgi.translator.request import Settings, TranslatedRequest
 
 PAIRS = [("anthropic", "openai-chat"), ("openai-chat", "anthropic")]
 
@@ -442,3 +446,52 @@ async def test_a_translator_within_a_translator_reads_the_body_once() -> None:
     assert answer.status == 200
     assert answer.json()["choices"][0]["message"]["content"] == "nested"
     assert upstream.requests[0].header("authorization") == "Bearer sk-client"
+
+
+@pytest.mark.anyio
+async def test_what_breaks_in_translating_a_request_is_a_500_in_the_clients_protocol_and_raises_on() -> None:
+    sent: list[Any] = []
+    upstream = _upstream("openai-chat")
+
+    async def receive() -> Any:
+        body = b'{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}]}'
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    translator = Translator(upstream, speaks="openai-chat", clock=lambda: 1 / 0)
+    scope = {"type": "http", "method": "POST", "path": "/v1/messages", "headers": []}
+    with pytest.raises(ZeroDivisionError):
+        await translator(scope, receive, send)
+    assert sent[0]["status"] == 500
+    assert b'"api_error"' in sent[1]["body"]
+    assert not upstream.requests
+
+
+@pytest.mark.anyio
+async def test_tokens_are_counted_by_an_app_that_can() -> None:
+    """No two of today's protocols count tokens both, so one stands on both sides."""
+    protocol = registry.get("anthropic")
+    upstream = ScriptedUpstream([json_script({"input_tokens": 12})])
+    settings = Settings(
+        app=upstream,
+        upstream=protocol,
+        losses=Losses("warn", stated=False),
+        dialect="",
+        max_body=1000,
+        max_answer=1000,
+        clock=lambda: 0.0,
+    )
+    claim = Claim(protocol="anthropic", operation=Operation.COUNT_TOKENS)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope, exchange = enter(scope)
+        await TranslatedRequest(settings, protocol, claim, scope, exchange, receive, send).run()
+
+    answer = await Driver(app).request(
+        "POST", "/v1/messages/count_tokens", json={"model": "m", "messages": [{"role": "user", "content": "x"}]}
+    )
+    assert answer.json() == {"input_tokens": 12}
+    assert answer.header("x-ds2-estimate") is None
+    assert upstream.requests[0].path == "/v1/messages/count_tokens"

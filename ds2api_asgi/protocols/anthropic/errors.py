@@ -112,8 +112,8 @@ def decode_failure(document: Any, status: int | UnsetType) -> Failure:
 def _kind(kind: str, status: int | UnsetType) -> FailureKind:
     by_status = FailureKind.SERVER if status is UNSET else kind_of_status(status)
     known = _KINDS.get(kind)
-    # Relays answer 5xx with "api_error" for all: the status says more.
-    if known is None or (known is FailureKind.SERVER and status is not UNSET and status >= 500):
+    # Relays say "api_error" for all: the status says more.
+    if known is None or (known is FailureKind.SERVER and status is not UNSET):
         return by_status
     if known is FailureKind.INVALID and by_status in {FailureKind.TOO_LARGE, FailureKind.METHOD}:
         return by_status

@@ -25,6 +25,7 @@ __all__ = [
     "encode_cache",
     "encode_citation",
     "encode_citations",
+    "finish",
     "rest",
     "text_member",
 ]
@@ -146,3 +147,15 @@ def encode_citation(citation: Citation, path: str, scope: Scope) -> dict[str, An
         "title": citation.title if citation.title is not UNSET else None,
         "url": citation.url,
     }
+
+
+def finish(block: dict[str, Any], part: Any, path: str, scope: Scope) -> list[dict[str, Any]]:
+    """Add what any block may have: the cache mark, and what the tables do not know."""
+    if part.cache is not UNSET:
+        block["cache_control"] = encode_cache(part.cache, f"{path}.cache", scope)
+    if part.ext is not UNSET:
+        if scope.home:
+            block.update(part.ext)
+        else:
+            scope.losses.extend(ext_losses(part.ext, path, NAME))
+    return [block]

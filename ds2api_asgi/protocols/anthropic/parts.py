@@ -25,24 +25,25 @@ from ...universal.content import (
     ToolCall,
     ToolResult,
 )
-from ...universal.jsontext import JsonText
 from ...universal.loss import LossKind, Severity
-from ...universal.node import Opaque
-from ...universal.templates import RAW_ARGUMENTS
 from ..fields import ext_losses
+from .calls import (
+    decode_call,
+    decode_server_call,
+    decode_server_result,
+    encode_call,
+    encode_server_call,
+    encode_server_result,
+)
 from .fields import NAME
-from .marks import decode_cache, decode_citations, encode_cache, encode_citations, rest, text_member
+from .marks import decode_cache, decode_citations, encode_citations, finish, rest, text_member
 from .media import decode_media, encode_source, home_source
+from .reasoning import decode_redacted, decode_thinking, encode_reasoning
 from .scope import Scope
 
-__all__ = ["CALLS", "decode_answer", "decode_content", "encode_content", "encode_part"]
+__all__ = ["decode_answer", "decode_content", "encode_content", "encode_part"]
 
 Block = dict[str, Any]
-
-CALLS: Final = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
-"""Blocks whose ``input`` is kept as text."""
-
-_RAW: Final = RAW_ARGUMENTS[1]
 
 
 def decode_content(content: Any, path: str) -> tuple[Part, ...]:
@@ -73,7 +74,7 @@ def _decode_block(block: Any, path: str) -> Part:
     if decode is not None:
         return decode(block, path)
     if kind.endswith("_tool_result"):
-        return _decode_server_result(block, path)
+        return decode_server_result(block, path)
     return OpaquePart(json=block, protocol=NAME)
 
 
@@ -93,17 +94,17 @@ def encode_part(part: Part, path: str, scope: Scope) -> list[Block]:
         case Media():
             return _encode_media(part, path, scope)
         case Reasoning():
-            return _encode_reasoning(part, path, scope)
+            return encode_reasoning(part, path, scope)
         case ToolCall():
-            return _encode_call(part, path, scope)
+            return encode_call(part, path, scope)
         case ToolResult():
             return _encode_result(part, path, scope)
         case Refusal():
             return _encode_refusal(part, path, scope)
         case ServerCall():
-            return _encode_server_call(part, path, scope)
+            return encode_server_call(part, path, scope)
         case ServerResult():
-            return _encode_server_result(part, path, scope)
+            return encode_server_result(part, path, scope)
         case OpaquePart():
             if part.protocol == NAME:
                 return [part.json]
@@ -111,18 +112,6 @@ def encode_part(part: Part, path: str, scope: Scope) -> list[Block]:
             return []
         case _:
             assert_never(part)
-
-
-def _finish(block: Block, part: Any, path: str, scope: Scope) -> list[Block]:
-    """Add what any block may have: the cache mark, and what the tables do not know."""
-    if part.cache is not UNSET:
-        block["cache_control"] = encode_cache(part.cache, f"{path}.cache", scope)
-    if part.ext is not UNSET:
-        if scope.home:
-            block.update(part.ext)
-        else:
-            scope.losses.extend(ext_losses(part.ext, path, NAME))
-    return [block]
 
 
 # --- text
@@ -160,7 +149,7 @@ def _encode_text(part: Text, path: str, scope: Scope) -> list[Block]:
             scope.losses.drop(f"{path}.citations", Severity.COSMETIC, "an empty list")
     if part.opaque:
         scope.foreign_payloads(part.opaque, path)
-    return _finish(block, part, path, scope)
+    return finish(block, part, path, scope)
 
 
 def _encode_refusal(part: Refusal, path: str, scope: Scope) -> list[Block]:
@@ -215,154 +204,10 @@ def _encode_media(part: Media, path: str, scope: Scope) -> list[Block]:
         block["context"] = part.context
     if part.citations is not UNSET:
         block["citations"] = {"enabled": part.citations}
-    return _finish(block, part, path, scope)
+    return finish(block, part, path, scope)
 
 
-# --- reasoning
-
-
-def _decode_thinking(block: Block, path: str) -> Part:
-    thought = block.get("thinking")
-    if type(thought) is not str:
-        raise InvalidDocument(f"{path}.thinking", "must be a string")
-    signature = text_member(block, "signature", path)
-    return Reasoning(
-        text=thought,
-        opaque=(Opaque(kind="signature", value=signature, protocol=NAME),) if signature else (),
-        ext=rest(block, ("type", "thinking", "signature")),
-        form=("signature:absent",) if signature is UNSET else (),
-    )
-
-
-def _decode_redacted(block: Block, path: str) -> Part:
-    data = block.get("data")
-    if type(data) is not str:
-        raise InvalidDocument(f"{path}.data", "must be a string")
-    payload = Opaque(kind="redacted", value=data, protocol=NAME)
-    return Reasoning(opaque=(payload,), ext=rest(block, ("type", "data")))
-
-
-def _encode_reasoning(part: Reasoning, path: str, scope: Scope) -> list[Block]:
-    blocks: list[Block] = []
-    signature = ""
-    for index, payload in enumerate(part.opaque):
-        if payload.protocol == NAME and payload.kind == "signature":
-            signature = payload.value
-        elif payload.protocol == NAME and payload.kind == "redacted":
-            blocks.append({"type": "redacted_thinking", "data": payload.value})
-        else:
-            scope.losses.add(
-                f"{path}.opaque[{index}]",
-                LossKind.ORIGIN_MISMATCH,
-                Severity.DEGRADED,
-                f"only {payload.protocol} can read it",
-            )
-    texts = part.summary if part.text is UNSET else (part.text,)
-    if not (scope.home or scope.answer) and not signature and not (blocks and not texts):
-        scope.losses.drop(path, Severity.DEGRADED, f"{NAME} takes only thoughts that it has signed")
-        return []
-    if part.summary and not scope.home:
-        kind = LossKind.DROPPED if part.text is not UNSET else LossKind.APPROXIMATED
-        scope.losses.add(f"{path}.summary", kind, Severity.DEGRADED, f"{NAME} has no summaries beside thoughts")
-        if part.text is UNSET:
-            scope.losses.add(f"{path}.text", LossKind.INVENTED, Severity.COSMETIC, "it is the summary")
-    for text in reversed(texts):
-        blocks.insert(0, {"type": "thinking", "thinking": text, "signature": ""})
-    if not blocks:
-        scope.losses.drop(path, Severity.DEGRADED, "there is nothing in it that can be said")
-        return []
-    if texts:
-        blocks[0]["signature"] = signature
-        if scope.home and "signature:absent" in part.form and not signature:
-            del blocks[0]["signature"]
-    if scope.home:
-        blocks[0].update(part.ext or {})
-    else:
-        scope.losses.extend(ext_losses(part.ext, path, NAME))
-    return blocks
-
-
-# --- calls and results
-
-
-def _arguments(block: Block, path: str) -> JsonText:
-    value = block.get("input")
-    if type(value) is JsonText:
-        text = value
-        if _RAW not in text.text or not text.is_object:
-            return text
-        value = text.value
-    elif type(value) is dict:
-        text = JsonText.of(value)
-    elif value is None:
-        return JsonText("")
-    else:
-        raise InvalidDocument(f"{path}.input", "must be an object")
-    if len(value) == 1 and type(raw := value.get(_RAW)) is str and raw and not JsonText(raw).is_object:
-        return JsonText(raw)
-    return text
-
-
-def _input(arguments: JsonText, path: str, scope: Scope) -> JsonText | Block:
-    if arguments.is_object:
-        return arguments
-    if not arguments.text.strip():
-        if not scope.home:
-            scope.losses.add(path, LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} says no arguments with {{}}")
-        return {}
-    if not scope.home:
-        scope.losses.add(
-            path,
-            LossKind.APPROXIMATED,
-            Severity.COSMETIC,
-            f"{NAME} takes objects only; the text stands in one",
-            template=RAW_ARGUMENTS[0],
-        )
-    return {_RAW: arguments.text}
-
-
-_CALL: Final = ("type", "id", "name", "input", "caller", "cache_control")
-
-
-def _decode_call(block: Block, path: str) -> Part:
-    name = block.get("name")
-    if type(name) is not str:
-        raise InvalidDocument(f"{path}.name", "must be a string")
-    caller = block.get("caller")
-    return ToolCall(
-        name=name,
-        arguments=_arguments(block, path),
-        id=text_member(block, "id", path),
-        caller=UNSET if caller is None else caller,
-        cache=decode_cache(block, path),
-        ext=rest(block, _CALL),
-        form=() if "input" in block else ("input:absent",),
-    )
-
-
-def _encode_call(part: ToolCall, path: str, scope: Scope) -> list[Block]:
-    block: Block = {"type": "tool_use"}
-    identity = scope.call_id(part, path)
-    if identity is not UNSET:
-        block["id"] = identity
-    block["name"] = scope.tool_name(part.name, f"{path}.name")
-    if part.kind == "custom":
-        block["input"] = JsonText.of({"input": part.arguments.text})
-        scope.losses.add(
-            path, LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has functions only; the text stands in one"
-        )
-    elif not (scope.home and "input:absent" in part.form and not part.arguments.text):
-        block["input"] = _input(part.arguments, f"{path}.arguments", scope)
-    if part.caller is not UNSET:
-        if scope.home:
-            block["caller"] = part.caller
-        else:
-            scope.losses.drop(f"{path}.caller", Severity.COSMETIC, f"{NAME} has other callers")
-    if part.namespace is not UNSET:
-        scope.losses.drop(f"{path}.namespace", Severity.DEGRADED, f"{NAME} has no namespaces")
-    if part.opaque:
-        scope.foreign_payloads(part.opaque, path)
-    return _finish(block, part, path, scope)
+# --- results
 
 
 _RESULT: Final = ("type", "tool_use_id", "content", "is_error", "cache_control")
@@ -398,73 +243,17 @@ def _encode_result(part: ToolResult, path: str, scope: Scope) -> list[Block]:
         block["is_error"] = part.is_error
     if part.name is not UNSET:
         scope.losses.drop(f"{path}.name", Severity.COSMETIC, f"{NAME} names the call only")
-    return _finish(block, part, path, scope)
-
-
-# --- the provider's own tools
-
-
-def _decode_server_call(block: Block, path: str) -> Part:
-    name = block.get("name")
-    if type(name) is not str:
-        raise InvalidDocument(f"{path}.name", "must be a string")
-    return ServerCall(
-        kind=block["type"],
-        name=name,
-        arguments=_arguments(block, path),
-        id=text_member(block, "id", path),
-        cache=decode_cache(block, path),
-        ext=rest(block, ("type", "id", "name", "input", "cache_control")),
-        form=() if "input" in block else ("input:absent",),
-    )
-
-
-def _encode_server_call(part: ServerCall, path: str, scope: Scope) -> list[Block]:
-    if not scope.home:
-        scope.losses.drop(path, Severity.SEMANTIC, "a tool of another provider")
-        return []
-    block: Block = {"type": part.kind}
-    if part.id is not UNSET:
-        block["id"] = part.id
-    block["name"] = part.name
-    if part.arguments.text or "input:absent" not in part.form:
-        block["input"] = _input(part.arguments, f"{path}.arguments", scope)
-    return _finish(block, part, path, scope)
-
-
-def _decode_server_result(block: Block, path: str) -> Part:
-    return ServerResult(
-        kind=block["type"],
-        content=block.get("content", UNSET),
-        call_id=text_member(block, "tool_use_id", path),
-        cache=decode_cache(block, path),
-        ext=rest({key: value for key, value in block.items() if key != "content"}, _RESULT_OF_SERVER),
-    )
-
-
-_RESULT_OF_SERVER: Final = ("type", "tool_use_id", "cache_control")
-
-
-def _encode_server_result(part: ServerResult, path: str, scope: Scope) -> list[Block]:
-    if not scope.home:
-        scope.losses.drop(path, Severity.SEMANTIC, "a tool of another provider")
-        return []
-    block: Block = {"type": part.kind}
-    if part.call_id is not UNSET:
-        block["tool_use_id"] = part.call_id
-    if part.content is not UNSET:
-        block["content"] = part.content
-    return _finish(block, part, path, scope)
+    return finish(block, part, path, scope)
 
 
 _DECODERS: Final[dict[str, Callable[[Block, str], Part]]] = {
     "text": _decode_text,
     "image": _decode_image,
     "document": _decode_document,
-    "thinking": _decode_thinking,
-    "redacted_thinking": _decode_redacted,
-    "tool_use": _decode_call,
+    "thinking": decode_thinking,
+    "redacted_thinking": decode_redacted,
+    "tool_use": decode_call,
     "tool_result": _decode_result,
-    "server_tool_use": _decode_server_call,
-    "mcp_tool_use": _decode_server_call,
+    "server_tool_use": decode_server_call,
+    "mcp_tool_use": decode_server_call,
 }

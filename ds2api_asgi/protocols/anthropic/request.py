@@ -12,17 +12,17 @@ from msgspec import DecodeError as MsgspecError
 from msgspec.json import Decoder
 
 from ...errors import InvalidDocument
-from ...universal.effort import EFFORTS as ALL_EFFORTS
 from ...universal.jsontext import JsonText, loads
 from ...universal.loss import LossKind, Severity
 from ...universal.node import Origin
-from ...universal.request import FunctionTool, OutputFormat, Request
+from ...universal.request import FunctionTool, Request
 from ..base import Context, Encoded, Operation
 from ..fields import OBJECT, expect, ext_losses, put, take, unplaced
-from .fields import HANDLED, NAME, OUTPUT, PLACED, PLACED_AT_HOME, REQUEST, THINKING
-from .marks import decode_cache, encode_cache, rest
-from .parts import CALLS
-from .profile import DEFAULT_DIALECT, DEFAULT_MAX_TOKENS, EFFORTS, MIN_BUDGET, STRICT_DIALECT
+from .calls import CALLS
+from .fields import HANDLED, NAME, PLACED, PLACED_AT_HOME, REQUEST
+from .groups import decode_metadata, decode_output, decode_thinking, encode_metadata, encode_output, encode_thinking
+from .marks import decode_cache, encode_cache
+from .profile import DEFAULT_DIALECT, DEFAULT_MAX_TOKENS, STRICT_DIALECT
 from .scope import Scope
 from .tools import decode_choice, decode_tools, encode_choice, encode_tools
 from .turns import decode_messages, decode_system, encode_turns
@@ -108,11 +108,11 @@ def decode_request(
     if "tool_choice" in groups:
         _decode_choice(groups["tool_choice"], values, ext)
     if "thinking" in groups:
-        _decode_thinking(groups["thinking"], values)
+        decode_thinking(groups["thinking"], values)
     if "output_config" in groups:
-        _decode_output(groups["output_config"], values, ext)
+        decode_output(groups["output_config"], values, ext)
     if "metadata" in groups:
-        _decode_metadata(groups["metadata"], values, ext)
+        decode_metadata(groups["metadata"], values, ext)
     if "cache_control" in groups:
         values["cache"] = decode_cache(document, "")
     return Request(turns=tuple(turns), ext=ext or UNSET, origin=Origin(protocol=NAME, dialect=dialect), **values)
@@ -132,9 +132,9 @@ def encode_request(request: Request, *, dialect: str = "") -> Encoded:
         document["tools"] = tools
     groups = {
         "tool_choice": encode_choice(request, bool(tools), scope),
-        "thinking": _encode_thinking(request, scope),
-        "output_config": _encode_output(request, scope),
-        "metadata": _encode_metadata(request, scope),
+        "thinking": encode_thinking(request, scope),
+        "output_config": encode_output(request, scope),
+        "metadata": encode_metadata(request, scope),
     }
     document.update((name, group) for name, group in groups.items() if group)
     if request.reasoning_ext is not UNSET and scope.home:
@@ -207,9 +207,6 @@ def _adapt_to_dialect(document: dict[str, Any], scope: Scope) -> None:
             scope.losses.drop(name, Severity.DEGRADED, f"{NAME} {STRICT_DIALECT} refuses it")
 
 
-# --- groups
-
-
 def _decode_choice(group: Any, values: dict[str, Any], ext: dict[str, Any]) -> None:
     choice, parallel, left = decode_choice(expect(group, OBJECT, "tool_choice"))
     if choice is not UNSET:
@@ -218,129 +215,3 @@ def _decode_choice(group: Any, values: dict[str, Any], ext: dict[str, Any]) -> N
         values["parallel_tools"] = parallel
     if left or not group:
         ext["tool_choice"] = left
-
-
-def _decode_thinking(group: Any, values: dict[str, Any]) -> None:
-    known, left = take(expect(group, OBJECT, "thinking"), THINKING, handled=(), path="thinking")
-    values.update(known)
-    if left is not UNSET or not known:
-        values["reasoning_ext"] = left or {}
-
-
-def _encode_thinking(request: Request, scope: Scope) -> dict[str, Any]:
-    document: dict[str, Any] = {}
-    if scope.home:
-        put(request, THINKING, document)
-        document.update(request.reasoning_ext or {})
-        return document
-    losses = scope.losses
-    budget = request.reasoning_budget
-    bound = request.max_output_tokens
-    mode = request.reasoning_mode
-    if budget is not UNSET and budget > 0 and mode in {UNSET, "enabled"}:
-        largest = bound - 1 if bound is not UNSET else budget
-        if largest < MIN_BUDGET:
-            losses.drop("reasoning_budget", Severity.DEGRADED, f"{NAME} wants it under the bound of the answer")
-        else:
-            document = {"type": "enabled", "budget_tokens": max(MIN_BUDGET, min(budget, largest))}
-            if document["budget_tokens"] != budget:
-                losses.add(
-                    "reasoning_budget", LossKind.CLAMPED, Severity.DEGRADED, f"{NAME} takes 1024 to the answer's bound"
-                )
-    elif mode in {"adaptive", "disabled", "between_tools"}:
-        document = {"type": mode}
-        if budget is not UNSET:
-            losses.drop("reasoning_budget", Severity.DEGRADED, f"{NAME} takes no budget in this mode")
-    elif request.reasoning_effort == "none" or budget == 0:
-        document = {"type": "disabled"}
-        if budget is not UNSET:
-            losses.add("reasoning_budget", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} calls it disabled")
-    elif budget is not UNSET:
-        losses.drop("reasoning_budget", Severity.DEGRADED, f"{NAME} has no such budget")
-    if document.get("type", UNSET) != mode:
-        kind = LossKind.INVENTED if mode is UNSET else LossKind.DROPPED
-        losses.add("reasoning_mode", kind, Severity.COSMETIC, f"{NAME} says it so")
-    _put_display(request, document, scope)
-    if request.reasoning_ext is not UNSET:
-        losses.drop("reasoning_ext", Severity.DEGRADED, f"{NAME} does not know it")
-    return document
-
-
-def _put_display(request: Request, document: dict[str, Any], scope: Scope) -> None:
-    display = request.reasoning_display
-    if display is UNSET:
-        return
-    if document.get("type") not in {"enabled", "adaptive"}:
-        scope.losses.drop("reasoning_display", Severity.COSMETIC, f"{NAME} says it beside thinking only")
-        return
-    document["display"] = display if display in {"summarized", "omitted"} else "summarized"
-    if document["display"] != display:
-        scope.losses.add(
-            "reasoning_display", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} shows summaries or nothing"
-        )
-
-
-def _decode_output(group: Any, values: dict[str, Any], ext: dict[str, Any]) -> None:
-    known, left = take(expect(group, OBJECT, "output_config"), OUTPUT, handled=("format",), path="output_config")
-    values.update(known)
-    others = left or {}
-    shape = group.get("format")
-    if type(shape) is dict and shape.get("type") == "json_schema" and type(shape.get("schema")) is dict:
-        values["output_format"] = OutputFormat(
-            kind="json_schema", schema=shape["schema"], ext=rest(shape, ("type", "schema"))
-        )
-    elif "format" in group:
-        others["format"] = shape
-    if others or not group:
-        ext["output_config"] = others
-
-
-def _encode_output(request: Request, scope: Scope) -> dict[str, Any]:
-    document: dict[str, Any] = {}
-    effort = request.reasoning_effort
-    if effort is not UNSET:
-        if scope.home or effort in EFFORTS:
-            document["effort"] = effort
-        elif effort == "minimal":
-            document["effort"] = EFFORTS[0]
-            scope.losses.add("reasoning_effort", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} starts at low")
-        elif effort in ALL_EFFORTS:
-            scope.losses.add("reasoning_effort", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} disables thinking")
-        else:
-            scope.losses.drop("reasoning_effort", Severity.DEGRADED, f"{NAME} has no such effort")
-    shape = request.output_format
-    if shape is UNSET:
-        return document
-    if shape.kind != "json_schema" or shape.schema is UNSET:
-        severity = Severity.COSMETIC if shape.kind == "text" else Severity.SEMANTIC
-        scope.losses.drop("output_format", severity, f"{NAME} takes JSON schemas only")
-        return document
-    document["format"] = {"type": "json_schema", "schema": shape.schema}
-    if scope.home:
-        document["format"].update(shape.ext or {})
-        return document
-    for name in ("name", "description", "strict"):
-        if getattr(shape, name) is not UNSET:
-            scope.losses.drop(f"output_format.{name}", Severity.COSMETIC, f"{NAME} has no {name} of a schema")
-    scope.losses.extend(ext_losses(shape.ext, "output_format", NAME))
-    return document
-
-
-def _decode_metadata(group: Any, values: dict[str, Any], ext: dict[str, Any]) -> None:
-    left = dict(expect(group, OBJECT, "metadata"))
-    if type(left.get("user_id")) is str:
-        values["user"] = left.pop("user_id")
-    if left or not group:
-        ext["metadata"] = left
-
-
-def _encode_metadata(request: Request, scope: Scope) -> dict[str, Any]:
-    user = request.user
-    if request.safety_identifier is not UNSET:
-        if user is UNSET:
-            user = request.safety_identifier
-            scope.losses.add("user", LossKind.INVENTED, Severity.COSMETIC, "it is the safety identifier")
-        scope.losses.add(
-            "safety_identifier", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has one id of a user", target="user"
-        )
-    return {} if user is UNSET else {"user_id": user}

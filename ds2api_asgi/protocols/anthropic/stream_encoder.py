@@ -36,6 +36,7 @@ from ...universal.jsontext import JsonText, dumps, json_string
 from ...universal.loss import Loss, LossKind, Severity
 from ...universal.node import Opaque
 from ...universal.response import Stop, Usage
+from ...universal.templates import RAW_ARGUMENTS
 from ..base import Context
 from ..fields import ext_losses
 from .errors import stream_error
@@ -69,6 +70,7 @@ class _Wire:
     """The part on the wire, and how its texts are said there.
 
     Attributes:
+        blank: White space before the arguments.
         key: The part's.
         part: As it opened.
         started: Its block has started.
@@ -77,7 +79,7 @@ class _Wire:
         wrapped: The arguments are no object and stand in one as text.
     """
 
-    __slots__ = ("key", "part", "scanner", "signature", "started", "wrapped")
+    __slots__ = ("blank", "key", "part", "scanner", "signature", "started", "wrapped")
 
     def __init__(self, key: int, part: Part) -> None:
         self.key = key
@@ -86,6 +88,7 @@ class _Wire:
         self.signature = ""
         self.scanner: Scanner | None = None
         self.wrapped = False
+        self.blank = ""
 
 
 class StreamEncoder:
@@ -396,11 +399,16 @@ class StreamEncoder:
             self._out += (self._prefix, json_string(text), _SUFFIX)
             return
         if not wire.wrapped:
-            first = scanner.first
+            begun = scanner.first
             scanner.feed(text)
-            if first == "" and scanner.first not in {"", "{"}:
-                wire.wrapped = True
-                self._json('{"_ds2_raw":"')
+            if not scanner.first:  # clients cannot read white space alone
+                wire.blank += text
+                return
+            if not begun:
+                text, wire.blank = wire.blank + text, ""
+                if scanner.first != "{":
+                    wire.wrapped = True
+                    self._json(f'{{"{RAW_ARGUMENTS[1]}":"')
         if wire.wrapped:
             text = json_string(text).decode()[1:-1]
         if text:

@@ -29,6 +29,7 @@ class StreamWatch:
     def __init__(self) -> None:
         self.content = False
         self.terminal = False
+        self.ended = False
         self.failure: Failure | None = None
         self._line: list[bytes] = []  # the line in progress
         self._size = 0
@@ -70,7 +71,7 @@ class StreamWatch:
     def _event(self, document: dict[str, Any]) -> None:
         kind = document.get("type")
         if kind == "message_stop":
-            self.terminal = True
+            self.terminal = self.ended = True
         elif kind == "error" or (type(kind) is not str and "error" in document):
             self.failure = self.failure or decode_failure(document, UNSET)
         elif kind == "content_block_start":

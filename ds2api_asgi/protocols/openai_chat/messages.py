@@ -29,6 +29,7 @@ from ...universal.content import Citation, OpaquePart, Part, Reasoning, Refusal,
 from ...universal.jsontext import JsonText
 from ...universal.request import Turn
 from ..fields import OBJECT, STRING, expect
+from .carry import decode_details, encode_detail
 from .parts import Json, decode_cache, decode_parts, encode_cache, encode_part
 from .profile import NAME
 from .report import Report
@@ -43,6 +44,7 @@ __all__ = [
     "merge",
 ]
 
+_DETAILS = "reasoning_details"
 REASONING = ("reasoning_content", "reasoning")
 """Members that hold reasoning; the first that is a string counts."""
 
@@ -71,7 +73,12 @@ def decode_message(message: Any, path: str, *, strict: bool) -> Turn:
         return _decode_result(message, role, path, strict=strict)
     ext = {key: value for key, value in message.items() if key != "role" or value is None}
     parts: list[Part] = []
-    for key in REASONING:
+    carried = decode_details(ext[_DETAILS], ext.get(REASONING[0], UNSET)) if _DETAILS in ext else None
+    if carried is not None:
+        parts.extend(carried)
+        del ext[_DETAILS]
+        ext.pop(REASONING[0], None)
+    for key in REASONING if carried is None else ():
         if type(ext.get(key)) is str:
             parts.append(Reasoning(text=ext.pop(key), form=() if key == REASONING[0] else (key,)))
             break
@@ -303,8 +310,7 @@ def encode_message(turn: Turn, path: str, report: Report, *, answer: bool = Fals
 def _place(part: Part, path: str, message: Json, content: list[Json], calls: list[Json], report: Report) -> None:
     match part:
         case Reasoning() if "part:thinking" not in part.form:
-            key = REASONING["reasoning" in part.form]
-            message[key] = message.get(key, "") + ("".join(part.summary) if part.text is UNSET else part.text)
+            _place_reasoning(part, message)
         case Refusal() if "part" not in part.form:
             message["refusal"] = message.get("refusal", "") + part.text
         case ToolCall() if "function_call" in part.form:
@@ -319,6 +325,16 @@ def _place(part: Part, path: str, message: Json, content: list[Json], calls: lis
                 content.append(document)
                 if isinstance(part, Text) and part.citations is not UNSET:
                     message.setdefault("annotations", []).extend(encode_citation(c, home=True) for c in part.citations)
+
+
+def _place_reasoning(part: Reasoning, message: Json) -> None:
+    detail = encode_detail(part, len(message.get(_DETAILS, ())))
+    if detail is not None:
+        message.setdefault(_DETAILS, []).append(detail)
+    text = "".join(part.summary) if part.text is UNSET else part.text
+    if text or detail is None:
+        key = REASONING["reasoning" in part.form]
+        message[key] = message.get(key, "") + text
 
 
 def _content(turn: Turn, content: list[Json], *, answer: bool) -> str | list[Json]:

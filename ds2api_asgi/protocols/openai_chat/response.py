@@ -31,6 +31,7 @@ from ...universal.request import FunctionTool, Turn
 from ...universal.response import Candidate, Response, Stop
 from ..base import Context, Encoded
 from ..fields import put, take
+from .carry import encode_detail
 from .errors import decode_error
 from .fields import CHOICE_HANDLED, RESPONSE, RESPONSE_HANDLED
 from .messages import decode_message, encode_call, encode_citation, encode_message
@@ -241,12 +242,13 @@ def custom_input(call: ToolCall) -> str:
 class _Message:
     """The message of one choice, in the making."""
 
-    __slots__ = ("annotations", "calls", "content", "length", "reasoning", "refusal")
+    __slots__ = ("annotations", "calls", "content", "details", "length", "reasoning", "refusal")
 
     def __init__(self) -> None:
         self.content: list[str] = []
         self.length = 0
         self.reasoning: list[str] = []
+        self.details: list[Json] = []
         self.refusal: list[str] = []
         self.annotations: list[Json] = []
         self.calls: list[ToolCall] = []
@@ -299,6 +301,12 @@ def _gather(part: Part, path: str, message: _Message, report: Report) -> int | N
             message.length += len(part.text)
             return 1
         case Reasoning(text=text, summary=summary):
+            detail = encode_detail(part, len(message.details))
+            if detail is not None:
+                report.ext(part, path)
+                message.details.append(detail)
+                message.reasoning.append(text or "")
+                return 0
             if text is UNSET and not summary:
                 report.add(path, LossKind.ORIGIN_MISMATCH, Severity.DEGRADED, "only its minter can read it")
                 return None
@@ -348,8 +356,10 @@ def foreign_citation(citation: Citation, start: int, length: int) -> Json | None
 
 def _write_message(message: _Message, path: str, context: Context, report: Report) -> Json:
     document: Json = {"role": "assistant", "content": "".join(message.content) if message.content else None}
-    if message.reasoning:
+    if any(message.reasoning):
         document["reasoning_content"] = "".join(message.reasoning)
+    if message.details:
+        document["reasoning_details"] = message.details
     document["refusal"] = "".join(message.refusal) if message.refusal else None
     if message.annotations:
         document["annotations"] = message.annotations

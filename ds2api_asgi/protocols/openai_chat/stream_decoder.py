@@ -18,6 +18,7 @@ from ...universal.failure import Failure, FailureKind
 from ...universal.jsontext import JsonText, dumps, loads
 from ...universal.response import Stop, StopReason
 from ..fields import take
+from .carry import decode_detail
 from .errors import decode_error
 from .fields import RESPONSE
 from .messages import REASONING, decode_citation
@@ -312,6 +313,11 @@ class StreamDecoder:
         for key, value in delta.items():
             if key in _DELTA_KNOWN or value is None:
                 continue
+            if key == "reasoning_details" and type(value) is list:
+                others = self._details(state, value, out)
+                if others:
+                    ext[key] = others
+                continue
             if type(value) not in (dict, list):  # a list or object may be one more piece
                 if state.seen.get("." + key) == value:
                     continue
@@ -319,6 +325,20 @@ class StreamDecoder:
             ext[key] = value
         if ext:
             out.append(Extra(ext, "turn", state.index))
+
+    def _details(self, state: _Choice, details: list[Any], out: list[Event]) -> list[Any]:
+        """Read the details that are in our format; returns the others."""
+        others: list[Any] = []
+        for detail in details:
+            thought = decode_detail(detail)
+            if thought is None:
+                others.append(detail)
+            elif thought.text and state.kind == REASONING[0]:
+                out.append(Set(state.key, "opaque", thought.opaque[0]))
+            else:
+                self._close_text(state, out)
+                out.append(Close(self._open(thought, state.index, out)))
+        return others
 
     def _text(self, state: _Choice, kind: str, part: Part, text: str, out: list[Event]) -> None:
         """More text of a kind; empty text opens nothing."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any, Final, assert_never
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from ...framing.sse import write_comment, write_event
 from ...universal.content import OpaquePart, Part, Reasoning, Refusal, Text, ToolCall
@@ -33,10 +34,11 @@ from ...universal.fold import merge_usage
 from ...universal.ids import CallIds
 from ...universal.jsontext import JsonText, dumps, json_string
 from ...universal.loss import Loss, LossKind, Severity
-from ...universal.node import Origin
+from ...universal.node import Opaque, Origin
 from ...universal.response import Response, Usage
 from ..base import Context
 from ..fields import ext_losses
+from .carry import encode_detail
 from .errors import stream_error
 from .messages import REASONING, encode_citation, merge
 from .parts import Json
@@ -60,11 +62,12 @@ _OPEN_REASON: Final = b',"finish_reason":null}' + _END
 class _Choice:
     """What a choice has shown so far."""
 
-    __slots__ = ("calls", "length", "parts", "refused")
+    __slots__ = ("calls", "details", "length", "parts", "refused")
 
     def __init__(self) -> None:
         self.parts = 0
         self.calls = 0
+        self.details = 0
         self.length = 0  # code points of content, where the next part's citations begin to count
         self.refused = False
 
@@ -72,7 +75,20 @@ class _Choice:
 class _Live:
     """An open part: its deltas are a text between two fixed pieces."""
 
-    __slots__ = ("choice", "citations", "head", "held", "length", "number", "part", "path", "start", "tail")
+    __slots__ = (
+        "choice",
+        "citations",
+        "head",
+        "held",
+        "length",
+        "number",
+        "opaque",
+        "part",
+        "path",
+        "start",
+        "tail",
+        "told",
+    )
 
     def __init__(self, part: Part, choice: int, path: str, *, start: int = 0) -> None:
         self.part = part
@@ -83,7 +99,9 @@ class _Live:
         self.length = 0
         self.number = 0  # a call's index
         self.start = start
-        self.held: list[str] | None = None  # the input of a custom tool, which is said at once
+        self.told: list[str] | None = None  # its text, where that is needed again at the end
+        self.held = False  # whether it is said only then: the input of a custom tool
+        self.opaque: list[Opaque] = []
         self.citations: list[Any] = []
 
 
@@ -133,9 +151,10 @@ class StreamEncoder:
                 if part is None or not text:
                     continue
                 part.length += len(text)
-                if part.held is not None:
-                    part.held.append(text)
-                    continue
+                if part.told is not None:
+                    part.told.append(text)
+                    if part.held:
+                        continue
                 if self._pending:
                     self._flush(out)
                 out.append(part.head)
@@ -256,9 +275,8 @@ class StreamEncoder:
                 report.dropped(path, Severity.SEMANTIC, "place for this in an answer")
                 return
         self._live[event.key] = live
-        if not report.home:
-            report.ext(part, path)
-            report.opaque(getattr(part, "opaque", ()), path)
+        live.opaque += getattr(part, "opaque", ())
+        report.ext(part, path)
 
     def _template(self, live: _Live, delta: Json, text: str, out: list[bytes]) -> None:
         """Prepare the pieces around each delta of a part, and say the text that it begins with."""
@@ -277,7 +295,9 @@ class StreamEncoder:
             delta: Json = {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "\0"}]}]}
         else:
             delta = {REASONING[self._report.home and "reasoning" in part.form]: "\0"}
-        self._template(live, delta, "".join(part.summary) + (part.text or ""), out)
+        text = "".join(part.summary) + (part.text or "")
+        live.told = [text]
+        self._template(live, delta, text, out)
 
     def _open_call(self, live: _Live, call: ToolCall, choice: _Choice, out: list[bytes]) -> bool:
         """Begin a call; False when the client cannot take another."""
@@ -306,7 +326,7 @@ class StreamEncoder:
         if id_ is not UNSET:
             entry["id"] = id_
         if custom and call.kind != "custom":
-            live.held = [text]
+            live.told, live.held = [text], True
             entry[kind][key] = ""
         if self._report.home and call.ext is not UNSET:
             merge(entry, call.ext, kind)
@@ -320,16 +340,31 @@ class StreamEncoder:
             return
         part = live.part
         choice = self._choices[live.choice]
+        if live.opaque:
+            self._carry(live, choice, out)
         if isinstance(part, Text):
             self._cite(live, out)
             choice.length += live.length
         elif isinstance(part, ToolCall):
-            if live.held is not None:
-                text = custom_input(ToolCall(name="", arguments=JsonText("".join(live.held) or "{}")))
+            if live.held:
+                text = custom_input(ToolCall(name="", arguments=JsonText("".join(live.told or ()) or "{}")))
                 out += (live.head, json_string(text), live.tail)
             elif not live.length and not self._report.home and part.kind == "function":
                 # Elsewhere no arguments at all mean an empty object.
                 out += (live.head, b'"{}"', live.tail)
+
+    def _carry(self, live: _Live, choice: _Choice, out: list[bytes]) -> None:
+        """Give the payloads of a part to the client, who gives them back: each in one chunk, since SDKs join texts."""
+        part = live.part
+        if isinstance(part, Reasoning):
+            text = "".join(live.told or ())
+            whole = replace(part, text=text if text or part.text is not UNSET else UNSET, opaque=tuple(live.opaque))
+            detail = encode_detail(whole, choice.details)
+            if detail is not None:
+                choice.details += 1
+                self._chunk(live.choice, {"reasoning_details": [detail]}, out)
+                return
+        self._report.opaque(tuple(live.opaque), live.path)
 
     def _cite(self, live: _Live, out: list[bytes]) -> None:
         annotations: list[Json] = []
@@ -351,7 +386,7 @@ class StreamEncoder:
         report = self._report
         match event.field:
             case "opaque":
-                report.opaque((event.value,), live.path)
+                live.opaque.append(event.value)
             case "summary":
                 report.add(f"{live.path}.summary", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has no summaries")
                 if event.value:

@@ -34,14 +34,16 @@ class StreamWatch:
     Attributes:
         content: A delta with content, reasoning, a refusal or a call, or a finish reason has passed.
         terminal: ``[DONE]``, or the finish reason of every choice that began, has passed.
+        ended: ``[DONE]`` has passed.
         failure: The error that passed, if one did.
     """
 
-    __slots__ = ("_choices", "_parser", "_rest", "content", "failure", "terminal")
+    __slots__ = ("_choices", "_parser", "_rest", "content", "ended", "failure", "terminal")
 
     def __init__(self) -> None:
         self.content = False
         self.terminal = False
+        self.ended = False
         self.failure: Failure | None = None
         self._parser: SseParser | None = SseParser()
         self._choices: dict[int, bool] = {}  # whether each has its finish reason
@@ -79,7 +81,7 @@ class StreamWatch:
             chunk = loads(data)
         except InvalidDocument:
             if data.strip() == b"[DONE]":
-                self.terminal = True
+                self.terminal = self.ended = True
             return
         if type(chunk) is not dict:
             return
