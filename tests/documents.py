@@ -52,7 +52,7 @@ class _Overrides(dict[tuple[str, str], st.SearchStrategy[Any]]):
         return id(self)
 
 
-def _of(kind: Any, depth: int, overrides: _Overrides) -> st.SearchStrategy[Any]:  # noqa: PLR0911, PLR0912
+def _of(kind: Any, depth: int, overrides: _Overrides) -> st.SearchStrategy[Any]:
     origin = typing.get_origin(kind)
     if origin in (typing.Annotated, typing_extensions.Annotated, typing.Required, typing.NotRequired):
         return _of(typing.get_args(kind)[0], depth, overrides)

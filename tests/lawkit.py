@@ -5,6 +5,7 @@ A protocol that joins adds its SDK's types to `REQUESTS` and `RESPONSES`; every 
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import anthropic.types
@@ -234,7 +235,7 @@ def cuts_of(data: bytes) -> st.SearchStrategy[list[bytes]]:
 
 
 def _pieces(data: bytes, at: list[int]) -> list[bytes]:
-    return [data[a:b] for a, b in zip(at, at[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(at)]
 
 
 def decode_stream(name: str, pieces: list[bytes]) -> list[Event]:

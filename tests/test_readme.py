@@ -14,9 +14,9 @@ from typing import Any
 
 import anthropic
 import pytest
-from commands import DS2API, ROOT, running, shell
 
 import ds2api_asgi
+from commands import DS2API, ROOT, running, shell
 from ds2api_asgi import Translator
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.protocols import registry

@@ -313,7 +313,7 @@ class Protocol(typing.Protocol):
         ...
 
     def stream_error(self, failure: Failure) -> bytes:
-        """The bytes that say a failure in the middle of a stream; the stream ends after them, without its success end."""
+        """The bytes that say a failure in the middle of a stream, which ends after them without its success end."""
         ...
 
     # companions

@@ -48,7 +48,7 @@ class Citation(Node, frozen=True, kw_only=True):
     """Where a text has it from.
 
     Attributes:
-        kind: The home protocol's type string (``"url_citation"``, ``"char_location"``, ``"web_search_result_location"``).
+        kind: The home protocol's type string (``"url_citation"``, ``"char_location"``).
         url: Of the source.
         title: Of the source.
         cited_text: The words of the source.

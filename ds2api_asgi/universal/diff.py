@@ -62,28 +62,34 @@ def _walk(a: Any, b: Any, path: Path, ignore: frozenset[str]) -> Iterator[Change
             if name not in ignore:
                 yield from _walk(getattr(a, name), getattr(b, name), (*path, name), ignore)
     elif kind is tuple or kind is list:
-        shared = min(len(a), len(b))
-        for index in range(shared):
-            yield from _walk(a[index], b[index], (*path, index), ignore)
-        for index in range(shared, len(a)):
-            yield Change((*path, index), a[index])
-        # From the end, so that removing one does not move the next.
-        for index in reversed(range(shared, len(b))):
-            yield Change((*path, index), MISSING)
+        yield from _walk_items(a, b, path, ignore)
     elif kind is dict:
-        for key in a:
-            if key in b:
-                yield from _walk(a[key], b[key], (*path, key), ignore)
-            else:
-                yield Change((*path, key), a[key])
-        for key in b:
-            if key not in a:
-                yield Change((*path, key), MISSING)
-        if list(a) != [key for key in b if key in a] + [key for key in a if key not in b]:
-            # Order of members carries no meaning; nothing to say.
-            return
+        yield from _walk_members(a, b, path, ignore)
     elif not _same_scalar(a, b):
         yield Change(path, a)
+
+
+def _walk_items(a: Any, b: Any, path: Path, ignore: frozenset[str]) -> Iterator[Change]:
+    shared = min(len(a), len(b))
+    for index in range(shared):
+        yield from _walk(a[index], b[index], (*path, index), ignore)
+    for index in range(shared, len(a)):
+        yield Change((*path, index), a[index])
+    # From the end, so that removing one does not move the next.
+    for index in reversed(range(shared, len(b))):
+        yield Change((*path, index), MISSING)
+
+
+def _walk_members(a: dict[str, Any], b: dict[str, Any], path: Path, ignore: frozenset[str]) -> Iterator[Change]:
+    """Members in any order: it carries no meaning."""
+    for key in a:
+        if key in b:
+            yield from _walk(a[key], b[key], (*path, key), ignore)
+        else:
+            yield Change((*path, key), a[key])
+    for key in b:
+        if key not in a:
+            yield Change((*path, key), MISSING)
 
 
 def _same_scalar(a: Any, b: Any) -> bool:

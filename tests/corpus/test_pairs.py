@@ -37,17 +37,38 @@ REFUSED = {
     "dd0a1097b1ec": "stream is not a boolean",
     "82b23b32ec1f": "an image URL that is not a string",
     **dict.fromkeys(
-        "ede0afa42692 28a7998a47b3 ecaed18f2228 1867d7ac7581 69141d4c3883 43c71d9d9dd2 5b04149a5e3c 0ca835e25779".split(),
+        [
+            "ede0afa42692",
+            "28a7998a47b3",
+            "ecaed18f2228",
+            "1867d7ac7581",
+            "69141d4c3883",
+            "43c71d9d9dd2",
+            "5b04149a5e3c",
+            "0ca835e25779",
+        ],
         _NO_MODEL,
     ),
     **dict.fromkeys(
-        (
-            "a403a7efdb22 c643e8a88548 28b770424180 dd48cd9a0916 b9363176bcdc ae84a6eeb2d3 ea3c913242c9 b0e59238e6ec "
-            "308bd0efd7a8 e10c8a1c1cb6 ce116b2333bd 1b4f9fd126d0 142170604a86 a8dd4bc2e606"
-        ).split(),
+        [
+            "a403a7efdb22",
+            "c643e8a88548",
+            "28b770424180",
+            "dd48cd9a0916",
+            "b9363176bcdc",
+            "ae84a6eeb2d3",
+            "ea3c913242c9",
+            "b0e59238e6ec",
+            "308bd0efd7a8",
+            "e10c8a1c1cb6",
+            "ce116b2333bd",
+            "1b4f9fd126d0",
+            "142170604a86",
+            "a8dd4bc2e606",
+        ],
         _NO_MAX_TOKENS,
     ),
-    **dict.fromkeys("6a696ff07a9f e1802f135294 8e83728c4fd2 b12880682b48".split(), _PATH_MODEL),
+    **dict.fromkeys(["6a696ff07a9f", "e1802f135294", "8e83728c4fd2", "b12880682b48"], _PATH_MODEL),
     "5bd345217b23": "not an answer: the echo of a test server",
 }
 

@@ -52,7 +52,9 @@ async def cutting_server(stream: bytes) -> AsyncIterator[str]:
             while b"\r\n\r\n" not in head:
                 head += await client.receive()
             cut = int(head.split(b" ", 2)[1].split(b"/", 2)[1])
-            await client.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+            await client.send(
+                b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+            )
             if cut:
                 await client.send(b"%x\r\n%s\r\n" % (cut, stream[:cut]))
 

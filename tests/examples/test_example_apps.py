@@ -12,8 +12,8 @@ import anthropic
 import httpx2
 import openai
 import pytest
-from commands import ROOT, running
 
+from commands import ROOT, running
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.testing import serve
 

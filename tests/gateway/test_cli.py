@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from commands import DS2API, ROOT
 
+from commands import DS2API, ROOT
 from ds2api_asgi import __version__
 from ds2api_asgi.gateway.cli import main
 

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from commands import DS2API, ROOT, Running, running, shell
 from httpx2 import Client
 
+from commands import DS2API, ROOT, Running, running, shell
 from ds2api_asgi.gateway.cli import main
 from ds2api_asgi.gateway.quickstart import Snippet, snippets
 

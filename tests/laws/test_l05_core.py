@@ -24,7 +24,7 @@ def test_requests_of_the_core_cross_whole(source: str, target: str, core: Reques
     encoded = protocol(target).encode_request(request)
     detour = read_request(target, encoded.document)
     # A stream's usage is asked for, so that the answer can state it: that is an addition on behalf of the client.
-    changes = [c for c in diff(regroup(request), regroup(detour), ignore=SPELLING | {"stream_usage"})]
+    changes = list(diff(regroup(request), regroup(detour), ignore=SPELLING | {"stream_usage"}))
     assert changes == []
     assert [loss for loss in encoded.losses if loss.severity is not Severity.COSMETIC] == []
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from dialogues import (
     answer_in,
     anthropic_request,
@@ -17,7 +18,6 @@ from dialogues import (
     request_in,
     text_of,
 )
-
 from ds2api_asgi.errors import ConfigurationError, InvalidDocument
 from ds2api_asgi.translator import convert
 

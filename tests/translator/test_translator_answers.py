@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+
 from dialogues import (
     ANTHROPIC_HEADERS,
     HEADERS,
@@ -26,7 +27,6 @@ from dialogues import (
     streamed,
     text_of,
 )
-
 from ds2api_asgi.asgi.exchange import Exchange, enter
 from ds2api_asgi.asgi.facts import Lost
 from ds2api_asgi.errors import BrokenStream, ClientGone, TransportError

@@ -6,6 +6,9 @@ import json
 from typing import Any
 
 import anyio
+from hypothesis import given
+from hypothesis import strategies as st
+
 from dialogues import (
     HEADERS,
     PATHS,
@@ -18,9 +21,6 @@ from dialogues import (
     openai_request,
     request_in,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ds2api_asgi.testing import EVENT_STREAM, Driver, ScriptedUpstream, Start, json_script
 from ds2api_asgi.translator import Translator
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from dialogues import ANTHROPIC_HEADERS, anthropic_request, ended_well, error_of, text_of
 
+from dialogues import ANTHROPIC_HEADERS, anthropic_request, ended_well, error_of, text_of
 from ds2api_asgi.asgi.lifespan import Mounted, lifespan
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.testing import Driver, serve

@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+
 from dialogues import (
     ANTHROPIC_HEADERS,
     HEADERS,
@@ -19,7 +20,6 @@ from dialogues import (
     openai_answer,
     request_in,
 )
-
 from ds2api_asgi.asgi.exchange import KEY, Exchange, enter
 from ds2api_asgi.asgi.facts import Lost
 from ds2api_asgi.asgi.path import raw_relative_path, relative_path

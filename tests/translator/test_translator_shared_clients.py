@@ -15,11 +15,11 @@ from typing import Any
 
 import anyio.to_thread
 import pytest
-from shared import SHARED
 
 from ds2api_asgi.testing import serve
 from ds2api_asgi.translator import Translator
 from ds2api_asgi.upstream import Upstream
+from shared import SHARED
 
 CLIENTS = None if SHARED is None else SHARED / "clients"
 needs_clients = pytest.mark.skipif(

@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+
 from dialogues import (
     HEADERS,
     PATHS,
@@ -21,7 +22,6 @@ from dialogues import (
     streamed,
     text_of,
 )
-
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.testing import EVENT_STREAM, Driver, Hang, ScriptedUpstream, Set, Start, Wait
 from ds2api_asgi.translator import Translator

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from dialogues import ANTHROPIC_HEADERS, OPENAI_HEADERS, PATHS
 
+from dialogues import ANTHROPIC_HEADERS, OPENAI_HEADERS, PATHS
 from ds2api_asgi.errors import ConfigurationError
 from ds2api_asgi.translator import Translator
 

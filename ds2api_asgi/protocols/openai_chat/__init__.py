@@ -5,7 +5,7 @@ https://platform.openai.com/docs/api-reference/chat (read 2026-11-23). Decisions
 * Documents born here are written back as they were, member by member (`messages` lists the forms); everything below is
   about documents of other protocols.
 * A lone text is a string, several are a list of parts: boundaries stay, and servers that know only strings are served.
-* Reasoning goes as ``reasoning_content``; the dialect ``"strict"`` drops it. Signatures are dropped from requests, since
+* Reasoning goes as ``reasoning_content``; the dialect ``"strict"`` drops it. Signatures are dropped from requests, as
   no server here can read them; those of an answer are given to the client to carry (`carry`). An effort stands for a
   budget (`universal.effort`).
 * Failed tools say so in words, media of tools follow in a user message: see `turns`.

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from ...universal.content import Reasoning
 from ...universal.node import Opaque
@@ -29,9 +29,10 @@ _FORMAT: Final = "ds2.1."
 
 def decode_detail(detail: Any) -> Reasoning | None:
     """One detail to the thought that it is; None when it is not in our format."""
+    text: str | UnsetType
     match detail:
-        case {"type": "reasoning.text", "text": str(text), "signature": str(value), "format": str(named)}:
-            kind = "signature"
+        case {"type": "reasoning.text", "text": str(told), "signature": str(value), "format": str(named)}:
+            text, kind = told, "signature"
         case {"type": "reasoning.encrypted", "data": str(value), "format": str(named)}:
             text, kind = UNSET, "redacted"
         case _:

@@ -7,6 +7,7 @@ inside (``function.description``) that have no place of their own are kept in ``
 |---|---|---|
 | ``functions`` | `FunctionTool` | an entry of the legacy ``functions`` |
 | ``functions:empty`` | `Request` | that list, empty |
+| ``tools:empty`` | `Request` | an empty ``tools`` beside ``functions`` |
 | ``function_call`` | `Request` | the legacy spelling of ``tool_choice`` |
 | ``tool_choice:any`` | `Request` | Mistral's word for ``required`` |
 | ``type:absent`` | `FunctionTool` | no type |
@@ -85,6 +86,8 @@ def decode_tools(document: Json, forms: list[str]) -> tuple[Tool, ...] | Any:
         found += [_decode_function(tool, f"functions[{index}]") for index, tool in enumerate(functions)]
         if not functions:
             forms.append("functions:empty")
+        elif tools == []:
+            forms.append("tools:empty")
     return UNSET if tools is None and not functions else tuple(found)
 
 
@@ -138,7 +141,7 @@ def encode_tools(request: Request, document: Json, report: Report, names: ToolNa
             tools.append(_encode_tool(tool, path, report, names))
     if functions or (report.home and "functions:empty" in request.form):
         document["functions"] = functions
-    if tools or (report.home and not functions):
+    if tools or (report.home and (not functions or "tools:empty" in request.form)):
         document["tools"] = tools
     elif not report.home and not request.tools:
         report.dropped("tools", Severity.COSMETIC, "empty list of tools")

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
-from shared import corpus_items, needs_shared
 
 from ds2api_asgi.protocols.anthropic import PROTOCOL
 from ds2api_asgi.universal.failure import Failure, FailureKind, Fault, KeyAction, RetryScope
 from ds2api_asgi.universal.jsontext import dumps, equal, loads
+from shared import corpus_items, needs_shared
 
 NOW = 1_763_800_000.0  # 2025-11-22
 

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
-from shared import corpus_bodies, needs_shared
 
 from ds2api_asgi.errors import InvalidDocument
 from ds2api_asgi.protocols.anthropic import PROTOCOL
@@ -30,6 +29,7 @@ from ds2api_asgi.universal.jsontext import JsonText, dumps, equal, loads
 from ds2api_asgi.universal.loss import LossKind, Severity
 from ds2api_asgi.universal.node import Origin
 from ds2api_asgi.universal.request import FunctionTool, Request, ToolSubset, Turn
+from shared import corpus_bodies, needs_shared
 
 BODIES = corpus_bodies("anthropic_messages", "request")
 NEEDED = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "q"}]}

@@ -9,7 +9,6 @@ from anthropic.types import Message
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
-from shared import corpus_bodies, needs_shared
 
 from ds2api_asgi.errors import InvalidDocument
 from ds2api_asgi.protocols.anthropic import PROTOCOL
@@ -20,6 +19,7 @@ from ds2api_asgi.universal.loss import Severity
 from ds2api_asgi.universal.node import Origin
 from ds2api_asgi.universal.request import Turn
 from ds2api_asgi.universal.response import Candidate, Response, Stop, StopReason, Usage
+from shared import corpus_bodies, needs_shared
 
 BODIES = corpus_bodies("anthropic_messages", "response")
 MESSAGE = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": []}

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from anthropic.types import ModelInfo
 from msgspec import UNSET
-from shared import corpus_items, needs_shared
 
 from ds2api_asgi.errors import InvalidDocument
 from ds2api_asgi.protocols.anthropic import PROTOCOL
 from ds2api_asgi.protocols.base import Operation, Protocol
+from shared import corpus_items, needs_shared
 
 
 def test_it_is_a_protocol() -> None:

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 from pydantic import TypeAdapter
-from shared import corpus_items, corpus_stream_bytes, needs_shared
 
 from ds2api_asgi.framing.sse import SseParser, write_event
 from ds2api_asgi.protocols.anthropic import PROTOCOL
@@ -37,6 +36,7 @@ from ds2api_asgi.universal.failure import Failure, FailureKind
 from ds2api_asgi.universal.jsontext import JsonText, dumps
 from ds2api_asgi.universal.lifecycle import Lifecycle
 from ds2api_asgi.universal.response import Response, Stop, StopReason, Usage
+from shared import corpus_items, corpus_stream_bytes, needs_shared
 
 # What Bedrock frames its own way is not this protocol's stream.
 STREAMS = [

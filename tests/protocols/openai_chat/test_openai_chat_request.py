@@ -96,7 +96,10 @@ ODD = [
     {"role": "oracle", "content": "x", "mood": {"a": 1.0}},
     {"role": "user", "content": [{"type": "hologram", "depth": 3}, {"no": "type"}]},
     {"role": "user", "content": [{"type": "text", "text": "a", "prompt_cache_breakpoint": {"mode": "explicit"}}]},
-    {"role": "user", "content": [{"type": "text", "text": "a", "prompt_cache_breakpoint": {"mode": "x", "ttl": "30m"}}]},
+    {
+        "role": "user",
+        "content": [{"type": "text", "text": "a", "prompt_cache_breakpoint": {"mode": "x", "ttl": "30m"}}],
+    },
     {"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "ttl": "1h"}}]},
     {"role": "user", "content": [{"type": "text", "text": "a", "cache_control": None}]},
     {"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {}, "prompt_cache_breakpoint": {}}]},
@@ -112,12 +115,25 @@ ODD = [
     {"role": "user", "content": [{"type": "file", "file": {"file_data": PNG}}]},
     {"role": "user", "content": [{"type": "file", "file": {"somewhere": "else"}}]},
     {"role": "assistant", "content": None, "refusal": None, "tool_calls": []},
-    {"role": "assistant", "content": "a", "refusal": "b", "reasoning_content": "c", "reasoning": "c", "audio": {"id": "x"}},
+    {
+        "role": "assistant",
+        "content": "a",
+        "refusal": "b",
+        "reasoning_content": "c",
+        "reasoning": "c",
+        "audio": {"id": "x"},
+    },
     {"role": "assistant", "content": [{"type": "refusal", "refusal": "no", "x": 1}], "reasoning": "r"},
-    {"role": "assistant", "content": [{"type": "thinking", "thinking": [{"type": "text", "text": "a"}], "closed": True}]},
+    {
+        "role": "assistant",
+        "content": [{"type": "thinking", "thinking": [{"type": "text", "text": "a"}], "closed": True}],
+    },
     {"role": "assistant", "content": [{"type": "thinking", "thinking": [{"type": "text", "text": "a"}] * 2}]},
     {"role": "assistant", "content": [{"type": "thinking", "thinking": "plain"}]},
-    {"role": "assistant", "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": None}}]},
+    {
+        "role": "assistant",
+        "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": None}}],
+    },
     {"role": "assistant", "tool_calls": [{"id": None, "function": {"name": "f", "strict": None}, "index": 0}]},
     {"role": "assistant", "tool_calls": [{"id": "a", "type": "custom", "custom": {"name": "f", "input": "x", "y": 1}}]},
     {"role": "assistant", "tool_calls": [{"type": "custom"}, {"type": "web", "query": 1}], "content": "x"},
@@ -139,7 +155,14 @@ def test_odd_messages_come_back_as_they_were(message: dict[str, Any]) -> None:
 
 
 MEMBERS: list[dict[str, Any]] = [
-    {"tools": None, "tool_choice": None, "stop": None, "response_format": None, "stream_options": None, "functions": None},
+    {
+        "tools": None,
+        "tool_choice": None,
+        "stop": None,
+        "response_format": None,
+        "stream_options": None,
+        "functions": None,
+    },
     {"tools": [], "functions": [], "stop": [], "stream_options": {}},
     {"tools": [{"function": {"name": "f", "parameters": {"a": 1.50}}, "cache_control": {"type": "ephemeral"}}]},
     {"tools": [{"type": "custom", "custom": {"name": "c", "format": {"type": "text"}, "x": None}}, {"type": "mcp"}]},
@@ -195,13 +218,27 @@ def test_a_wrong_type_names_its_path(document: dict[str, Any], path: str) -> Non
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=4) | st.sampled_from(["text", "function", "tool"]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(
-            ["role", "content", "type", "text", "tool_calls", "function", "name", "arguments", "image_url", "url", "x"]
-        ),
-        inner,
-        max_size=4,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "role",
+                    "content",
+                    "type",
+                    "text",
+                    "tool_calls",
+                    "function",
+                    "name",
+                    "arguments",
+                    "image_url",
+                    "url",
+                    "x",
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
     ),
     max_leaves=12,
 )
