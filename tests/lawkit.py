@@ -17,7 +17,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from conformity import problems
-from documents import documents_of, json_objects, mutated, names, texts
+from documents import documents_of, json_objects, mutated, names
 from ds2api_asgi.protocols import registry
 from ds2api_asgi.protocols.base import Context, Protocol
 from ds2api_asgi.universal import jsontext
@@ -90,6 +90,21 @@ def request_problems(name: str, document: Any) -> list[str]:
     """In what a request document is not what the SDK's types say, unknown members included."""
     found = [problems(wire(document), kind) for kind in REQUEST_TYPES[name]]
     return min(found, key=len)
+
+
+# Members that go beyond the SDK's types on purpose, and why.
+EXTENSIONS = {
+    "reasoning_content": "DeepSeek's and vLLM's member for reasoning, echoed by SDKs and ignored by others",
+    "reasoning_details": "OpenRouter's member for reasoning that only its minter can read, echoed by SDKs",
+    "temperature": "anthropic-version 2023-06-01 takes it, the SDK speaks 2026-10-21",
+    "top_p": "anthropic-version 2023-06-01 takes it, the SDK speaks 2026-10-21",
+    "top_k": "anthropic-version 2023-06-01 takes it, the SDK speaks 2026-10-21",
+}
+
+
+def beyond_types(lines: list[str]) -> list[str]:
+    """The problems that are real, not an extension on purpose."""
+    return [line for line in lines if not any(f".{name}:" in line for name in EXTENSIONS)]
 
 
 # -- the core: what every protocol can say ---------------------------------------------------------------------------
@@ -286,7 +301,3 @@ def _joined(parts: tuple[Part, ...]) -> tuple[Part, ...]:
         else:
             out.append(bare)
     return tuple(out)
-
-
-__all__ = [name for name in dir() if not name.startswith("__")]
-_ = texts

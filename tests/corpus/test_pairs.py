@@ -15,7 +15,7 @@ from ds2api_asgi import InvalidDocument, convert
 from ds2api_asgi.framing.sse import SseParser
 from ds2api_asgi.protocols import registry
 from ds2api_asgi.universal.events import End, Error
-from lawkit import RESPONSE_TYPES, request_problems
+from lawkit import RESPONSE_TYPES, beyond_types, request_problems
 from shared import corpus_bodies, corpus_items, corpus_stream_bytes, needs_shared
 
 CORPUS = {"openai-chat": "openai_chat", "anthropic": "anthropic_messages"}
@@ -25,9 +25,6 @@ EVENTS: dict[str, TypeAdapter[Any]] = {
     "anthropic": TypeAdapter(RawMessageStreamEvent),
 }
 ANSWERS: dict[str, Any] = {"openai-chat": ChatCompletion, "anthropic": Message}
-
-# Members beyond the SDK's types that are meant: vendors' names for reasoning, which SDKs echo.
-EXTENSIONS = ("reasoning_content", "reasoning_details")
 
 # Hand-written test data of public projects that the provider itself would refuse: refused by us too, with the path.
 _NO_MODEL = "the model is missing; the provider answers 400"
@@ -75,10 +72,6 @@ REFUSED = {
 pairs = pytest.mark.parametrize(("source", "target"), PAIRS)
 
 
-def _real(lines: list[str]) -> list[str]:
-    return [line for line in lines if not any(f".{name}:" in line for name in EXTENSIONS)]
-
-
 @needs_shared
 @pairs
 def test_every_request_becomes_a_valid_one(source: str, target: str) -> None:
@@ -90,7 +83,7 @@ def test_every_request_becomes_a_valid_one(source: str, target: str) -> None:
                 convert(body, kind="request", source=source, target=target)
             continue
         got = convert(body, kind="request", source=source, target=target)
-        found = _real(request_problems(target, json.loads(got.body)))
+        found = beyond_types(request_problems(target, json.loads(got.body)))
         if found:
             wrong[name] = found[:3]
     assert wrong == {}
@@ -111,7 +104,7 @@ def test_every_answer_becomes_a_valid_one(source: str, target: str) -> None:
         document = json.loads(got.body)
         if "error" in document:
             continue  # an error under a success status; the errors' own tests have it
-        found = _real(problems(document, RESPONSE_TYPES[target]))
+        found = beyond_types(problems(document, RESPONSE_TYPES[target]))
         if found:
             wrong[name] = found[:3]
         ANSWERS[target].model_validate(document)

@@ -163,6 +163,9 @@ def encode_failure(failure: Failure) -> dict[str, Any]:
     if home:
         error.update(failure.details or {})
         document.update(failure.ext or {})
+    elif failure.kind is FailureKind.INVALID and failure.param == "thread":
+        # What the SDK's tool runner waits for to go on without a thread.
+        error["details"] = {"error_code": "thread_unsupported_request"}
     return document
 
 

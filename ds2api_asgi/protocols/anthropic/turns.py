@@ -141,6 +141,8 @@ class _Conversation:
                     f"turns[{index}]", LossKind.APPROXIMATED, Severity.SEMANTIC, f"{NAME} wants a user's message"
                 )
             return None, [{"role": "user", "content": system}]
+        if turns and not self.messages:
+            self.scope.losses.drop("turns", Severity.BLOCKING, f"{NAME} wants a message with something in it")
         return system, self.messages
 
     def system(self, turns: tuple[Turn, ...]) -> str | list[Block] | None:

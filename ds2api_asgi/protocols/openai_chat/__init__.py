@@ -21,143 +21,64 @@ https://platform.openai.com/docs/api-reference/chat (read 2026-11-23). Decisions
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable
 
-from msgspec import UnsetType
-
-from ...errors import InvalidDocument
 from ...universal.events import Event
-from ...universal.failure import Failure, Verdict
 from ...universal.fold import fold
-from ...universal.jsontext import loads
-from ...universal.request import Request
 from ...universal.response import Response
-from ..base import Claim, Context, Encoded, Limits, Operation, UpstreamRoute, WireError
-from . import companions, errors, profile, request, response, routes
-from .stream_decoder import StreamDecoder
-from .stream_encoder import StreamEncoder
-from .stream_watch import StreamWatch
+from . import (
+    companions,
+    errors,
+    limits,
+    profile,
+    request,
+    response,
+    routes,
+    stream_decoder,
+    stream_encoder,
+    stream_watch,
+)
 
-__all__ = ["PROTOCOL", "OpenAIChat"]
+__all__ = ["PROTOCOL", "OpenAIChatProtocol"]
 
 
-class OpenAIChat:
-    """The protocol; `protocols.base.Protocol` says what each method does."""
+class OpenAIChatProtocol:
+    """See `base.Protocol`."""
 
     name = profile.NAME
     stream_type = "text/event-stream"
 
-    def claim(self, method: str, path: str, headers: Mapping[str, str]) -> Claim | None:
-        """See `routes.claim`."""
-        return routes.claim(method, path, headers)
+    claim = staticmethod(routes.claim)
+    route = staticmethod(routes.route)
+    authorize = staticmethod(routes.authorize)
+    dialect = staticmethod(routes.dialect)
 
-    def route(
-        self, operation: Operation, *, stream: bool, model: str | UnsetType, dialect: str
-    ) -> UpstreamRoute | None:
-        """See `routes.route`."""
-        return routes.route(operation, stream=stream, model=model, dialect=dialect)
+    parse = staticmethod(request.parse)
+    decode_request = staticmethod(request.decode_request)
+    encode_request = staticmethod(request.encode_request)
+    decode_response = staticmethod(response.decode_response)
+    encode_response = staticmethod(response.encode_response)
 
-    def authorize(self, secret: str) -> tuple[bytes, bytes]:
-        """See `routes.authorize`."""
-        return routes.authorize(secret)
+    decode_error = staticmethod(errors.decode_error)
+    encode_error = staticmethod(errors.encode_error)
+    classify = staticmethod(errors.classify)
+    limits = staticmethod(limits.limits)
+    stream_error = staticmethod(errors.stream_error)
 
-    def dialect(self, headers: Mapping[str, str]) -> str:
-        """See `routes.dialect`."""
-        return routes.dialect(headers)
+    stream_decoder = stream_decoder.StreamDecoder
+    stream_encoder = stream_encoder.StreamEncoder
+    stream_watch = stream_watch.StreamWatch
 
-    def parse(self, body: bytes) -> dict[str, Any]:
-        """Read a JSON document; tool arguments are strings in it, so nothing else has to be kept.
-
-        Raises:
-            InvalidDocument: Not JSON, or not an object.
-        """
-        document = loads(body)
-        if type(document) is not dict:
-            raise InvalidDocument("", "must be an object")
-        return document
-
-    def decode_request(
-        self,
-        document: dict[str, Any],
-        *,
-        dialect: str = "",
-        operation: Operation = Operation.GENERATE,  # noqa: ARG002
-    ) -> Request:
-        """See `request.decode_request`; no other operation has a document of its own."""
-        return request.decode_request(document, dialect=dialect)
-
-    def encode_request(self, request_: Request, *, dialect: str = "") -> Encoded:
-        """See `request.encode_request`."""
-        return request.encode_request(request_, dialect=dialect)
-
-    def decode_response(self, document: dict[str, Any]) -> Response:
-        """See `response.decode_response`."""
-        return response.decode_response(document)
-
-    def encode_response(self, response_: Response, context: Context) -> Encoded:
-        """See `response.encode_response`."""
-        return response.encode_response(response_, context)
-
-    def decode_error(self, status: int | UnsetType, headers: Mapping[str, str], body: bytes) -> Failure:
-        """See `errors.decode_error`."""
-        return errors.decode_error(status, headers, body)
-
-    def encode_error(self, failure: Failure) -> WireError:
-        """See `errors.encode_error`."""
-        return errors.encode_error(failure)
-
-    def classify(self, failure: Failure, headers: Mapping[str, str], *, now: float) -> Verdict:
-        """See `errors.classify`."""
-        return errors.classify(failure, headers, now=now)
-
-    def limits(self, headers: Mapping[str, str], *, now: float) -> Sequence[Limits]:
-        """See `errors.limits`."""
-        return errors.limits(headers, now=now)
-
-    def stream_decoder(self) -> StreamDecoder:
-        """See `stream_decoder.StreamDecoder`."""
-        return StreamDecoder()
-
-    def stream_encoder(self, context: Context) -> StreamEncoder:
-        """See `stream_encoder.StreamEncoder`."""
-        return StreamEncoder(context)
-
-    def stream_watch(self) -> StreamWatch:
-        """See `stream_watch.StreamWatch`."""
-        return StreamWatch()
+    encode_models = staticmethod(companions.encode_models)
+    decode_models = staticmethod(companions.decode_models)
+    encode_model = staticmethod(companions.encode_model)
+    decode_model = staticmethod(companions.decode_model)
+    encode_token_count = staticmethod(companions.encode_token_count)
+    decode_token_count = staticmethod(companions.decode_token_count)
 
     def fold(self, events: Iterable[Event]) -> Response:
-        """See `universal.fold.fold`."""
+        """See `base.Protocol.fold`."""
         return fold(events, protocol=profile.NAME)
 
-    def stream_error(self, failure: Failure) -> bytes:
-        """See `errors.stream_error`."""
-        return errors.stream_error(failure)
 
-    def encode_models(self, models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """See `companions.encode_models`."""
-        return companions.encode_models(models)
-
-    def decode_models(self, document: dict[str, Any]) -> list[dict[str, Any]]:
-        """See `companions.decode_models`."""
-        return companions.decode_models(document)
-
-    def encode_model(self, model: Mapping[str, Any]) -> dict[str, Any]:
-        """See `companions.encode_model`."""
-        return companions.encode_model(model)
-
-    def decode_model(self, document: dict[str, Any]) -> dict[str, Any]:
-        """See `companions.decode_model`."""
-        return companions.decode_model(document)
-
-    def encode_token_count(self, tokens: int) -> dict[str, Any]:
-        """See `companions.encode_token_count`."""
-        return companions.encode_token_count(tokens)
-
-    def decode_token_count(self, document: dict[str, Any]) -> int:
-        """See `companions.decode_token_count`."""
-        return companions.decode_token_count(document)
-
-
-PROTOCOL = OpenAIChat()
+PROTOCOL = OpenAIChatProtocol()

@@ -8,8 +8,7 @@ Perplexity), a bare string (Ollama), members at the top level (older vLLM, Mistr
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec import UNSET, UnsetType
@@ -21,162 +20,18 @@ from ...universal.failure import (
     Failure,
     FailureKind,
     Fault,
-    KeyAction,
-    RetryScope,
-    Row,
     Verdict,
     judge,
     kind_of_status,
 )
 from ...universal.jsontext import dumps, loads
 from ...universal.retry_after import retry_after
-from ..base import Limits, WireError
+from ..base import WireError
+from .limits import limits
 from .profile import NAME
+from .rows import QUOTA, ROWS
 
-__all__ = ["ROWS", "classify", "decode_error", "encode_error", "limits", "stream_error"]
-
-_CODES: Final = "https://platform.openai.com/docs/guides/error-codes"
-_LIMITS: Final = "https://platform.openai.com/docs/guides/rate-limits"
-_AZURE: Final = "https://learn.microsoft.com/azure/ai-services/openai/quotas-limits"
-_GROQ: Final = "https://console.groq.com/docs/errors"
-_OPENROUTER: Final = "https://openrouter.ai/docs/api/reference/errors-and-debugging"
-_DEEPSEEK: Final = "https://api-docs.deepseek.com/quick_start/error_codes"
-_CLOUDFLARE: Final = (
-    "https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/"
-)
-
-_QUOTA: Final = (
-    "insufficient_quota",
-    "credit_balance_exhausted",
-    "organization_spend_limit_exceeded",
-    "project_spend_limit_exceeded",
-    "organization_usage_limit_exceeded",
-    "billing_hard_limit_reached",
-)
-_TOO_LARGE: Final = re.compile(r"Request too large for|request too large", re.IGNORECASE)
-
-ROWS: Final = (
-    Row(
-        id="quota.code",
-        fault=Fault.QUOTA,
-        retry=RetryScope.KEY,
-        key=KeyAction.EXHAUST,
-        code=_QUOTA,
-        source=_CODES,
-    ),
-    Row(
-        id="quota.type",
-        fault=Fault.QUOTA,
-        retry=RetryScope.KEY,
-        key=KeyAction.EXHAUST,
-        type=_QUOTA,
-        source=_CODES,
-    ),
-    Row(
-        id="429.request_too_large",
-        fault=Fault.RATE,
-        retry=RetryScope.ROUTE,
-        status=(413, 429),
-        message=_TOO_LARGE,
-        source=_LIMITS,
-    ),
-    Row(
-        id="429.slow_down",
-        fault=Fault.RATE,
-        retry=RetryScope.KEY,
-        key=KeyAction.COOL,
-        code=("slow_down",),
-        source=_CODES,
-    ),
-    Row(
-        id="429",
-        fault=Fault.RATE,
-        retry=RetryScope.KEY,
-        key=KeyAction.COOL,
-        status=(429,),
-        source=_LIMITS,
-    ),
-    Row(id="498.capacity", fault=Fault.MODEL, retry=RetryScope.ROUTE, status=(498,), source=_GROQ),
-    Row(
-        id="401",
-        fault=Fault.KEY,
-        retry=RetryScope.KEY,
-        key=KeyAction.DISABLE,
-        status=(401,),
-        source=_CODES,
-    ),
-    Row(
-        id="402",
-        fault=Fault.QUOTA,
-        retry=RetryScope.KEY,
-        key=KeyAction.EXHAUST,
-        status=(402,),
-        source=_DEEPSEEK,
-    ),
-    Row(
-        id="content_filter",
-        fault=Fault.REQUEST,
-        retry=RetryScope.NONE,
-        code=("content_filter", "content_policy_violation", "invalid_prompt"),
-        source=_AZURE,
-    ),
-    Row(
-        id="403.country",
-        fault=Fault.KEY,
-        retry=RetryScope.KEY,
-        key=KeyAction.COOL,
-        code=("unsupported_country_region_territory",),
-        source=_CODES,
-    ),
-    Row(
-        id="403.moderation",
-        fault=Fault.REQUEST,
-        retry=RetryScope.NONE,
-        status=(403,),
-        message=re.compile(r"moderation|flagged", re.IGNORECASE),
-        source=_OPENROUTER,
-    ),
-    Row(
-        id="403",
-        fault=Fault.KEY,
-        retry=RetryScope.KEY,
-        key=KeyAction.BLOCK_MODEL,
-        status=(403,),
-        source=_CODES,
-    ),
-    Row(
-        id="404",
-        fault=Fault.KEY,
-        retry=RetryScope.KEY,
-        key=KeyAction.BLOCK_MODEL,
-        status=(404,),
-        source=_CODES,
-    ),
-    Row(id="408.409", fault=Fault.PROVIDER, retry=RetryScope.SAME, status=(408, 409), source=_CODES),
-    Row(
-        id="503",
-        fault=Fault.MODEL,
-        retry=RetryScope.ROUTE,
-        status=(503,),
-        source=_CODES,
-    ),
-    Row(
-        id="overloaded",
-        fault=Fault.MODEL,
-        retry=RetryScope.ROUTE,
-        code=("server_is_overloaded", "provider_overloaded"),
-        source=_CODES,
-    ),
-    Row(
-        id="cloudflare",
-        fault=Fault.PROVIDER,
-        retry=RetryScope.SAME,
-        status=(502, 504, 520, 521, 522, 523, 524, 525, 526, 529, 530),
-        source=_CLOUDFLARE,
-    ),
-    Row(id="500", fault=Fault.MODEL, retry=RetryScope.SAME, status=(500,), source=_CODES),
-)
-"""What follows from a failure, most specific first."""
+__all__ = ["classify", "decode_error", "encode_error", "stream_error"]
 
 _WORDS: Final = {
     "authentication_error": FailureKind.AUTH,
@@ -294,7 +149,7 @@ def _plain_text(headers: Mapping[str, str], body: bytes) -> str:
 
 def _kind(status: int | UnsetType, values: Mapping[str, Any]) -> FailureKind:
     code, type_ = values.get("code"), values.get("type")
-    if (type(code) is str and code in _QUOTA) or type_ in _QUOTA:
+    if (type(code) is str and code in QUOTA) or type_ in QUOTA:
         return FailureKind.BILLING
     if status is not UNSET and status >= _MIN_ERROR:
         return kind_of_status(status)
@@ -364,38 +219,3 @@ def classify(failure: Failure, headers: Mapping[str, str], *, now: float) -> Ver
     if headers.get("x-should-retry", "").strip().lower() == "false":
         verdict = replace(verdict, same_key=False)
     return verdict
-
-
-_LIMIT_HEADER: Final = re.compile(r"x-ratelimit-(limit|remaining|reset)-([a-z-]{1,40})")
-_COUNT: Final = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{0,9})?")
-_GO_STEP: Final = re.compile(r"([0-9]{1,10}(?:\.[0-9]{0,9})?)(h|ms|m|s|us|µs|μs|ns)")
-_GO: Final = re.compile(rf"(?:{_GO_STEP.pattern}){{1,8}}")
-_UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
-
-
-def limits(headers: Mapping[str, str], *, now: float) -> Sequence[Limits]:  # noqa: ARG001 - no dates among them
-    """The limits in ``x-ratelimit-{limit,remaining,reset}-{requests,tokens,…}``.
-
-    A reset is a Go duration (``6m0s``, ``12ms``) or, at Azure, bare seconds; what is neither counts as not stated.
-    """
-    found: dict[str, dict[str, float]] = {}
-    for name, value in headers.items():
-        match = _LIMIT_HEADER.fullmatch(name)
-        if match is None:
-            continue
-        what, dimension = match.groups()
-        number = _reset(value.strip()) if what == "reset" else _count(value.strip())
-        if number is not None:
-            found.setdefault(dimension, {})["reset_after" if what == "reset" else what] = number
-    return [Limits(dimension=dimension, **values) for dimension, values in found.items()]
-
-
-def _count(text: str) -> float | None:
-    # Azure says -1 for "not limited".
-    return float(text) if _COUNT.fullmatch(text) and not text.startswith("-") else None
-
-
-def _reset(text: str) -> float | None:
-    if _GO.fullmatch(text):
-        return sum(float(number) * _UNITS[unit] for number, unit in _GO_STEP.findall(text))
-    return _count(text)

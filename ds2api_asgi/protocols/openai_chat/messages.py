@@ -13,39 +13,30 @@ kinds apart: a turn's parts are reasoning, content, refusal, calls, in this orde
 | ``refusal:null`` | `Turn` | null, as all of OpenAI's answers have it |
 | ``role:absent``, ``role:function`` | `Turn` | no role; the legacy role of tool results |
 | ``reasoning`` | `Reasoning` | that spelling of ``reasoning_content`` |
-| ``type:absent`` | `ToolCall` | no type |
-| ``arguments:null``, ``arguments:absent``, ``arguments:json`` | `ToolCall` | null, nothing, or JSON not in a string |
-| ``function_call`` | `ToolCall` | the legacy member of the message |
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from msgspec import UNSET, UnsetType
 
 from ...errors import InvalidDocument
-from ...universal.content import Citation, OpaquePart, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
-from ...universal.jsontext import JsonText
+from ...universal.content import OpaquePart, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from ...universal.request import Turn
 from ..fields import OBJECT, STRING, expect
+from .calls import decode_call, decode_legacy_call, encode_call, encode_legacy_call
 from .carry import decode_details, encode_detail
-from .parts import Json, decode_cache, decode_parts, encode_cache, encode_part
+from .citations import decode_citation, encode_citation
+from .marks import Json, decode_cache, encode_cache
+from .parts import decode_parts, encode_part
 from .profile import NAME
 from .report import Report
 
-__all__ = [
-    "REASONING",
-    "decode_citation",
-    "decode_message",
-    "encode_call",
-    "encode_citation",
-    "encode_message",
-    "merge",
-]
+__all__ = ["REASONING", "decode_message", "encode_message"]
 
-_DETAILS = "reasoning_details"
-REASONING = ("reasoning_content", "reasoning")
+_DETAILS: Final = "reasoning_details"
+REASONING: Final = ("reasoning_content", "reasoning")
 """Members that hold reasoning; the first that is a string counts."""
 
 
@@ -72,6 +63,8 @@ def decode_message(message: Any, path: str, *, strict: bool) -> Turn:
     if role in ("tool", "function"):
         return _decode_result(message, role, path, strict=strict)
     ext = {key: value for key, value in message.items() if key != "role" or value is None}
+    if "role" in ext:  # null
+        forms.append("role:absent")
     parts: list[Part] = []
     carried = decode_details(ext[_DETAILS], ext.get(REASONING[0], UNSET)) if _DETAILS in ext else None
     if carried is not None:
@@ -92,7 +85,7 @@ def decode_message(message: Any, path: str, *, strict: bool) -> Turn:
     if ext.get("tool_calls") is not None:
         _decode_calls(ext, parts, forms, path, strict=strict)
     if type(ext.get("function_call")) is dict:
-        _decode_legacy_call(ext, parts, path, strict=strict)
+        decode_legacy_call(ext, parts, path, strict=strict)
     name = ext.pop("name") if type(ext.get("name")) is str else UNSET
     return Turn(role=role, parts=tuple(parts), name=name, ext=ext or UNSET, form=tuple(sorted(forms)))
 
@@ -128,53 +121,6 @@ def _decode_text(content: str, ext: Json, *, strict: bool) -> Text:
     return Text(text=content, citations=citations)
 
 
-def decode_citation(annotation: Any) -> Citation | None:
-    """An annotation to a citation; None when it is of another shape than ``url_citation``."""
-    if type(annotation) is not dict or annotation.get("type") != "url_citation":
-        return None
-    inner = annotation.get("url_citation")
-    if type(inner) is not dict:
-        return None
-    values: dict[str, Any] = {}
-    ext = {key: value for key, value in annotation.items() if key not in ("type", "url_citation")}
-    for key, value in inner.items():
-        name, kind = _CITATION.get(key, ("", object))
-        if type(value) is kind:
-            values[name] = value
-        else:
-            ext[f"url_citation.{key}"] = value
-    return Citation(kind="url_citation", ext=ext or UNSET, **values)
-
-
-_CITATION: dict[str, tuple[str, type]] = {
-    "url": ("url", str),
-    "title": ("title", str),
-    "start_index": ("start", int),
-    "end_index": ("end", int),
-}
-
-
-def encode_citation(citation: Citation, *, home: bool) -> Json:
-    """A citation to an annotation."""
-    inner = {
-        key: getattr(citation, name) for key, (name, _) in _CITATION.items() if getattr(citation, name) is not UNSET
-    }
-    document: Json = {"type": "url_citation", "url_citation": inner}
-    if home and citation.ext is not UNSET:
-        merge(document, citation.ext, "url_citation")
-    return document
-
-
-def merge(document: Json, ext: Json, key: str) -> None:
-    """Write members back: those named ``key.x`` into the object at ``key``, the others beside it."""
-    prefix = key + "."
-    for name, value in ext.items():
-        if name.startswith(prefix):
-            document[key].setdefault(name[len(prefix) :], value)
-        else:
-            document.setdefault(name, value)
-
-
 def _decode_calls(ext: Json, parts: list[Part], forms: list[str], path: str, *, strict: bool) -> None:
     calls = ext["tool_calls"]
     if type(calls) is not list:
@@ -186,69 +132,11 @@ def _decode_calls(ext: Json, parts: list[Part], forms: list[str], path: str, *, 
         forms.append("tool_calls:empty")
     for index, call in enumerate(calls):
         try:
-            parts.append(_decode_call(call, f"{path}.tool_calls[{index}]"))
+            parts.append(decode_call(call, f"{path}.tool_calls[{index}]"))
         except InvalidDocument:
             if strict:
                 raise
             parts.append(OpaquePart(json={"tool_calls": [call]}, protocol=NAME))
-
-
-def _decode_call(call: Any, path: str) -> Part:
-    expect(call, OBJECT, path)
-    kind = call.get("type", "function")
-    inner = call.get(kind) if kind in ("function", "custom") else None
-    if inner is None:  # a type that we do not know, or one without its object
-        return OpaquePart(json={"tool_calls": [call]}, protocol=NAME)
-    expect(inner, OBJECT, f"{path}.{kind}")
-    forms: list[str] = [] if "type" in call else ["type:absent"]
-    key = "arguments" if kind == "function" else "input"
-    id_ = call.get("id", UNSET)
-    if id_ is not None and id_ is not UNSET:
-        expect(id_, STRING, f"{path}.id")
-    known = ("type", "id", kind) if id_ is not None else ("type", kind)
-    ext = {name: value for name, value in call.items() if name not in known}
-    ext.update({f"{kind}.{name}": value for name, value in inner.items() if name not in ("name", key)})
-    return ToolCall(
-        id=UNSET if id_ is None else id_,
-        name=expect(inner.get("name"), STRING, f"{path}.{kind}.name"),
-        arguments=_decode_arguments(inner, key, forms, f"{path}.{kind}.{key}"),
-        kind="function" if kind == "function" else "custom",
-        ext=ext or UNSET,
-        form=tuple(sorted(forms)),
-    )
-
-
-def _decode_arguments(inner: Json, key: str, forms: list[str], path: str) -> JsonText:
-    """A call's arguments as text.
-
-    Raises:
-        InvalidDocument: They are neither text nor JSON that stands for an object.
-    """
-    arguments = inner.get(key)
-    if type(arguments) is str:
-        return JsonText(arguments)
-    if arguments is None:
-        forms.append("arguments:null" if key in inner else "arguments:absent")
-        return JsonText("")
-    if type(arguments) is not dict:
-        raise InvalidDocument(path, f"must be {STRING}")
-    forms.append("arguments:json")
-    return JsonText.of(arguments)
-
-
-def _decode_legacy_call(ext: Json, parts: list[Part], path: str, *, strict: bool) -> None:
-    inner = ext["function_call"]
-    forms = ["function_call"]
-    try:
-        arguments = _decode_arguments(inner, "arguments", forms, f"{path}.function_call.arguments")
-        name = expect(inner.get("name"), STRING, f"{path}.function_call.name")
-    except InvalidDocument:
-        if strict:
-            raise
-        return
-    rest = {f"function_call.{key}": value for key, value in inner.items() if key not in ("name", "arguments")}
-    del ext["function_call"]
-    parts.append(ToolCall(name=name, arguments=arguments, ext=rest or UNSET, form=tuple(sorted(forms))))
 
 
 def _decode_result(message: Json, role: str, path: str, *, strict: bool) -> Turn:
@@ -314,7 +202,7 @@ def _place(part: Part, path: str, message: Json, content: list[Json], calls: lis
         case Refusal() if "part" not in part.form:
             message["refusal"] = message.get("refusal", "") + part.text
         case ToolCall() if "function_call" in part.form:
-            message["function_call"] = _encode_legacy_call(part)
+            message["function_call"] = encode_legacy_call(part)
         case ToolCall():
             calls.append(encode_call(part, part.id, part.name))
         case OpaquePart(json={"tool_calls": [call]}, protocol=protocol) if protocol == NAME and "type" not in part.json:
@@ -343,52 +231,6 @@ def _content(turn: Turn, content: list[Json], *, answer: bool) -> str | list[Jso
     if string and all(len(part) == 2 and part.get("type") == "text" for part in content):
         return "".join(part["text"] for part in content)
     return content
-
-
-def encode_call(call: ToolCall, id_: str | UnsetType, name: str, *, home: bool = True) -> Json:
-    """A call to an entry of ``tool_calls``.
-
-    Args:
-        call: The call.
-        id_: Its id in this protocol.
-        name: Its tool's name in this protocol.
-        home: Whether the call was born here.
-    """
-    key = "arguments" if call.kind == "function" else "input"
-    inner: Json = {"name": name}
-    document: Json = {call.kind: inner}
-    if id_ is not UNSET:
-        document["id"] = id_
-    if not home:
-        inner[key] = call.arguments.text
-        return {"type": call.kind, **document}
-    if "type:absent" not in call.form:
-        document["type"] = call.kind
-    _put_arguments(call, inner, key)
-    if call.ext is not UNSET:
-        merge(document, call.ext, call.kind)
-    return document
-
-
-def _put_arguments(call: ToolCall, inner: Json, key: str) -> None:
-    text = call.arguments.text
-    if not text and "arguments:absent" in call.form:
-        return
-    if not text and "arguments:null" in call.form:
-        inner[key] = None
-    elif "arguments:json" in call.form and call.arguments.is_object:
-        inner[key] = call.arguments
-    else:
-        inner[key] = text
-
-
-def _encode_legacy_call(call: ToolCall) -> Json:
-    inner: Json = {"name": call.name}
-    _put_arguments(call, inner, "arguments")
-    document = {"function_call": inner}
-    if call.ext is not UNSET:
-        merge(document, call.ext, "function_call")
-    return inner
 
 
 def _encode_result(turn: Turn, result: ToolResult, path: str, report: Report) -> Json:

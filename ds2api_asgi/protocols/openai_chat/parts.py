@@ -1,66 +1,31 @@
 """Content parts: what stands in a message's ``content`` when it is a list.
 
 https://platform.openai.com/docs/api-reference/chat/create#chat-create-messages (read 2026-11-23); ``thinking`` parts
-are Mistral's (https://docs.mistral.ai/capabilities/reasoning/), ``cache_control`` on a part is OpenRouter's.
-
-Members of an object inside a part (``image_url.detail``) that we do not know are kept in ``source_ext``; our forms:
+are Mistral's (https://docs.mistral.ai/capabilities/reasoning/).
 
 | form | on | the wire had |
 |---|---|---|
 | ``part`` | `Refusal` | a refusal part, not the message's ``refusal`` |
 | ``part:thinking`` | `Reasoning` | a thinking part, not the message's ``reasoning_content`` |
-| ``file`` | `Media` | a file part, though it is no document |
-| ``image_url:string`` | `Media` | the URL in place of the object |
-| ``url:…`` | `Media` | this odd head of a data URL |
-| ``data:bare`` | `Media` | ``file_data`` that is no data URL |
-| ``format:…`` | `Media` | this odd name of an audio format |
-| ``cache_control`` | `CacheMark` | that spelling of ``prompt_cache_breakpoint`` |
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable
+from typing import Any, Final
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from ...errors import InvalidDocument
-from ...universal.content import (
-    Base64,
-    CacheMark,
-    FileId,
-    Inline,
-    Media,
-    OpaquePart,
-    Part,
-    PlainText,
-    Reasoning,
-    Refusal,
-    Source,
-    Text,
-    Url,
-)
-from ...universal.loss import LossKind, Severity
-from ...universal.media import data_url, parse_data_url
-from ..fields import OBJECT, STRING, expect
+from ...universal.content import Media, OpaquePart, Part, Reasoning, Refusal, Text
+from ...universal.loss import Severity
+from ..fields import STRING, expect
+from .marks import Json, decode_cache, encode_cache, merged, without
+from .media import decode_audio, decode_file, decode_image, encode_media
 from .profile import NAME
 from .report import Report
 
-__all__ = ["decode_cache", "decode_parts", "encode_cache", "encode_part", "thinking_text", "without"]
-
-_FORMATS: Final = {"wav": "audio/wav", "mp3": "audio/mpeg"}
-_MIMES: Final = {mime: name for name, mime in _FORMATS.items()} | {"audio/x-wav": "wav", "audio/mp3": "mp3"}
-_MARKS: Final = ("prompt_cache_breakpoint", "cache_control")
-_DETAILS: Final = frozenset({"auto", "low", "high", "original"})
-_FILE_NAME: Final = "document.pdf"
-
-Json: TypeAlias = dict[str, Any]
-
-
-def without(document: Json, *known: str) -> Json | UnsetType:
-    """The members of an object but these; UNSET when nothing is left."""
-    rest = {key: value for key, value in document.items() if key not in known}
-    return rest or UNSET
+__all__ = ["decode_parts", "encode_part", "thinking_text"]
 
 
 def decode_parts(content: list[Any], path: str, *, strict: bool) -> tuple[Part, ...]:
@@ -101,9 +66,9 @@ def encode_part(part: Part, path: str, report: Report) -> Json | None:
         case Text():
             return _encode_text(part, path, report)
         case Media():
-            return _encode_media(part, path, report)
+            return encode_media(part, path, report)
         case Refusal() if report.home:
-            return _merged({"type": "refusal", "refusal": part.text}, part.ext, report)
+            return merged({"type": "refusal", "refusal": part.text}, part.ext, report)
         case Reasoning() if report.home:
             return _encode_thinking(part)
         case OpaquePart(json=json, protocol=protocol):
@@ -115,52 +80,6 @@ def encode_part(part: Part, path: str, report: Report) -> Json | None:
         case _:
             report.dropped(path, Severity.SEMANTIC, "place for this part here")
             return None
-
-
-def _merged(document: Json, ext: Json | UnsetType, report: Report) -> Json:
-    if report.home and ext is not UNSET:
-        for key, value in ext.items():
-            document.setdefault(key, value)
-    return document
-
-
-def decode_cache(document: Json, path: str) -> tuple[CacheMark | UnsetType, str]:
-    """The cache mark on an object, and the member that it was (``""`` for none)."""
-    for key in _MARKS:
-        mark = document.get(key)
-        if type(mark) is not dict:
-            continue
-        ttl = mark.get("ttl", UNSET)
-        if ttl is not UNSET and type(ttl) is not str:
-            raise InvalidDocument(f"{path}.{key}.ttl", f"must be {STRING}")
-        own = ("mode", "explicit") if key == _MARKS[0] else ("type", "ephemeral")
-        plain = mark.get(own[0]) == own[1]
-        rest = without(mark, "ttl", own[0]) if plain else without(mark, "ttl")
-        forms = [] if key == _MARKS[0] else [key]
-        if own[0] not in mark:
-            forms.append("bare")
-        return CacheMark(ttl=ttl, ext=rest, form=tuple(sorted(forms))), key
-    return UNSET, ""
-
-
-def encode_cache(mark: CacheMark | UnsetType, document: Json, path: str, report: Report) -> None:
-    """Write a cache mark onto an object.
-
-    Marks of other protocols are dropped: this one caches by itself, its marks have other lifetimes, and only its
-    newest models take them.
-    """
-    if mark is UNSET:
-        return
-    if not report.home:
-        report.dropped(f"{path}.cache", Severity.COSMETIC, "such cache mark")
-        return
-    key = _MARKS["cache_control" in mark.form]
-    body: Json = {} if "bare" in mark.form else {"mode": "explicit"} if key == _MARKS[0] else {"type": "ephemeral"}
-    if mark.ext is not UNSET:
-        body.update(mark.ext)
-    if mark.ttl is not UNSET:
-        body["ttl"] = mark.ttl
-    document[key] = body
 
 
 def _decode_text(part: Json, path: str) -> Text:
@@ -179,7 +98,7 @@ def _encode_text(part: Text, path: str, report: Report) -> Json:
     if part.citations and not report.home:
         report.dropped(f"{path}.citations", Severity.DEGRADED, "citations in a request")
     report.ext(part, path)
-    return _merged(document, part.ext, report)
+    return merged(document, part.ext, report)
 
 
 def _decode_refusal(part: Json, path: str) -> Refusal:
@@ -221,242 +140,11 @@ def _encode_thinking(part: Reasoning) -> Json:
     return document
 
 
-def _decode_image(part: Json, path: str) -> Media:
-    inner: Any = part.get("image_url")
-    forms: list[str] = []
-    if type(inner) is str:
-        inner = {"url": inner}
-        forms.append("image_url:string")
-    expect(inner, OBJECT, f"{path}.image_url")
-    url = expect(inner.get("url"), STRING, f"{path}.image_url.url")
-    source, mime, rest = _decode_url(url, inner, forms, "url", "detail")
-    detail = inner.get("detail", UNSET)
-    if detail is None:
-        rest = {**(rest or {}), "detail": None}
-        detail = UNSET
-    elif detail is not UNSET:
-        expect(detail, STRING, f"{path}.image_url.detail")
-    cache, key = decode_cache(part, path)
-    return Media(
-        kind="image",
-        source=source,
-        mime=mime,
-        detail=detail,
-        cache=cache,
-        source_ext=rest,
-        ext=without(part, "type", "image_url", key),
-        form=tuple(sorted(forms)),
-    )
-
-
-def _decode_url(
-    url: str, inner: Json, forms: list[str], key: str, *known: str
-) -> tuple[Source, str | UnsetType, Json | UnsetType]:
-    """The source that a URL is, its MIME type, and the members of its object that have no place."""
-    rest = without(inner, key, *known)
-    parsed = parse_data_url(url)
-    if parsed is None:
-        return Url(url), UNSET, rest
-    mime, data = parsed
-    if data_url(mime, data) != url:
-        if url.endswith("," + data):
-            forms.append("url:" + url[: len(url) - len(data)])
-        else:  # percent-encoded: only the original is the original
-            rest = {**(rest or {}), key: url}
-    return Base64(data), mime, rest
-
-
-def _encode_url(part: Media, key: str, report: Report) -> str | None:
-    """The URL of a source: as it was spelled, if it still means the same; None when it has none."""
-    source = part.source
-    if isinstance(source, Url):
-        return source.url
-    if not isinstance(source, Base64):
-        return None
-    mime = "application/octet-stream" if part.mime is UNSET else part.mime
-    if report.home:
-        if "data:bare" in part.form:
-            return source.data
-        odd = next((form[4:] + source.data for form in part.form if form.startswith("url:")), None)
-        odd = odd or (part.source_ext or {}).get(key)
-        if type(odd) is str and parse_data_url(odd) == (mime, source.data):
-            return odd
-    return data_url(mime, source.data)
-
-
-def _decode_audio(part: Json, path: str) -> Media:
-    inner = expect(part.get("input_audio"), OBJECT, f"{path}.input_audio")
-    data = expect(inner.get("data"), STRING, f"{path}.input_audio.data")
-    name = inner.get("format", UNSET)
-    mime: str | UnsetType = UNSET
-    forms: tuple[str, ...] = ()
-    if name is not UNSET:
-        expect(name, STRING, f"{path}.input_audio.format")
-        mime = _FORMATS.get(name, f"audio/{name}")
-        if _format(mime) != name:
-            forms = (f"format:{name}",)
-    cache, key = decode_cache(part, path)
-    return Media(
-        kind="audio",
-        source=Base64(data),
-        mime=mime,
-        cache=cache,
-        source_ext=without(inner, "data", "format"),
-        ext=without(part, "type", "input_audio", key),
-        form=forms,
-    )
-
-
-def _format(mime: str) -> str:
-    return _MIMES.get(mime) or mime.removeprefix("audio/")
-
-
-def _decode_file(part: Json, path: str) -> Part:
-    inner = expect(part.get("file"), OBJECT, f"{path}.file")
-    forms: list[str] = []
-    mime: str | UnsetType = UNSET
-    source: Source
-    if inner.get("file_data") is not None:
-        data = expect(inner["file_data"], STRING, f"{path}.file.file_data")
-        source, mime, rest = _decode_url(data, inner, forms, "file_data", "filename")
-        if isinstance(source, Url):
-            source = Base64(data)
-            forms.append("data:bare")
-    elif inner.get("file_id") is not None:
-        source = FileId(expect(inner["file_id"], STRING, f"{path}.file.file_id"))
-        rest = without(inner, "file_id", "filename")
-    else:  # a reference of a kind that we do not know
-        return OpaquePart(json=part, protocol=NAME)
-    name = inner.get("filename", UNSET)
-    if name is None:
-        rest = {**(rest or {}), "filename": None}
-        name = UNSET
-    elif name is not UNSET:
-        expect(name, STRING, f"{path}.file.filename")
-    family = "" if mime is UNSET else mime.partition("/")[0]
-    if family in _KINDS:
-        forms.append("file")
-    cache, key = decode_cache(part, path)
-    return Media(
-        kind=_KINDS.get(family, "document"),
-        source=source,
-        mime=mime,
-        name=name,
-        cache=cache,
-        source_ext=rest,
-        ext=without(part, "type", "file", key),
-        form=tuple(sorted(forms)),
-    )
-
-
-_KINDS: Final[dict[str, Any]] = {"image": "image", "audio": "audio", "video": "video"}
-
-
-def _encode_media(part: Media, path: str, report: Report) -> Json | None:
-    file = part.kind == "document" or (report.home and "file" in part.form)
-    writer = _write_file if file else _WRITERS.get(part.kind)
-    document = writer(part, path, report) if writer is not None else None
-    if document is None:
-        if isinstance(part.source, FileId):
-            report.add(path, LossKind.STATEFUL, Severity.BLOCKING, f"{NAME} cannot reach another provider's file")
-        else:
-            report.dropped(path, Severity.SEMANTIC, f"{part.kind} of this kind")
-        return None
-    encode_cache(part.cache, document, path, report)
-    report.ext(part, path)
-    for name in _unsaid(part, document):
-        report.dropped(f"{path}.{name}", Severity.DEGRADED, f"{name} of media")
-    return _merged(document, part.ext, report)
-
-
-def _unsaid(part: Media, document: Json) -> Iterable[str]:
-    for name in ("title", "context", "citations"):
-        if getattr(part, name) is not UNSET:
-            yield name
-    if part.name is not UNSET and document["type"] != "file":
-        yield "name"
-    if part.detail is not UNSET and "detail" not in document.get("image_url", ()):
-        yield "detail"
-
-
-def _source(part: Media, inner: Json, path: str, report: Report) -> Json:
-    """An object of the wire with the members that it had beside."""
-    if part.source_ext is not UNSET:
-        if report.home:
-            return {**part.source_ext, **inner}
-        if any(value is not None for value in part.source_ext.values()):
-            report.dropped(f"{path}.source_ext", Severity.DEGRADED, "such members of a source")
-    return inner
-
-
-def _write_image(part: Media, path: str, report: Report) -> Json | None:
-    url = _encode_url(part, "url", report)
-    if url is None:
-        return None
-    if report.home and "image_url:string" in part.form and part.detail is UNSET:
-        return {"type": "image_url", "image_url": url}
-    inner = {"url": url}
-    if part.detail is not UNSET and (report.home or part.detail in _DETAILS):
-        inner["detail"] = part.detail
-    return {"type": "image_url", "image_url": _source(part, inner, path, report)}
-
-
-def _write_audio(part: Media, path: str, report: Report) -> Json | None:
-    if not isinstance(part.source, Base64):
-        return None
-    inner = {"data": part.source.data}
-    if part.mime is not UNSET:
-        inner["format"] = _format(part.mime)
-        for form in part.form:
-            if report.home and form.startswith("format:") and part.mime == f"audio/{form[7:]}":
-                inner["format"] = form[7:]
-    if not report.home and inner.get("format") not in _FORMATS:
-        return None
-    return {"type": "input_audio", "input_audio": _source(part, inner, path, report)}
-
-
-def _write_file(part: Media, path: str, report: Report) -> Json | None:
-    inner: Json = {}
-    match part.source:
-        case Base64():
-            inner["file_data"] = _encode_url(part, "file_data", report)
-        case FileId(id=id_) if report.home:
-            inner["file_id"] = id_
-        case PlainText() | Inline() if not report.home:
-            return _write_plain(part, path, report)
-        case _:
-            return None
-    if part.name is not UNSET:
-        inner["filename"] = part.name
-    elif not report.home:
-        # OpenAI refuses file_data without a name.
-        inner["filename"] = _FILE_NAME
-        report.add(f"{path}.name", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands a file name")
-    return {"type": "file", "file": _source(part, inner, path, report)}
-
-
-def _write_plain(part: Media, path: str, report: Report) -> Json | None:
-    texts: list[str] = []
-    if isinstance(part.source, PlainText):
-        texts.append(part.source.text)
-    elif isinstance(part.source, Inline):
-        if not all(isinstance(piece, Text) for piece in part.source.parts):
-            return None
-        texts += [piece.text for piece in part.source.parts if isinstance(piece, Text)]
-    report.add(path, LossKind.TEXTUALISED, Severity.DEGRADED, f"{NAME} has no documents of text")
-    return {"type": "text", "text": "".join(texts)}
-
-
 _DECODERS: Final[dict[str, Callable[[Json, str], Part]]] = {
     "text": _decode_text,
-    "image_url": _decode_image,
-    "input_audio": _decode_audio,
-    "file": _decode_file,
+    "image_url": decode_image,
+    "input_audio": decode_audio,
+    "file": decode_file,
     "refusal": _decode_refusal,
     "thinking": _decode_thinking,
-}
-
-_WRITERS: Final[dict[str, Callable[[Media, str, Report], Json | None]]] = {
-    "image": _write_image,
-    "audio": _write_audio,
 }

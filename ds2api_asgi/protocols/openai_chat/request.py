@@ -17,27 +17,48 @@ from msgspec import UNSET
 
 from ...errors import InvalidDocument
 from ...universal.effort import effort_of
+from ...universal.jsontext import loads
 from ...universal.loss import LossKind, Severity
 from ...universal.node import Origin
 from ...universal.request import Request
-from ..base import Context, Encoded
+from ..base import Context, Encoded, Operation
 from ..fields import INTEGER, OBJECT, STRINGS, expect, put, take, unplaced
 from .fields import PLACED, REQUEST, REQUEST_HANDLED
-from .parts import Json
+from .marks import Json
 from .profile import EFFORTS, MAX_STOP, NAME, TIERS, Dialect
 from .profile import dialect as dialect_of
 from .report import Report
 from .tools import decode_choice, decode_format, decode_tools, encode_choice, encode_format, encode_tools
 from .turns import ToolNames, decode_turns, encode_turns
 
-__all__ = ["decode_request", "encode_request"]
+__all__ = ["decode_request", "encode_request", "parse"]
 
 _STREAM_OPTIONS = {"include_usage": "stream_usage", "include_obfuscation": "stream_obfuscation"}
 _BOUNDS = ("max_completion_tokens", "max_tokens")
 
 
-def decode_request(document: Json, *, dialect: str = "") -> Request:
+def parse(body: bytes) -> Json:
+    """Read a JSON document; tool arguments are strings in it, so nothing else has to be kept.
+
+    Raises:
+        InvalidDocument: Not JSON, or not an object.
+    """
+    document: Json = expect(loads(body), OBJECT, "")
+    return document
+
+
+def decode_request(
+    document: Json,
+    *,
+    dialect: str = "",
+    operation: Operation = Operation.GENERATE,  # noqa: ARG001 - no other has a document of its own
+) -> Request:
     """A request document to universal form.
+
+    Args:
+        document: From `parse`.
+        dialect: From `routes.dialect`.
+        operation: Makes no difference.
 
     Raises:
         InvalidDocument: A value of the wrong type, or ``model`` or ``messages`` missing.

@@ -31,11 +31,13 @@ from ...universal.request import FunctionTool, Turn
 from ...universal.response import Candidate, Response, Stop
 from ..base import Context, Encoded
 from ..fields import put, take
+from .calls import encode_call
 from .carry import encode_detail
+from .citations import foreign_citation
 from .errors import decode_error
 from .fields import CHOICE_HANDLED, RESPONSE, RESPONSE_HANDLED
-from .messages import decode_message, encode_call, encode_citation, encode_message
-from .parts import Json
+from .marks import Json
+from .messages import decode_message, encode_message
 from .profile import CALL_ID, NAME, TIERS
 from .report import Report
 from .stops import decode_stop, encode_stop
@@ -340,18 +342,6 @@ def _cite(citation: Citation, path: str, start: int, length: int, into: list[Jso
         return
     report.add(path, LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} cites URLs only")
     into.append(annotation)
-
-
-def foreign_citation(citation: Citation, start: int, length: int) -> Json | None:
-    """An annotation from another protocol's citation, its span counted from the message's start; None without a URL."""
-    if citation.url is UNSET:
-        return None
-    document = encode_citation(citation, home=False)
-    inner = document["url_citation"]
-    inner["start_index"] = start + (citation.start or 0)
-    inner["end_index"] = start + (length if citation.end is UNSET else citation.end)
-    inner.setdefault("title", "")
-    return document
 
 
 def _write_message(message: _Message, path: str, context: Context, report: Report) -> Json:

@@ -39,12 +39,13 @@ from ...universal.response import Response, Usage
 from ..base import Context
 from ..fields import ext_losses
 from .carry import encode_detail
+from .citations import encode_citation, foreign_citation
 from .errors import stream_error
-from .messages import REASONING, encode_citation, merge
-from .parts import Json
+from .marks import Json, merge
+from .messages import REASONING
 from .profile import CALL_ID, NAME
 from .report import Report
-from .response import answer_id, custom_input, foreign_citation, legacy_client, tier_of
+from .response import answer_id, custom_input, legacy_client, tier_of
 from .stops import encode_stop
 from .usage import encode_usage
 

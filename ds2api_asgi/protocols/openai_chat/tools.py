@@ -32,8 +32,7 @@ from ...universal.request import (
     ToolSubset,
 )
 from ..fields import OBJECT, STRING, Field, expect, put, take
-from .messages import merge
-from .parts import Json, decode_cache, encode_cache
+from .marks import Json, decode_cache, encode_cache, merge
 from .profile import NAME
 from .report import Report
 from .turns import ToolNames

@@ -22,8 +22,10 @@ from ...universal.ids import CallIds
 from ...universal.loss import LossKind, Severity
 from ...universal.request import Request, Turn
 from ...universal.templates import ERROR_PREFIX, TOOL_MEDIA
-from .messages import decode_message, encode_call, encode_message
-from .parts import Json, encode_cache, encode_part
+from .calls import encode_call
+from .marks import Json, encode_cache
+from .messages import decode_message, encode_message
+from .parts import encode_part
 from .profile import CALL_ID, NAME, Dialect, tool_name
 from .report import Report
 

@@ -411,3 +411,9 @@ def test_an_instruction_alone_is_a_question() -> None:
     encoded = say(system("Say hi"))
     assert encoded.document["messages"] == [{"role": "user", "content": [{"type": "text", "text": "Say hi"}]}]
     assert lost(encoded, "turns[0]").severity is Severity.SEMANTIC
+
+
+def test_a_conversation_in_which_nothing_is_said_is_blocked() -> None:
+    encoded = say(user(""))
+    assert encoded.document["messages"] == []
+    assert lost(encoded, "turns").severity is Severity.BLOCKING

@@ -1,4 +1,4 @@
-"""Errors of OpenAI Chat and its vendors: what they are read as, what follows from them, and how they are spelled back."""
+"""Errors of OpenAI Chat and its vendors: what they are read as, what follows, and how they are spelled back."""
 
 from __future__ import annotations
 
@@ -31,44 +31,44 @@ def test_recorded_errors_come_back_as_they_were() -> None:
         assert again.status == item["status"] or item["status"] == 200, item["id"]
 
 
+REQUEST = (Fault.REQUEST, RetryScope.NONE, KeyAction.NONE)
+QUOTA = (Fault.QUOTA, RetryScope.KEY, KeyAction.EXHAUST)
+RATE = (Fault.RATE, RetryScope.KEY, KeyAction.COOL)
+TOO_LARGE = (Fault.RATE, RetryScope.ROUTE, KeyAction.NONE)
+SERVER = (Fault.MODEL, RetryScope.SAME, KeyAction.NONE)
+OVERLOADED = (Fault.MODEL, RetryScope.ROUTE, KeyAction.NONE)
+PROVIDER = (Fault.PROVIDER, RetryScope.SAME, KeyAction.NONE)
+
+
 @pytest.mark.parametrize(
-    ("status", "body", "kind", "fault", "retry", "key"),
+    ("status", "body", "kind", "verdict"),
     [
-        (400, error("context_length_exceeded"), FailureKind.INVALID, Fault.REQUEST, RetryScope.NONE, KeyAction.NONE),
-        (400, error("content_filter"), FailureKind.INVALID, Fault.REQUEST, RetryScope.NONE, KeyAction.NONE),
-        (401, error("invalid_api_key"), FailureKind.AUTH, Fault.KEY, RetryScope.KEY, KeyAction.DISABLE),
-        (402, error(402), FailureKind.BILLING, Fault.QUOTA, RetryScope.KEY, KeyAction.EXHAUST),
-        (403, error(403, message="flagged by moderation"), FailureKind.PERMISSION, Fault.REQUEST, RetryScope.NONE, KeyAction.NONE),
-        (404, error("model_not_found"), FailureKind.NOT_FOUND, Fault.KEY, RetryScope.KEY, KeyAction.BLOCK_MODEL),
-        (429, error("rate_limit_exceeded", type_="tokens"), FailureKind.RATE, Fault.RATE, RetryScope.KEY, KeyAction.COOL),
-        (429, error("insufficient_quota"), FailureKind.BILLING, Fault.QUOTA, RetryScope.KEY, KeyAction.EXHAUST),
-        (429, error(None, type_="insufficient_quota"), FailureKind.BILLING, Fault.QUOTA, RetryScope.KEY, KeyAction.EXHAUST),
-        (
-            429,
-            error("rate_limit_exceeded", type_="tokens", message="Request too large for gpt on tokens per min"),
-            FailureKind.RATE,
-            Fault.RATE,
-            RetryScope.ROUTE,
-            KeyAction.NONE,
-        ),
-        (413, error("rate_limit_exceeded", message="Request too large for model"), FailureKind.TOO_LARGE, Fault.RATE, RetryScope.ROUTE, KeyAction.NONE),
-        (500, error("server_error"), FailureKind.SERVER, Fault.MODEL, RetryScope.SAME, KeyAction.NONE),
-        (503, error(None), FailureKind.OVERLOADED, Fault.MODEL, RetryScope.ROUTE, KeyAction.NONE),
-        (502, b"<html>cloudflare</html>", FailureKind.BAD_GATEWAY, Fault.PROVIDER, RetryScope.SAME, KeyAction.NONE),
-        (524, b"", FailureKind.SERVER, Fault.PROVIDER, RetryScope.SAME, KeyAction.NONE),
-        (UNSET, error(429), FailureKind.RATE, Fault.RATE, RetryScope.KEY, KeyAction.COOL),
-        (UNSET, error("429"), FailureKind.RATE, Fault.RATE, RetryScope.KEY, KeyAction.COOL),
-        (200, error("content_filter", status=400), FailureKind.INVALID, Fault.REQUEST, RetryScope.NONE, KeyAction.NONE),
-        (UNSET, error(None, type_="overloaded_error"), FailureKind.OVERLOADED, Fault.MODEL, RetryScope.ROUTE, KeyAction.NONE),
-        (UNSET, error("who knows"), FailureKind.SERVER, Fault.MODEL, RetryScope.SAME, KeyAction.NONE),
+        (400, error("context_length_exceeded"), FailureKind.INVALID, REQUEST),
+        (400, error("content_filter"), FailureKind.INVALID, REQUEST),
+        (401, error("invalid_api_key"), FailureKind.AUTH, (Fault.KEY, RetryScope.KEY, KeyAction.DISABLE)),
+        (402, error(402), FailureKind.BILLING, QUOTA),
+        (403, error(403, message="flagged by moderation"), FailureKind.PERMISSION, REQUEST),
+        (404, error("model_not_found"), FailureKind.NOT_FOUND, (Fault.KEY, RetryScope.KEY, KeyAction.BLOCK_MODEL)),
+        (429, error("rate_limit_exceeded", type_="tokens"), FailureKind.RATE, RATE),
+        (429, error("insufficient_quota"), FailureKind.BILLING, QUOTA),
+        (429, error(None, type_="insufficient_quota"), FailureKind.BILLING, QUOTA),
+        (429, error("rate_limit_exceeded", message="Request too large for gpt on TPM"), FailureKind.RATE, TOO_LARGE),
+        (413, error("rate_limit_exceeded", message="Request too large for model"), FailureKind.TOO_LARGE, TOO_LARGE),
+        (500, error("server_error"), FailureKind.SERVER, SERVER),
+        (503, error(None), FailureKind.OVERLOADED, OVERLOADED),
+        (502, b"<html>cloudflare</html>", FailureKind.BAD_GATEWAY, PROVIDER),
+        (524, b"", FailureKind.SERVER, PROVIDER),
+        (UNSET, error(429), FailureKind.RATE, RATE),
+        (UNSET, error("429"), FailureKind.RATE, RATE),
+        (200, error("content_filter", status=400), FailureKind.INVALID, REQUEST),
+        (UNSET, error(None, type_="overloaded_error"), FailureKind.OVERLOADED, OVERLOADED),
+        (UNSET, error("who knows"), FailureKind.SERVER, SERVER),
     ],
-)  # fmt: skip
-def test_what_follows(
-    status: Any, body: bytes, kind: FailureKind, fault: Fault, retry: RetryScope, key: KeyAction
-) -> None:
+)
+def test_what_follows(status: Any, body: bytes, kind: FailureKind, verdict: Any) -> None:
     failure = PROTOCOL.decode_error(status, {}, body)
-    verdict = PROTOCOL.classify(failure, {}, now=0)
-    assert (failure.kind, verdict.fault, verdict.retry, verdict.key) == (kind, fault, retry, key)
+    found = PROTOCOL.classify(failure, {}, now=0)
+    assert (failure.kind, found.fault, found.retry, found.key) == (kind, *verdict)
 
 
 @given(st.integers(400, 599) | st.just(UNSET), st.binary(max_size=60))
