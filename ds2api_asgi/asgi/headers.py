@@ -7,11 +7,12 @@ anything else (credentials, cookies, forwarding headers, hop-by-hop headers and 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = [
     "CREDENTIALS",
     "HOP_BY_HOP",
+    "Headers",
     "RawHeaders",
     "decode",
     "find",
@@ -91,6 +92,34 @@ def decode(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         text = value.decode("latin-1")
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
     return headers
+
+
+class Headers(Mapping[str, str]):
+    """What `decode` gives, decoded when it is first asked for: most requests are claimed by their path alone.
+
+    Args:
+        raw: Byte pairs; names in any case.
+    """
+
+    __slots__ = ("_decoded", "_raw")
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+        self._raw = raw
+        self._decoded: dict[str, str] | None = None
+
+    def _text(self) -> dict[str, str]:
+        if self._decoded is None:
+            self._decoded = decode(self._raw)
+        return self._decoded
+
+    def __getitem__(self, name: str) -> str:
+        return self._text()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._text())
+
+    def __len__(self) -> int:
+        return len(self._text())
 
 
 def find(raw: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:

@@ -13,7 +13,7 @@ from msgspec import UNSET
 from ..asgi.body import DEFAULT_MAX_BODY, read_body
 from ..asgi.exchange import Exchange, enter
 from ..asgi.facts import Judged, KeyLeased, PoolEmpty
-from ..asgi.headers import decode, replace
+from ..asgi.headers import Headers, replace
 from ..asgi.path import relative_path
 from ..asgi.respond import respond
 from ..asgi.types import ASGIApp, Receive, Scope, Send
@@ -93,6 +93,8 @@ class KeyPool:
             strategy=strategy_named(strategy) if isinstance(strategy, str) else strategy,
             max_concurrency=max_concurrency,
         )
+        # What never waits cannot be interrupted, and a shield costs as much as all else that a pool does.
+        self._store_waits = type(self._store) is not MemoryStore
         self._max_body = max_body
         self._wall = wall
 
@@ -104,7 +106,7 @@ class KeyPool:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        claim = self.protocol.claim(scope["method"], relative_path(scope), decode(scope["headers"]))
+        claim = self.protocol.claim(scope["method"], relative_path(scope), Headers(scope["headers"]))
         if claim is None or not claim.method_allowed:
             await self.app(scope, receive, send)
             return
@@ -156,11 +158,17 @@ class KeyPool:
             header = self.protocol.authorize(self._secrets[lease.key].reveal())
             await self.app(with_credential(scope, header, lease.key), receive, attempt.watch(send))
         finally:
-            with anyio.move_on_after(_RELEASE_TIMEOUT, shield=True):
-                try:
-                    await attempt.conclude()
-                finally:
-                    await self._store.release(lease)
+            if self._store_waits:
+                with anyio.move_on_after(_RELEASE_TIMEOUT, shield=True):
+                    await self._give_back(attempt, lease)
+            else:
+                await self._give_back(attempt, lease)
+
+    async def _give_back(self, attempt: Attempt, lease: Lease) -> None:
+        try:
+            await attempt.conclude()
+        finally:
+            await self._store.release(lease)
 
     async def _lease(self, exchange: Exchange, model: str | None) -> Lease | Empty:
         failed = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import assert_never
 
 from ..protocols.base import Limits
@@ -48,7 +48,7 @@ def outcome_of(verdict: Verdict, *, wall: float) -> Outcome | None:
             assert_never(verdict.key)
 
 
-def soft_rest(limits: Iterable[Limits]) -> float | None:
+def soft_rest(limits: Sequence[Limits]) -> float | None:
     """Tell how long to prefer other keys: until every limit of which nothing is left is whole again.
 
     Args:
@@ -57,6 +57,8 @@ def soft_rest(limits: Iterable[Limits]) -> float | None:
     Returns:
         Seconds, one hour at most, or None when something is left of each limit.
     """
+    if not limits:
+        return None
     resets = [_sane(limit.reset_after) for limit in limits if limit.remaining is not None and limit.remaining <= 0]
     longest = max((reset for reset in resets if reset is not None), default=0.0)
     return min(longest, LONGEST_COOLING) or None

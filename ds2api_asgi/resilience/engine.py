@@ -21,7 +21,7 @@ from msgspec import Struct
 from ..asgi.body import DEFAULT_MAX_BODY, Replay, read_body
 from ..asgi.exchange import Exchange, enter
 from ..asgi.facts import Attempted
-from ..asgi.headers import decode
+from ..asgi.headers import Headers
 from ..asgi.path import relative_path
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import BodyTooLarge, ClientGone, ConfigurationError
@@ -138,7 +138,7 @@ class Engine:
 
     def _claim(self, scope: Scope) -> Protocol | None:
         """The protocol of a request that may be repeated, or None."""
-        method, path, headers = scope["method"], relative_path(scope), decode(scope["headers"])
+        method, path, headers = scope["method"], relative_path(scope), Headers(scope["headers"])
         if self._protocol is None:
             claim = registry.claim(method, path, headers)
         else:

@@ -51,4 +51,5 @@ def _split(turn: Turn) -> list[Turn]:
 
 
 def _plain(turn: Turn) -> bool:
-    return turn.ext is UNSET and turn.name is UNSET and turn.id is UNSET and turn.phase is UNSET
+    silent = turn.ext is UNSET or not any(value is not None for value in turn.ext.values())  # a null says nothing
+    return silent and turn.name is UNSET and turn.id is UNSET and turn.phase is UNSET

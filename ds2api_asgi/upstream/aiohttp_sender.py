@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import ssl
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -27,7 +27,6 @@ READ_BUFFER = 64 * 1024
 """Bytes that aiohttp buffers of an answer (twice that) before it stops reading from the upstream."""
 
 _LARGE_BODY = 1024 * 1024  # bytes from which aiohttp wants a body written in pieces
-_NO_AUTOMATIC_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 # Exception class -> (reason, whether the upstream may have begun to work); the first row that matches.
 _UNSENT: tuple[tuple[type[Exception], str, bool], ...] = (
@@ -60,6 +59,15 @@ class _Attempt:
 
 
 _attempt: ContextVar[_Attempt] = ContextVar("ds2api_asgi.upstream.attempt")
+
+
+class _Request(aiohttp.ClientRequest):
+    """Has no headers but those it was given, ``host`` and ``content-length``."""
+
+    _skip_auto_headers = CIMultiDict({"Content-Type": None})  # the one that belongs to the body
+
+    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
+        """Add none."""
 
 
 class _Connection(ResponseHandler):
@@ -105,7 +113,7 @@ class AiohttpSender:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             read_bufsize=READ_BUFFER,
-            skip_auto_headers=_NO_AUTOMATIC_HEADERS,
+            request_class=_Request,
             trust_env=False,
         )
 
@@ -175,7 +183,8 @@ class AiohttpAnswer:
 
     async def aclose(self) -> None:
         """See `UpstreamAnswer.aclose`."""
-        self._response.close()
+        if not self._response.closed:  # read to its end, it has given its connection back already
+            self._response.close()
 
 
 def _text(value: bytes) -> str:

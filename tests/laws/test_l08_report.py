@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ds2api_asgi.universal.diff import Change, diff, format_path
-from ds2api_asgi.universal.loss import Loss, Severity
+from ds2api_asgi.universal.loss import Loss, LossKind, Severity
 from ds2api_asgi.universal.normal import regroup
 from lawkit import PAIRS, protocol, read_request, request_documents
 
@@ -18,7 +18,13 @@ SPELLING = frozenset({"form", "origin"})
 
 def _covered(change: Change, losses: tuple[Loss, ...]) -> bool:
     path = format_path(change.path)
-    return any(_within(path, loss.path) or _within(loss.path, path) for loss in losses)
+    return any(_within(path, loss.path) or _within(loss.path, path) or _shifted(path, loss) for loss in losses)
+
+
+def _shifted(path: str, loss: Loss) -> bool:
+    """What stood behind a member that was dropped has moved up."""
+    name, bracket, _ = loss.path.partition("[")
+    return bool(bracket) and loss.kind is LossKind.DROPPED and path.startswith(f"{name}[") and name != "turns"
 
 
 def _within(inner: str, outer: str) -> bool:
@@ -26,7 +32,9 @@ def _within(inner: str, outer: str) -> bool:
 
 
 def _null(change: Change) -> bool:
-    """An explicit null of the source says no more than its absence."""
+    """An explicit null or empty list of the source says no more than its absence."""
+    if change.path[-1:] == ("citations",) and change.value == ():
+        return True
     if change.path[-1:] == ("ext",):
         return isinstance(change.value, dict) and not any(value is not None for value in change.value.values())
     return change.path[-2:-1] == ("ext",) and change.value is None

@@ -121,6 +121,8 @@ def _is_object(value: Any) -> bool:
 
 def _pairing(messages: list[dict[str, Any]]) -> Iterator[str]:
     seen: set[str] = set()
+    if messages and any(block["type"] == "tool_result" for block in _blocks(messages[0])):
+        yield "messages[0]: results without calls before them"
     for index, message in enumerate(messages):
         blocks = _blocks(message)
         calls = [block["id"] for block in blocks if block["type"] == "tool_use"]

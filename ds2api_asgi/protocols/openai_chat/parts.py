@@ -95,8 +95,9 @@ def _encode_text(part: Text, path: str, report: Report) -> Json:
     encode_cache(part.cache, document, path, report)
     if part.opaque:
         report.opaque(part.opaque, path)
-    if part.citations and not report.home:
-        report.dropped(f"{path}.citations", Severity.DEGRADED, "citations in a request")
+    if part.citations is not UNSET and not report.home:
+        severity = Severity.DEGRADED if part.citations else Severity.COSMETIC
+        report.dropped(f"{path}.citations", severity, "citations in a request")
     report.ext(part, path)
     return merged(document, part.ext, report)
 

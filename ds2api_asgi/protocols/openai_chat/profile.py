@@ -107,6 +107,8 @@ def violations(document: dict[str, Any]) -> list[str]:  # noqa: C901 - one rule 
         found.append("model is required")
     if not isinstance(messages, list) or not messages:
         return [*found, "messages must have at least one message"]
+    if not 0 <= (document.get("top_p") or 0) <= 1:
+        found.append("top_p must be from 0 to 1")
     stop = document.get("stop")
     if isinstance(stop, list) and len(stop) > MAX_STOP:
         found.append(f"stop has more than {MAX_STOP} sequences")
@@ -115,8 +117,11 @@ def violations(document: dict[str, Any]) -> list[str]:  # noqa: C901 - one rule 
         found.append("tools is empty")
     if not tools:
         found += [f"{name} needs tools" for name in ("tool_choice", "parallel_tool_calls") if name in document]
-    for tool in tools or ():
-        name = tool.get(tool.get("type"), {}).get("name", "")
+    names = [tool.get(tool.get("type"), {}).get("name", "") for tool in tools or ()]
+    names += [function.get("name", "") for function in document.get("functions") or ()]
+    if len(set(names)) != len(names):
+        found.append("two tools have the same name")
+    for name in names:
         if not _TOOL_NAME.fullmatch(name):
             found.append("a tool's name is outside the alphabet or too long")
     waiting: set[str] = set()
@@ -130,6 +135,8 @@ def violations(document: dict[str, Any]) -> list[str]:  # noqa: C901 - one rule 
             if not isinstance(content, (str, list)):
                 found.append(f"{at} has no content")
             continue
+        if role == "function" and not (index and messages[index - 1].get("function_call")):
+            found.append(f"{at} answers no call of the assistant message before it")
         if waiting:
             found.append(f"{at} comes before all calls are answered")
             waiting = set()

@@ -232,7 +232,7 @@ def _decode_legacy_choice(choice: Any) -> ToolChoice | Any:
 def _names(tools: list[Any]) -> tuple[str, ...]:
     found: list[str] = []
     for tool in tools:
-        inner = tool.get(tool.get("type")) if isinstance(tool, dict) else None
+        inner = tool.get("custom" if tool.get("type") == "custom" else "function") if isinstance(tool, dict) else None
         if isinstance(inner, dict) and isinstance(inner.get("name"), str):
             found.append(inner["name"])
     return tuple(found)
@@ -285,7 +285,11 @@ def decode_format(value: Any, ext: Json) -> OutputFormat | Any:
     """
     expect(value, OBJECT, "response_format")
     kind = value.get("type")
-    if kind not in _KINDS or (kind == "json_schema" and type(value.get("json_schema")) is not dict):
+    if (
+        type(kind) is not str
+        or kind not in _KINDS
+        or (kind == "json_schema" and type(value.get("json_schema")) is not dict)
+    ):
         ext["response_format"] = value
         return UNSET
     inner = value["json_schema"] if kind == "json_schema" else {}

@@ -175,6 +175,8 @@ MEMBERS: list[dict[str, Any]] = [
     {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"x": 1e2}, "y": 1}, "z": 1}},
     {"response_format": {"type": "json_object", "schema": {}}},
     {"response_format": {"type": "grammar", "grammar": "g"}},
+    {"response_format": {"type": ["x"]}, "tools": [{"type": {}}], "tool_choice": {"type": []}},
+    {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"type": []}]}}},
     {"max_tokens": 5, "stop": "x", "stream_options": {"include_usage": None, "extra": 1}},
     {"max_tokens": 5, "max_completion_tokens": 6, "stream_options": {"include_usage": True}},
     {"max_tokens": None, "top_k": 5, "min_p": 0.1, "thinking": {"type": "enabled"}, "reasoning": {"effort": "low"}},
@@ -216,6 +218,7 @@ def test_a_wrong_type_names_its_path(document: dict[str, Any], path: str) -> Non
     assert caught.value.path == path
 
 
+ANYTHING = ["tools", "tool_choice", "functions", "function_call", "response_format", "stop", "stream_options", "n", "x"]
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=4) | st.sampled_from(["text", "function", "tool"]),
     lambda inner: (
@@ -244,9 +247,9 @@ json_values = st.recursive(
 )
 
 
-@given(st.lists(json_values, max_size=3), json_values, json_values)
-def test_any_json_is_either_refused_or_comes_back(messages: list[Any], tools: Any, choice: Any) -> None:
-    document = {"model": "m", "messages": messages, "tools": tools, "tool_choice": choice}
+@given(st.lists(json_values, max_size=3), st.dictionaries(st.sampled_from(ANYTHING), json_values, max_size=4))
+def test_any_json_is_either_refused_or_comes_back(messages: list[Any], members: dict[str, Any]) -> None:
+    document = {"model": "m", "messages": messages, **members}
     try:
         request = PROTOCOL.decode_request(document)
     except InvalidDocument:
