@@ -5,6 +5,7 @@ Clients may speak OpenAI Chat (bytes pass untouched) or Anthropic (translated).
 
 from __future__ import annotations
 
+import gc
 import os
 
 from ds2api_asgi import KeyPool, Retry, Translator, Upstream
@@ -12,3 +13,6 @@ from ds2api_asgi import KeyPool, Retry, Translator, Upstream
 upstream = Upstream(os.environ["UPSTREAM"])
 pool = KeyPool(upstream, protocol="openai-chat", keys=os.environ["API_KEYS"].split(","))
 app = Translator(Retry(pool), speaks="openai-chat", on_loss="allow")
+
+gc.collect()
+gc.freeze()  # as the command line does: full collections would look through all modules again and again

@@ -14,12 +14,14 @@ The one rule: a prefix ends at a ``/`` or is none. Litestar's mount ``/llm`` als
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote, unquote_to_bytes
 
 from .types import Scope
 
 __all__ = ["percent_encode", "raw_relative_path", "relative_path", "with_path"]
 
+_AS_IT_IS = re.compile(r"[A-Za-z0-9/_.~-]*")
 _SAFE = "/:@!$&'()*+,;=~"  # RFC 3986, 3.3: pchar and "/"; letters, digits and "_.-~" are safe anyway
 
 
@@ -90,6 +92,8 @@ def percent_encode(path: str, *, keep: str = "") -> str:
         path: A decoded path.
         keep: Further characters that stay as they are.
     """
+    if _AS_IT_IS.fullmatch(path):
+        return path
     return quote(path, safe=_SAFE + keep, errors="surrogatepass")
 
 

@@ -82,11 +82,11 @@ def _walk_items(a: Any, b: Any, path: Path, ignore: frozenset[str]) -> Iterator[
 
 def _walk_members(a: dict[str, Any], b: dict[str, Any], path: Path, ignore: frozenset[str]) -> Iterator[Change]:
     """Members in any order: it carries no meaning."""
-    for key in a:
+    for key, value in a.items():
         if key in b:
-            yield from _walk(a[key], b[key], (*path, key), ignore)
+            yield from _walk(value, b[key], (*path, key), ignore)
         else:
-            yield Change((*path, key), a[key])
+            yield Change((*path, key), value)
     for key in b:
         if key not in a:
             yield Change((*path, key), MISSING)
