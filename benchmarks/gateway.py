@@ -14,5 +14,7 @@ upstream = Upstream(os.environ["UPSTREAM"])
 pool = KeyPool(upstream, protocol="openai-chat", keys=os.environ["API_KEYS"].split(","))
 app = Translator(Retry(pool), speaks="openai-chat", on_loss="allow")
 
+# As the command line does (`gateway.serving`).
 gc.collect()
-gc.freeze()  # as the command line does: full collections would look through all modules again and again
+gc.freeze()
+gc.set_threshold(10_000)

@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--breaks", type=int, default=10, help="of a connection's requests, which streams break off")
     options = parser.parse_args()
     up, own = free_port(), free_port()
-    model = start(up, "ds2api_asgi", "demo", "--port", str(up))
+    model = start(up, "ds2api_asgi", "demo", "--port", str(up), "--pace", "0")
     try:
         gateway = start(
             own, "uvicorn", "gateway:app", "--port", str(own), "--no-access-log", "--log-level", "warning",

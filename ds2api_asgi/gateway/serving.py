@@ -18,6 +18,7 @@ SHUTDOWN_SECONDS = 3
 """Seconds that running requests get to end after Ctrl-C; uvicorn would wait for streams without limit."""
 
 _BACKLOG = 2048
+_COLLECT_AFTER = 10_000  # objects
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -48,6 +49,16 @@ def serve(app: ASGIApp, listener: socket.socket, *, ready: Callable[[], None]) -
         _Server(config, ready).run(sockets=[listener])
 
 
+def _spare_the_collector() -> None:
+    """Requests leave no garbage in cycles, so the collector only looks through what is in use.
+
+    With its defaults it takes a tenth of the CPU, and holds up requests for 20 ms when it looks through all modules.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
+
+
 def _is_news(record: logging.LogRecord) -> bool:
     """False for the traceback of a request that uvicorn itself cancelled at its end, which another line tells."""
     return not (record.exc_info and type(record.exc_info[1]).__name__ == "CancelledError")
@@ -60,7 +71,5 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        # What stands now stays; to look through all of it again and again would hold up a request for 20 ms each time.
-        gc.collect()
-        gc.freeze()
+        _spare_the_collector()
         self._ready()

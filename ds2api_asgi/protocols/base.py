@@ -23,15 +23,21 @@ from ..universal.response import Response
 
 __all__ = [
     "Claim",
+    "Companions",
     "Context",
     "Encoded",
+    "Errors",
     "Limits",
     "Operation",
     "Protocol",
+    "Requests",
+    "Responses",
+    "Routes",
     "StreamDecoder",
     "StreamEncoder",
     "StreamWatch",
     "UpstreamRoute",
+    "Verdicts",
     "WireError",
 ]
 
@@ -187,21 +193,9 @@ class StreamWatch(typing.Protocol):
         ...
 
 
-@typing.runtime_checkable
-class Protocol(typing.Protocol):
-    """A wire protocol: its paths, its codec, its errors, its companions.
+class Routes(typing.Protocol):
+    """Which requests are a protocol's, how an upstream is asked, and how a key is shown."""
 
-    Third parties implement this and register it under the entry point group ``ds2api_asgi.protocols``.
-
-    Attributes:
-        name: What configuration calls it: ``"openai-chat"``, ``"anthropic"``.
-        stream_type: The content-type of its streams: ``"text/event-stream"``.
-    """
-
-    name: str
-    stream_type: str
-
-    # routes
     def claim(self, method: str, path: str, headers: Mapping[str, str]) -> Claim | None:
         """Tell whether a request is this protocol's.
 
@@ -229,7 +223,10 @@ class Protocol(typing.Protocol):
         """The dialect a client speaks, from its headers (``"2023-06-01"``); ``""`` where there is only one."""
         ...
 
-    # documents
+
+class Requests(typing.Protocol):
+    """The request document."""
+
     def parse(self, body: bytes) -> dict[str, Any]:
         """Read a JSON document, keeping the text of what must survive verbatim (tool arguments).
 
@@ -260,6 +257,10 @@ class Protocol(typing.Protocol):
         """Universal form to a request document; losses tell what it could not say."""
         ...
 
+
+class Responses(typing.Protocol):
+    """The answer document."""
+
     def decode_response(self, document: dict[str, Any]) -> Response:
         """An answer document to universal form; what it does not know is kept, never refused.
 
@@ -272,7 +273,10 @@ class Protocol(typing.Protocol):
         """Universal form to an answer document."""
         ...
 
-    # errors
+
+class Errors(typing.Protocol):
+    """Errors, in place of an answer and in the middle of a stream."""
+
     def decode_error(self, status: int | UnsetType, headers: Mapping[str, str], body: bytes) -> Failure:
         """An error answer (or an error inside a stream: status UNSET) to universal form; total on garbage."""
         ...
@@ -280,6 +284,14 @@ class Protocol(typing.Protocol):
     def encode_error(self, failure: Failure) -> WireError:
         """Universal form to an error answer."""
         ...
+
+    def stream_error(self, failure: Failure) -> bytes:
+        """The bytes that say a failure in the middle of a stream, which ends after them without its success end."""
+        ...
+
+
+class Verdicts(typing.Protocol):
+    """What follows from errors and from rate limit headers."""
 
     def classify(self, failure: Failure, headers: Mapping[str, str], *, now: float) -> Verdict:
         """What follows from a failure (resilience: whose fault, where to retry, what happens to the key).
@@ -295,28 +307,10 @@ class Protocol(typing.Protocol):
         """The rate limits that an answer's headers state."""
         ...
 
-    # streams
-    def stream_decoder(self) -> StreamDecoder:
-        """A fresh decoder for one stream."""
-        ...
 
-    def stream_encoder(self, context: Context) -> StreamEncoder:
-        """A fresh encoder for one stream."""
-        ...
+class Companions(typing.Protocol):
+    """What clients ask beside answers: models and token counts."""
 
-    def stream_watch(self) -> StreamWatch:
-        """A fresh watch for one stream."""
-        ...
-
-    def fold(self, events: Iterable[Event]) -> Response:
-        """The answer that a stream of universal events adds up to."""
-        ...
-
-    def stream_error(self, failure: Failure) -> bytes:
-        """The bytes that say a failure in the middle of a stream, which ends after them without its success end."""
-        ...
-
-    # companions
     def encode_models(self, models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """A model list in this protocol's shape, from ``{"id": …, "created": …, "owned_by": …}`` rows."""
         ...
@@ -339,4 +333,36 @@ class Protocol(typing.Protocol):
 
     def decode_token_count(self, document: dict[str, Any]) -> int:
         """The count that this protocol's answer states."""
+        ...
+
+
+@typing.runtime_checkable
+class Protocol(Routes, Requests, Responses, Errors, Verdicts, Companions, typing.Protocol):
+    """A wire protocol: its paths, its codec, its errors, its companions.
+
+    It is the sum of its sides, each of which a module of the protocol's package is (`codec.Codec` puts them together).
+    Third parties implement this and register it under the entry point group ``ds2api_asgi.protocols``.
+
+    Attributes:
+        name: What configuration calls it: ``"openai-chat"``, ``"anthropic"``.
+        stream_type: The content-type of its streams: ``"text/event-stream"``.
+    """
+
+    name: str
+    stream_type: str
+
+    def stream_decoder(self) -> StreamDecoder:
+        """A fresh decoder for one stream."""
+        ...
+
+    def stream_encoder(self, context: Context) -> StreamEncoder:
+        """A fresh encoder for one stream."""
+        ...
+
+    def stream_watch(self) -> StreamWatch:
+        """A fresh watch for one stream."""
+        ...
+
+    def fold(self, events: Iterable[Event]) -> Response:
+        """The answer that a stream of universal events adds up to."""
         ...

@@ -6,7 +6,7 @@ A table maps the wire's spelling to a `Field`. What a table does not know, and e
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -23,12 +23,17 @@ __all__ = [
     "STRING",
     "STRINGS",
     "Field",
+    "Json",
     "expect",
     "ext_losses",
     "put",
+    "table",
     "take",
     "unplaced",
 ]
+
+Json: TypeAlias = dict[str, Any]
+"""An object of the wire."""
 
 STRING = "a string"
 BOOLEAN = "a boolean"
@@ -61,6 +66,11 @@ class Field(Struct, frozen=True):
     name: str
     wire: str
     kind: str = ANY
+
+
+def table(*fields: Field) -> dict[str, Field]:
+    """A table: fields by their wire name."""
+    return {field.wire: field for field in fields}
 
 
 def expect(value: Any, kind: str, path: str) -> Any:

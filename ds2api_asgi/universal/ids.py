@@ -1,7 +1,7 @@
-"""Tool call ids: every protocol has its own alphabet and length, and some have no ids at all.
+"""Tool call ids and tool names: every protocol has its own alphabet and length, and some have no ids at all.
 
 The mapping is deterministic (a conversation that grows encodes its old turns as before) and injective within a
-conversation: an id that the target accepts stays as it is; any other becomes a digest of itself.
+conversation: what the target accepts stays as it is; anything else becomes, or gets, a digest of itself.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import base64
 import hashlib
 import re
 
-__all__ = ["CallIds"]
+__all__ = ["CallIds", "ToolNames"]
+
+_DIGEST = 12
 
 
 class CallIds:
@@ -66,5 +68,40 @@ class CallIds:
 
 
 def _digest(text: str) -> str:
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-    return "call_" + base64.b32encode(digest).decode().lower()[:20]
+    return "call_" + base64.b32encode(_sha256(text)).decode().lower()[:20]
+
+
+class ToolNames:
+    """Maps tool names into a target's alphabet; a name that has to change stays readable and carries a digest.
+
+    Args:
+        pattern: What a whole name must match; it must take letters, digits after a letter, and ``_``.
+        longest: Characters of the longest name.
+
+    Attributes:
+        back: Target spelling to source spelling, for names that had to change.
+    """
+
+    __slots__ = ("_longest", "_pattern", "back")
+
+    def __init__(self, pattern: re.Pattern[str], longest: int) -> None:
+        self._pattern = pattern
+        self._longest = longest
+        self.back: dict[str, str] = {}
+
+    def of(self, name: str) -> str:
+        """The target's spelling of a name; the same name always gets the same."""
+        if self._pattern.fullmatch(name):
+            return name
+        room = self._longest - _DIGEST - 1
+        # Behind a letter, since some alphabets allow digits everywhere but at the start.
+        clean = "".join(char if self._pattern.fullmatch("a" + char) else "_" for char in name[:room])
+        if not self._pattern.fullmatch(clean):
+            clean = f"_{clean}"[:room]
+        target = f"{clean}_{_sha256(name).hex()[:_DIGEST]}"
+        self.back[target] = name
+        return target
+
+
+def _sha256(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

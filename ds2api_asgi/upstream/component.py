@@ -172,7 +172,7 @@ class Upstream:
         if scope["method"] in ("GET", "HEAD"):
             return receive, b"", False  # uvicorn on HTTP/2 delivers no http.request for these
         length = find(scope["headers"], b"content-length")
-        if length is not None and length.isdigit() and int(length) > self._max_body:
+        if length is not None and length.isdigit() and int(length[:20]) > self._max_body:
             raise BodyTooLarge(self._max_body)
         replay = await read_body(receive, limit=self._max_body)
         await replay()  # the body itself; what is left is the disconnect

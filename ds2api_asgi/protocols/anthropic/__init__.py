@@ -20,53 +20,26 @@ Decisions:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from ..base import Protocol
+from ..codec import Codec
+from . import companions, errors, request, response, routes, verdicts
+from .profile import NAME
+from .stream_decoder import StreamDecoder
+from .stream_encoder import StreamEncoder
+from .stream_watch import StreamWatch
 
-from ...universal.events import Event
-from ...universal.fold import fold
-from ...universal.response import Response
-from . import companions, errors, fields, request, response, routes, stream_decoder, stream_encoder, stream_watch
+__all__ = ["PROTOCOL"]
 
-__all__ = ["PROTOCOL", "AnthropicProtocol"]
-
-
-class AnthropicProtocol:
-    """See `base.Protocol`."""
-
-    name = fields.NAME
-    stream_type = "text/event-stream"
-
-    claim = staticmethod(routes.claim)
-    route = staticmethod(routes.route)
-    authorize = staticmethod(routes.authorize)
-    dialect = staticmethod(routes.dialect)
-
-    parse = staticmethod(request.parse)
-    decode_request = staticmethod(request.decode_request)
-    encode_request = staticmethod(request.encode_request)
-    decode_response = staticmethod(response.decode_response)
-    encode_response = staticmethod(response.encode_response)
-
-    decode_error = staticmethod(errors.decode_error)
-    encode_error = staticmethod(errors.encode_error)
-    classify = staticmethod(errors.classify)
-    limits = staticmethod(errors.limits)
-    stream_error = staticmethod(errors.stream_error)
-
-    stream_decoder = stream_decoder.StreamDecoder
-    stream_encoder = stream_encoder.StreamEncoder
-    stream_watch = stream_watch.StreamWatch
-
-    encode_models = staticmethod(companions.encode_models)
-    decode_models = staticmethod(companions.decode_models)
-    encode_model = staticmethod(companions.encode_model)
-    decode_model = staticmethod(companions.decode_model)
-    encode_token_count = staticmethod(companions.encode_token_count)
-    decode_token_count = staticmethod(companions.decode_token_count)
-
-    def fold(self, events: Iterable[Event]) -> Response:
-        """See `base.Protocol.fold`."""
-        return response.settle(fold(events, protocol=fields.NAME))
-
-
-PROTOCOL = AnthropicProtocol()
+PROTOCOL: Protocol = Codec(
+    name=NAME,
+    routes=routes,
+    request=request,
+    response=response,
+    errors=errors,
+    verdicts=verdicts,
+    companions=companions,
+    stream_decoder=StreamDecoder,
+    stream_encoder=StreamEncoder,
+    stream_watch=StreamWatch,
+    settle=response.settle,
+)

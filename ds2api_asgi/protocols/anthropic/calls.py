@@ -14,9 +14,9 @@ from ...universal.content import Part, ServerCall, ServerResult, ToolCall
 from ...universal.jsontext import JsonText
 from ...universal.loss import LossKind, Severity
 from ...universal.templates import RAW_ARGUMENTS
-from .fields import NAME
+from ..scope import Scope
 from .marks import decode_cache, finish, rest, text_member
-from .scope import Scope
+from .profile import NAME
 
 __all__ = [
     "CALLS",
@@ -59,10 +59,10 @@ def _input(arguments: JsonText, path: str, scope: Scope) -> JsonText | Block:
         return arguments
     if not arguments.text.strip():
         if not scope.home:
-            scope.losses.add(path, LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} says no arguments with {{}}")
+            scope.add(path, LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} says no arguments with {{}}")
         return {}
     if not scope.home:
-        scope.losses.add(
+        scope.add(
             path,
             LossKind.APPROXIMATED,
             Severity.COSMETIC,
@@ -101,20 +101,18 @@ def encode_call(part: ToolCall, path: str, scope: Scope) -> list[Block]:
     block["name"] = scope.tool_name(part.name, f"{path}.name")
     if part.kind == "custom":
         block["input"] = JsonText.of({"input": part.arguments.text})
-        scope.losses.add(
-            path, LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has functions only; the text stands in one"
-        )
+        scope.add(path, LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has functions only; the text stands in one")
     elif not (scope.home and "input:absent" in part.form and not part.arguments.text):
         block["input"] = _input(part.arguments, f"{path}.arguments", scope)
     if part.caller is not UNSET:
         if scope.home:
             block["caller"] = part.caller
         else:
-            scope.losses.drop(f"{path}.caller", Severity.COSMETIC, f"{NAME} has other callers")
+            scope.drop(f"{path}.caller", Severity.COSMETIC, f"{NAME} has other callers")
     if part.namespace is not UNSET:
-        scope.losses.drop(f"{path}.namespace", Severity.DEGRADED, f"{NAME} has no namespaces")
+        scope.drop(f"{path}.namespace", Severity.DEGRADED, f"{NAME} has no namespaces")
     if part.opaque:
-        scope.foreign_payloads(part.opaque, path)
+        scope.opaque(part.opaque, path)
     return finish(block, part, path, scope)
 
 
@@ -140,7 +138,7 @@ def decode_server_call(block: Block, path: str) -> Part:
 def encode_server_call(part: ServerCall, path: str, scope: Scope) -> list[Block]:
     """Write one; another provider's is gone, it never becomes the client's."""
     if not scope.home:
-        scope.losses.drop(path, Severity.SEMANTIC, "a tool of another provider")
+        scope.drop(path, Severity.SEMANTIC, "a tool of another provider")
         return []
     block: Block = {"type": part.kind}
     if part.id is not UNSET:
@@ -168,7 +166,7 @@ _RESULT_OF_SERVER: Final = ("type", "tool_use_id", "cache_control")
 def encode_server_result(part: ServerResult, path: str, scope: Scope) -> list[Block]:
     """Write one."""
     if not scope.home:
-        scope.losses.drop(path, Severity.SEMANTIC, "a tool of another provider")
+        scope.drop(path, Severity.SEMANTIC, "a tool of another provider")
         return []
     block: Block = {"type": part.kind}
     if part.call_id is not UNSET:

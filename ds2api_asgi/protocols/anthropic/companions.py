@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from ...errors import InvalidDocument
 from ..fields import INTEGER, STRING, expect
-from .fields import NAME
+from .profile import NAME
+from .times import unix_time
 
 __all__ = [
     "decode_model",
@@ -57,9 +58,9 @@ def decode_model(document: dict[str, Any]) -> dict[str, Any]:
     row = {name: value for name, value in document.items() if name != "type"}
     expect(row.get("id"), STRING, "id")
     row["owned_by"] = NAME
-    created = _seconds(document.get("created_at"))
-    if created is not None:
-        row["created"] = created
+    created = document.get("created_at")
+    if type(created) is str and (seconds := unix_time(created)) is not None:
+        row["created"] = int(seconds)
     return row
 
 
@@ -75,16 +76,6 @@ def encode_model(model: Mapping[str, Any]) -> dict[str, Any]:
     }
     document.update((name, value) for name, value in model.items() if name not in _ROW)
     return document
-
-
-def _seconds(text: Any) -> int | None:
-    if type(text) is not str:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-    except (ValueError, OverflowError):
-        return None
 
 
 def decode_token_count(document: dict[str, Any]) -> int:

@@ -7,9 +7,7 @@ status for a fleet that is full.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -17,20 +15,17 @@ from msgspec import UNSET, UnsetType
 
 from ...errors import InvalidDocument
 from ...framing.sse import write_event
-from ...universal.failure import Failure, FailureKind, Fault, KeyAction, RetryScope, Row, Verdict, judge, kind_of_status
+from ...universal.failure import Failure, FailureKind, kind_of_status
 from ...universal.jsontext import dumps, loads
 from ...universal.retry_after import retry_after
-from ..base import Limits, WireError
-from .fields import NAME
+from ..base import WireError
+from .profile import NAME
 
 __all__ = [
-    "ROWS",
-    "classify",
     "decode_error",
     "decode_failure",
     "encode_error",
     "encode_failure",
-    "limits",
     "stream_error",
 ]
 
@@ -172,169 +167,3 @@ def encode_failure(failure: Failure) -> dict[str, Any]:
 def stream_error(failure: Failure) -> bytes:
     """See `Protocol.stream_error`."""
     return write_event(dumps(encode_failure(failure)), b"error")
-
-
-_ERRORS: Final = "https://docs.anthropic.com/en/api/errors"
-_LIMITS: Final = "https://docs.anthropic.com/en/api/rate-limits"
-
-ROWS: Final = (
-    Row(
-        id="400.usage_limit",
-        status=(400,),
-        message=re.compile(r"^You have reached your specified (?:workspace )?API usage limits"),
-        fault=Fault.QUOTA,
-        retry=RetryScope.KEY,
-        key=KeyAction.EXHAUST,
-        source=_LIMITS,
-    ),
-    *(
-        Row(
-            id=f"429.{code}",
-            status=(429,),
-            detail=("details.error_code", code),
-            fault=Fault.QUOTA,
-            retry=RetryScope.KEY,
-            key=KeyAction.EXHAUST,
-            source=_LIMITS,
-        )
-        for code in ("enforced_spend_limit_reached", "contract_spend_limit_reached")
-    ),
-    Row(
-        id="429.rate_limit",
-        status=(429,),
-        fault=Fault.RATE,
-        retry=RetryScope.KEY,
-        key=KeyAction.COOL,
-        source=_LIMITS,
-    ),
-    Row(
-        id="403.permission",
-        status=(403,),
-        fault=Fault.KEY,
-        retry=RetryScope.KEY,
-        key=KeyAction.BLOCK_MODEL,
-        source=_ERRORS,
-    ),
-    Row(
-        id="413.too_large",
-        status=(413,),
-        fault=Fault.REQUEST,
-        retry=RetryScope.NONE,
-        source=_ERRORS,
-    ),
-    Row(
-        id="500.api_error",
-        status=(500,),
-        type=("api_error",),
-        fault=Fault.MODEL,
-        retry=RetryScope.SAME,
-        source=_ERRORS,
-    ),
-    Row(
-        id="504.timeout",
-        status=(504,),
-        type=("timeout_error",),
-        fault=Fault.MODEL,
-        retry=RetryScope.ROUTE,
-        source=_ERRORS,
-    ),
-    Row(
-        id="529.overloaded",
-        status=(529,),
-        type=("overloaded_error",),
-        fault=Fault.MODEL,
-        retry=RetryScope.ROUTE,
-        source=_ERRORS,
-    ),
-    Row(
-        id="5xx.edge",  # a page of the network in front of the provider
-        status=(502, 504, 520, 521, 522, 523, 524, 529),
-        fault=Fault.PROVIDER,
-        retry=RetryScope.SAME,
-    ),
-)
-
-_REGAIN: Final = re.compile(r"regain access on (\d{4}-\d{2}-\d{2})(?: at (\d{2}:\d{2}))?")
-
-
-def classify(failure: Failure, headers: Mapping[str, str], *, now: float) -> Verdict:
-    """See `Protocol.classify`."""
-    verdict = judge(ROWS, failure, protocol=NAME)
-    changes: dict[str, Any] = {}
-    hint = retry_after(headers, now)
-    if hint is not None:
-        changes["hint"], changes["hint_source"] = hint
-    elif verdict.hint is None and verdict.fault is Fault.RATE:
-        spent = [
-            (limit.reset_after, limit.dimension)
-            for limit in limits(headers, now=now)
-            if limit.remaining == 0 and limit.reset_after is not None
-        ]
-        if spent:
-            seconds, dimension = max(spent)
-            changes["hint"], changes["hint_source"] = seconds, f"reset of {dimension}"
-    if verdict.fault is Fault.QUOTA:
-        changes["until"] = _until(failure, verdict, now)
-    if headers.get("x-should-retry", "").strip().lower() == "false":
-        changes["same_key"] = False
-    return msgspec.structs.replace(verdict, **changes) if changes else verdict
-
-
-def _until(failure: Failure, verdict: Verdict, now: float) -> float | None:
-    """When a quota comes back: the date in the words, or the next month for a spend limit."""
-    said = _REGAIN.search(failure.message)
-    if said is not None:
-        return _time(f"{said[1]}T{said[2] or '00:00'}:00+00:00")
-    if verdict.row.endswith("enforced_spend_limit_reached"):
-        today = datetime.fromtimestamp(now, UTC)
-        year, month = (today.year + 1, 1) if today.month == 12 else (today.year, today.month + 1)
-        return datetime(year, month, 1, tzinfo=UTC).timestamp()
-    return None
-
-
-_HEADER: Final = re.compile(r"anthropic-(ratelimit|priority)-([a-z0-9-]+)-(limit|remaining|reset|status|utilization)")
-
-
-def limits(headers: Mapping[str, str], *, now: float) -> list[Limits]:
-    """See `Protocol.limits`; ``priority-…`` and ``unified-…`` dimensions keep their prefix."""
-    found: dict[str, dict[str, str]] = {}
-    for name, value in headers.items():
-        match = _HEADER.fullmatch(name)
-        if match is not None:
-            prefix = "priority-" if match[1] == "priority" else ""
-            found.setdefault(prefix + match[2], {})[match[3]] = value
-    return [_limits(dimension, values, now) for dimension, values in found.items()]
-
-
-def _limits(dimension: str, values: dict[str, str], now: float) -> Limits:
-    reset = _reset(values.get("reset", ""))
-    remaining = _number(values.get("remaining", ""))
-    if remaining is None and values.get("status") == "rejected":
-        remaining = 0.0
-    return Limits(
-        dimension=dimension,
-        limit=_number(values.get("limit", "")),
-        remaining=remaining,
-        reset_after=None if reset is None else max(0.0, reset - now),
-    )
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value >= 0 else None
-
-
-def _reset(text: str) -> float | None:
-    """Unix time of a reset: RFC 3339, or epoch seconds in the ``unified`` headers."""
-    return float(text) if re.fullmatch(r"[0-9]{1,11}", text) else _time(text)
-
-
-def _time(text: str) -> float | None:
-    try:
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None

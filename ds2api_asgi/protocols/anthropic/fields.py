@@ -7,32 +7,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from msgspec import UNSET, UnsetType
-
-from ...universal.loss import Loss, LossKind, Severity
-from ..fields import ANY, BOOLEAN, INTEGER, NUMBER, STRING, STRINGS, Field
+from ..fields import ANY, BOOLEAN, INTEGER, NUMBER, STRING, STRINGS, Field, table
 
 __all__ = [
     "COUNTERS",
     "HANDLED",
-    "NAME",
     "OUTPUT",
     "PLACED",
     "PLACED_AT_HOME",
     "REQUEST",
     "RESPONSE",
     "THINKING",
-    "Losses",
 ]
 
-NAME: Final = "anthropic"
-
-
-def _table(*fields: Field) -> dict[str, Field]:
-    return {field.wire: field for field in fields}
-
-
-REQUEST: Final = _table(
+REQUEST: Final = table(
     Field("model", "model", STRING),
     Field("max_output_tokens", "max_tokens", INTEGER),
     Field("stream", "stream", BOOLEAN),
@@ -55,17 +43,17 @@ HANDLED: Final = frozenset(
 )
 """Members of the request's root that have functions of their own."""
 
-THINKING: Final = _table(
+THINKING: Final = table(
     Field("reasoning_mode", "type", STRING),
     Field("reasoning_budget", "budget_tokens", INTEGER),
     Field("reasoning_display", "display", STRING),
 )
 """Members of ``thinking``."""
 
-OUTPUT: Final = _table(Field("reasoning_effort", "effort", STRING))
+OUTPUT: Final = table(Field("reasoning_effort", "effort", STRING))
 """Members of ``output_config``; ``format`` has a function."""
 
-RESPONSE: Final = _table(
+RESPONSE: Final = table(
     Field("id", "id", STRING),
     Field("model", "model", STRING),
     Field("container", "container", ANY),
@@ -73,7 +61,7 @@ RESPONSE: Final = _table(
 )
 """Members of the answer's root."""
 
-COUNTERS: Final = _table(
+COUNTERS: Final = table(
     Field("cache_read", "cache_read_input_tokens", INTEGER),
     Field("cache_write", "cache_creation_input_tokens", INTEGER),
     Field("output_total", "output_tokens", INTEGER),
@@ -107,24 +95,3 @@ PLACED: Final = frozenset(
 
 PLACED_AT_HOME: Final = PLACED | {"container", "context_management", "inference_geo", "mcp_servers", "thread"}
 """The same for a request that was born here: other protocols mean other things by these."""
-
-
-class Losses(list[Loss]):
-    """The losses of one conversion, in the order in which they were found."""
-
-    def add(
-        self,
-        path: str,
-        kind: LossKind,
-        severity: Severity,
-        reason: str,
-        *,
-        target: str | UnsetType = UNSET,
-        template: str | UnsetType = UNSET,
-    ) -> None:
-        """Record one; the arguments are those of `Loss`."""
-        self.append(Loss(path=path, kind=kind, severity=severity, reason=reason, target=target, template=template))
-
-    def drop(self, path: str, severity: Severity, reason: str) -> None:
-        """Record that something is gone."""
-        self.add(path, LossKind.DROPPED, severity, reason)

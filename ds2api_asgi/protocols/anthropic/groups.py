@@ -13,11 +13,11 @@ from msgspec import UNSET
 from ...universal.effort import EFFORTS as ALL_EFFORTS
 from ...universal.loss import LossKind, Severity
 from ...universal.request import OutputFormat, Request
-from ..fields import OBJECT, expect, ext_losses, put, take
-from .fields import NAME, OUTPUT, THINKING
+from ..fields import OBJECT, expect, put, take
+from ..scope import Scope
+from .fields import OUTPUT, THINKING
 from .marks import rest
-from .profile import EFFORTS, MIN_BUDGET
-from .scope import Scope
+from .profile import EFFORTS, MIN_BUDGET, NAME
 
 __all__ = [
     "decode_metadata",
@@ -44,36 +44,35 @@ def encode_thinking(request: Request, scope: Scope) -> dict[str, Any]:
         put(request, THINKING, document)
         document.update(request.reasoning_ext or {})
         return document
-    losses = scope.losses
     budget = request.reasoning_budget
     bound = request.max_output_tokens
     mode = request.reasoning_mode
     if budget is not UNSET and budget > 0 and mode in {UNSET, "enabled"}:
         largest = bound - 1 if bound is not UNSET else budget
         if largest < MIN_BUDGET:
-            losses.drop("reasoning_budget", Severity.DEGRADED, f"{NAME} wants it under the bound of the answer")
+            scope.drop("reasoning_budget", Severity.DEGRADED, f"{NAME} wants it under the bound of the answer")
         else:
             document = {"type": "enabled", "budget_tokens": max(MIN_BUDGET, min(budget, largest))}
             if document["budget_tokens"] != budget:
-                losses.add(
+                scope.add(
                     "reasoning_budget", LossKind.CLAMPED, Severity.DEGRADED, f"{NAME} takes 1024 to the answer's bound"
                 )
     elif mode in {"adaptive", "disabled", "between_tools"}:
         document = {"type": mode}
         if budget is not UNSET:
-            losses.drop("reasoning_budget", Severity.DEGRADED, f"{NAME} takes no budget in this mode")
+            scope.drop("reasoning_budget", Severity.DEGRADED, f"{NAME} takes no budget in this mode")
     elif request.reasoning_effort == "none" or budget == 0:
         document = {"type": "disabled"}
         if budget is not UNSET:
-            losses.add("reasoning_budget", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} calls it disabled")
+            scope.add("reasoning_budget", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} calls it disabled")
     elif budget is not UNSET:
-        losses.drop("reasoning_budget", Severity.DEGRADED, f"{NAME} has no such budget")
+        scope.drop("reasoning_budget", Severity.DEGRADED, f"{NAME} has no such budget")
     if document.get("type", UNSET) != mode:
         kind = LossKind.INVENTED if mode is UNSET else LossKind.DROPPED
-        losses.add("reasoning_mode", kind, Severity.COSMETIC, f"{NAME} says it so")
+        scope.add("reasoning_mode", kind, Severity.COSMETIC, f"{NAME} says it so")
     _put_display(request, document, scope)
     if request.reasoning_ext is not UNSET:
-        losses.drop("reasoning_ext", Severity.DEGRADED, f"{NAME} does not know it")
+        scope.drop("reasoning_ext", Severity.DEGRADED, f"{NAME} does not know it")
     return document
 
 
@@ -82,13 +81,11 @@ def _put_display(request: Request, document: dict[str, Any], scope: Scope) -> No
     if display is UNSET:
         return
     if document.get("type") not in {"enabled", "adaptive"}:
-        scope.losses.drop("reasoning_display", Severity.COSMETIC, f"{NAME} says it beside thinking only")
+        scope.drop("reasoning_display", Severity.COSMETIC, f"{NAME} says it beside thinking only")
         return
     document["display"] = display if display in {"summarized", "omitted"} else "summarized"
     if document["display"] != display:
-        scope.losses.add(
-            "reasoning_display", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} shows summaries or nothing"
-        )
+        scope.add("reasoning_display", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} shows summaries or nothing")
 
 
 def decode_output(group: Any, values: dict[str, Any], ext: dict[str, Any]) -> None:
@@ -116,17 +113,17 @@ def encode_output(request: Request, scope: Scope) -> dict[str, Any]:
             document["effort"] = effort
         elif effort == "minimal":
             document["effort"] = EFFORTS[0]
-            scope.losses.add("reasoning_effort", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} starts at low")
+            scope.add("reasoning_effort", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} starts at low")
         elif effort in ALL_EFFORTS:
-            scope.losses.add("reasoning_effort", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} disables thinking")
+            scope.add("reasoning_effort", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} disables thinking")
         else:
-            scope.losses.drop("reasoning_effort", Severity.DEGRADED, f"{NAME} has no such effort")
+            scope.drop("reasoning_effort", Severity.DEGRADED, f"{NAME} has no such effort")
     shape = request.output_format
     if shape is UNSET:
         return document
     if shape.kind != "json_schema" or shape.schema is UNSET:
         severity = Severity.COSMETIC if shape.kind == "text" else Severity.SEMANTIC
-        scope.losses.drop("output_format", severity, f"{NAME} takes JSON schemas only")
+        scope.drop("output_format", severity, f"{NAME} takes JSON schemas only")
         return document
     document["format"] = {"type": "json_schema", "schema": shape.schema}
     if scope.home:
@@ -134,8 +131,8 @@ def encode_output(request: Request, scope: Scope) -> dict[str, Any]:
         return document
     for name in ("name", "description", "strict"):
         if getattr(shape, name) is not UNSET:
-            scope.losses.drop(f"output_format.{name}", Severity.COSMETIC, f"{NAME} has no {name} of a schema")
-    scope.losses.extend(ext_losses(shape.ext, "output_format", NAME))
+            scope.drop(f"output_format.{name}", Severity.COSMETIC, f"{NAME} has no {name} of a schema")
+    scope.ext(shape.ext, "output_format")
     return document
 
 
@@ -154,8 +151,8 @@ def encode_metadata(request: Request, scope: Scope) -> dict[str, Any]:
     if request.safety_identifier is not UNSET:
         if user is UNSET:
             user = request.safety_identifier
-            scope.losses.add("user", LossKind.INVENTED, Severity.COSMETIC, "it is the safety identifier")
-        scope.losses.add(
+            scope.add("user", LossKind.INVENTED, Severity.COSMETIC, "it is the safety identifier")
+        scope.add(
             "safety_identifier", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has one id of a user", target="user"
         )
     return {} if user is UNSET else {"user_id": user}

@@ -13,10 +13,8 @@ from msgspec import UNSET, UnsetType
 from ...errors import InvalidDocument
 from ...universal.content import CacheMark, Citation
 from ...universal.loss import LossKind, Severity
-from ..fields import ext_losses
-from .fields import NAME
-from .profile import CACHE_TTLS
-from .scope import Scope
+from ..scope import Scope
+from .profile import CACHE_TTLS, NAME
 
 __all__ = [
     "Ext",
@@ -82,11 +80,11 @@ def encode_cache(mark: CacheMark, path: str, scope: Scope) -> dict[str, Any]:
         document["ttl"] = mark.ttl
         if not scope.home and mark.ttl not in CACHE_TTLS:
             document["ttl"] = CACHE_TTLS[-1]
-            scope.losses.add(f"{path}.ttl", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has other lifetimes")
+            scope.add(f"{path}.ttl", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has other lifetimes")
     if scope.home:
         document.update(mark.ext or {})
     else:
-        scope.losses.extend(ext_losses(mark.ext, path, NAME))
+        scope.ext(mark.ext, path)
     return document
 
 
@@ -137,9 +135,9 @@ def encode_citation(citation: Citation, path: str, scope: Scope) -> dict[str, An
         document.update(citation.ext or {})
         return document
     if not scope.answer or not citation.url:
-        scope.losses.drop(path, Severity.DEGRADED, f"{NAME} takes only citations of its own")
+        scope.drop(path, Severity.DEGRADED, f"{NAME} takes only citations of its own")
         return None
-    scope.losses.add(path, LossKind.APPROXIMATED, Severity.DEGRADED, f"{NAME} cites whole texts, as a web search does")
+    scope.add(path, LossKind.APPROXIMATED, Severity.DEGRADED, f"{NAME} cites whole texts, as a web search does")
     return {
         "type": "web_search_result_location",
         "cited_text": citation.cited_text or "",
@@ -157,5 +155,5 @@ def finish(block: dict[str, Any], part: Any, path: str, scope: Scope) -> list[di
         if scope.home:
             block.update(part.ext)
         else:
-            scope.losses.extend(ext_losses(part.ext, path, NAME))
+            scope.ext(part.ext, path)
     return [block]

@@ -16,10 +16,9 @@ from ...errors import InvalidDocument
 from ...universal.content import Base64, FileId, Inline, Media, OpaquePart, Part, PlainText, Source, Url
 from ...universal.loss import LossKind, Severity
 from ...universal.media import parse_data_url
-from .fields import NAME
+from ..scope import Scope
 from .marks import Ext, decode_cache, rest, text_member
-from .profile import IMAGE_TYPES
-from .scope import Scope
+from .profile import IMAGE_TYPES, NAME
 
 __all__ = ["decode_media", "encode_source", "home_source"]
 
@@ -119,7 +118,7 @@ def encode_source(part: Media, path: str, scope: Scope, nested: Callable[[Inline
     """Write the source of a part that was born elsewhere; None (reported) when it cannot be said."""
     match part.source:
         case Url(url=url) if (inline := parse_data_url(url)) is not None:
-            scope.losses.add(f"{path}.source", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} takes no data URLs")
+            scope.add(f"{path}.source", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} takes no data URLs")
             return _inline(part, *inline, path, scope)
         case Url(url=url):
             if url.startswith(("https://", "http://")):
@@ -132,9 +131,9 @@ def encode_source(part: Media, path: str, scope: Scope, nested: Callable[[Inline
         case Inline() as content:
             return {"type": "content", "content": nested(content)}
         case FileId():
-            scope.losses.add(path, LossKind.STATEFUL, Severity.BLOCKING, "the file was uploaded to another provider")
+            scope.add(path, LossKind.STATEFUL, Severity.BLOCKING, "the file was uploaded to another provider")
             return None
-    scope.losses.drop(path, Severity.BLOCKING, problem)
+    scope.drop(path, Severity.BLOCKING, problem)
     return None
 
 
@@ -142,16 +141,16 @@ def _inline(part: Media, mime: str, data: str, path: str, scope: Scope) -> dict[
     kind = mime.partition(";")[0].strip().lower()
     kind = "image/jpeg" if kind == "image/jpg" else kind
     if kind != part.mime and part.mime is not UNSET:
-        scope.losses.add(f"{path}.mime", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} spells it {kind}")
+        scope.add(f"{path}.mime", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} spells it {kind}")
     if kind in IMAGE_TYPES if part.kind == "image" else kind == "application/pdf":
         return {"type": "base64", "media_type": kind, "data": data}
     text = _text(data) if part.kind == "document" and kind.startswith("text/") else None
     if text is None:
-        scope.losses.drop(path, Severity.BLOCKING, f"{NAME} does not take this type of {part.kind}")
+        scope.drop(path, Severity.BLOCKING, f"{NAME} does not take this type of {part.kind}")
         return None
-    scope.losses.add(f"{path}.source", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} takes text as text")
+    scope.add(f"{path}.source", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} takes text as text")
     if kind != "text/plain":
-        scope.losses.add(f"{path}.mime", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} knows plain text only")
+        scope.add(f"{path}.mime", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} knows plain text only")
     return {"type": "text", "media_type": "text/plain", "data": text}
 
 
@@ -167,9 +166,7 @@ _MAGIC: Final = {
 def _sniff(data: str, path: str, scope: Scope) -> str:
     for start, mime in _MAGIC.items():
         if data.startswith(start):
-            scope.losses.add(
-                f"{path}.mime", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands it; the data shows it"
-            )
+            scope.add(f"{path}.mime", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands it; the data shows it")
             return mime
     return ""
 

@@ -26,7 +26,7 @@ from ...universal.content import (
     ToolResult,
 )
 from ...universal.loss import LossKind, Severity
-from ..fields import ext_losses
+from ..scope import Scope
 from .calls import (
     decode_call,
     decode_server_call,
@@ -35,11 +35,10 @@ from .calls import (
     encode_server_call,
     encode_server_result,
 )
-from .fields import NAME
 from .marks import decode_cache, decode_citations, encode_citations, finish, rest, text_member
 from .media import decode_media, encode_source, home_source
+from .profile import NAME
 from .reasoning import decode_redacted, decode_thinking, encode_reasoning
-from .scope import Scope
 
 __all__ = ["decode_answer", "decode_content", "encode_content", "encode_part"]
 
@@ -108,7 +107,7 @@ def encode_part(part: Part, path: str, scope: Scope) -> list[Block]:
         case OpaquePart():
             if part.protocol == NAME:
                 return [part.json]
-            scope.losses.drop(path, Severity.SEMANTIC, f"only {part.protocol} knows this part")
+            scope.drop(path, Severity.SEMANTIC, f"only {part.protocol} knows this part")
             return []
         case _:
             assert_never(part)
@@ -138,7 +137,7 @@ def _encode_text(part: Text, path: str, scope: Scope) -> list[Block]:
     if not scope.home and not part.text.strip():
         # "text content blocks must contain non-whitespace text"
         severity = Severity.DEGRADED if part.text else Severity.COSMETIC
-        scope.losses.drop(path, severity, f"{NAME} takes no text without a visible character")
+        scope.drop(path, severity, f"{NAME} takes no text without a visible character")
         return []
     block: Block = {"type": "text", "text": part.text}
     if part.citations is not UNSET:
@@ -146,17 +145,17 @@ def _encode_text(part: Text, path: str, scope: Scope) -> list[Block]:
         if cited or scope.home:
             block["citations"] = cited
         elif not part.citations:
-            scope.losses.drop(f"{path}.citations", Severity.COSMETIC, "an empty list")
+            scope.drop(f"{path}.citations", Severity.COSMETIC, "an empty list")
     if part.opaque:
-        scope.foreign_payloads(part.opaque, path)
+        scope.opaque(part.opaque, path)
     return finish(block, part, path, scope)
 
 
 def _encode_refusal(part: Refusal, path: str, scope: Scope) -> list[Block]:
-    scope.losses.add(path, LossKind.TEXTUALISED, Severity.DEGRADED, f"{NAME} has no refusals as parts")
+    scope.add(path, LossKind.TEXTUALISED, Severity.DEGRADED, f"{NAME} has no refusals as parts")
     if not part.text.strip():
         return []
-    scope.losses.extend(ext_losses(part.ext, path, NAME))
+    scope.ext(part.ext, path)
     return [{"type": "text", "text": part.text}]
 
 
@@ -178,7 +177,7 @@ def _encode_media(part: Media, path: str, scope: Scope) -> list[Block]:
     if scope.home:
         source: Block | None = home_source(part, nested)
     elif scope.answer or part.kind not in {"image", "document"}:
-        scope.losses.drop(path, Severity.SEMANTIC, f"{NAME} has no {part.kind} here")
+        scope.drop(path, Severity.SEMANTIC, f"{NAME} has no {part.kind} here")
         return []
     else:
         source = encode_source(part, path, scope, nested)
@@ -187,17 +186,16 @@ def _encode_media(part: Media, path: str, scope: Scope) -> list[Block]:
     block: Block = {"type": part.kind, "source": source}
     title = part.title
     if part.name is not UNSET:
-        loss = scope.losses.drop
         if part.kind == "document" and title is UNSET:
             title = part.name
-            loss(f"{path}.name", Severity.COSMETIC, f"{NAME} has a title for it")
-            scope.losses.add(f"{path}.title", LossKind.RELOCATED, Severity.COSMETIC, "it is the file's name")
+            scope.drop(f"{path}.name", Severity.COSMETIC, f"{NAME} has a title for it")
+            scope.add(f"{path}.title", LossKind.RELOCATED, Severity.COSMETIC, "it is the file's name")
         else:
-            loss(f"{path}.name", Severity.COSMETIC, f"{NAME} has no file names")
+            scope.drop(f"{path}.name", Severity.COSMETIC, f"{NAME} has no file names")
     if part.detail is not UNSET:
-        scope.losses.drop(f"{path}.detail", Severity.COSMETIC, f"{NAME} looks at all images alike")
+        scope.drop(f"{path}.detail", Severity.COSMETIC, f"{NAME} looks at all images alike")
     if part.source_ext is not UNSET and not scope.home:
-        scope.losses.drop(f"{path}.source_ext", Severity.DEGRADED, f"{NAME} does not know it")
+        scope.drop(f"{path}.source_ext", Severity.DEGRADED, f"{NAME} does not know it")
     if title is not UNSET:
         block["title"] = title
     if part.context is not UNSET:
@@ -238,11 +236,11 @@ def _encode_result(part: ToolResult, path: str, scope: Scope) -> list[Block]:
         if content or scope.home:
             block["content"] = content
         elif not part.parts:
-            scope.losses.drop(f"{path}.parts", Severity.COSMETIC, "nothing stood in it")
+            scope.drop(f"{path}.parts", Severity.COSMETIC, "nothing stood in it")
     if part.is_error is not UNSET:
         block["is_error"] = part.is_error
     if part.name is not UNSET:
-        scope.losses.drop(f"{path}.name", Severity.COSMETIC, f"{NAME} names the call only")
+        scope.drop(f"{path}.name", Severity.COSMETIC, f"{NAME} names the call only")
     return finish(block, part, path, scope)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from ...universal.jsontext import JsonText
+from ..scope import Target
 
 __all__ = [
     "CACHE_TTLS",
@@ -21,10 +22,16 @@ __all__ = [
     "EFFORTS",
     "IMAGE_TYPES",
     "MIN_BUDGET",
+    "NAME",
     "STRICT_DIALECT",
+    "TARGET",
     "TOOL_NAME",
+    "is_strict",
     "violations",
 ]
+
+NAME: Final = "anthropic"
+"""What configuration calls the protocol."""
 
 DEFAULT_DIALECT: Final = "2023-06-01"
 """What a client without the header speaks, and what we speak upstream: it still takes the sampling parameters."""
@@ -46,6 +53,12 @@ IMAGE_TYPES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/w
 
 CALL_ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+TARGET: Final = Target(protocol=NAME, call_id=CALL_ID, tool_name=TOOL_NAME, max_tool_name=128)
+
+
+def is_strict(dialect: str) -> bool:
+    """Whether a dialect refuses what `STRICT_DIALECT` does; ``""`` is the default one."""
+    return (dialect or DEFAULT_DIALECT) >= STRICT_DIALECT
 
 
 def violations(document: dict[str, Any]) -> list[str]:

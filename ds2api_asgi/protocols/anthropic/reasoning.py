@@ -13,10 +13,9 @@ from ...errors import InvalidDocument
 from ...universal.content import Part, Reasoning
 from ...universal.loss import LossKind, Severity
 from ...universal.node import Opaque
-from ..fields import ext_losses
-from .fields import NAME
+from ..scope import Scope
 from .marks import rest, text_member
-from .scope import Scope
+from .profile import NAME
 
 __all__ = ["decode_redacted", "decode_thinking", "encode_reasoning"]
 
@@ -56,7 +55,7 @@ def encode_reasoning(part: Reasoning, path: str, scope: Scope) -> list[Block]:
         elif payload.protocol == NAME and payload.kind == "redacted":
             blocks.append({"type": "redacted_thinking", "data": payload.value})
         else:
-            scope.losses.add(
+            scope.add(
                 f"{path}.opaque[{index}]",
                 LossKind.ORIGIN_MISMATCH,
                 Severity.DEGRADED,
@@ -64,17 +63,17 @@ def encode_reasoning(part: Reasoning, path: str, scope: Scope) -> list[Block]:
             )
     texts = part.summary if part.text is UNSET else (part.text,)
     if not (scope.home or scope.answer) and not signature and not (blocks and not texts):
-        scope.losses.drop(path, Severity.DEGRADED, f"{NAME} takes only thoughts that it has signed")
+        scope.drop(path, Severity.DEGRADED, f"{NAME} takes only thoughts that it has signed")
         return []
     if part.summary and not scope.home:
         kind = LossKind.DROPPED if part.text is not UNSET else LossKind.APPROXIMATED
-        scope.losses.add(f"{path}.summary", kind, Severity.DEGRADED, f"{NAME} has no summaries beside thoughts")
+        scope.add(f"{path}.summary", kind, Severity.DEGRADED, f"{NAME} has no summaries beside thoughts")
         if part.text is UNSET:
-            scope.losses.add(f"{path}.text", LossKind.INVENTED, Severity.COSMETIC, "it is the summary")
+            scope.add(f"{path}.text", LossKind.INVENTED, Severity.COSMETIC, "it is the summary")
     for text in reversed(texts):
         blocks.insert(0, {"type": "thinking", "thinking": text, "signature": ""})
     if not blocks:
-        scope.losses.drop(path, Severity.DEGRADED, "there is nothing in it that can be said")
+        scope.drop(path, Severity.DEGRADED, "there is nothing in it that can be said")
         return []
     if texts:
         blocks[0]["signature"] = signature
@@ -83,5 +82,5 @@ def encode_reasoning(part: Reasoning, path: str, scope: Scope) -> list[Block]:
     if scope.home:
         blocks[0].update(part.ext or {})
     else:
-        scope.losses.extend(ext_losses(part.ext, path, NAME))
+        scope.ext(part.ext, path)
     return blocks

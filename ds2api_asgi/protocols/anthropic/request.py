@@ -17,13 +17,13 @@ from ...universal.loss import LossKind, Severity
 from ...universal.node import Origin
 from ...universal.request import FunctionTool, Request
 from ..base import Context, Encoded, Operation
-from ..fields import OBJECT, expect, ext_losses, put, take, unplaced
+from ..fields import OBJECT, expect, put, take, unplaced
+from ..scope import Scope
 from .calls import CALLS
-from .fields import HANDLED, NAME, PLACED, PLACED_AT_HOME, REQUEST
+from .fields import HANDLED, PLACED, PLACED_AT_HOME, REQUEST
 from .groups import decode_metadata, decode_output, decode_thinking, encode_metadata, encode_output, encode_thinking
 from .marks import decode_cache, encode_cache
-from .profile import DEFAULT_DIALECT, DEFAULT_MAX_TOKENS, STRICT_DIALECT
-from .scope import Scope
+from .profile import DEFAULT_MAX_TOKENS, NAME, STRICT_DIALECT, TARGET, is_strict
 from .tools import decode_choice, decode_tools, encode_choice, encode_tools
 from .turns import decode_messages, decode_system, encode_turns
 
@@ -120,7 +120,7 @@ def decode_request(
 
 def encode_request(request: Request, *, dialect: str = "") -> Encoded:
     """See `Protocol.encode_request`."""
-    scope = Scope(home=request.origin.protocol == NAME, strict=(dialect or DEFAULT_DIALECT) >= STRICT_DIALECT)
+    scope = Scope(TARGET, origin=request.origin.protocol, dialect=dialect)
     system, messages = encode_turns(request, scope)
     document: dict[str, Any] = {}
     put(request, REQUEST, document)
@@ -147,20 +147,13 @@ def encode_request(request: Request, *, dialect: str = "") -> Encoded:
         _adapt(request, document, scope)
     _adapt_to_dialect(document, scope)
     scope.losses.extend(unplaced(request, PLACED_AT_HOME if scope.home else PLACED, NAME))
-    if not scope.home:
-        scope.losses.extend(ext_losses(request.ext, "", NAME))
+    scope.ext(request.ext, "")
     return Encoded(document=document, losses=tuple(scope.losses), context=_context(request, scope))
 
 
 def _context(request: Request, scope: Scope) -> Context:
-    custom = {tool.name for tool in request.tools or () if isinstance(tool, FunctionTool) and tool.kind == "custom"}
-    custom |= {target for target, source in scope.names.back.items() if source in custom}
-    return Context(
-        request=request,
-        tool_names=scope.names.back,
-        call_ids=scope.ids.back if scope.ids is not None else {},
-        custom_tools=frozenset(custom),
-    )
+    tools = (tool for tool in request.tools or () if isinstance(tool, FunctionTool))
+    return scope.context(request, [tool.name for tool in tools if tool.kind == "custom"])
 
 
 def _put_ext(request: Request, document: dict[str, Any]) -> None:
@@ -172,39 +165,38 @@ def _put_ext(request: Request, document: dict[str, Any]) -> None:
 
 def _adapt(request: Request, document: dict[str, Any], scope: Scope) -> None:
     """Scalars of a request from elsewhere, moved to what the provider takes."""
-    losses = scope.losses
     for name in ("container", "context_management", "mcp_servers", "thread", "inference_geo"):
         document.pop(name, None)
-    if request.temperature is not UNSET and request.temperature > 1 and not scope.strict:
+    if request.temperature is not UNSET and request.temperature > 1 and not is_strict(scope.dialect):
         document["temperature"] = 1
-        losses.add("temperature", LossKind.CLAMPED, Severity.DEGRADED, f"{NAME} takes 0 to 1")
+        scope.add("temperature", LossKind.CLAMPED, Severity.DEGRADED, f"{NAME} takes 0 to 1")
     if request.stop is not UNSET:
         document["stop_sequences"] = [sequence for sequence in request.stop if sequence.strip()]
         for index, sequence in enumerate(request.stop):
             if not sequence.strip():
-                losses.drop(f"stop[{index}]", Severity.SEMANTIC, f"{NAME} takes no sequence of white space alone")
+                scope.drop(f"stop[{index}]", Severity.SEMANTIC, f"{NAME} takes no sequence of white space alone")
     if request.service_tier is not UNSET and request.service_tier != "auto":
         if request.service_tier == "default":
             document["service_tier"] = "standard_only"
-            losses.add("service_tier", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} calls it standard_only")
+            scope.add("service_tier", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} calls it standard_only")
         elif request.service_tier != "standard_only":
             del document["service_tier"]
-            losses.drop("service_tier", Severity.COSMETIC, f"{NAME} has other tiers")
+            scope.drop("service_tier", Severity.COSMETIC, f"{NAME} has other tiers")
     if request.speed is not UNSET and request.speed not in {"fast", "standard"}:
         del document["speed"]
-        losses.drop("speed", Severity.COSMETIC, f"{NAME} has other speeds")
+        scope.drop("speed", Severity.COSMETIC, f"{NAME} has other speeds")
     if request.max_output_tokens is UNSET:
         budget = document.get("thinking", {}).get("budget_tokens", 0)
         document["max_tokens"] = budget + DEFAULT_MAX_TOKENS
-        losses.add("max_output_tokens", LossKind.INVENTED, Severity.DEGRADED, f"{NAME} demands a bound")
+        scope.add("max_output_tokens", LossKind.INVENTED, Severity.DEGRADED, f"{NAME} demands a bound")
 
 
 def _adapt_to_dialect(document: dict[str, Any], scope: Scope) -> None:
-    if not scope.strict:
+    if not is_strict(scope.dialect):
         return
     for name in ("temperature", "top_p", "top_k"):
         if document.pop(name, None) is not None:
-            scope.losses.drop(name, Severity.DEGRADED, f"{NAME} {STRICT_DIALECT} refuses it")
+            scope.drop(name, Severity.DEGRADED, f"{NAME} {STRICT_DIALECT} refuses it")
 
 
 def _decode_choice(group: Any, values: dict[str, Any], ext: dict[str, Any]) -> None:

@@ -19,16 +19,16 @@ from ...universal.node import Origin
 from ...universal.request import Turn
 from ...universal.response import Candidate, Response
 from ..base import Context, Encoded
-from ..fields import ext_losses, put, take
+from ..fields import put, take
+from ..scope import Scope
 from .errors import decode_failure, encode_failure
-from .fields import NAME, RESPONSE
+from .fields import RESPONSE
 from .parts import decode_answer, encode_part
-from .scope import Scope
+from .profile import NAME, TARGET
 from .stops import decode_stop, encode_stop
 from .usage import decode_usage, encode_usage
 
 __all__ = [
-    "answer_scope",
     "decode_response",
     "encode_response",
     "encode_tier",
@@ -104,7 +104,7 @@ def encode_response(response: Response, context: Context) -> Encoded:
     """
     if response.error is not UNSET:
         return Encoded(document=encode_failure(response.error))
-    scope = answer_scope(home=response.origin.protocol == NAME, context=context)
+    scope = Scope(TARGET, origin=response.origin.protocol, context=context)
     document: dict[str, Any] = {}
     put(response, RESPONSE, document)
     candidate = response.candidates[0] if response.candidates else Candidate()
@@ -128,11 +128,6 @@ def encode_response(response: Response, context: Context) -> Encoded:
     return Encoded(document=document, losses=tuple(scope.losses))
 
 
-def answer_scope(*, home: bool, context: Context) -> Scope:
-    """The scope in which an answer is written."""
-    return Scope(home=home, answer=True, names_back=context.tool_names, ids_back=context.call_ids)
-
-
 def _content(candidate: Candidate, scope: Scope) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
     for turn_index, turn in enumerate(candidate.turns):
@@ -144,31 +139,30 @@ def _content(candidate: Candidate, scope: Scope) -> list[dict[str, Any]]:
 
 def _adapt(response: Response, document: dict[str, Any], context: Context, scope: Scope) -> None:
     """What an answer from elsewhere lacks, and what of it has no place; its time is not missed, HTTP states one."""
-    losses = scope.losses
     for name in ("container", "context_management"):
         if document.pop(name, None) is not None:
-            losses.drop(name, Severity.DEGRADED, f"{NAME} means something else by it")
+            scope.drop(name, Severity.DEGRADED, f"{NAME} means something else by it")
     document.setdefault("stop_reason", None)
     document.setdefault("stop_sequence", None)
     asked = context.request.model if context.request is not UNSET else UNSET
     if "model" not in document:
         document["model"] = asked or ""
-        losses.add("model", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands it; it is the one asked for")
+        scope.add("model", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands it; it is the one asked for")
     if not response.id:
         document["id"] = invent_id(dumps(document["content"]), context.now)
-        losses.add("id", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands it; it is made of the content")
+        scope.add("id", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands it; it is made of the content")
     encode_tier(response.service_tier, document["usage"], scope)
     for index, candidate in enumerate(response.candidates):
         path = f"candidates[{index}]"
         if index:
-            losses.drop(path, Severity.SEMANTIC, f"{NAME} gives one answer")
+            scope.drop(path, Severity.SEMANTIC, f"{NAME} gives one answer")
             continue
         if candidate.logprobs is not UNSET:
-            losses.drop(f"{path}.logprobs", Severity.SEMANTIC, f"{NAME} has none")
-        losses.extend(ext_losses(candidate.ext, path, NAME))
+            scope.drop(f"{path}.logprobs", Severity.SEMANTIC, f"{NAME} has none")
+        scope.ext(candidate.ext, path)
         for number, turn in enumerate(candidate.turns):
-            losses.extend(ext_losses(turn.ext, f"{path}.turns[{number}]", NAME))
-    losses.extend(ext_losses(response.ext, "", NAME))
+            scope.ext(turn.ext, f"{path}.turns[{number}]")
+    scope.ext(response.ext, "")
 
 
 def encode_tier(tier: str | UnsetType, usage: dict[str, Any], scope: Scope) -> None:
@@ -178,7 +172,7 @@ def encode_tier(tier: str | UnsetType, usage: dict[str, Any], scope: Scope) -> N
     if tier in _TIERS:
         usage["service_tier"] = _TIERS[tier]
     if usage.get("service_tier") != tier:
-        scope.losses.add("service_tier", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has other tiers")
+        scope.add("service_tier", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has other tiers")
 
 
 def settle(response: Response) -> Response:

@@ -11,8 +11,7 @@ from urllib.parse import quote
 from msgspec import UNSET, UnsetType
 
 from ..base import Claim, Operation, UpstreamRoute
-from .fields import NAME
-from .profile import DEFAULT_DIALECT
+from .profile import DEFAULT_DIALECT, NAME
 
 __all__ = ["authorize", "claim", "dialect", "route"]
 

@@ -11,9 +11,8 @@ from msgspec import UNSET, UnsetType
 
 from ...universal.loss import LossKind, Severity
 from ...universal.response import Stop, StopReason
-from ..fields import ext_losses
-from .fields import NAME
-from .scope import Scope
+from ..scope import Scope
+from .profile import NAME
 
 __all__ = ["decode_stop", "encode_stop"]
 
@@ -94,14 +93,12 @@ def encode_stop(stop: Stop, *, calls: bool, refused: bool, scope: Scope) -> dict
         if _REASONS[document["stop_reason"]] is not stop.reason:
             weak = {StopReason.END, StopReason.TOOL, StopReason.OTHER, StopReason.FILTER}
             severity = Severity.DEGRADED if stop.reason in weak else Severity.SEMANTIC
-            scope.losses.add(
-                f"{path}.reason", LossKind.APPROXIMATED, severity, f"{NAME} says {document['stop_reason']}"
-            )
+            scope.add(f"{path}.reason", LossKind.APPROXIMATED, severity, f"{NAME} says {document['stop_reason']}")
         if stop.native is not UNSET:
-            scope.losses.drop(f"{path}.native", Severity.COSMETIC, "a word of another provider")
+            scope.drop(f"{path}.native", Severity.COSMETIC, "a word of another provider")
         if stop.details is not UNSET:
-            scope.losses.drop(f"{path}.details", Severity.COSMETIC, f"{NAME} has other details")
-        scope.losses.extend(ext_losses(stop.ext, path, NAME))
+            scope.drop(f"{path}.details", Severity.COSMETIC, f"{NAME} has other details")
+        scope.ext(stop.ext, path)
     else:
         if stop.details is not UNSET or "stop_details:null" in stop.form:
             document["stop_details"] = stop.details or None

@@ -38,9 +38,9 @@ from ...universal.failure import Failure, FailureKind
 from ...universal.jsontext import JsonText, loads
 from ...universal.node import Opaque
 from .errors import decode_failure
-from .fields import NAME
 from .marks import decode_citations
 from .parts import decode_answer
+from .profile import NAME
 from .response import split_usage
 from .stops import decode_stop
 from .usage import decode_usage

@@ -39,13 +39,13 @@ from ...universal.response import Stop, Usage
 from ...universal.templates import RAW_ARGUMENTS
 from ..base import Context
 from ..fields import ext_losses
+from ..scope import Scope
 from .errors import stream_error
-from .fields import NAME
 from .marks import encode_citation
 from .parts import encode_part
-from .response import answer_scope, encode_tier, invent_id
+from .profile import NAME, TARGET
+from .response import encode_tier, invent_id
 from .scan import Scanner
-from .scope import Scope
 from .stops import encode_stop
 from .usage import encode_usage
 
@@ -100,7 +100,7 @@ class StreamEncoder:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._scope: Scope = answer_scope(home=False, context=context)
+        self._scope: Scope = Scope(TARGET, origin=UNSET, context=context)
         self.losses: list[Loss] = self._scope.losses
         self._out: list[bytes] = []
         self._begun: Start | None = None  # seen, not yet written
@@ -146,8 +146,6 @@ class StreamEncoder:
             self._usage = merge_usage(self._usage, event.usage)
         elif isinstance(event, Start):
             self._scope.home = event.protocol == NAME
-            if self._scope.home:
-                self._scope.ids = None
             self._begun = event
         elif isinstance(event, StopEvent):
             if event.choice == 0:
@@ -191,7 +189,7 @@ class StreamEncoder:
             message.update(start.ext or {})
         else:
             encode_tier(start.service_tier, self._first_usage, scope)
-            scope.losses.extend(ext_losses(start.ext, "", NAME))
+            scope.ext(start.ext, "")
         self._say(b"message_start", {"type": "message_start", "message": message})
 
     def _model(self, start: Start) -> str:
@@ -202,10 +200,11 @@ class StreamEncoder:
 
     def _counts(self, *, first: bool) -> dict[str, Any]:
         """Usage as the wire has it; zeros at the start are a form, at the end they are a loss."""
-        scope = answer_scope(home=self._scope.home, context=self._context)
-        document = encode_usage(self._usage, scope)
-        if not first:
-            self._scope.losses.extend(scope.losses)
+        losses = self._scope.losses
+        known = len(losses)
+        document = encode_usage(self._usage, self._scope)
+        if first:
+            del losses[known:]
         for name in ("input_tokens", "output_tokens"):
             document.setdefault(name, 0)
         return document
@@ -249,7 +248,7 @@ class StreamEncoder:
             self._unsaid.add(event.key)
             path = f"candidates[{event.choice}]"
             if all(loss.path != path for loss in self.losses):
-                self._scope.losses.drop(path, Severity.SEMANTIC, f"{NAME} gives one answer")
+                self._scope.drop(path, Severity.SEMANTIC, f"{NAME} gives one answer")
             return
         self._numbers[event.key] = len(self._numbers)
         if isinstance(event.part, ToolCall):
@@ -275,7 +274,7 @@ class StreamEncoder:
             self._waiting[key].append(event)
         elif key in self._done and type(event) is Delta and event.text.strip():
             path = f"{self._path(key)}.arguments"
-            self._scope.losses.drop(path, Severity.DEGRADED, "it came after the arguments were complete")
+            self._scope.drop(path, Severity.DEGRADED, "it came after the arguments were complete")
 
     def _path(self, key: int) -> str:
         return f"candidates[0].turns[0].parts[{self._numbers[key]}]"
@@ -307,7 +306,7 @@ class StreamEncoder:
         if isinstance(part, (Text, Refusal)):
             if isinstance(part, Refusal):
                 path = self._path(key)
-                self._scope.losses.add(path, LossKind.TEXTUALISED, Severity.DEGRADED, f"{NAME} has no refusals")
+                self._scope.add(path, LossKind.TEXTUALISED, Severity.DEGRADED, f"{NAME} has no refusals")
             if home:
                 self._start_block(wire)
             if part.text:
@@ -387,7 +386,7 @@ class StreamEncoder:
         elif event.field == "summary":
             self._summary(wire, event.value)
         elif not self._scope.home:
-            self._scope.losses.extend(ext_losses(event.value, self._path(wire.key), NAME))
+            self._scope.ext(event.value, self._path(wire.key))
 
     def _text(self, wire: _Wire, text: str) -> None:
         if not wire.started:
@@ -429,7 +428,7 @@ class StreamEncoder:
         if payload.protocol == NAME and payload.kind == "signature" and isinstance(wire.part, Reasoning):
             wire.signature = payload.value
         else:
-            self._scope.foreign_payloads((payload,), self._path(wire.key))
+            self._scope.opaque((payload,), self._path(wire.key))
 
     def _citation(self, wire: _Wire, citation: Any) -> None:
         if not wire.started:

@@ -12,10 +12,9 @@ from msgspec import UNSET, UnsetType
 from ...errors import InvalidDocument
 from ...universal.loss import LossKind, Severity
 from ...universal.request import FunctionTool, NamedTool, OpaqueTool, Request, Tool, ToolChoice, ToolSubset
-from ..fields import ext_losses
-from .fields import NAME
+from ..scope import Scope
 from .marks import decode_cache, encode_cache, rest, text_member
-from .scope import Scope
+from .profile import NAME
 
 __all__ = ["decode_choice", "decode_tools", "encode_choice", "encode_tools"]
 
@@ -71,7 +70,7 @@ def encode_tools(request: Request, scope: Scope) -> list[dict[str, Any]]:
         elif tool.protocol == NAME:
             documents.append(tool.json)
         else:
-            scope.losses.drop(path, Severity.SEMANTIC, f"only {tool.protocol} has this tool")
+            scope.drop(path, Severity.SEMANTIC, f"only {tool.protocol} has this tool")
     return documents
 
 
@@ -84,7 +83,7 @@ def _encode_tool(tool: FunctionTool, path: str, scope: Scope) -> dict[str, Any]:
         document["description"] = tool.description
     if tool.kind == "custom":
         severity = Severity.DEGRADED if tool.schema is UNSET else Severity.SEMANTIC
-        scope.losses.add(path, LossKind.APPROXIMATED, severity, f"{NAME} has functions only; it takes one text")
+        scope.add(path, LossKind.APPROXIMATED, severity, f"{NAME} has functions only; it takes one text")
         document["input_schema"] = _FREE_TEXT
     else:
         _put_schema(tool, document, path, scope)
@@ -95,7 +94,7 @@ def _encode_tool(tool: FunctionTool, path: str, scope: Scope) -> dict[str, Any]:
     if scope.home:
         document.update(tool.ext or {})
     else:
-        scope.losses.extend(ext_losses(tool.ext, path, NAME))
+        scope.ext(tool.ext, path)
     return document
 
 
@@ -107,10 +106,10 @@ def _put_schema(tool: FunctionTool, document: dict[str, Any], path: str, scope: 
         return
     # "input_schema.type: Field required", and it must be "object".
     if schema is UNSET:
-        scope.losses.add(f"{path}.schema", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands a schema")
+        scope.add(f"{path}.schema", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands a schema")
         schema = {"type": "object", "properties": {}}
     elif type(schema) is not dict or schema.get("type") != "object":
-        scope.losses.add(f"{path}.schema", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} demands type object")
+        scope.add(f"{path}.schema", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} demands type object")
         schema = {**schema, "type": "object"} if type(schema) is dict else {"type": "object"}
     document["input_schema"] = schema
 
@@ -163,20 +162,20 @@ def encode_choice(request: Request, tools: bool, scope: Scope) -> dict[str, Any]
     if not tools and not scope.home:
         if choice is not UNSET:
             severity = Severity.COSMETIC if choice in ("auto", "none") else Severity.SEMANTIC
-            scope.losses.drop("tool_choice", severity, f"{NAME} takes a choice only beside tools")
+            scope.drop("tool_choice", severity, f"{NAME} takes a choice only beside tools")
         if request.parallel_tools is not UNSET:
-            scope.losses.drop("parallel_tools", Severity.COSMETIC, f"{NAME} takes it only beside tools")
+            scope.drop("parallel_tools", Severity.COSMETIC, f"{NAME} takes it only beside tools")
         return document
     if isinstance(choice, NamedTool):
         document = {"type": "tool", "name": scope.tool_name(choice.name, "tool_choice.name")}
         if choice.kind == "custom":
-            scope.losses.add("tool_choice.kind", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has functions only")
+            scope.add("tool_choice.kind", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has functions only")
         if not scope.home:
-            scope.losses.extend(ext_losses(choice.ext, "tool_choice", NAME))
+            scope.ext(choice.ext, "tool_choice")
     elif isinstance(choice, ToolSubset):
         # To filter the tools instead would change the prefix to which signatures and caches are bound.
         document = {"type": _WORDS.get(choice.mode, "auto")}
-        scope.losses.add("tool_choice", LossKind.APPROXIMATED, Severity.SEMANTIC, f"{NAME} offers all tools or one")
+        scope.add("tool_choice", LossKind.APPROXIMATED, Severity.SEMANTIC, f"{NAME} offers all tools or one")
     elif choice is not UNSET:
         document = {"type": _WORDS[choice]}
     _put_parallel(request, document, scope)
@@ -190,9 +189,9 @@ def _put_parallel(request: Request, document: dict[str, Any], scope: Scope) -> N
     if scope.home:
         document["disable_parallel_tool_use"] = not parallel
     elif document.get("type") == "none" or (parallel and not document):
-        scope.losses.drop("parallel_tools", Severity.COSMETIC, "it changes nothing here")
+        scope.drop("parallel_tools", Severity.COSMETIC, "it changes nothing here")
     else:
         if not document:
             document["type"] = "auto"
-            scope.losses.add("tool_choice", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} says it beside a choice")
+            scope.add("tool_choice", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} says it beside a choice")
         document["disable_parallel_tool_use"] = not parallel

@@ -15,11 +15,10 @@ from ...errors import InvalidDocument
 from ...universal.content import Media, Part, Reasoning, Text, ToolCall, ToolResult
 from ...universal.loss import LossKind, Severity
 from ...universal.request import Request, Turn
-from ..fields import ext_losses
-from .fields import NAME
+from ..scope import Scope
 from .marks import rest
 from .parts import decode_content, encode_content, encode_part
-from .scope import Scope
+from .profile import NAME, is_strict
 
 __all__ = ["decode_messages", "decode_system", "encode_turns"]
 
@@ -81,7 +80,7 @@ def _transcribe(turns: tuple[Turn, ...], scope: Scope) -> tuple[str | list[Block
     messages: list[Block] = []
     for index, turn in enumerate(turns):
         path = f"turns[{index}]"
-        parts = _for_dialect(turn, path, scope) if scope.strict else turn.parts
+        parts = _for_dialect(turn, path, scope) if is_strict(scope.dialect) else turn.parts
         content = encode_content(parts, turn.form, f"{path}.parts", scope)
         if index == 0 and "system" in turn.form:
             system = content
@@ -96,9 +95,9 @@ def _for_dialect(turn: Turn, path: str, scope: Scope) -> tuple[Part, ...]:
     for index, part in enumerate(turn.parts):
         at = f"{path}.parts[{index}]"
         if turn.role == "assistant" and isinstance(part, Media) and part.kind == "document":
-            scope.losses.drop(at, Severity.SEMANTIC, "this dialect takes no documents of assistants")
+            scope.drop(at, Severity.SEMANTIC, "this dialect takes no documents of assistants")
         elif turn.role == "user" and isinstance(part, Text) and part.citations:
-            scope.losses.drop(f"{at}.citations", Severity.DEGRADED, "this dialect takes no citations of users")
+            scope.drop(f"{at}.citations", Severity.DEGRADED, "this dialect takes no citations of users")
             kept.append(Text(text=part.text, cache=part.cache, opaque=part.opaque, ext=part.ext, form=part.form))
         else:
             kept.append(part)
@@ -137,12 +136,12 @@ class _Conversation:
         if not self.messages and system is not None:
             # The provider demands a message, and an instruction alone is a question elsewhere.
             for index in range(leading):
-                self.scope.losses.add(
+                self.scope.add(
                     f"turns[{index}]", LossKind.APPROXIMATED, Severity.SEMANTIC, f"{NAME} wants a user's message"
                 )
             return None, [{"role": "user", "content": system}]
         if turns and not self.messages:
-            self.scope.losses.drop("turns", Severity.BLOCKING, f"{NAME} wants a message with something in it")
+            self.scope.drop("turns", Severity.BLOCKING, f"{NAME} wants a message with something in it")
         return system, self.messages
 
     def system(self, turns: tuple[Turn, ...]) -> str | list[Block] | None:
@@ -163,7 +162,7 @@ class _Conversation:
             if isinstance(part, Text):
                 blocks += encode_part(part, path, self.scope)
             else:
-                self.scope.losses.drop(path, Severity.SEMANTIC, f"{NAME} takes texts only in a system prompt")
+                self.scope.drop(path, Severity.SEMANTIC, f"{NAME} takes texts only in a system prompt")
         return blocks
 
     def assistant(self, turn: Turn, index: int) -> None:
@@ -172,7 +171,7 @@ class _Conversation:
         for position, part in enumerate(turn.parts):
             path = f"turns[{index}].parts[{position}]"
             if isinstance(part, (Media, ToolResult)):
-                self.scope.losses.drop(path, Severity.SEMANTIC, f"{NAME} takes none of this from an assistant")
+                self.scope.drop(path, Severity.SEMANTIC, f"{NAME} takes none of this from an assistant")
             else:
                 blocks += encode_part(part, path, self.scope)
         if not blocks:
@@ -190,16 +189,14 @@ class _Conversation:
     def say(self, turn: Turn, index: int) -> None:
         """A turn of the user or of a tool; it joins the user's message in progress."""
         if turn.role not in {"user", "tool"} and not any(isinstance(part, ToolResult) for part in turn.parts):
-            self.scope.losses.add(
-                f"turns[{index}].role", LossKind.APPROXIMATED, Severity.SEMANTIC, f"{NAME} has no such role"
-            )
+            self.scope.add(f"turns[{index}].role", LossKind.APPROXIMATED, Severity.SEMANTIC, f"{NAME} has no such role")
         first = not self.user
         blocks: list[Block] = []
-        parts = _for_dialect(turn, f"turns[{index}]", self.scope) if self.scope.strict else turn.parts
+        parts = _for_dialect(turn, f"turns[{index}]", self.scope) if is_strict(self.scope.dialect) else turn.parts
         for position, part in enumerate(parts):
             path = f"turns[{index}].parts[{position}]"
             if isinstance(part, (ToolCall, Reasoning)):
-                self.scope.losses.drop(path, Severity.SEMANTIC, f"{NAME} takes none of this from a user")
+                self.scope.drop(path, Severity.SEMANTIC, f"{NAME} takes none of this from a user")
             else:
                 blocks += encode_part(part, path, self.scope)
         if blocks:
@@ -218,14 +215,14 @@ class _Conversation:
             blocks += texts
             if not user and texts:
                 # Right after an assistant, with no user to stand behind: the provider refuses a system message there.
-                self.scope.losses.add(
+                self.scope.add(
                     f"turns[{index}]",
                     LossKind.APPROXIMATED,
                     Severity.SEMANTIC,
                     f"{NAME} takes it from a user only here",
                 )
             elif moved:
-                self.scope.losses.add(
+                self.scope.add(
                     f"turns[{index}]",
                     LossKind.RELOCATED,
                     Severity.DEGRADED,
@@ -247,7 +244,7 @@ class _Conversation:
         order = sorted(user, key=rank)
         moved = dict.fromkeys(old[0] for old, new in zip(user, order, strict=True) if old is not new)
         for index in moved:
-            self.scope.losses.add(
+            self.scope.add(
                 f"turns[{index}]",
                 LossKind.RELOCATED,
                 Severity.COSMETIC,
@@ -264,27 +261,25 @@ class _Conversation:
         text = blocks[-1].get("text")
         if type(text) is not str or text == text.rstrip():
             return
-        self.scope.losses.add(
-            "turns", LossKind.CLAMPED, Severity.DEGRADED, f"{NAME} trims the end of a last assistant text"
-        )
+        self.scope.add("turns", LossKind.CLAMPED, Severity.DEGRADED, f"{NAME} trims the end of a last assistant text")
         blocks[-1] = {**blocks[-1], "text": text.rstrip()}
         self.messages[-1]["content"] = blocks if type(content) is list else blocks[-1]["text"]
 
     def turn_losses(self, turn: Turn, index: int) -> None:
         """What a message has no place for."""
         path = f"turns[{index}]"
-        losses = self.scope.losses
+        scope = self.scope
         if not turn.parts:
-            losses.drop(path, Severity.COSMETIC, f"{NAME} takes no empty messages")
+            scope.drop(path, Severity.COSMETIC, f"{NAME} takes no empty messages")
         if turn.role == "developer":
-            losses.add(f"{path}.role", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} calls it system")
+            scope.add(f"{path}.role", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} calls it system")
         if turn.name is not UNSET:
-            losses.drop(f"{path}.name", Severity.DEGRADED, f"{NAME} has no names of speakers")
+            scope.drop(f"{path}.name", Severity.DEGRADED, f"{NAME} has no names of speakers")
         for name in ("id", "status", "phase"):
             if getattr(turn, name) is not UNSET:
-                losses.drop(f"{path}.{name}", Severity.COSMETIC, f"{NAME} has no {name} of a message")
+                scope.drop(f"{path}.{name}", Severity.COSMETIC, f"{NAME} has no {name} of a message")
         if turn.ext is not UNSET:
-            losses.extend(ext_losses(turn.ext, path, NAME))
+            scope.ext(turn.ext, path)
 
 
 def _as_text(turn: Turn, blocks: list[Block]) -> str | None:

@@ -12,9 +12,10 @@ from msgspec import UNSET, UnsetType
 
 from ...universal.loss import LossKind, Severity
 from ...universal.response import Usage
-from ..fields import ext_losses, put, take
-from .fields import COUNTERS, NAME
-from .scope import Scope
+from ..fields import put, take
+from ..scope import Scope
+from .fields import COUNTERS
+from .profile import NAME
 
 __all__ = ["decode_usage", "encode_usage"]
 
@@ -97,22 +98,21 @@ _ELSEWHERE: Final = (
 
 
 def _adapt(usage: Usage, document: dict[str, Any], scope: Scope) -> None:
-    losses = scope.losses
     document.pop("server_tool_use", None)
     for name in ("input_tokens", "output_tokens"):
         if name not in document:
             document[name] = 0
             member = "input_total" if name == "input_tokens" else "output_total"
-            losses.add(f"usage.{member}", LossKind.INVENTED, Severity.DEGRADED, f"{NAME} demands a number")
+            scope.add(f"usage.{member}", LossKind.INVENTED, Severity.DEGRADED, f"{NAME} demands a number")
         elif document[name] < 0:  # caches over the total: the source counts them apart
             document[name] = 0
-            losses.add("usage.input_total", LossKind.CLAMPED, Severity.DEGRADED, "less than the cached tokens")
+            scope.add("usage.input_total", LossKind.CLAMPED, Severity.DEGRADED, "less than the cached tokens")
     if "cache_creation" in document:  # both lifetimes or none
         for name in _LIFETIMES:
             document["cache_creation"].setdefault(name, 0)
     for name in _ELSEWHERE:
         if getattr(usage, name) is not UNSET:
-            losses.drop(f"usage.{name}", Severity.COSMETIC, f"{NAME} does not count it")
+            scope.drop(f"usage.{name}", Severity.COSMETIC, f"{NAME} does not count it")
     if usage.total is not UNSET and usage.total != (usage.input_total or 0) + (usage.output_total or 0):
-        losses.drop("usage.total", Severity.COSMETIC, f"{NAME} states no sum")
-    losses.extend(ext_losses(usage.ext, "usage", NAME))
+        scope.drop("usage.total", Severity.COSMETIC, f"{NAME} states no sum")
+    scope.ext(usage.ext, "usage")

@@ -10,7 +10,8 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from ...universal.content import Citation
-from .marks import Json, merge
+from ..fields import Json
+from .marks import merge
 
 __all__ = ["decode_citation", "encode_citation", "foreign_citation"]
 

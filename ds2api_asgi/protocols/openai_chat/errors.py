@@ -1,4 +1,4 @@
-"""Errors: ``{"error": {"message", "type", "param", "code"}}``, and what follows from each.
+"""Errors: ``{"error": {"message", "type", "param", "code"}}``.
 
 https://platform.openai.com/docs/guides/error-codes (read 2026-11-23). Vendors differ: numeric codes (OpenRouter, vLLM,
 Perplexity), a bare string (Ollama), members at the top level (older vLLM, Mistral), ``detail`` (FastAPI servers), HTML
@@ -12,26 +12,21 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec import UNSET, UnsetType
-from msgspec.structs import replace
 
 from ...errors import InvalidDocument
 from ...framing.sse import write_event
 from ...universal.failure import (
     Failure,
     FailureKind,
-    Fault,
-    Verdict,
-    judge,
     kind_of_status,
 )
 from ...universal.jsontext import dumps, loads
 from ...universal.retry_after import retry_after
 from ..base import WireError
-from .limits import limits
 from .profile import NAME
-from .rows import QUOTA, ROWS
+from .verdicts import QUOTA
 
-__all__ = ["classify", "decode_error", "encode_error", "stream_error"]
+__all__ = ["decode_error", "encode_error", "stream_error"]
 
 _WORDS: Final = {
     "authentication_error": FailureKind.AUTH,
@@ -204,18 +199,3 @@ def _document(failure: Failure) -> dict[str, Any]:
 def stream_error(failure: Failure) -> bytes:
     r"""A failure in the middle of a stream: ``data: {"error": …}\n\n``; no ``[DONE]`` follows it."""
     return write_event(dumps(_document(failure)))
-
-
-def classify(failure: Failure, headers: Mapping[str, str], *, now: float) -> Verdict:
-    """What follows from a failure; a hint comes from the headers of waiting, else from those of used-up limits."""
-    verdict = judge(ROWS, failure, protocol=NAME)
-    wait = retry_after(headers, now)
-    if wait is None and verdict.fault is Fault.RATE:
-        resets = [limit.reset_after for limit in limits(headers, now=now) if limit.remaining == 0 and limit.reset_after]
-        if resets:
-            wait = max(resets), "x-ratelimit-reset"
-    if wait is not None:
-        verdict = replace(verdict, hint=wait[0], hint_source=wait[1])
-    if headers.get("x-should-retry", "").strip().lower() == "false":
-        verdict = replace(verdict, same_key=False)
-    return verdict

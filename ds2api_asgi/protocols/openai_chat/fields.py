@@ -7,16 +7,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..fields import ANY, BOOLEAN, INTEGER, NUMBER, OBJECT, STRING, STRINGS, Field
+from ..fields import ANY, BOOLEAN, INTEGER, NUMBER, OBJECT, STRING, STRINGS, Field, table
 
 __all__ = ["CHOICE_HANDLED", "PLACED", "REQUEST", "REQUEST_HANDLED", "RESPONSE", "RESPONSE_HANDLED"]
 
 
-def _table(*fields: Field) -> dict[str, Field]:
-    return {field.wire: field for field in fields}
-
-
-REQUEST: Final = _table(
+REQUEST: Final = table(
     Field("model", "model", STRING),
     Field("stream", "stream", BOOLEAN),
     Field("temperature", "temperature", NUMBER),
@@ -76,7 +72,7 @@ PLACED: Final = frozenset(field.name for field in REQUEST.values()) | {
 }
 """Universal members of a request that the encoder writes, or reports by itself."""
 
-RESPONSE: Final = _table(
+RESPONSE: Final = table(
     Field("id", "id", STRING),
     Field("model", "model", STRING),
     Field("created", "created", NUMBER),

@@ -10,21 +10,19 @@ https://platform.openai.com/docs/guides/prompt-caching (read 2026-11-23); ``cach
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 from msgspec import UNSET, UnsetType
 
 from ...errors import InvalidDocument
 from ...universal.content import CacheMark
 from ...universal.loss import Severity
-from ..fields import STRING
-from .report import Report
+from ..fields import STRING, Json
+from ..scope import Scope
 
-__all__ = ["Json", "decode_cache", "encode_cache", "merge", "merged", "without"]
+__all__ = ["decode_cache", "encode_cache", "merge", "merged", "without"]
 
 _MARKS: Final = ("prompt_cache_breakpoint", "cache_control")
-
-Json: TypeAlias = dict[str, Any]
 
 
 def without(document: Json, *known: str) -> Json | UnsetType:
@@ -33,9 +31,9 @@ def without(document: Json, *known: str) -> Json | UnsetType:
     return rest or UNSET
 
 
-def merged(document: Json, ext: Json | UnsetType, report: Report) -> Json:
+def merged(document: Json, ext: Json | UnsetType, scope: Scope) -> Json:
     """The object with the members that its home protocol had beside; what it says itself wins."""
-    if report.home and ext is not UNSET:
+    if scope.home and ext is not UNSET:
         for key, value in ext.items():
             document.setdefault(key, value)
     return document
@@ -70,7 +68,7 @@ def decode_cache(document: Json, path: str) -> tuple[CacheMark | UnsetType, str]
     return UNSET, ""
 
 
-def encode_cache(mark: CacheMark | UnsetType, document: Json, path: str, report: Report) -> None:
+def encode_cache(mark: CacheMark | UnsetType, document: Json, path: str, scope: Scope) -> None:
     """Write a cache mark onto an object.
 
     Marks of other protocols are dropped: this one caches by itself, its marks have other lifetimes, and only its
@@ -78,8 +76,8 @@ def encode_cache(mark: CacheMark | UnsetType, document: Json, path: str, report:
     """
     if mark is UNSET:
         return
-    if not report.home:
-        report.dropped(f"{path}.cache", Severity.COSMETIC, "such cache mark")
+    if not scope.home:
+        scope.lacks(f"{path}.cache", Severity.COSMETIC, "such cache mark")
         return
     key = _MARKS["cache_control" in mark.form]
     body: Json = {} if "bare" in mark.form else {"mode": "explicit"} if key == _MARKS[0] else {"type": "ephemeral"}

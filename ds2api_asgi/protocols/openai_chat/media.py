@@ -22,10 +22,10 @@ from msgspec import UNSET, UnsetType
 from ...universal.content import Base64, FileId, Inline, Media, OpaquePart, Part, PlainText, Source, Text, Url
 from ...universal.loss import LossKind, Severity
 from ...universal.media import data_url, parse_data_url
-from ..fields import OBJECT, STRING, expect
-from .marks import Json, decode_cache, encode_cache, merged, without
+from ..fields import OBJECT, STRING, Json, expect
+from ..scope import Scope
+from .marks import decode_cache, encode_cache, merged, without
 from .profile import NAME
-from .report import Report
 
 __all__ = ["decode_audio", "decode_file", "decode_image", "encode_media"]
 
@@ -81,7 +81,7 @@ def _decode_url(
     return Base64(data), mime, rest
 
 
-def _encode_url(part: Media, key: str, report: Report) -> str | None:
+def _encode_url(part: Media, key: str, scope: Scope) -> str | None:
     """The URL of a source: as it was spelled, if it still means the same; None when it has none."""
     source = part.source
     if isinstance(source, Url):
@@ -89,7 +89,7 @@ def _encode_url(part: Media, key: str, report: Report) -> str | None:
     if not isinstance(source, Base64):
         return None
     mime = "application/octet-stream" if part.mime is UNSET else part.mime
-    if report.home:
+    if scope.home:
         if "data:bare" in part.form:
             return source.data
         odd = next((form[4:] + source.data for form in part.form if form.startswith("url:")), None)
@@ -169,22 +169,22 @@ def decode_file(part: Json, path: str) -> Part:
 _KINDS: Final[dict[str, Any]] = {"image": "image", "audio": "audio", "video": "video"}
 
 
-def encode_media(part: Media, path: str, report: Report) -> Json | None:
+def encode_media(part: Media, path: str, scope: Scope) -> Json | None:
     """Media to a content part; None when it has none (reported)."""
-    file = part.kind == "document" or (report.home and "file" in part.form)
+    file = part.kind == "document" or (scope.home and "file" in part.form)
     writer = _write_file if file else _WRITERS.get(part.kind)
-    document = writer(part, path, report) if writer is not None else None
+    document = writer(part, path, scope) if writer is not None else None
     if document is None:
         if isinstance(part.source, FileId):
-            report.add(path, LossKind.STATEFUL, Severity.BLOCKING, f"{NAME} cannot reach another provider's file")
+            scope.add(path, LossKind.STATEFUL, Severity.BLOCKING, f"{NAME} cannot reach another provider's file")
         else:
-            report.dropped(path, Severity.SEMANTIC, f"{part.kind} of this kind")
+            scope.lacks(path, Severity.SEMANTIC, f"{part.kind} of this kind")
         return None
-    encode_cache(part.cache, document, path, report)
-    report.ext(part, path)
+    encode_cache(part.cache, document, path, scope)
+    scope.ext(part.ext, path)
     for name in _unsaid(part, document):
-        report.dropped(f"{path}.{name}", Severity.DEGRADED, f"{name} of media")
-    return merged(document, part.ext, report)
+        scope.lacks(f"{path}.{name}", Severity.DEGRADED, f"{name} of media")
+    return merged(document, part.ext, scope)
 
 
 def _unsaid(part: Media, document: Json) -> Iterable[str]:
@@ -197,63 +197,63 @@ def _unsaid(part: Media, document: Json) -> Iterable[str]:
         yield "detail"
 
 
-def _source(part: Media, inner: Json, path: str, report: Report) -> Json:
+def _source(part: Media, inner: Json, path: str, scope: Scope) -> Json:
     """An object of the wire with the members that it had beside."""
     if part.source_ext is not UNSET:
-        if report.home:
+        if scope.home:
             return {**part.source_ext, **inner}
         if any(value is not None for value in part.source_ext.values()):
-            report.dropped(f"{path}.source_ext", Severity.DEGRADED, "such members of a source")
+            scope.lacks(f"{path}.source_ext", Severity.DEGRADED, "such members of a source")
     return inner
 
 
-def _write_image(part: Media, path: str, report: Report) -> Json | None:
-    url = _encode_url(part, "url", report)
+def _write_image(part: Media, path: str, scope: Scope) -> Json | None:
+    url = _encode_url(part, "url", scope)
     if url is None:
         return None
-    if report.home and "image_url:string" in part.form and part.detail is UNSET:
+    if scope.home and "image_url:string" in part.form and part.detail is UNSET:
         return {"type": "image_url", "image_url": url}
     inner = {"url": url}
-    if part.detail is not UNSET and (report.home or part.detail in _DETAILS):
+    if part.detail is not UNSET and (scope.home or part.detail in _DETAILS):
         inner["detail"] = part.detail
-    return {"type": "image_url", "image_url": _source(part, inner, path, report)}
+    return {"type": "image_url", "image_url": _source(part, inner, path, scope)}
 
 
-def _write_audio(part: Media, path: str, report: Report) -> Json | None:
+def _write_audio(part: Media, path: str, scope: Scope) -> Json | None:
     if not isinstance(part.source, Base64):
         return None
     inner = {"data": part.source.data}
     if part.mime is not UNSET:
         inner["format"] = _format(part.mime)
         for form in part.form:
-            if report.home and form.startswith("format:") and part.mime == f"audio/{form[7:]}":
+            if scope.home and form.startswith("format:") and part.mime == f"audio/{form[7:]}":
                 inner["format"] = form[7:]
-    if not report.home and inner.get("format") not in _FORMATS:
+    if not scope.home and inner.get("format") not in _FORMATS:
         return None
-    return {"type": "input_audio", "input_audio": _source(part, inner, path, report)}
+    return {"type": "input_audio", "input_audio": _source(part, inner, path, scope)}
 
 
-def _write_file(part: Media, path: str, report: Report) -> Json | None:
+def _write_file(part: Media, path: str, scope: Scope) -> Json | None:
     inner: Json = {}
     match part.source:
         case Base64():
-            inner["file_data"] = _encode_url(part, "file_data", report)
-        case FileId(id=id_) if report.home:
+            inner["file_data"] = _encode_url(part, "file_data", scope)
+        case FileId(id=id_) if scope.home:
             inner["file_id"] = id_
-        case PlainText() | Inline() if not report.home:
-            return _write_plain(part, path, report)
+        case PlainText() | Inline() if not scope.home:
+            return _write_plain(part, path, scope)
         case _:
             return None
     if part.name is not UNSET:
         inner["filename"] = part.name
-    elif not report.home:
+    elif not scope.home:
         # OpenAI refuses file_data without a name.
         inner["filename"] = _FILE_NAME
-        report.add(f"{path}.name", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands a file name")
-    return {"type": "file", "file": _source(part, inner, path, report)}
+        scope.add(f"{path}.name", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands a file name")
+    return {"type": "file", "file": _source(part, inner, path, scope)}
 
 
-def _write_plain(part: Media, path: str, report: Report) -> Json | None:
+def _write_plain(part: Media, path: str, scope: Scope) -> Json | None:
     texts: list[str] = []
     if isinstance(part.source, PlainText):
         texts.append(part.source.text)
@@ -261,11 +261,11 @@ def _write_plain(part: Media, path: str, report: Report) -> Json | None:
         if not all(isinstance(piece, Text) for piece in part.source.parts):
             return None
         texts += [piece.text for piece in part.source.parts if isinstance(piece, Text)]
-    report.add(path, LossKind.TEXTUALISED, Severity.DEGRADED, f"{NAME} has no documents of text")
+    scope.add(path, LossKind.TEXTUALISED, Severity.DEGRADED, f"{NAME} has no documents of text")
     return {"type": "text", "text": "".join(texts)}
 
 
-_WRITERS: Final[dict[str, Callable[[Media, str, Report], Json | None]]] = {
+_WRITERS: Final[dict[str, Callable[[Media, str, Scope], Json | None]]] = {
     "image": _write_image,
     "audio": _write_audio,
 }

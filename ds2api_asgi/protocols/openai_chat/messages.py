@@ -24,14 +24,14 @@ from msgspec import UNSET, UnsetType
 from ...errors import InvalidDocument
 from ...universal.content import OpaquePart, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from ...universal.request import Turn
-from ..fields import OBJECT, STRING, expect
+from ..fields import OBJECT, STRING, Json, expect
+from ..scope import Scope
 from .calls import decode_call, decode_legacy_call, encode_call, encode_legacy_call
 from .carry import decode_details, encode_detail
 from .citations import decode_citation, encode_citation
-from .marks import Json, decode_cache, encode_cache
+from .marks import decode_cache, encode_cache
 from .parts import decode_parts, encode_part
 from .profile import NAME
-from .report import Report
 
 __all__ = ["REASONING", "decode_message", "encode_message"]
 
@@ -161,26 +161,25 @@ def _decode_result(message: Json, role: str, path: str, *, strict: bool) -> Turn
     return Turn(role="tool", parts=(result,), form=() if role == "tool" else ("role:function",))
 
 
-def encode_message(turn: Turn, path: str, report: Report, *, answer: bool = False) -> Json:
+def encode_message(turn: Turn, path: str, scope: Scope) -> Json:
     """A turn that was born here to its message, as it was.
 
     Args:
         turn: The turn.
         path: Where it stands in the universal document.
-        report: Takes the losses.
-        answer: Whether it is an answer's message, whose content is a string unless the wire had a list.
+        scope: This run; an answer's message has a string as content unless the wire had a list.
     """
     if turn.role == "tool" and len(turn.parts) == 1 and isinstance(turn.parts[0], ToolResult):
-        return _encode_result(turn, turn.parts[0], f"{path}.parts[0]", report)
+        return _encode_result(turn, turn.parts[0], f"{path}.parts[0]", scope)
     message: Json = {} if "role:absent" in turn.form else {"role": turn.role}
     if turn.name is not UNSET:
         message["name"] = turn.name
     content: list[Json] = []
     calls: list[Json] = []
     for index, part in enumerate(turn.parts):
-        _place(part, f"{path}.parts[{index}]", message, content, calls, report)
+        _place(part, f"{path}.parts[{index}]", message, content, calls, scope)
     if content:
-        message["content"] = _content(turn, content, answer=answer)
+        message["content"] = _content(turn, content, answer=scope.answer)
     elif "content:null" in turn.form:
         message["content"] = None
     elif "content:empty" in turn.form:
@@ -195,7 +194,7 @@ def encode_message(turn: Turn, path: str, report: Report, *, answer: bool = Fals
     return message
 
 
-def _place(part: Part, path: str, message: Json, content: list[Json], calls: list[Json], report: Report) -> None:
+def _place(part: Part, path: str, message: Json, content: list[Json], calls: list[Json], scope: Scope) -> None:
     match part:
         case Reasoning() if "part:thinking" not in part.form:
             _place_reasoning(part, message)
@@ -208,7 +207,7 @@ def _place(part: Part, path: str, message: Json, content: list[Json], calls: lis
         case OpaquePart(json={"tool_calls": [call]}, protocol=protocol) if protocol == NAME and "type" not in part.json:
             calls.append(call)
         case _:
-            document = encode_part(part, path, report)
+            document = encode_part(part, path, scope)
             if document is not None:
                 content.append(document)
                 if isinstance(part, Text) and part.citations is not UNSET:
@@ -233,18 +232,18 @@ def _content(turn: Turn, content: list[Json], *, answer: bool) -> str | list[Jso
     return content
 
 
-def _encode_result(turn: Turn, result: ToolResult, path: str, report: Report) -> Json:
+def _encode_result(turn: Turn, result: ToolResult, path: str, scope: Scope) -> Json:
     message: Json = {"role": "function" if "role:function" in turn.form else "tool"}
     if result.call_id is not UNSET:
         message["tool_call_id"] = result.call_id
     if result.name is not UNSET:
         message["name"] = result.name
     if result.parts is not UNSET:
-        documents = [encode_part(part, f"{path}.parts[{at}]", report) for at, part in enumerate(result.parts)]
+        documents = [encode_part(part, f"{path}.parts[{at}]", scope) for at, part in enumerate(result.parts)]
         content = [document for document in documents if document is not None]
         string = "content:string" in result.form and len(content) == 1 and content[0].get("type") == "text"
         message["content"] = content[0]["text"] if string else content
-    encode_cache(result.cache, message, path, report)
+    encode_cache(result.cache, message, path, scope)
     for ext in (result.ext, turn.ext):
         if ext is not UNSET:
             for key, value in ext.items():

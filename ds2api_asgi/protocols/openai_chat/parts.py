@@ -19,11 +19,11 @@ from msgspec import UNSET
 from ...errors import InvalidDocument
 from ...universal.content import Media, OpaquePart, Part, Reasoning, Refusal, Text
 from ...universal.loss import Severity
-from ..fields import STRING, expect
-from .marks import Json, decode_cache, encode_cache, merged, without
+from ..fields import STRING, Json, expect
+from ..scope import Scope
+from .marks import decode_cache, encode_cache, merged, without
 from .media import decode_audio, decode_file, decode_image, encode_media
 from .profile import NAME
-from .report import Report
 
 __all__ = ["decode_parts", "encode_part", "thinking_text"]
 
@@ -60,25 +60,25 @@ def decode_parts(content: list[Any], path: str, *, strict: bool) -> tuple[Part, 
     return tuple(parts)
 
 
-def encode_part(part: Part, path: str, report: Report) -> Json | None:
+def encode_part(part: Part, path: str, scope: Scope) -> Json | None:
     """One part to a content part; None when it has none (reported, unless it stands elsewhere in a message)."""
     match part:
         case Text():
-            return _encode_text(part, path, report)
+            return _encode_text(part, path, scope)
         case Media():
-            return encode_media(part, path, report)
-        case Refusal() if report.home:
-            return merged({"type": "refusal", "refusal": part.text}, part.ext, report)
-        case Reasoning() if report.home:
+            return encode_media(part, path, scope)
+        case Refusal() if scope.home:
+            return merged({"type": "refusal", "refusal": part.text}, part.ext, scope)
+        case Reasoning() if scope.home:
             return _encode_thinking(part)
         case OpaquePart(json=json, protocol=protocol):
             if protocol != NAME:
-                report.dropped(path, Severity.SEMANTIC, f"place for this part of {protocol}")
+                scope.lacks(path, Severity.SEMANTIC, f"place for this part of {protocol}")
                 return None
             document: Json = json["content"][0] if "content" in json and "type" not in json else json
             return document
         case _:
-            report.dropped(path, Severity.SEMANTIC, "place for this part here")
+            scope.lacks(path, Severity.SEMANTIC, "place for this part here")
             return None
 
 
@@ -90,16 +90,16 @@ def _decode_text(part: Json, path: str) -> Text:
     return Text(text=text, cache=cache, ext=without(part, "type", "text", key))
 
 
-def _encode_text(part: Text, path: str, report: Report) -> Json:
+def _encode_text(part: Text, path: str, scope: Scope) -> Json:
     document: Json = {"type": "text", "text": part.text}
-    encode_cache(part.cache, document, path, report)
+    encode_cache(part.cache, document, path, scope)
     if part.opaque:
-        report.opaque(part.opaque, path)
-    if part.citations is not UNSET and not report.home:
+        scope.opaque(part.opaque, path)
+    if part.citations is not UNSET and not scope.home:
         severity = Severity.DEGRADED if part.citations else Severity.COSMETIC
-        report.dropped(f"{path}.citations", severity, "citations in a request")
-    report.ext(part, path)
-    return merged(document, part.ext, report)
+        scope.lacks(f"{path}.citations", severity, "citations in a request")
+    scope.ext(part.ext, path)
+    return merged(document, part.ext, scope)
 
 
 def _decode_refusal(part: Json, path: str) -> Refusal:

@@ -5,13 +5,13 @@ https://platform.openai.com/docs/api-reference/chat/create (read 2026-11-23).
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Any, Final
 
 from msgspec import Struct
 
 from ...errors import ConfigurationError
+from ..scope import Target
 
 __all__ = [
     "CALL_ID",
@@ -19,10 +19,11 @@ __all__ = [
     "EFFORTS",
     "MAX_STOP",
     "NAME",
+    "TARGET",
     "TIERS",
+    "TOOL_NAME",
     "Dialect",
     "dialect",
-    "tool_name",
     "violations",
 ]
 
@@ -79,17 +80,8 @@ EFFORTS: Final = frozenset({"none", "minimal", "low", "medium", "high", "xhigh",
 TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"})
 """Values of ``service_tier``."""
 
-_TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_NOT_IN_NAME: Final = re.compile(r"[^a-zA-Z0-9_-]")
-_DIGEST: Final = 10
-
-
-def tool_name(name: str) -> str:
-    """The name as the protocol accepts it: itself, or its beginning and a digest of all of it."""
-    if _TOOL_NAME.fullmatch(name):
-        return name
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
-    return f"{_NOT_IN_NAME.sub('_', name)[: 63 - _DIGEST]}_{digest}"
+TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+TARGET: Final = Target(protocol=NAME, call_id=CALL_ID, tool_name=TOOL_NAME, max_tool_name=64)
 
 
 def violations(document: dict[str, Any]) -> list[str]:  # noqa: C901 - one rule after the other
@@ -122,7 +114,7 @@ def violations(document: dict[str, Any]) -> list[str]:  # noqa: C901 - one rule 
     if len(set(names)) != len(names):
         found.append("two tools have the same name")
     for name in names:
-        if not _TOOL_NAME.fullmatch(name):
+        if not TOOL_NAME.fullmatch(name):
             found.append("a tool's name is outside the alphabet or too long")
     waiting: set[str] = set()
     for index, message in enumerate(messages):

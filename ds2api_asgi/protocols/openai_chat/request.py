@@ -21,15 +21,14 @@ from ...universal.jsontext import loads
 from ...universal.loss import LossKind, Severity
 from ...universal.node import Origin
 from ...universal.request import Request
-from ..base import Context, Encoded, Operation
-from ..fields import INTEGER, OBJECT, STRINGS, expect, put, take, unplaced
+from ..base import Encoded, Operation
+from ..fields import INTEGER, OBJECT, STRINGS, Json, expect, put, take, unplaced
+from ..scope import Scope
 from .fields import PLACED, REQUEST, REQUEST_HANDLED
-from .marks import Json
-from .profile import EFFORTS, MAX_STOP, NAME, TIERS, Dialect
+from .profile import EFFORTS, MAX_STOP, NAME, TARGET, TIERS, Dialect
 from .profile import dialect as dialect_of
-from .report import Report
 from .tools import decode_choice, decode_format, decode_tools, encode_choice, encode_format, encode_tools
-from .turns import ToolNames, decode_turns, encode_turns
+from .turns import decode_turns, encode_turns
 
 __all__ = ["decode_request", "encode_request", "parse"]
 
@@ -145,25 +144,23 @@ def encode_request(request: Request, *, dialect: str = "") -> Encoded:
         ConfigurationError: There is no such dialect.
     """
     profile = dialect_of(dialect)
-    report = Report(home=request.origin.protocol == NAME)
-    names = ToolNames(report)
+    scope = Scope(TARGET, origin=request.origin.protocol, dialect=dialect)
     document: Json = {}
     put(request, REQUEST, document)
-    messages, ids = encode_turns(request, report, profile, names)
-    document["messages"] = messages
-    encode_tools(request, document, report, names)
-    encode_choice(request, document, report, names)
+    document["messages"] = encode_turns(request, scope)
+    encode_tools(request, document, scope)
+    encode_choice(request, document, scope)
     if request.output_format is not UNSET:
-        document["response_format"] = encode_format(request.output_format, report)
-    if report.home:
+        document["response_format"] = encode_format(request.output_format, scope)
+    if scope.home:
         _write_home(request, document)
     else:
-        _write_foreign(request, document, report, profile)
-    report.losses.extend(unplaced(request, PLACED, NAME))
+        _write_foreign(request, document, scope, profile)
+    scope.losses.extend(unplaced(request, PLACED, NAME))
     return Encoded(
         document=document,
-        losses=tuple(report.losses),
-        context=Context(request=request, tool_names=names.back, call_ids=ids.back),
+        losses=tuple(scope.losses),
+        context=scope.context(request),
     )
 
 
@@ -193,75 +190,75 @@ def _write_stream_options(request: Request, options: Json) -> None:
             options[key] = value
 
 
-def _write_foreign(request: Request, document: Json, report: Report, dialect: Dialect) -> None:
-    report.ext(request, "")
+def _write_foreign(request: Request, document: Json, scope: Scope, dialect: Dialect) -> None:
+    scope.ext(request.ext, "")
     if request.max_output_tokens is not UNSET:
         document[_BOUNDS[dialect.max_tokens]] = request.max_output_tokens
     if request.stop is not UNSET:
-        _write_stop(request.stop, document, report)
+        _write_stop(request.stop, document, scope)
     if request.top_k is not UNSET and not dialect.top_k:
         del document["top_k"]
-        report.dropped("top_k", Severity.DEGRADED, "top_k")
+        scope.lacks("top_k", Severity.DEGRADED, "top_k")
     if "parallel_tool_calls" in document and "tools" not in document:
         del document["parallel_tool_calls"]
-        report.dropped("parallel_tools", Severity.COSMETIC, "parallel tool calls without tools")
+        scope.lacks("parallel_tools", Severity.COSMETIC, "parallel tool calls without tools")
     if request.service_tier is not UNSET and request.service_tier not in TIERS:
-        _write_tier(request.service_tier, document, report)
-    _write_reasoning(request, document, report)
+        _write_tier(request.service_tier, document, scope)
+    _write_reasoning(request, document, scope)
     options: Json = {}
     _write_stream_options(request, options)
     if request.stream is True and request.stream_usage is UNSET:
         # Other protocols state usage in every stream.
         options["include_usage"] = True
-        report.add("stream_usage", LossKind.INVENTED, Severity.COSMETIC, "so that the stream states usage")
+        scope.add("stream_usage", LossKind.INVENTED, Severity.COSMETIC, "so that the stream states usage")
     if options:
         document["stream_options"] = options
 
 
-def _write_stop(stop: tuple[str, ...], document: Json, report: Report) -> None:
+def _write_stop(stop: tuple[str, ...], document: Json, scope: Scope) -> None:
     if stop:
         document["stop"] = list(stop[:MAX_STOP])
     else:
-        report.dropped("stop", Severity.COSMETIC, "empty list of stop sequences")
+        scope.lacks("stop", Severity.COSMETIC, "empty list of stop sequences")
     if len(stop) > MAX_STOP:
-        report.add("stop", LossKind.CLAMPED, Severity.SEMANTIC, f"{NAME} takes {MAX_STOP} stop sequences")
+        scope.add("stop", LossKind.CLAMPED, Severity.SEMANTIC, f"{NAME} takes {MAX_STOP} stop sequences")
 
 
-def _write_tier(tier: str, document: Json, report: Report) -> None:
+def _write_tier(tier: str, document: Json, scope: Scope) -> None:
     if tier == "standard_only":
         document["service_tier"] = "default"
-        report.add("service_tier", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has no such tier")
+        scope.add("service_tier", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has no such tier")
     else:
         del document["service_tier"]
-        report.dropped("service_tier", Severity.COSMETIC, "such tier")
+        scope.lacks("service_tier", Severity.COSMETIC, "such tier")
 
 
-def _write_reasoning(request: Request, document: Json, report: Report) -> None:
+def _write_reasoning(request: Request, document: Json, scope: Scope) -> None:
     """One word for all that another protocol says about reasoning: an effort beats a budget, "disabled" beats both."""
     mode, budget, effort = request.reasoning_mode, request.reasoning_budget, request.reasoning_effort
     written: str | None = None if effort is UNSET else effort
     if mode == "disabled":
         if effort not in (UNSET, "none"):
-            report.dropped("reasoning_effort", Severity.DEGRADED, "effort while reasoning is disabled")
+            scope.lacks("reasoning_effort", Severity.DEGRADED, "effort while reasoning is disabled")
         written = "none"
     elif written is None and budget is not UNSET:
         written = effort_of(budget)
     if written is not None and written not in EFFORTS:
-        report.dropped("reasoning_effort", Severity.DEGRADED, "such effort")
+        scope.lacks("reasoning_effort", Severity.DEGRADED, "such effort")
         written = None
     if budget is not UNSET:
         kind = LossKind.APPROXIMATED if written is not None and effort is UNSET else LossKind.DROPPED
-        report.add("reasoning_budget", kind, Severity.DEGRADED, f"{NAME} has efforts, not budgets")
+        scope.add("reasoning_budget", kind, Severity.DEGRADED, f"{NAME} has efforts, not budgets")
     if mode is not UNSET:
         said = written is not None
-        report.add(
+        scope.add(
             "reasoning_mode",
             LossKind.APPROXIMATED if said else LossKind.DROPPED,
             Severity.COSMETIC if said else Severity.DEGRADED,
             f"{NAME} has efforts, not modes",
         )
     if written != (None if effort is UNSET else effort) and effort is UNSET:
-        report.add("reasoning_effort", LossKind.INVENTED, Severity.COSMETIC, "stands for the mode or budget")
+        scope.add("reasoning_effort", LossKind.INVENTED, Severity.COSMETIC, "stands for the mode or budget")
     if written is None:
         document.pop("reasoning_effort", None)
     else:

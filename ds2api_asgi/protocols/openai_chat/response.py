@@ -16,30 +16,27 @@ envelope demands and the source has not (id, time, model, the sum of tokens) is 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from typing import Any, Final
 
 from msgspec import UNSET
 
 from ...errors import InvalidDocument
 from ...universal.content import Citation, Part, Reasoning, Refusal, Text, ToolCall
-from ...universal.ids import CallIds
 from ...universal.jsontext import dumps
 from ...universal.loss import LossKind, Severity
 from ...universal.node import Origin
 from ...universal.request import FunctionTool, Turn
 from ...universal.response import Candidate, Response, Stop
 from ..base import Context, Encoded
-from ..fields import put, take
+from ..fields import Json, put, take
+from ..scope import Scope
 from .calls import encode_call
 from .carry import encode_detail
 from .citations import foreign_citation
 from .errors import decode_error
 from .fields import CHOICE_HANDLED, RESPONSE, RESPONSE_HANDLED
-from .marks import Json
 from .messages import decode_message, encode_message
-from .profile import CALL_ID, NAME, TIERS
-from .report import Report
+from .profile import NAME, TARGET, TIERS
 from .stops import decode_stop, encode_stop
 from .usage import decode_usage, encode_usage
 
@@ -128,23 +125,23 @@ def encode_response(response: Response, context: Context) -> Encoded:
     Returns:
         The document, and what it does not say.
     """
-    report = Report(home=response.origin.protocol == NAME)
-    document = _encode_home(response, report) if report.home else _encode_foreign(response, context, report)
-    return Encoded(document=document, losses=tuple(report.losses))
+    scope = Scope(TARGET, origin=response.origin.protocol, context=context)
+    document = _encode_home(response, scope) if scope.home else _encode_foreign(response, context, scope)
+    return Encoded(document=document, losses=tuple(scope.losses))
 
 
-def _encode_home(response: Response, report: Report) -> Json:
+def _encode_home(response: Response, scope: Scope) -> Json:
     document: Json = {}
     put(response, RESPONSE, document)
     if "object:absent" not in response.form:
         document["object"] = _OBJECT if response.ext is UNSET else response.ext.get("object", _OBJECT)
     if "choices:absent" not in response.form:
         document["choices"] = [
-            _encode_home_choice(candidate, f"candidates[{index}]", report)
+            _encode_home_choice(candidate, f"candidates[{index}]", scope)
             for index, candidate in enumerate(response.candidates)
         ]
     if response.usage is not UNSET:
-        document["usage"] = encode_usage(response.usage, report)
+        document["usage"] = encode_usage(response.usage, scope)
     if response.ext is not UNSET:
         for key, value in response.ext.items():
             if key == "choices" and not response.candidates:
@@ -153,18 +150,18 @@ def _encode_home(response: Response, report: Report) -> Json:
     return document
 
 
-def _encode_home_choice(candidate: Candidate, path: str, report: Report) -> Any:
+def _encode_home_choice(candidate: Candidate, path: str, scope: Scope) -> Any:
     if candidate.ext is not UNSET and "" in candidate.ext:
         return candidate.ext[""]
     choice: Json = {} if "index:absent" in candidate.form else {"index": candidate.index}
     if candidate.turns:
-        choice["message"] = encode_message(_one(candidate.turns), f"{path}.turns[0]", report, answer=True)
+        choice["message"] = encode_message(_one(candidate.turns), f"{path}.turns[0]", scope)
     if candidate.logprobs is not UNSET:
         choice["logprobs"] = candidate.logprobs
     elif "logprobs:null" in candidate.form:
         choice["logprobs"] = None
     if candidate.stop is not UNSET:
-        word = encode_stop(candidate.stop, report, f"{path}.stop", calls=False, refused=False)
+        word = encode_stop(candidate.stop, scope, f"{path}.stop", calls=False, refused=False)
         if word is not UNSET:
             choice["finish_reason"] = word
     if candidate.ext is not UNSET:
@@ -181,8 +178,8 @@ def _one(turns: tuple[Turn, ...]) -> Turn:
     return Turn(role="assistant", parts=tuple(part for turn in turns for part in turn.parts))
 
 
-def _encode_foreign(response: Response, context: Context, report: Report) -> Json:
-    report.ext(response, "")
+def _encode_foreign(response: Response, context: Context, scope: Scope) -> Json:
+    scope.ext(response.ext, "")
     model = response.model
     if model is UNSET:
         model = context.request.model if context.request is not UNSET else UNSET
@@ -192,18 +189,18 @@ def _encode_foreign(response: Response, context: Context, report: Report) -> Jso
         "created": context.now if response.created is UNSET else int(response.created),
         "model": "" if model is UNSET else model,
         "choices": [
-            _encode_foreign_choice(candidate, f"candidates[{index}]", context, report)
+            _encode_foreign_choice(candidate, f"candidates[{index}]", context, scope)
             for index, candidate in enumerate(response.candidates)
         ],
     }
-    tier = tier_of(response.service_tier, report)
+    tier = tier_of(response.service_tier, scope)
     if tier is not None:
         document["service_tier"] = tier
     for name in ("container", "context_management"):
         if getattr(response, name) is not UNSET:
-            report.dropped(name, Severity.DEGRADED, name)
+            scope.lacks(name, Severity.DEGRADED, name)
     if response.usage is not UNSET:
-        document["usage"] = encode_usage(response.usage, report)
+        document["usage"] = encode_usage(response.usage, scope)
     return document
 
 
@@ -213,14 +210,14 @@ def answer_id(response: Response) -> str:
     return "chatcmpl-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 
-def tier_of(tier: Any, report: Report) -> str | None:
+def tier_of(tier: Any, scope: Scope) -> str | None:
     """The service tier of another protocol's answer in the words of this one."""
     if tier is UNSET or tier in TIERS:
         return None if tier is UNSET else str(tier)
     if tier == "standard":
-        report.add("service_tier", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} calls it default")
+        scope.add("service_tier", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} calls it default")
         return "default"
-    report.dropped("service_tier", Severity.COSMETIC, "such tier")
+    scope.lacks("service_tier", Severity.COSMETIC, "such tier")
     return None
 
 
@@ -253,98 +250,98 @@ class _Message:
         self.details: list[Json] = []
         self.refusal: list[str] = []
         self.annotations: list[Json] = []
-        self.calls: list[ToolCall] = []
+        self.calls: list[tuple[ToolCall, str]] = []
 
 
-def _encode_foreign_choice(candidate: Candidate, path: str, context: Context, report: Report) -> Json:
-    report.ext(candidate, path)
+def _encode_foreign_choice(candidate: Candidate, path: str, context: Context, scope: Scope) -> Json:
+    scope.ext(candidate.ext, path)
     message = _Message()
     ranks: list[int] = []
     for at, turn in enumerate(candidate.turns):
         here = f"{path}.turns[{at}]"
-        report.ext(turn, here)
+        scope.ext(turn.ext, here)
         for name in ("name", "id", "status", "phase"):
             if getattr(turn, name) is not UNSET:
-                report.dropped(f"{here}.{name}", Severity.COSMETIC, f"{name} of a turn")
+                scope.lacks(f"{here}.{name}", Severity.COSMETIC, f"{name} of a turn")
         for index, part in enumerate(turn.parts):
-            rank = _gather(part, f"{here}.parts[{index}]", message, report)
+            rank = _gather(part, f"{here}.parts[{index}]", message, scope)
             if rank is not None:
                 ranks.append(rank)
     if len(candidate.turns) > 1:
-        report.add(f"{path}.turns", LossKind.RELOCATED, Severity.COSMETIC, f"{NAME} answers in one message")
+        scope.add(f"{path}.turns", LossKind.RELOCATED, Severity.COSMETIC, f"{NAME} answers in one message")
     elif ranks != sorted(ranks) or any(ranks.count(rank) > 1 for rank in (0, 1, 2)):
-        report.add(f"{path}.turns[0].parts", LossKind.RELOCATED, Severity.COSMETIC, f"{NAME} has one text of each kind")
+        scope.add(f"{path}.turns[0].parts", LossKind.RELOCATED, Severity.COSMETIC, f"{NAME} has one text of each kind")
     stop = candidate.stop if candidate.stop is not UNSET else None
-    reason = _finish(stop, f"{path}.stop", message, report)
-    document: Json = {"index": candidate.index, "message": _write_message(message, path, context, report)}
+    reason = _finish(stop, f"{path}.stop", message, scope)
+    document: Json = {"index": candidate.index, "message": _write_message(message, path, context, scope)}
     if "function_call" in document["message"] and reason == "tool_calls":
         reason = "function_call"
     if candidate.logprobs is not UNSET:
-        report.dropped(f"{path}.logprobs", Severity.DEGRADED, "log probabilities of this shape")
+        scope.lacks(f"{path}.logprobs", Severity.DEGRADED, "log probabilities of this shape")
     return {**document, "logprobs": None, "finish_reason": reason}
 
 
-def _finish(stop: Stop | None, path: str, message: _Message, report: Report) -> Any:
+def _finish(stop: Stop | None, path: str, message: _Message, scope: Scope) -> Any:
     if stop is None:
-        report.add(path, LossKind.INVENTED, Severity.DEGRADED, f"{NAME} demands a finish reason")
+        scope.add(path, LossKind.INVENTED, Severity.DEGRADED, f"{NAME} demands a finish reason")
         return "tool_calls" if message.calls else "stop"
-    return encode_stop(stop, report, path, calls=bool(message.calls), refused=bool(message.refusal))
+    return encode_stop(stop, scope, path, calls=bool(message.calls), refused=bool(message.refusal))
 
 
-def _gather(part: Part, path: str, message: _Message, report: Report) -> int | None:
+def _gather(part: Part, path: str, message: _Message, scope: Scope) -> int | None:
     """Put a part into the message; the rank of its place, None when it has none."""
     match part:
         case Text():
-            report.ext(part, path)
-            report.opaque(part.opaque, path)
+            scope.ext(part.ext, path)
+            scope.opaque(part.opaque, path)
             for at, citation in enumerate(part.citations or ()):
-                _cite(citation, f"{path}.citations[{at}]", message.length, len(part.text), message.annotations, report)
+                _cite(citation, f"{path}.citations[{at}]", message.length, len(part.text), message.annotations, scope)
             message.content.append(part.text)
             message.length += len(part.text)
             return 1
         case Reasoning(text=text, summary=summary):
             detail = encode_detail(part, len(message.details))
             if detail is not None:
-                report.ext(part, path)
+                scope.ext(part.ext, path)
                 message.details.append(detail)
                 message.reasoning.append(text or "")
                 return 0
             if text is UNSET and not summary:
-                report.add(path, LossKind.ORIGIN_MISMATCH, Severity.DEGRADED, "only its minter can read it")
+                scope.add(path, LossKind.ORIGIN_MISMATCH, Severity.DEGRADED, "only its minter can read it")
                 return None
-            report.ext(part, path)
-            report.opaque(part.opaque, path)
+            scope.ext(part.ext, path)
+            scope.opaque(part.opaque, path)
             if summary:
-                report.add(f"{path}.summary", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has no summaries")
+                scope.add(f"{path}.summary", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has no summaries")
             message.reasoning += [*summary, *(() if text is UNSET else (text,))]
             return 0
         case Refusal(text=text):
-            report.ext(part, path)
+            scope.ext(part.ext, path)
             message.refusal.append(text)
             return 2
         case ToolCall():
-            report.ext(part, path)
-            report.opaque(part.opaque, path)
+            scope.ext(part.ext, path)
+            scope.opaque(part.opaque, path)
             for name in ("namespace", "caller", "cache"):
                 if getattr(part, name) is not UNSET:
-                    report.dropped(f"{path}.{name}", Severity.COSMETIC, f"{name} of a call")
-            message.calls.append(part)
+                    scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} of a call")
+            message.calls.append((part, path))
             return 3
         case _:
-            report.dropped(path, Severity.SEMANTIC, "place for this in an answer")
+            scope.lacks(path, Severity.SEMANTIC, "place for this in an answer")
             return None
 
 
-def _cite(citation: Citation, path: str, start: int, length: int, into: list[Json], report: Report) -> None:
+def _cite(citation: Citation, path: str, start: int, length: int, into: list[Json], scope: Scope) -> None:
     annotation = foreign_citation(citation, start, length)
     if annotation is None:
-        report.dropped(path, Severity.DEGRADED, "citations without a URL")
+        scope.lacks(path, Severity.DEGRADED, "citations without a URL")
         return
-    report.add(path, LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} cites URLs only")
+    scope.add(path, LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} cites URLs only")
     into.append(annotation)
 
 
-def _write_message(message: _Message, path: str, context: Context, report: Report) -> Json:
+def _write_message(message: _Message, path: str, context: Context, scope: Scope) -> Json:
     document: Json = {"role": "assistant", "content": "".join(message.content) if message.content else None}
     if any(message.reasoning):
         document["reasoning_content"] = "".join(message.reasoning)
@@ -354,22 +351,19 @@ def _write_message(message: _Message, path: str, context: Context, report: Repor
     if message.annotations:
         document["annotations"] = message.annotations
     if message.calls:
-        calls = list(_write_calls(message.calls, context))
+        calls = [_write_call(call, at, context, scope) for call, at in message.calls]
         if legacy_client(context):
             document["function_call"] = calls[0]["function"]
             if len(calls) > 1:
-                report.dropped(f"{path}.turns[0].parts", Severity.SEMANTIC, "second call for this client")
+                scope.lacks(f"{path}.turns[0].parts", Severity.SEMANTIC, "second call for this client")
         else:
             document["tool_calls"] = calls
     return document
 
 
-def _write_calls(calls: list[ToolCall], context: Context) -> Iterable[Json]:
-    ids = CallIds(CALL_ID)
-    for call in calls:
-        id_ = ids.call(None, call.name) if call.id is UNSET else context.call_ids.get(call.id, call.id)
-        name = context.tool_names.get(call.name, call.name)
-        if name in context.custom_tools:
-            yield {"id": id_, "type": "custom", "custom": {"name": name, "input": custom_input(call)}}
-        else:
-            yield encode_call(call, id_, name, home=False)
+def _write_call(call: ToolCall, path: str, context: Context, scope: Scope) -> Json:
+    id_ = scope.call_id(call, path)
+    name = scope.tool_name(call.name, f"{path}.name")
+    if name in context.custom_tools:
+        return {"id": id_, "type": "custom", "custom": {"name": name, "input": custom_input(call)}}
+    return encode_call(call, id_, name, home=False)

@@ -13,8 +13,8 @@ from msgspec import UNSET
 
 from ...universal.loss import LossKind, Severity
 from ...universal.response import Stop, StopReason
+from ..scope import Scope
 from .profile import NAME
-from .report import Report
 
 __all__ = ["ABSENT", "decode_stop", "encode_stop"]
 
@@ -54,27 +54,27 @@ def decode_stop(word: str) -> Stop:
     return Stop(reason=_NATIVE.get(word, StopReason.OTHER), native=word)
 
 
-def encode_stop(stop: Stop, report: Report, path: str, *, calls: bool, refused: bool) -> Any:
+def encode_stop(stop: Stop, scope: Scope, path: str, *, calls: bool, refused: bool) -> Any:
     """The finish reason of an answer; UNSET where its own wire had none.
 
     Args:
         stop: Why it ended.
-        report: Takes the losses.
+        scope: Takes the losses.
         path: Where it stands.
         calls: Whether the answer calls a tool of the client: agents go on only if the reason says so.
         refused: Whether the answer has words of refusal.
     """
-    if report.home:
+    if scope.home:
         if stop.native is not UNSET:
             return stop.native
         return UNSET if ABSENT in stop.form else _WORDS.get(stop.reason) or _NEAREST[stop.reason][0]
-    report.ext(stop, path)
+    scope.ext(stop.ext, path)
     for name in ("sequence", "details", "native"):
         if getattr(stop, name) is not UNSET:
-            report.dropped(f"{path}.{name}", Severity.COSMETIC, f"{name} of a stop")
+            scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} of a stop")
     if calls and stop.reason in (StopReason.END, StopReason.TOOL, StopReason.SEQUENCE, StopReason.OTHER):
         if stop.reason is not StopReason.TOOL:
-            report.add(f"{path}.reason", LossKind.APPROXIMATED, Severity.COSMETIC, "tools are called")
+            scope.add(f"{path}.reason", LossKind.APPROXIMATED, Severity.COSMETIC, "tools are called")
         return "tool_calls"
     word = _WORDS.get(stop.reason)
     if word is not None:
@@ -82,5 +82,5 @@ def encode_stop(stop: Stop, report: Report, path: str, *, calls: bool, refused: 
     word, severity = _NEAREST[stop.reason]
     if stop.reason is StopReason.REFUSAL and refused:
         word = "stop"
-    report.add(f"{path}.reason", LossKind.APPROXIMATED, severity, f"{NAME} has no {stop.reason.value}")
+    scope.add(f"{path}.reason", LossKind.APPROXIMATED, severity, f"{NAME} has no {stop.reason.value}")
     return word

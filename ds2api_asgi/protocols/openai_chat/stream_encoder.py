@@ -31,20 +31,19 @@ from ...universal.events import (
     UsageEvent,
 )
 from ...universal.fold import merge_usage
-from ...universal.ids import CallIds
 from ...universal.jsontext import JsonText, dumps, json_string
 from ...universal.loss import Loss, LossKind, Severity
 from ...universal.node import Opaque, Origin
 from ...universal.response import Response, Usage
 from ..base import Context
-from ..fields import ext_losses
+from ..fields import Json
+from ..scope import Scope
 from .carry import encode_detail
 from .citations import encode_citation, foreign_citation
 from .errors import stream_error
-from .marks import Json, merge
+from .marks import merge
 from .messages import REASONING
-from .profile import CALL_ID, NAME
-from .report import Report
+from .profile import NAME, TARGET
 from .response import answer_id, custom_input, legacy_client, tier_of
 from .stops import encode_stop
 from .usage import encode_usage
@@ -124,14 +123,14 @@ class StreamEncoder:
         "_live",
         "_pending",
         "_prefix",
-        "_report",
+        "_scope",
         "_usage",
         "losses",
     )
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._report = Report(home=False)
+        self._scope = Scope(TARGET, origin=UNSET, context=context)
         self._legacy = legacy_client(context)
         self._choices: dict[int, _Choice] = {}
         self._live: dict[int, _Live] = {}
@@ -139,7 +138,7 @@ class StreamEncoder:
         self._pending: Json = {}  # members of the envelope that the next chunk carries
         self._prefix = b""
         self._usage: Usage | UnsetType = UNSET
-        self.losses: list[Loss] = self._report.losses
+        self.losses: list[Loss] = self._scope.losses
 
     def write(self, events: Iterable[Event]) -> bytes:
         """The bytes for these events, all that can be said by now."""
@@ -193,10 +192,10 @@ class StreamEncoder:
                 assert_never(event)
 
     def _start(self, start: Start) -> None:
-        report, context = self._report, self._context
-        report.home = start.protocol == NAME
+        scope, context = self._scope, self._context
+        scope.home = start.protocol == NAME
         envelope: Json = {"object": _OBJECT}
-        if report.home:
+        if scope.home:
             for name in ("id", "created", "model", "service_tier"):
                 if getattr(start, name) is not UNSET:
                     envelope[name] = getattr(start, name)
@@ -211,10 +210,10 @@ class StreamEncoder:
             envelope["id"] = answer_id(blank) if start.id is UNSET else start.id
             envelope["created"] = created
             envelope["model"] = "" if model is UNSET else model
-            tier = tier_of(start.service_tier, report)
+            tier = tier_of(start.service_tier, scope)
             if tier is not None:
                 envelope["service_tier"] = tier
-            report.losses.extend(ext_losses(start.ext, "", NAME))
+            scope.ext(start.ext, "")
         self._envelope = envelope
         self._repeat()
 
@@ -256,7 +255,7 @@ class StreamEncoder:
         path = f"candidates[{index}].turns[0].parts[{choice.parts}]"
         choice.parts += 1
         live = _Live(part, index, path, start=choice.length)
-        report = self._report
+        scope = self._scope
         match part:
             case Text(text=text):
                 self._template(live, {"content": "\0"}, text, out)
@@ -267,17 +266,17 @@ class StreamEncoder:
                 self._open_reasoning(live, part, out)
             case ToolCall():
                 if not self._open_call(live, part, choice, out):
-                    report.dropped(path, Severity.SEMANTIC, "second call for this client")
+                    scope.lacks(path, Severity.SEMANTIC, "second call for this client")
                     return
             case OpaquePart(json=json, protocol=protocol) if protocol == NAME:
                 self._chunk(index, {"content": [json["content"][0] if "type" not in json else json]}, out)
                 return
             case _:
-                report.dropped(path, Severity.SEMANTIC, "place for this in an answer")
+                scope.lacks(path, Severity.SEMANTIC, "place for this in an answer")
                 return
         self._live[event.key] = live
         live.opaque += getattr(part, "opaque", ())
-        report.ext(part, path)
+        scope.ext(part.ext, path)
 
     def _template(self, live: _Live, delta: Json, text: str, out: list[bytes]) -> None:
         """Prepare the pieces around each delta of a part, and say the text that it begins with."""
@@ -292,36 +291,29 @@ class StreamEncoder:
             out += (live.head, json_string(text), live.tail)
 
     def _open_reasoning(self, live: _Live, part: Reasoning, out: list[bytes]) -> None:
-        if self._report.home and "part:thinking" in part.form:
+        if self._scope.home and "part:thinking" in part.form:
             delta: Json = {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "\0"}]}]}
         else:
-            delta = {REASONING[self._report.home and "reasoning" in part.form]: "\0"}
+            delta = {REASONING[self._scope.home and "reasoning" in part.form]: "\0"}
         text = "".join(part.summary) + (part.text or "")
         live.told = [text]
         self._template(live, delta, text, out)
 
     def _open_call(self, live: _Live, call: ToolCall, choice: _Choice, out: list[bytes]) -> bool:
         """Begin a call; False when the client cannot take another."""
-        context = self._context
-        name = context.tool_names.get(call.name, call.name)
+        name = self._scope.tool_name(call.name, f"{live.path}.name")
         live.number = choice.calls
         choice.calls += 1
         text = call.arguments.text
         live.length += len(text)
-        if self._legacy or (self._report.home and "function_call" in call.form):
+        if self._legacy or (self._scope.home and "function_call" in call.form):
             if live.number:
                 return False
             self._chunk(live.choice, {"function_call": {"name": name, "arguments": text}}, out)
             self._template(live, {"function_call": {"arguments": "\0"}}, "", out)
             return True
-        id_ = call.id
-        if id_ is not UNSET:
-            id_ = context.call_ids.get(id_, id_)
-        elif not self._report.home:
-            ids = CallIds(CALL_ID)
-            for _ in range(choice.calls):
-                id_ = ids.call(None, call.name)
-        custom = call.kind == "custom" or name in context.custom_tools
+        id_ = self._scope.call_id(call, live.path)
+        custom = call.kind == "custom" or name in self._context.custom_tools
         kind, key = ("custom", "input") if custom else ("function", "arguments")
         entry: Json = {"index": live.number, "type": kind, kind: {"name": name, key: text}}
         if id_ is not UNSET:
@@ -329,7 +321,7 @@ class StreamEncoder:
         if custom and call.kind != "custom":
             live.told, live.held = [text], True
             entry[kind][key] = ""
-        if self._report.home and call.ext is not UNSET:
+        if self._scope.home and call.ext is not UNSET:
             merge(entry, call.ext, kind)
         self._chunk(live.choice, {"tool_calls": [entry]}, out)
         self._template(live, {"tool_calls": [{"index": live.number, kind: {key: "\0"}}]}, "", out)
@@ -350,7 +342,7 @@ class StreamEncoder:
             if live.held:
                 text = custom_input(ToolCall(name="", arguments=JsonText("".join(live.told or ()) or "{}")))
                 out += (live.head, json_string(text), live.tail)
-            elif not live.length and not self._report.home and part.kind == "function":
+            elif not live.length and not self._scope.home and part.kind == "function":
                 # Elsewhere no arguments at all mean an empty object.
                 out += (live.head, b'"{}"', live.tail)
 
@@ -365,7 +357,7 @@ class StreamEncoder:
                 choice.details += 1
                 self._chunk(live.choice, {"reasoning_details": [detail]}, out)
                 return
-        self._report.opaque(tuple(live.opaque), live.path)
+        self._scope.opaque(tuple(live.opaque), live.path)
 
     def _cite(self, live: _Live, out: list[bytes]) -> None:
         annotations: list[Json] = []
@@ -373,9 +365,9 @@ class StreamEncoder:
             annotation = foreign_citation(citation, live.start, live.length)
             path = f"{live.path}.citations[{index}]"
             if annotation is None:
-                self._report.dropped(path, Severity.DEGRADED, "citations without a URL")
+                self._scope.lacks(path, Severity.DEGRADED, "citations without a URL")
             else:
-                self._report.add(path, LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} cites URLs only")
+                self._scope.add(path, LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} cites URLs only")
                 annotations.append(annotation)
         if annotations:
             self._chunk(live.choice, {"annotations": annotations}, out)
@@ -384,24 +376,24 @@ class StreamEncoder:
         live = self._live.get(event.key)
         if live is None:
             return
-        report = self._report
+        scope = self._scope
         match event.field:
             case "opaque":
                 live.opaque.append(event.value)
             case "summary":
-                report.add(f"{live.path}.summary", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has no summaries")
+                scope.add(f"{live.path}.summary", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has no summaries")
                 if event.value:
                     out += (live.head, json_string(event.value), live.tail)
             case "citation":
-                if report.home:
+                if scope.home:
                     self._chunk(live.choice, {"annotations": [encode_citation(event.value, home=True)]}, out)
                 else:
                     live.citations.append(event.value)
             case "ext":
-                if report.home:
+                if scope.home:
                     self._set_ext(live, event.value, out)
                 else:
-                    report.losses.extend(ext_losses(event.value, live.path, NAME))
+                    scope.ext(event.value, live.path)
             case _:
                 assert_never(event.field)
 
@@ -416,7 +408,7 @@ class StreamEncoder:
     def _stop(self, event: StopEvent, out: list[bytes]) -> None:
         choice = self._begin(event.choice, {"content": ""}, out)
         path = f"candidates[{event.choice}].stop"
-        word = encode_stop(event.stop, self._report, path, calls=choice.calls > 0, refused=choice.refused)
+        word = encode_stop(event.stop, self._scope, path, calls=choice.calls > 0, refused=choice.refused)
         if word is UNSET:
             return
         if word == "tool_calls" and self._legacy:
@@ -424,10 +416,10 @@ class StreamEncoder:
         self._chunk(event.choice, {}, out, finish_reason=word)
 
     def _extra(self, event: Extra, out: list[bytes]) -> None:
-        if not self._report.home:
+        if not self._scope.home:
             turn = ".turns[0]" if event.at == "turn" else ""
             path = "" if event.at == "response" else f"candidates[{event.choice}]{turn}"
-            self._report.losses.extend(ext_losses(event.ext, path, NAME))
+            self._scope.ext(event.ext, path)
         elif event.at == "response":
             for name, value in event.ext.items():
                 if name in self._envelope:
@@ -447,7 +439,7 @@ class StreamEncoder:
         request = self._context.request
         asked = request is UNSET or request.origin.protocol != NAME or request.stream_usage is True
         if asked and self._usage is not UNSET:
-            usage = encode_usage(self._usage, self._report)
+            usage = encode_usage(self._usage, self._scope)
             out += (self._head(), b'],"usage":', dumps(usage), b"}\n\n")
         elif self._pending:
             out += (self._head(), _END)

@@ -31,11 +31,10 @@ from ...universal.request import (
     ToolChoice,
     ToolSubset,
 )
-from ..fields import OBJECT, STRING, Field, expect, put, take
-from .marks import Json, decode_cache, encode_cache, merge
+from ..fields import BOOLEAN, OBJECT, STRING, Field, Json, expect, put, table, take
+from ..scope import Scope
+from .marks import decode_cache, encode_cache, merge
 from .profile import NAME
-from .report import Report
-from .turns import ToolNames
 
 __all__ = [
     "decode_choice",
@@ -46,24 +45,16 @@ __all__ = [
     "encode_tools",
 ]
 
-_FUNCTION = {
-    field.wire: field
-    for field in (
-        Field("description", "description", STRING),
-        Field("schema", "parameters"),
-        Field("strict", "strict", "a boolean"),
-    )
-}
-_CUSTOM = {field.wire: field for field in (Field("description", "description", STRING), Field("schema", "format"))}
-_SCHEMA = {
-    field.wire: field
-    for field in (
-        Field("name", "name", STRING),
-        Field("description", "description", STRING),
-        Field("schema", "schema"),
-        Field("strict", "strict", "a boolean"),
-    )
-}
+_FUNCTION = table(
+    Field("description", "description", STRING), Field("schema", "parameters"), Field("strict", "strict", BOOLEAN)
+)
+_CUSTOM = table(Field("description", "description", STRING), Field("schema", "format"))
+_SCHEMA = table(
+    Field("name", "name", STRING),
+    Field("description", "description", STRING),
+    Field("schema", "schema"),
+    Field("strict", "strict", BOOLEAN),
+)
 _RESPONSE_NAME = "response"
 
 
@@ -119,10 +110,10 @@ def _decode_function(tool: Any, path: str) -> FunctionTool:
     return FunctionTool(name=name, ext=ext, form=("functions",), **values)
 
 
-def encode_tools(request: Request, document: Json, report: Report, names: ToolNames) -> None:
+def encode_tools(request: Request, document: Json, scope: Scope) -> None:
     """Write the tools of a request."""
     if request.tools is UNSET:
-        if report.home and "functions:empty" in request.form:
+        if scope.home and "functions:empty" in request.form:
             document["functions"] = []
         return
     tools: list[Json] = []
@@ -133,31 +124,31 @@ def encode_tools(request: Request, document: Json, report: Report, names: ToolNa
             if tool.protocol == NAME:
                 tools.append(tool.json)
             else:
-                report.dropped(path, Severity.SEMANTIC, f"tool like this of {tool.protocol}")
-        elif report.home and "functions" in tool.form:
+                scope.lacks(path, Severity.SEMANTIC, f"tool like this of {tool.protocol}")
+        elif scope.home and "functions" in tool.form:
             functions.append(_encode_function(tool))
         else:
-            tools.append(_encode_tool(tool, path, report, names))
-    if functions or (report.home and "functions:empty" in request.form):
+            tools.append(_encode_tool(tool, path, scope))
+    if functions or (scope.home and "functions:empty" in request.form):
         document["functions"] = functions
-    if tools or (report.home and (not functions or "tools:empty" in request.form)):
+    if tools or (scope.home and (not functions or "tools:empty" in request.form)):
         document["tools"] = tools
-    elif not report.home and not request.tools:
-        report.dropped("tools", Severity.COSMETIC, "empty list of tools")
+    elif not scope.home and not request.tools:
+        scope.lacks("tools", Severity.COSMETIC, "empty list of tools")
 
 
-def _encode_tool(tool: FunctionTool, path: str, report: Report, names: ToolNames) -> Json:
-    inner: Json = {"name": names.encode(tool.name, f"{path}.name")}
+def _encode_tool(tool: FunctionTool, path: str, scope: Scope) -> Json:
+    inner: Json = {"name": scope.tool_name(tool.name, f"{path}.name")}
     put(tool, _FUNCTION if tool.kind == "function" else _CUSTOM, inner)
     document: Json = {tool.kind: inner}
-    if not (report.home and "type:absent" in tool.form):
+    if not (scope.home and "type:absent" in tool.form):
         document["type"] = tool.kind
-    encode_cache(tool.cache, document, path, report)
-    if report.home and tool.ext is not UNSET:
+    encode_cache(tool.cache, document, path, scope)
+    if scope.home and tool.ext is not UNSET:
         merge(document, tool.ext, tool.kind)
-    report.ext(tool, path)
+    scope.ext(tool.ext, path)
     if tool.kind == "custom" and tool.strict is not UNSET:
-        report.dropped(f"{path}.strict", Severity.COSMETIC, "strict custom tools")
+        scope.lacks(f"{path}.strict", Severity.COSMETIC, "strict custom tools")
     return document
 
 
@@ -238,41 +229,41 @@ def _names(tools: list[Any]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def encode_choice(request: Request, document: Json, report: Report, names: ToolNames) -> None:
+def encode_choice(request: Request, document: Json, scope: Scope) -> None:
     """Write the tool choice of a request."""
     choice = request.tool_choice
     if choice is UNSET:
         return
-    if not report.home and "tools" not in document:
-        report.dropped("tool_choice", Severity.COSMETIC, "tool choice without tools")
+    if not scope.home and "tools" not in document:
+        scope.lacks("tool_choice", Severity.COSMETIC, "tool choice without tools")
         return
-    if report.home and "function_call" in request.form and not isinstance(choice, ToolSubset):
+    if scope.home and "function_call" in request.form and not isinstance(choice, ToolSubset):
         if isinstance(choice, NamedTool):
             document["function_call"] = {**(choice.ext or {}), "name": choice.name}
         else:
             document["function_call"] = choice
         return
-    document["tool_choice"] = _encode_choice(choice, request, report, names)
+    document["tool_choice"] = _encode_choice(choice, request, scope)
 
 
-def _encode_choice(choice: ToolChoice, request: Request, report: Report, names: ToolNames) -> Any:
+def _encode_choice(choice: ToolChoice, request: Request, scope: Scope) -> Any:
     if isinstance(choice, NamedTool):
-        body: Json = {"type": choice.kind, choice.kind: {"name": names.encode(choice.name, "tool_choice.name")}}
-        if report.home and choice.ext is not UNSET:
+        body: Json = {"type": choice.kind, choice.kind: {"name": scope.tool_name(choice.name, "tool_choice.name")}}
+        if scope.home and choice.ext is not UNSET:
             merge(body, choice.ext, choice.kind)
-        report.ext(choice, "tool_choice")
+        scope.ext(choice.ext, "tool_choice")
         return body
     if isinstance(choice, ToolSubset):
-        tools = choice.tools if report.home else UNSET
+        tools = choice.tools if scope.home else UNSET
         if tools is UNSET or _names(tools) != choice.names:
-            spelled = [names.encode(name, f"tool_choice.names[{at}]") for at, name in enumerate(choice.names)]
+            spelled = [scope.tool_name(name, f"tool_choice.names[{at}]") for at, name in enumerate(choice.names)]
             tools = [{"type": "function", "function": {"name": name}} for name in spelled]
         body = {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": tools}}
-        if report.home and choice.ext is not UNSET:
+        if scope.home and choice.ext is not UNSET:
             merge(body, choice.ext, "allowed_tools")
-        report.ext(choice, "tool_choice")
+        scope.ext(choice.ext, "tool_choice")
         return body
-    if report.home and choice == "required" and "tool_choice:any" in request.form:
+    if scope.home and choice == "required" and "tool_choice:any" in request.form:
         return "any"
     return choice
 
@@ -300,19 +291,19 @@ def decode_format(value: Any, ext: Json) -> OutputFormat | Any:
     return OutputFormat(kind=_KINDS[kind], ext=members or UNSET, **values)
 
 
-def encode_format(shape: OutputFormat, report: Report) -> Json:
+def encode_format(shape: OutputFormat, scope: Scope) -> Json:
     """The shape of the answer's text."""
     document: Json = {"type": _TYPES[shape.kind]}
     if shape.kind == "json_schema":
         inner: Json = {}
         put(shape, _SCHEMA, inner)
-        if shape.name is UNSET and not report.home:
+        if shape.name is UNSET and not scope.home:
             inner["name"] = _RESPONSE_NAME
-            report.add("output_format.name", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands a name")
+            scope.add("output_format.name", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands a name")
         document["json_schema"] = inner
-    if report.home and shape.ext is not UNSET:
+    if scope.home and shape.ext is not UNSET:
         merge(document, shape.ext, "json_schema")
-    report.ext(shape, "output_format")
+    scope.ext(shape.ext, "output_format")
     return document
 
 

@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from ...universal.loss import Severity
 from ...universal.response import Usage
-from .report import Report
+from ..scope import Scope
 
 __all__ = ["decode_usage", "encode_usage"]
 
@@ -68,7 +68,7 @@ def decode_usage(usage: dict[str, Any]) -> Usage:
     return Usage(ext=ext or UNSET, form=form, **values)
 
 
-def encode_usage(usage: Usage, report: Report, path: str = "usage") -> dict[str, Any]:
+def encode_usage(usage: Usage, scope: Scope, path: str = "usage") -> dict[str, Any]:
     """Token counts to a usage object; a sum that the source did not state is made where both terms are known."""
     document: dict[str, Any] = {}
     for key, name in _COUNTS.items():
@@ -85,20 +85,20 @@ def encode_usage(usage: Usage, report: Report, path: str = "usage") -> dict[str,
                     document[vendor] = value
                 else:
                     inner[wire] = value
-        rest = getattr(usage, rest_name) if report.home else UNSET
+        rest = getattr(usage, rest_name) if scope.home else UNSET
         if rest is not UNSET:
             inner = {**rest, **inner}
         if inner or rest is not UNSET:
             document[key] = inner
-    if report.home:
+    if scope.home:
         if usage.ext is not UNSET:
             for key, value in usage.ext.items():
                 document.setdefault(key, value)
         return document
-    report.ext(usage, path)
+    scope.ext(usage.ext, path)
     for name in _FOREIGN:
         if getattr(usage, name) is not UNSET:
-            report.dropped(f"{path}.{name}", Severity.COSMETIC, f"{name} in usage")
+            scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} in usage")
     if usage.total is UNSET and usage.input_total is not UNSET and usage.output_total is not UNSET:
         document["total_tokens"] = usage.input_total + usage.output_total
     return document

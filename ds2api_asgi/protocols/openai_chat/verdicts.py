@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
-from ...universal.failure import Fault, KeyAction, RetryScope, Row
+from ...universal.failure import Failure, Fault, KeyAction, RetryScope, Row, Verdict
+from ..verdict import verdict_of
+from .limits import limits
+from .profile import NAME
 
-__all__ = ["QUOTA", "ROWS"]
+__all__ = ["QUOTA", "ROWS", "classify", "limits"]
 
 _CODES: Final = "https://platform.openai.com/docs/guides/error-codes"
 _LIMITS: Final = "https://platform.openai.com/docs/guides/rate-limits"
@@ -153,3 +157,8 @@ ROWS: Final = (
     Row(id="500", fault=Fault.MODEL, retry=RetryScope.SAME, status=(500,), source=_CODES),
 )
 """What follows from a failure, most specific first."""
+
+
+def classify(failure: Failure, headers: Mapping[str, str], *, now: float) -> Verdict:
+    """See `base.Verdicts.classify`."""
+    return verdict_of(failure, headers, rows=ROWS, limits=limits(headers, now=now), protocol=NAME, now=now)

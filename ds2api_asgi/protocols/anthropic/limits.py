@@ -1,0 +1,55 @@
+"""Rate limits that an answer states: ``anthropic-ratelimit-{dimension}-{limit,remaining,reset}``.
+
+It follows https://docs.anthropic.com/en/api/rate-limits (read 2026-11-22).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from ..base import Limits
+from .times import unix_time
+
+__all__ = ["limits"]
+
+_HEADER: Final = re.compile(r"anthropic-(ratelimit|priority)-([a-z0-9-]+)-(limit|remaining|reset|status|utilization)")
+
+
+def limits(headers: Mapping[str, str], *, now: float) -> list[Limits]:
+    """See `Protocol.limits`; ``priority-…`` and ``unified-…`` dimensions keep their prefix."""
+    found: dict[str, dict[str, str]] = {}
+    for name, value in headers.items():
+        match = _HEADER.fullmatch(name)
+        if match is not None:
+            prefix = "priority-" if match[1] == "priority" else ""
+            found.setdefault(prefix + match[2], {})[match[3]] = value
+    return [_limits(dimension, values, now) for dimension, values in found.items()]
+
+
+def _limits(dimension: str, values: dict[str, str], now: float) -> Limits:
+    reset = _reset(values.get("reset", ""))
+    remaining = _number(values.get("remaining", ""))
+    if remaining is None and values.get("status") == "rejected":
+        remaining = 0.0
+    return Limits(
+        dimension=dimension,
+        limit=_number(values.get("limit", "")),
+        remaining=remaining,
+        reset_after=None if reset is None else max(0.0, reset - now),
+    )
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value >= 0 else None
+
+
+def _reset(text: str) -> float | None:
+    """Unix time of a reset: RFC 3339, or epoch seconds in the ``unified`` headers."""
+    return float(text) if re.fullmatch(r"[0-9]{1,11}", text) else unix_time(text)

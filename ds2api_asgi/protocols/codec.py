@@ -1,0 +1,93 @@
+"""`Codec`: a protocol put together from the modules of its package, each of which is one side of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ..universal.events import Event
+from ..universal.fold import fold
+from ..universal.response import Response
+from .base import (
+    Companions,
+    Context,
+    Errors,
+    Requests,
+    Responses,
+    Routes,
+    StreamDecoder,
+    StreamEncoder,
+    StreamWatch,
+    Verdicts,
+)
+
+__all__ = ["Codec"]
+
+
+class Codec:
+    """A `base.Protocol`; a type checker sees that each module has what its side demands.
+
+    Args:
+        name: What configuration calls the protocol.
+        routes: The module of this name; the next five likewise.
+        request: See `base.Requests`.
+        response: See `base.Responses`.
+        errors: See `base.Errors`.
+        verdicts: See `base.Verdicts`.
+        companions: See `base.Companions`.
+        stream_decoder: Makes a decoder for one stream.
+        stream_encoder: Makes an encoder for one stream.
+        stream_watch: Makes a watch for one stream.
+        stream_type: The content-type of streams.
+        settle: What a folded stream needs to be the answer that a document would have been; None: nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        routes: Routes,
+        request: Requests,
+        response: Responses,
+        errors: Errors,
+        verdicts: Verdicts,
+        companions: Companions,
+        stream_decoder: Callable[[], StreamDecoder],
+        stream_encoder: Callable[[Context], StreamEncoder],
+        stream_watch: Callable[[], StreamWatch],
+        stream_type: str = "text/event-stream",
+        settle: Callable[[Response], Response] | None = None,
+    ) -> None:
+        self.name = name
+        self.stream_type = stream_type
+        self.claim = routes.claim
+        self.route = routes.route
+        self.authorize = routes.authorize
+        self.dialect = routes.dialect
+        self.parse = request.parse
+        self.decode_request = request.decode_request
+        self.encode_request = request.encode_request
+        self.decode_response = response.decode_response
+        self.encode_response = response.encode_response
+        self.decode_error = errors.decode_error
+        self.encode_error = errors.encode_error
+        self.stream_error = errors.stream_error
+        self.classify = verdicts.classify
+        self.limits = verdicts.limits
+        self.decode_models = companions.decode_models
+        self.encode_models = companions.encode_models
+        self.decode_model = companions.decode_model
+        self.encode_model = companions.encode_model
+        self.decode_token_count = companions.decode_token_count
+        self.encode_token_count = companions.encode_token_count
+        self.stream_decoder = stream_decoder
+        self.stream_encoder = stream_encoder
+        self.stream_watch = stream_watch
+        self._settle = settle
+
+    def __repr__(self) -> str:
+        return f"Codec({self.name!r})"
+
+    def fold(self, events: Iterable[Event]) -> Response:
+        """See `base.Protocol.fold`."""
+        response = fold(events, protocol=self.name)
+        return response if self._settle is None else self._settle(response)

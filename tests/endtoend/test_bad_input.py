@@ -1,0 +1,290 @@
+"""Whatever a client sends, to whatever part stands outermost: an answer of its own protocol, and nothing else happens.
+
+Every example runs one request through real parts onto a sender that counts. What is checked of each: the answer is
+whole, has a true status, and is an error document of the client's protocol when it is an error; nothing was asked of
+the upstream that was refused, and nothing twice; nothing runs on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import anyio
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from dialogues import PATHS, answer_in, error_of, frames_in, request_in
+from ds2api_asgi import Failover, KeyPool, Retry, Translator, TransportError, Upstream
+from ds2api_asgi.asgi.path import relative_path
+from ds2api_asgi.demo import DemoModel
+from ds2api_asgi.gateway.front import Front
+from ds2api_asgi.protocols import registry
+from ds2api_asgi.testing import Answer, Driver
+
+NAMES = ("openai-chat", "anthropic")
+MAX_BODY = 4096
+JSON = ((b"content-type", b"application/json"),)
+EVENTS = ((b"content-type", b"text/event-stream"),)
+
+
+class _Said:
+    """An answer as senders give it."""
+
+    def __init__(self, status: int, headers: Sequence[tuple[bytes, bytes]], parts: Sequence[bytes]) -> None:
+        self.status = status
+        self.headers = headers
+        self.chunks: AsyncIterator[bytes] = self._chunks([part for part in parts if part])
+        self.closed = False
+
+    async def _chunks(self, parts: Sequence[bytes]) -> AsyncIterator[bytes]:
+        for part in parts:
+            yield part
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class Provider:
+    """A sender in front of a provider that knows its protocol's paths, and answers well whatever they are asked.
+
+    Attributes:
+        asked: Method, path, headers and body of every request.
+    """
+
+    def __init__(self, speaks: str, *, down: bool = False) -> None:
+        self._speaks = speaks
+        self._down = down
+        self._said: list[_Said] = []
+        self.asked: list[tuple[str, str, dict[bytes, bytes], bytes]] = []
+
+    async def send(self, method: str, url: str, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> _Said:
+        self.asked.append((method, urlsplit(url).path, dict(headers), body))
+        if self._down:
+            raise TransportError("connect", "nobody is there", processed=False)
+        said = self._answer(method, unquote(urlsplit(url).path), body)
+        self._said.append(said)
+        return said
+
+    def _answer(self, method: str, path: str, body: bytes) -> _Said:
+        if method == "GET" and path == "/v1/models":
+            return _document({"object": "list", "data": [], "has_more": False, "first_id": None, "last_id": None})
+        if method == "GET" and path.startswith("/v1/models/"):
+            return _document(
+                {"id": "m", "object": "model", "type": "model", "display_name": "M", "created": 1, "owned_by": "me",
+                 "created_at": "2026-01-01T00:00:00Z"}
+            )  # fmt: skip
+        if method == "POST" and path == "/v1/messages/count_tokens" and self._speaks == "anthropic":
+            return _document({"input_tokens": 3})
+        if method == "POST" and path == PATHS[self._speaks]:
+            if b'"stream":true' in body.replace(b" ", b""):
+                return _Said(200, EVENTS, frames_in(self._speaks, "Hi"))
+            return _document(answer_in(self._speaks))
+        return _document({"error": {"message": "not found", "type": "theirs"}}, status=404)
+
+    async def aclose(self) -> None:
+        pass
+
+    @property
+    def all_closed(self) -> bool:
+        return all(said.closed for said in self._said)
+
+
+def _document(document: Any, status: int = 200) -> _Said:
+    return _Said(status, JSON, [json.dumps(document).encode()])
+
+
+def _pool(app: Any, speaks: str) -> KeyPool:
+    return KeyPool(app, protocol=speaks, keys=["sk-1", "sk-2", "sk-3"], max_body=MAX_BODY)
+
+
+def _upstream(sender: Provider, speaks: str) -> Upstream:
+    return Upstream("https://provider.example", protocol=speaks, sender=sender, max_body=MAX_BODY)
+
+
+PARTS: dict[str, Callable[[Provider, str], Any]] = {
+    "upstream": _upstream,
+    "pool": lambda sender, speaks: _pool(_upstream(sender, speaks), speaks),
+    "retry": lambda sender, speaks: Retry(_upstream(sender, speaks), max_body=MAX_BODY),
+    "failover": lambda sender, speaks: Failover([_upstream(sender, speaks)] * 2, max_body=MAX_BODY),
+    "translator": lambda sender, speaks: Translator(_upstream(sender, speaks), speaks=speaks, max_body=MAX_BODY),
+    "nest": lambda sender, speaks: Translator(
+        Retry(_pool(_upstream(sender, speaks), speaks), max_body=MAX_BODY), speaks=speaks, max_body=MAX_BODY
+    ),
+    "nest that refuses losses": lambda sender, speaks: Translator(
+        Retry(_pool(_upstream(sender, speaks), speaks)), speaks=speaks, on_loss="reject", max_body=MAX_BODY
+    ),
+    "all orders at once": lambda sender, speaks: Failover(
+        [Retry(Translator(Failover([_pool(_upstream(sender, speaks), speaks)]), speaks=speaks, max_body=MAX_BODY))],
+        max_body=MAX_BODY,
+    ),
+}
+TRANSLATING = ("translator", "nest", "nest that refuses losses", "all orders at once")
+
+_tokens = st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "BREW"])
+_known_paths = st.sampled_from(
+    ["/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens", "/v1/models", "/v1/models/m", "/v1/embeddings",
+     "/chat/completions", "/messages", "/v1/messages/", "/models/a/b", "/v1/models/"]
+)  # fmt: skip
+_paths = (
+    _known_paths
+    | st.text(max_size=12).map("/".__add__)
+    | st.text(max_size=12)
+    | st.tuples(_known_paths, st.text(max_size=6)).map("".join)
+)
+_header_names = st.sampled_from(
+    [b"content-type", b"content-length", b"content-encoding", b"transfer-encoding", b"anthropic-version", b"connection",
+     b"x-api-key", b"authorization", b"anthropic-beta", b"accept", b"accept-encoding", b"expect", b"host", b"cookie",
+     b"x-goog-api-key", b"Retry-After", b"traceparent"]
+)  # fmt: skip
+_headers = st.lists(
+    st.tuples(
+        _header_names | st.binary(max_size=6),
+        st.binary(max_size=12) | st.sampled_from([b"9" * 5000, b"-1", "²".encode("latin-1"), b"identity", b"gzip"]),
+    ),
+    max_size=5,
+)
+_scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6)
+_json = st.recursive(
+    _scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+)
+_MEMBERS = ("model", "messages", "stream", "max_tokens", "tools", "stop", "n", "temperature", "system", "metadata")
+
+
+@st.composite
+def _almost(draw: st.DrawFn) -> bytes:
+    """A request of one of the protocols with some members replaced or gone."""
+    document = request_in(draw(st.sampled_from(NAMES)), stream=draw(st.booleans()))
+    for name in draw(st.lists(st.sampled_from(_MEMBERS), max_size=2)):
+        if draw(st.booleans()):
+            document[name] = draw(_json)
+        else:
+            document.pop(name, None)
+    return json.dumps(document).encode()
+
+
+_bodies = (
+    st.binary(max_size=80)
+    | _json.map(lambda value: json.dumps(value).encode())
+    | _almost()
+    | st.just(b'{"model": "m", "messages": "' + b"x" * MAX_BODY + b'"}')
+    | st.just(b"[" * 2000)
+)
+
+
+@st.composite
+def _requests(draw: st.DrawFn) -> dict[str, Any]:
+    path = draw(_paths)
+    raw = draw(st.none() | st.binary(max_size=20) | st.just(path.encode("utf-8", "surrogatepass")))
+    scope: dict[str, Any] = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "scheme": "http",
+        "method": draw(st.just("POST") | _tokens),
+        "path": path,
+        "raw_path": raw,
+        "root_path": draw(st.sampled_from(["", "", "/llm", "/"])),
+        "query_string": draw(st.binary(max_size=10)),
+        "headers": draw(_headers),
+        "client": None,
+        "server": None,
+    }
+    if raw is None:
+        del scope["raw_path"]
+    body = draw(_bodies)
+    cut = draw(st.integers(0, len(body)))
+    return {"scope": scope, "body": [body[:cut], body[cut:]]}
+
+
+def request(method: str = "POST", path: str = "/v1/messages", body: bytes = b"", headers: Any = ()) -> dict[str, Any]:
+    scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
+             "root_path": "", "headers": list(headers), "http_version": "1.1", "scheme": "http"}  # fmt: skip
+    return {"scope": scope, "body": [body]}
+
+
+HUGE_LENGTH = request(headers=[(b"content-length", b"9" * 5000)], body=b"{}")
+ODD_LENGTH = request(headers=[(b"content-length", "²".encode("latin-1"))], body=b"{}")
+
+
+def _ask(app: Any, asked: dict[str, Any]) -> Answer:
+    async def ask() -> Answer:
+        answer = await Driver(app).request("POST", "/", body=asked["body"], scope=asked["scope"])
+        assert len(asyncio.all_tasks()) == 1  # nothing was left running
+        return answer
+
+    return anyio.run(ask)
+
+
+def _claim(asked: dict[str, Any]) -> Any:
+    scope = asked["scope"]
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    return registry.claim(scope["method"], relative_path(scope), headers)
+
+
+def _check(part: str, speaks: str, asked: dict[str, Any], answer: Answer, sender: Provider) -> None:
+    claim = _claim(asked)
+    assert answer.complete
+    assert 200 <= answer.status < 600
+    # Another app or key may have what one has not; nothing else that is a request's own fault is asked twice.
+    assert len(sender.asked) <= (3 if answer.status == 404 else 1)
+    assert sender.all_closed
+    if asked["scope"]["method"] == "HEAD":
+        assert answer.body == b""
+        return
+    foreign = claim is not None and claim.protocol != speaks
+    if answer.status >= 400:
+        error = answer.json()
+        if claim is not None and error["error"].get("type") != "theirs":
+            error_of(speaks if part in ("upstream", "pool") else claim.protocol, error)
+        assert "Traceback" not in answer.text
+    if not sender.asked:
+        assert answer.status in (400, 404, 405, 413) or answer.header("x-ds2-estimate") == "true"
+        return
+    method, path, headers, body = sender.asked[0]
+    assert {headers.get(b"authorization"), headers.get(b"x-api-key")} <= _CREDENTIALS
+    assert not headers.keys() & {b"cookie", b"x-goog-api-key", b"connection", b"transfer-encoding", b"host"}
+    if part in TRANSLATING and foreign:
+        assert claim.method_allowed
+        assert (method, path) in _ROUTES[speaks] or (method == "GET" and path.startswith("/v1/models"))
+        assert body == b"" if method == "GET" else isinstance(json.loads(body), dict)
+        assert answer.status == 200
+    else:  # untouched
+        assert method == asked["scope"]["method"]
+        assert body == b"".join(asked["body"]) or method == "GET"
+
+
+_CREDENTIALS = {None, *(prefix + b"sk-%d" % n for n in (1, 2, 3) for prefix in (b"", b"Bearer "))}
+_ROUTES = {
+    "openai-chat": {("POST", "/v1/chat/completions")},
+    "anthropic": {("POST", "/v1/messages"), ("POST", "/v1/messages/count_tokens")},
+}
+
+
+@pytest.mark.parametrize("speaks", NAMES)
+@pytest.mark.parametrize("part", PARTS)
+@given(asked=_requests())
+@example(asked=HUGE_LENGTH)
+@example(asked=ODD_LENGTH)
+def test_any_request_is_answered_or_refused_by_every_part(part: str, speaks: str, asked: dict[str, Any]) -> None:
+    sender = Provider(speaks)
+    _check(part, speaks, asked, _ask(PARTS[part](sender, speaks), asked), sender)
+
+
+@pytest.mark.parametrize("part", ["front", "model"])
+@given(asked=_requests())
+@example(asked=HUGE_LENGTH)
+@example(asked=ODD_LENGTH)
+def test_any_request_is_answered_or_refused_by_the_demo(part: str, asked: dict[str, Any]) -> None:
+    model = DemoModel()
+    app: Any = model if part == "model" else Front(Translator(Retry(model), speaks="openai-chat", max_body=MAX_BODY))
+    answer = _ask(app, asked)
+    assert answer.complete
+    assert 200 <= answer.status < 500
+    if answer.status >= 400 and asked["scope"]["method"] != "HEAD":
+        claim = _claim(asked)
+        error_of("openai-chat" if claim is None or part == "model" else claim.protocol, answer.json())
