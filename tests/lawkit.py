@@ -1,6 +1,6 @@
 """What the laws are stated over: all protocols, all pairs, and documents, answers and streams of each.
 
-A protocol that joins adds its SDK's types to `REQUESTS` and `RESPONSES`; every law then holds for it and its pairs.
+A protocol that joins adds its entry to `kits.KITS`; every law then holds for it and its pairs.
 """
 
 from __future__ import annotations
@@ -8,16 +8,12 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import anthropic.types
-import anthropic.types.message_create_params
-import openai.types.chat
-import openai.types.chat.completion_create_params
 from hypothesis import strategies as st
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from conformity import problems
-from documents import documents_of, json_objects, mutated, names
+from documents import documents_of, json_objects, mutated
 from ds2api_asgi.protocols import registry
 from ds2api_asgi.protocols.base import Context, Protocol
 from ds2api_asgi.universal import jsontext
@@ -28,28 +24,11 @@ from ds2api_asgi.universal.jsontext import JsonText
 from ds2api_asgi.universal.node import Origin
 from ds2api_asgi.universal.request import FunctionTool, NamedTool, Request, Turn
 from ds2api_asgi.universal.response import Candidate, Response, Stop, StopReason, Usage
+from kits import KITS
 
-PROTOCOLS = ("openai-chat", "anthropic")
+PROTOCOLS = tuple(KITS)
 PAIRS = [(a, b) for a in PROTOCOLS for b in PROTOCOLS if a != b]
 NOW = 1_700_000_000
-
-_CREATE = openai.types.chat.completion_create_params
-_MESSAGES = anthropic.types.message_create_params
-
-REQUEST_TYPES: dict[str, list[Any]] = {
-    "openai-chat": [_CREATE.CompletionCreateParamsNonStreaming, _CREATE.CompletionCreateParamsStreaming],
-    "anthropic": [_MESSAGES.MessageCreateParamsNonStreaming, _MESSAGES.MessageCreateParamsStreaming],
-}
-RESPONSE_TYPES: dict[str, Any] = {
-    "openai-chat": openai.types.chat.ChatCompletion,
-    "anthropic": anthropic.types.Message,
-}
-_OVERRIDES = {
-    # The types say less than the API: where a JSON object must stand, and which numbers count.
-    ("CompletionCreateParamsNonStreaming", "model"): names,
-    ("CompletionCreateParamsStreaming", "model"): names,
-    ("Choice", "index"): st.integers(0, 3),
-}
 
 
 def protocol(name: str) -> Protocol:
@@ -58,7 +37,7 @@ def protocol(name: str) -> Protocol:
 
 def plain_requests(name: str) -> st.SearchStrategy[dict[str, Any]]:
     """Request documents that the SDK's types allow."""
-    return st.one_of([documents_of(kind, overrides=_OVERRIDES) for kind in REQUEST_TYPES[name]])
+    return st.one_of([documents_of(kind, overrides=KITS[name].overrides) for kind in KITS[name].requests])
 
 
 def request_documents(name: str) -> st.SearchStrategy[dict[str, Any]]:
@@ -68,7 +47,7 @@ def request_documents(name: str) -> st.SearchStrategy[dict[str, Any]]:
 
 def response_documents(name: str) -> st.SearchStrategy[dict[str, Any]]:
     """Answer documents, also with what nobody knows."""
-    return mutated(documents_of(RESPONSE_TYPES[name], overrides=_OVERRIDES))
+    return mutated(documents_of(KITS[name].response, overrides=KITS[name].overrides))
 
 
 def wire(document: Any) -> Any:
@@ -87,24 +66,19 @@ def read_response(name: str, document: dict[str, Any]) -> Response:
 
 
 def request_problems(name: str, document: Any) -> list[str]:
-    """In what a request document is not what the SDK's types say, unknown members included."""
-    found = [problems(wire(document), kind) for kind in REQUEST_TYPES[name]]
+    """In what a request document is not what the SDK's types say, unknown members included, extensions not."""
+    found = [_problems(name, document, kind) for kind in KITS[name].requests]
     return min(found, key=len)
 
 
-# Members that go beyond the SDK's types on purpose, and why.
-EXTENSIONS = {
-    "reasoning_content": "DeepSeek's and vLLM's member for reasoning, echoed by SDKs and ignored by others",
-    "reasoning_details": "OpenRouter's member for reasoning that only its minter can read, echoed by SDKs",
-    "temperature": "anthropic-version 2023-06-01 takes it, the SDK speaks 2026-10-21",
-    "top_p": "anthropic-version 2023-06-01 takes it, the SDK speaks 2026-10-21",
-    "top_k": "anthropic-version 2023-06-01 takes it, the SDK speaks 2026-10-21",
-}
+def response_problems(name: str, document: Any) -> list[str]:
+    """The same for an answer."""
+    return _problems(name, document, KITS[name].response)
 
 
-def beyond_types(lines: list[str]) -> list[str]:
-    """The problems that are real, not an extension on purpose."""
-    return [line for line in lines if not any(f".{name}:" in line for name in EXTENSIONS)]
+def _problems(name: str, document: Any, kind: Any) -> list[str]:
+    lines = problems(wire(document), kind)
+    return [line for line in lines if not any(f".{member}:" in line for member in KITS[name].extensions)]
 
 
 # -- the core: what every protocol can say ---------------------------------------------------------------------------

@@ -30,14 +30,15 @@ class Replay:
 
     Attributes:
         body: The whole body.
+        begun: Whether the body has been handed out.
     """
 
-    __slots__ = ("_done", "_peeked", "_receive", "body")
+    __slots__ = ("_peeked", "_receive", "begun", "body")
 
     def __init__(self, body: bytes, receive: Receive) -> None:
         self.body = body
         self._receive = receive
-        self._done = False
+        self.begun = False
         self._peeked: tuple[str | None, bool] | None = None
 
     def again(self) -> Replay:
@@ -63,8 +64,8 @@ class Replay:
 
     async def __call__(self) -> Message:
         """The body in one message, then whatever the real ``receive`` says."""
-        if not self._done:
-            self._done = True
+        if not self.begun:
+            self.begun = True
             return {"type": "http.request", "body": self.body, "more_body": False}
         message: Message = await self._receive()
         return message
@@ -89,7 +90,7 @@ async def read_body(receive: Receive, *, limit: int = DEFAULT_MAX_BODY) -> Repla
     if isinstance(receive, Replay):
         if len(receive.body) > limit:
             raise BodyTooLarge(limit)
-        return receive.again()
+        return receive.again() if receive.begun else receive
     message = await receive()
     parts: list[bytes] = []
     size = 0

@@ -5,7 +5,7 @@ goes on, and its tokens are paid for nobody. Exactly one part may read ``receive
 a disconnect once only), so a part that waits listens while it waits, and stops before it hands ``receive`` down.
 Cancelling a pending ``receive`` loses nothing. The request body must have been read: a disconnect queues behind it.
 
-This is the one module that knows asyncio beside anyio. A task group with a listener in it costs 40 microseconds of CPU
+Beside `loop` this is the one module that knows asyncio. A task group with a listener in it costs 40 microseconds of CPU
 (measured; all of uvicorn costs 50), and most requests are over before any client can have left. On asyncio the listener
 is therefore a plain task that begins after `GRACE`, so that short requests pay for a timer and a cancel scope only. It
 ends in the same function that began it, as in a task group.
@@ -23,6 +23,7 @@ import anyio
 import anyio.lowlevel
 
 from ..errors import ClientGone
+from .loop import asyncio_scope, on_asyncio
 from .types import Receive
 from .unwrapped import unwrapped
 
@@ -79,12 +80,12 @@ class Watch:
 
     @property
     def deadline(self) -> float:
-        """When the body is cancelled; to be moved while it runs, for about a microsecond."""
-        return self._scope.deadline
+        """When the body is cancelled; to be moved while it runs, for a microsecond at most."""
+        return self._listener.deadline
 
     @deadline.setter
     def deadline(self, value: float) -> None:
-        self._scope.deadline = value
+        self._listener.deadline = value
 
     @property
     def expired(self) -> bool:
@@ -105,7 +106,7 @@ class Watch:
             await anyio.lowlevel.checkpoint()
 
     async def __aenter__(self) -> Self:
-        self._listener = _Later() if _on_asyncio() else _AtOnce()
+        self._listener = _Later() if on_asyncio() else _AtOnce()
         self._scope = await self._listener.start(self._listen, self._first_deadline)
         return self
 
@@ -143,6 +144,14 @@ class _AtOnce:
 
     listening = True
 
+    @property
+    def deadline(self) -> float:
+        return self._group.cancel_scope.deadline
+
+    @deadline.setter
+    def deadline(self, value: float) -> None:
+        self._group.cancel_scope.deadline = value
+
     async def start(self, listen: Listen, deadline: float) -> anyio.CancelScope:
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
@@ -160,26 +169,43 @@ class _AtOnce:
 
 
 class _Later:
-    """Listens from `GRACE` on, in a task of asyncio that begins and ends within the scope."""
+    """Listens from `GRACE` on, in a task of asyncio that begins and ends within the scope.
 
-    __slots__ = ("_scope", "_task", "_timer")
+    The scope has no deadline until then, for that would be a second timer; one that is sooner comes sooner.
+    """
+
+    __slots__ = ("_deadline", "_due", "_scope", "_task", "_timer")
 
     def __init__(self) -> None:
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
+    def deadline(self) -> float:
+        return self._deadline
+
+    @deadline.setter
+    def deadline(self, value: float) -> None:
+        self._deadline = value
+        if self._timer is None or value < self._due:
+            self._scope.deadline = value
+
+    @property
     def listening(self) -> bool:
         return self._task is not None
 
     async def start(self, listen: Listen, deadline: float) -> anyio.CancelScope:
-        self._scope = anyio.CancelScope(deadline=deadline)
+        self._scope = asyncio_scope()()
         self._scope.__enter__()
-        self._timer = asyncio.get_running_loop().call_later(GRACE, self._begin, listen)
+        loop = asyncio.get_running_loop()
+        self._due = loop.time() + GRACE
+        self._timer = loop.call_at(self._due, self._begin, listen)
+        self.deadline = deadline
         return self._scope
 
     def _begin(self, listen: Listen) -> None:
         self._timer = None  # it holds us, and we would be garbage in a cycle
+        self._scope.deadline = self._deadline
         self._task = asyncio.get_running_loop().create_task(listen())
 
     async def stop(
@@ -192,10 +218,3 @@ class _Later:
             with anyio.CancelScope(shield=True):
                 await asyncio.wait((self._task,))
         return bool(self._scope.__exit__(kind, error, traceback))
-
-
-def _on_asyncio() -> bool:
-    try:
-        return asyncio.current_task() is not None  # trio as a guest has an asyncio loop, but no task of it
-    except RuntimeError:
-        return False

@@ -7,10 +7,9 @@ frozen structs of `facts`; the decision trace of a request is its journal, print
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
-
-import anyio
 
 from .types import Scope
 
@@ -29,8 +28,9 @@ class Exchange:
     """The journal of one client request.
 
     Attributes:
-        started: When it began, in seconds of `anyio.current_time`.
-        deadline: When all work for it must end, on the same clock; ``inf`` while nobody set one. Only ever lowered.
+        started: When it began, in seconds of `time.monotonic`.
+        deadline: When all work for it must end, in seconds of `anyio.current_time`; ``inf`` while nobody set one.
+            Only ever lowered.
         calls_left: How many upstream calls may still be made for it, over all nested retries; None while nobody
             set a budget.
     """
@@ -96,5 +96,5 @@ def enter(scope: Scope) -> tuple[Scope, Exchange]:
     exchange = scope.get(KEY)
     if isinstance(exchange, Exchange):
         return scope, exchange
-    exchange = Exchange(started=anyio.current_time())
+    exchange = Exchange(started=time.monotonic())
     return {**scope, KEY: exchange}, exchange

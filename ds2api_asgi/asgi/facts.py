@@ -9,7 +9,7 @@ from ..universal.failure import Verdict
 __all__ = ["Attempted", "Broke", "Committed", "Judged", "KeyLeased", "Lost", "PoolEmpty", "Unreachable"]
 
 
-class Attempted(Struct, frozen=True, kw_only=True):
+class Attempted(Struct, frozen=True, kw_only=True, gc=False):
     """A retry or failover part began an attempt.
 
     Attributes:
@@ -25,7 +25,7 @@ class Attempted(Struct, frozen=True, kw_only=True):
     elsewhere: bool = False
 
 
-class KeyLeased(Struct, frozen=True, kw_only=True):
+class KeyLeased(Struct, frozen=True, kw_only=True, gc=False):
     """A pool gave a key to this attempt.
 
     Attributes:
@@ -92,7 +92,7 @@ class Broke(Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Committed(Struct, frozen=True, kw_only=True):
+class Committed(Struct, frozen=True, kw_only=True, gc=False):
     """A held response was let through to the client: from here on nothing can be retried.
 
     Attributes:

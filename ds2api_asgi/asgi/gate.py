@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any, assert_never
 
-from .types import Message, Send
+from .types import Message
 
-__all__ = ["MAX_HELD_BYTES", "MAX_HELD_MESSAGES", "Gate", "GateState", "ResponseGate"]
+__all__ = ["MAX_HELD_BYTES", "MAX_HELD_MESSAGES", "Gate", "GateState"]
 
 MAX_HELD_BYTES = 256 * 1024
 """Body bytes that a gate holds before it opens by itself."""
@@ -65,18 +64,14 @@ class Gate:
     def push(self, message: Message) -> Sequence[Message]:
         """Take a message of the app beneath."""
         self._record(message)
-        match self.state:
-            case GateState.OPEN:
-                return (message,)
-            case GateState.SHUT:
-                return ()
-            case GateState.HELD:
-                self._held.append(message)
-                self._size += len(message.get("body", b""))
-                over = self._size > self._max_bytes or len(self._held) > self._max_messages
-                return self.open() if over else ()
-            case _:
-                assert_never(self.state)
+        if self.state is GateState.OPEN:
+            return (message,)
+        if self.state is GateState.SHUT:
+            return ()
+        self._held.append(message)
+        self._size += len(message.get("body", b""))
+        over = self._size > self._max_bytes or len(self._held) > self._max_messages
+        return self.open() if over else ()
 
     def _record(self, message: Message) -> None:
         kind = message["type"]
@@ -108,66 +103,3 @@ class Gate:
             raise ValueError("the response was sent already")
         self.state = GateState.SHUT
         self._held, self._size = [], 0
-
-
-class ResponseGate:
-    """A `Gate` around ``send``: hand the gate itself to the app beneath as its ``send``.
-
-    Args:
-        send: The ``send`` to hold back from.
-        max_bytes: Body bytes held before the gate opens by itself.
-        max_messages: Messages held before the gate opens by itself.
-    """
-
-    __slots__ = ("_gate", "_send")
-
-    def __init__(self, send: Send, *, max_bytes: int = MAX_HELD_BYTES, max_messages: int = MAX_HELD_MESSAGES) -> None:
-        self._send = send
-        self._gate = Gate(max_bytes=max_bytes, max_messages=max_messages)
-
-    async def __call__(self, message: Any) -> None:
-        """Take a message of the app beneath: send it, hold it or drop it."""
-        for passed in self._gate.push(message):
-            await self._send(passed)
-
-    async def open(self) -> None:
-        """Let the response through: send what is held, in order.
-
-        Raises:
-            ValueError: The gate is shut.
-        """
-        for message in self._gate.open():
-            await self._send(message)
-
-    def shut(self) -> None:
-        """Drop the response, and whatever of it is still to come.
-
-        Raises:
-            ValueError: The gate is open.
-        """
-        self._gate.shut()
-
-    @property
-    def state(self) -> GateState:
-        """Where the gate stands."""
-        return self._gate.state
-
-    @property
-    def status(self) -> int | None:
-        """The response's HTTP status; None before it started."""
-        return self._gate.status
-
-    @property
-    def headers(self) -> Sequence[tuple[bytes, bytes]]:
-        """The response's raw headers; empty before it started."""
-        return self._gate.headers
-
-    @property
-    def body(self) -> bytes:
-        """The body bytes that are held."""
-        return self._gate.body
-
-    @property
-    def complete(self) -> bool:
-        """Whether the last body message has come in."""
-        return self._gate.complete

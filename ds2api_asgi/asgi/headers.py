@@ -129,8 +129,9 @@ def find(raw: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
         raw: Byte pairs; names in any case.
         wanted: The name in lower case.
     """
+    length = len(wanted)
     for name, value in raw:
-        if name == wanted or name.lower() == wanted:
+        if len(name) == length and name.lower() == wanted:
             return value
     return None
 

@@ -145,11 +145,12 @@ class SseParser:
     def _take(self, lines: list[bytes], events: list[SseEvent]) -> None:
         max_line = self._max_line
         max_event = self._max_event
+        data = self._data
         for line in lines:
             if not line:
-                if self._data:
-                    events.append(SseEvent(b"\n".join(self._data), self._name, self._id))
-                    self._data = []
+                if data:
+                    events.append(SseEvent(b"\n".join(data), self._name, self._id))
+                    data.clear()
                     self._data_size = 0
                 self._name = b""
                 continue
@@ -165,11 +166,11 @@ class SseParser:
             else:
                 self._field(line)
                 continue
-            self._data_size += len(value) + bool(self._data)
+            self._data_size += len(value) + bool(data)
             if self._data_size > max_event:
                 self._break("event", max_event)
                 return
-            self._data.append(value)
+            data.append(value)
 
     def _field(self, line: bytes) -> None:
         field, _, value = line.partition(b":")

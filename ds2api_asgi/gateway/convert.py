@@ -6,13 +6,15 @@ The document goes to standard output, its losses to standard error as lines of J
 |---|---|
 | 0 | converted |
 | 1 | not a document of this kind: ``{"error": …, "path": …}`` on standard error |
-| 2 | wrong usage, or a file that cannot be read |
+| 2 | wrong usage, a file that cannot be read, or an output that cannot be written |
 | 3 | ``--on-loss reject``, and more than spelling would be lost: no document |
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -69,20 +71,39 @@ def run(arguments: argparse.Namespace) -> int:
     _tell(converted.losses)
     if arguments.on_loss == "reject" and blocking(converted.losses, "reject"):
         return REJECTED
-    _write(converted, is_json=arguments.kind != "stream")
+    try:
+        _write(converted, is_json=arguments.kind != "stream")
+    except OSError as error:
+        _forget_output()
+        reader_left = isinstance(error, BrokenPipeError)
+        return USAGE if reader_left else _fail(USAGE, {"error": f"cannot write the document: {error.strerror}"})
     return CONVERTED
 
 
 def _read(name: str) -> bytes:
-    return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    if name != "-":
+        return Path(name).read_bytes()
+    if sys.stdin is None:  # python's word for a closed one
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    return sys.stdin.buffer.read()
 
 
 def _write(converted: Converted, *, is_json: bool) -> None:
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     out = sys.stdout.buffer
     out.write(converted.body)
     if is_json:
         out.write(b"\n")
     out.flush()
+
+
+def _forget_output() -> None:
+    """Let the interpreter's own flush at its end succeed: it would complain again."""
+    if sys.stdout is not None:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
 
 
 def _fail(code: int, problem: dict[str, str]) -> int:
@@ -91,6 +112,8 @@ def _fail(code: int, problem: dict[str, str]) -> int:
 
 
 def _tell(documents: Iterable[Any]) -> None:
+    if sys.stderr is None:
+        return
     for document in documents:
         # Not msgspec's encoder: a path may hold half an emoji, when a client's unknown key did.
         sys.stderr.write(jsontext.dumps(msgspec.to_builtins(document)).decode() + "\n")

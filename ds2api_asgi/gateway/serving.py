@@ -32,7 +32,11 @@ def listen(host: str, port: int) -> socket.socket:
         OSError: It is taken, or the host is not one of this machine.
     """
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    # Connections inherit it. asyncio sets it by itself, but not on what it takes for no TCP: `create_server` leaves
+    # the socket's protocol at 0, and every answer in two writes would then wait 40 ms for the client's delayed ACK.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def serve(app: ASGIApp, listener: socket.socket, *, ready: Callable[[], None]) -> None:

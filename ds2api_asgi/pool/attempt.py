@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 
 from ..asgi.exchange import Exchange
 from ..asgi.facts import Judged
-from ..asgi.headers import decode
+from ..asgi.headers import decode, find
+from ..asgi.masking import mask
 from ..asgi.types import Message, Send
-from ..protocols.base import Protocol, StreamWatch
+from ..protocols.base import Operation, Protocol, StreamWatch
 from ..universal.failure import Failure
 from .health import Event, Outcome
+from .keys import Secret
 from .outcome import outcome_of, soft_rest
 from .store import KeyStore, Lease
 
@@ -19,6 +21,8 @@ __all__ = ["MAX_ERROR_BODY", "Attempt"]
 
 MAX_ERROR_BODY = 64 * 1024
 """Bytes of an error answer that are read to tell what it means; all of them pass."""
+
+_SERVED = Outcome(event=Event.SERVED)
 
 _log = logging.getLogger("ds2api_asgi.pool")
 
@@ -32,6 +36,8 @@ class Attempt:
     Args:
         pool: The pool's name, for facts and logs.
         protocol: How answers are read.
+        secret: The key itself.
+        operation: What is asked for.
         store: Who is told.
         lease: What was leased.
         exchange: Where verdicts are noted.
@@ -43,6 +49,8 @@ class Attempt:
         *,
         pool: str,
         protocol: Protocol,
+        secret: Secret,
+        operation: Operation,
         store: KeyStore,
         lease: Lease,
         exchange: Exchange,
@@ -50,19 +58,21 @@ class Attempt:
     ) -> None:
         self._pool = pool
         self._protocol = protocol
+        self._secret = secret
+        self._operation = operation
         self._store = store
         self._lease = lease
         self._exchange = exchange
         self._wall = wall
         self._status = 0
-        self._headers: Mapping[str, str] = {}
+        self._raw_headers: Iterable[tuple[bytes, bytes]] = ()
         self._body = bytearray()
         self._stream: StreamWatch | None = None
         self._served = False
         self._judged = False
 
     def watch(self, send: Send) -> Send:
-        """Wrap a ``send``; every message passes at once and unchanged.
+        """Wrap a ``send``; every message passes at once, and unchanged but for our key in an error answer.
 
         It is looked at before it passes: who knows that an answer is complete finds the pool already knowing it.
         """
@@ -70,8 +80,11 @@ class Attempt:
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._begin(message)
-            elif message["type"] == "http.response.body" and not self._judged:
-                await self._look(message.get("body", b""), last=not message.get("more_body", False))
+            elif message["type"] == "http.response.body":
+                if not self._judged:
+                    await self._look(message.get("body", b""), last=not message.get("more_body", False))
+                if self._status >= 400:
+                    message = mask(message, self._secret.reveal())
             await send(message)
 
         return watched
@@ -83,11 +96,11 @@ class Attempt:
 
     def _begin(self, message: Message) -> None:
         self._status = message["status"]
-        self._headers = decode(message.get("headers", ()))
-        kind = self._headers.get("content-type", "").partition(";")[0].strip().lower()
-        encoding = self._headers.get("content-encoding", "identity")
-        if self._is_success() and kind == self._protocol.stream_type and encoding == "identity":
-            self._stream = self._protocol.stream_watch()
+        self._raw_headers = headers = message.get("headers", ())
+        if self._is_success() and (find(headers, b"content-encoding") or b"identity") == b"identity":
+            kind = (find(headers, b"content-type") or b"").partition(b";")[0].strip().lower()
+            if kind == self._protocol.stream_type.encode():
+                self._stream = self._protocol.stream_watch()
 
     async def _look(self, chunk: bytes, *, last: bool) -> None:
         if self._status >= 400:
@@ -100,24 +113,27 @@ class Attempt:
             if self._stream.failure is not None:
                 await self._judge(self._stream.failure, status=0)
                 return
-        if self._is_success() and not self._served and (last or (self._stream is not None and self._stream.content)):
+        if not self._served and self._is_success() and (last or (self._stream is not None and self._stream.content)):
             self._served = True
-            limits = self._protocol.limits(self._headers, now=self._wall())
-            await self._store.report(self._lease, Outcome(event=Event.SERVED, soft=soft_rest(limits)))
+            soft = soft_rest(self._protocol.limits(decode(self._raw_headers), now=self._wall()))
+            await self._store.report(self._lease, _SERVED if soft is None else Outcome(event=Event.SERVED, soft=soft))
 
     def _is_success(self) -> bool:
         return 200 <= self._status < 300
 
     async def _judge_answer(self) -> None:
-        failure = self._protocol.decode_error(self._status, self._headers, bytes(self._body))
+        failure = self._protocol.decode_error(self._status, decode(self._raw_headers), bytes(self._body))
         await self._judge(failure, status=self._status)
 
     async def _judge(self, failure: Failure, *, status: int) -> None:
         self._judged = True
         now = self._wall()
-        verdict = self._protocol.classify(failure, self._headers, now=now)
+        verdict = self._protocol.classify(failure, decode(self._raw_headers), now=now)
         self._exchange.note(Judged(by="pool", status=status, verdict=verdict, pool=self._pool, key=self._lease.key))
         outcome = outcome_of(verdict, wall=now)
+        if outcome is not None and outcome.event is Event.FORBIDDEN and self._operation is not Operation.GENERATE:
+            # Of embeddings, or for a key that may not list models: nobody's chat with that model may suffer for it.
+            return
         if outcome is not None and await self._store.report(self._lease, outcome):
             _log.warning(
                 "%s: the upstream refused %s: %s",

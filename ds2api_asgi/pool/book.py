@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 from .health import Lane
 from .selection import Lineup, Seat
@@ -10,7 +10,7 @@ from .selection import Lineup, Seat
 __all__ = ["USABLE", "Book", "Standing"]
 
 
-class Standing(Enum):
+class Standing(StrEnum):
     """Whether a key can be used for a model now."""
 
     READY = "ready"

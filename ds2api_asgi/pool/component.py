@@ -19,7 +19,7 @@ from ..asgi.respond import respond
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import BodyTooLarge, ClientGone, ConfigurationError
 from ..protocols import registry
-from ..protocols.base import Protocol
+from ..protocols.base import Operation, Protocol
 from ..universal.failure import Failure, FailureKind, KeyAction
 from .attempt import Attempt
 from .credentials import with_credential
@@ -122,7 +122,7 @@ class KeyPool:
             model, _ = body.peek()
             receive = body
         scope, exchange = enter(scope)
-        await self._attempt(scope, receive, send, exchange, model)
+        await self._attempt(scope, receive, send, exchange, model, claim.operation)
 
     async def snapshot(self) -> list[KeyReport]:
         """How every key is, in the order in which they were given."""
@@ -144,14 +144,29 @@ class KeyPool:
         """
         await self._store.switch(alias, on=True)
 
-    async def _attempt(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange, model: str | None) -> None:
+    async def _attempt(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        exchange: Exchange,
+        model: str | None,
+        operation: Operation,
+    ) -> None:
         lease = await self._lease(exchange, model)
         if isinstance(lease, Empty):
             exchange.note(PoolEmpty(pool=self.name, reason=lease.reason.value, retry_after=lease.retry_after))
             await self._refuse(scope, send, _failure_of(lease), _advice_of(lease))
             return
         attempt = Attempt(
-            pool=self.name, protocol=self.protocol, store=self._store, lease=lease, exchange=exchange, wall=self._wall
+            pool=self.name,
+            protocol=self.protocol,
+            secret=self._secrets[lease.key],
+            operation=operation,
+            store=self._store,
+            lease=lease,
+            exchange=exchange,
+            wall=self._wall,
         )
         try:
             exchange.note(KeyLeased(pool=self.name, key=lease.key))
@@ -183,6 +198,8 @@ class KeyPool:
             # Who waited until a rate limited key had rested may have that same key again, when there is no other.
             spent = [key for key, why in failed.items() if why.key is not KeyAction.COOL or not why.same_key]
             lease = await self._store.acquire(model=model, tried=spent)
+            if isinstance(lease, Empty) and all(why.key is KeyAction.BLOCK_MODEL for why in failed.values()):
+                return Empty(reason=EmptyReason.BLOCKED)
         return lease
 
     async def _refuse(

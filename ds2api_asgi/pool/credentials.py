@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import unquote_plus
 
 from ..asgi.exchange import CREDENTIAL
-from ..asgi.headers import CREDENTIALS, replace
+from ..asgi.headers import CREDENTIALS
 from ..asgi.types import Scope
 
 __all__ = ["with_credential"]
@@ -27,11 +27,12 @@ def with_credential(scope: Scope, header: tuple[bytes, bytes], alias: str) -> Sc
     Returns:
         A copy.
     """
-    changes: dict[bytes, bytes | None] = dict.fromkeys(CREDENTIALS)
-    changes[header[0]] = header[1]
+    ours = header[0]
+    headers = [field for field in scope["headers"] if (name := field[0].lower()) not in CREDENTIALS and name != ours]
+    headers.append(header)
     return {
         **scope,
-        "headers": replace(scope["headers"], changes),
+        "headers": headers,
         "query_string": _without_credentials(scope.get("query_string") or b""),
         CREDENTIAL: alias,
     }

@@ -78,10 +78,11 @@ class Roster:
         seat.in_flight += 1
         if self._is_full(seat.index):
             self._settle((seat.index,), self._every_book())
-        for owner, name, lane in self._path(seat.index, book):
-            if lane.state is KeyState.HALF_OPEN:
-                lane.probe = lease
-                self._lane_changed(owner, name)
+        if book.lanes or self._any.lanes:
+            for owner, name, lane in self._path(seat.index, book):
+                if lane.state is KeyState.HALF_OPEN:
+                    lane.probe = lease
+                    self._lane_changed(owner, name)
         return seat
 
     def free(self, index: int, model: str | None, lease: int) -> None:
@@ -90,19 +91,23 @@ class Roster:
         self.seats[index].in_flight -= 1
         if was_full:
             self._settle((index,), self._every_book())
-        for owner, name, lane in self._path(index, self._book(model)):
-            if lane.probe == lease:
-                lane.probe = None
-                self._lane_changed(owner, name)
+        book = self._book(model)
+        if book.lanes or self._any.lanes:
+            for owner, name, lane in self._path(index, book):
+                if lane.probe == lease:
+                    lane.probe = None
+                    self._lane_changed(owner, name)
 
     def serve(self, index: int, model: str | None, *, born: int, soft: float | None, now: float) -> bool:
         """A successful answer: every lane that it ran through works. Tells whether one recovered by it."""
         self._proven[index] = True
         before = self.stamp
-        for owner, name, lane in self._path(index, self._book(model)):
-            if lane.serve(born=born, stamp=self.stamp + 1):
-                self.stamp += 1
-                self._lane_changed(owner, name)
+        book = self._book(model)
+        if book.lanes or self._any.lanes:
+            for owner, name, lane in self._path(index, book):
+                if lane.serve(born=born, stamp=self.stamp + 1):
+                    self.stamp += 1
+                    self._lane_changed(owner, name)
         if soft is not None:
             owner, name = self._scopes[index], model
             if self._lane(owner, name).soften(now + soft):
@@ -188,9 +193,12 @@ class Roster:
         return self._listed.get(model) or self._books.get(model)
 
     def _book(self, model: str | None) -> Book:
-        if model is not None and model in self._books:
+        if model is None:
+            return self._any
+        if self._books and model in self._books:
             self._books.move_to_end(model)
-        return self._find(model) or self._common
+            return self._books[model]
+        return self._listed.get(model, self._common)
 
     def _lane(self, owner: int, model: str | None) -> Lane:
         """The lane of an owner for a model, made when it is needed for the first time."""

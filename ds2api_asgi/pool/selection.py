@@ -19,7 +19,7 @@ from ..errors import ConfigurationError
 __all__ = ["LeastUsed", "Lineup", "RoundRobin", "Seat", "Strategy", "strategy_named"]
 
 
-class Seat(Struct, kw_only=True, eq=False):
+class Seat(Struct, kw_only=True, eq=False, gc=False):
     """What a strategy may know of a key.
 
     Attributes:
@@ -94,9 +94,11 @@ class _Turns:
         return self._taken[index]
 
     def take(self, seat: Seat) -> float:
-        self._level = max(self._level, self._taken[seat.index])
-        self._taken[seat.index] += 1.0 / seat.weight
-        return self._taken[seat.index]
+        before = self._taken[seat.index]
+        if before > self._level:
+            self._level = before
+        after = self._taken[seat.index] = before + 1.0 / seat.weight
+        return after
 
     def copy(self) -> _Turns:
         turns = _Turns()
@@ -205,12 +207,12 @@ class _LeastUsedLineup:
         size = len(self._seats)
         if not size:
             return None
-        start = self._rng.randrange(size)
+        start = int(self._rng.random() * size)
         first = self._untried(start, size, tried)
         if first is None:
             return None
         second = self._untried((start + 1 + self._rng.randrange(size - 1)) % size, size, tried) if size > 1 else first
-        chosen = first if second is None else min(first, second, key=self._load)
+        chosen = first if second is None or second is first else min(first, second, key=self._load)
         self._turns.take(chosen)
         return chosen
 

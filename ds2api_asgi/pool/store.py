@@ -24,11 +24,12 @@ from .survey import Empty, EmptyReason, KeyReport, survey, why_empty
 
 __all__ = ["KeyStore", "Lease", "MemoryStore"]
 
+_NONE: Collection[int] = frozenset()
 _LONGEST_MODEL = 256  # characters; clients choose the names of models, and names are remembered
 _LONGEST_MEMORY = 64  # models of which it is remembered why no key could be had
 
 
-class Lease(Struct, frozen=True, kw_only=True):
+class Lease(Struct, frozen=True, kw_only=True, gc=False):
     """The right to use a key for one attempt, until it is released.
 
     Attributes:
@@ -97,7 +98,7 @@ class KeyStore(Protocol):
         ...
 
 
-class _Held(Struct):
+class _Held(Struct, gc=False):
     index: int
     model: str | None
     born: int
@@ -135,18 +136,19 @@ class MemoryStore:
         """Choose and reserve a key; see `KeyStore.acquire`."""
         if model is not None and len(model) > _LONGEST_MODEL:
             model = ""
-        failed = {self._aliases[alias] for alias in tried if alias in self._aliases}
+        failed = {self._aliases[alias] for alias in tried if alias in self._aliases} if tried else _NONE
         with self._lock:
             now = self._clock()
             self._roster.wake(now)
-            seat = self._roster.pick(model, failed, self._next_lease)
+            number = self._next_lease
+            seat = self._roster.pick(model, failed, number)
             if seat is None:
                 return self._why_empty(model, failed, now)
-            lease = Lease(id=self._next_lease, key=self._names[seat.index], model=model)
-            self._next_lease += 1
-            self._leases[lease.id] = _Held(seat.index, model, self._roster.stamp)
-            self._counts[seat.index][0] += 1
-        return lease
+            index = seat.index
+            self._next_lease = number + 1
+            self._leases[number] = _Held(index, model, self._roster.stamp)
+            self._counts[index][0] += 1
+        return Lease(id=number, key=self._names[index], model=model)
 
     async def report(self, lease: Lease, outcome: Outcome) -> bool:
         """Tell how the key did; see `KeyStore.report`."""

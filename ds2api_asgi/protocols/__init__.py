@@ -1,4 +1,30 @@
 """Room 1: the wire protocols, one package each with the same files; none imports another.
 
-`base` says what a protocol is, `registry` finds one by name, `fields` has the tables they share.
+| module | what protocols share |
+|---|---|
+| `base` | what a protocol is: its sides, and what they exchange |
+| `codec` | `Codec`: a protocol put together from the modules of its package |
+| `fields` | tables of members that are one value on both sides; reading with a check |
+| `scope` | `Scope`: one run of an encoder: home or not, losses, spelling of names and ids |
+| `arguments` | arguments where a protocol takes objects only; tools of free text where it takes functions only |
+| `stream` | `FrameDecoder` and `LineWatch`: reading and watching a stream, but for the meaning of its frames |
+| `verdict` | what follows from a failure, given the protocol's rows and limits |
+| `openai_errors`, `openai_rows`, `openai_limits`, `openai_models` | what all protocols of OpenAI spell alike |
+| `registry` | protocols by name, and whose a request is |
+
+To add one:
+
+1. ``profile.py``: ``NAME``, ``TARGET`` (alphabets of call ids and tool names), dialects, and ``violations``, the
+   provider's rules that a schema cannot say. ``fields.py``: the tables, and ``PLACED``, the universal members that the
+   encoder writes or reports by itself; `fields.unplaced` reports the others.
+2. ``request.py``, ``response.py``: ``decode_x`` above ``encode_x``. An encoder makes one `scope.Scope`, hands it down,
+   and ends with ``Encoded(losses=tuple(scope.losses), context=scope.context(request))``. What grows past 300 lines is
+   split by noun (``turns``, ``tools``, ``media``, ``calls``, ``usage``, ``stops``).
+3. ``errors.py`` (spelling), ``limits.py`` (headers), ``verdicts.py`` (``ROWS``, each with its page, and ``classify`` by
+   `verdict.verdict_of`), ``routes.py``, ``companions.py``.
+4. ``stream_decoder.py`` (a `stream.FrameDecoder`), ``stream_watch.py`` (a `stream.LineWatch`), ``stream_encoder.py``.
+5. ``__init__.py``: its docstring lists the decisions, ``PROTOCOL: Protocol = Codec(…)`` names the modules: a type
+   checker sees whether each has what its side demands.
+6. Its name in `registry`, its entry in ``KITS`` of ``tests/kits.py``: then every law, every pair and the recorded
+   corpus are tested. ``tests/protocols/<package>/`` has only what is the protocol's own.
 """

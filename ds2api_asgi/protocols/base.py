@@ -60,6 +60,8 @@ class Claim(Struct, frozen=True, kw_only=True):
         operation: What it asks for.
         prefix: What stood before the protocol's own path (``"/v1"``, or ``""`` where a client left it out).
         model: The model where the path names it; UNSET where the body does.
+        stream: Whether the answer comes as a stream, where the path says it; UNSET where the body does.
+        dialect: The dialect that the path's query tells; UNSET where headers do.
         sure: False for paths that several protocols share (``/v1/models``) when no header decided.
         method_allowed: False when the path is the protocol's but the method is not (answer 405).
     """
@@ -68,6 +70,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     operation: Operation
     prefix: str = ""
     model: str | UnsetType = UNSET
+    stream: bool | UnsetType = UNSET
+    dialect: str | UnsetType = UNSET
     sure: bool = True
     method_allowed: bool = True
 

@@ -6,6 +6,7 @@ A table maps the wire's spelling to a `Field`. What a table does not know, and e
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
+from functools import cache
 from typing import Any, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
@@ -26,7 +27,9 @@ __all__ = [
     "Json",
     "expect",
     "ext_losses",
+    "optional",
     "put",
+    "rest",
     "table",
     "take",
     "unplaced",
@@ -42,6 +45,9 @@ NUMBER = "a number"
 OBJECT = "an object"
 STRINGS = "an array of strings"
 ANY = "any value"
+
+_TYPES: dict[str, type] = {STRING: str, BOOLEAN: bool, INTEGER: int, NUMBER: float, OBJECT: dict}
+"""Types of values that need no further check."""
 
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     STRING: lambda value: type(value) is str,
@@ -84,6 +90,32 @@ def expect(value: Any, kind: str, path: str) -> Any:
     return value
 
 
+def optional(document: Mapping[str, Any], name: str, kind: str, path: str) -> Any:
+    """A member that may be left out or null: UNSET then.
+
+    Args:
+        document: An object of the wire, which stands at `path`.
+        name: The member.
+        kind: What it must be.
+        path: For errors.
+
+    Raises:
+        InvalidDocument: It is something else.
+    """
+    value = document.get(name)
+    if value is None:
+        return UNSET
+    if not _CHECKS[kind](value):
+        raise InvalidDocument(f"{path}.{name}" if path else name, f"must be {kind}")
+    return value
+
+
+def rest(document: Mapping[str, Any], known: Container[str]) -> dict[str, Any] | UnsetType:
+    """Members that are not known, and all nulls: a node's ``ext``."""
+    ext = {name: value for name, value in document.items() if value is None or name not in known}
+    return ext or UNSET
+
+
 def take(
     document: Mapping[str, Any],
     table: Mapping[str, Field],
@@ -115,7 +147,7 @@ def take(
         known = table.get(key)
         if known is None or value is None:
             ext[key] = value
-        elif _CHECKS[known.kind](value):
+        elif type(value) is _TYPES.get(known.kind) or _CHECKS[known.kind](value):
             values[known.name] = tuple(value) if known.kind is STRINGS else value
         elif strict:
             raise InvalidDocument(f"{path}.{key}" if path else key, f"must be {known.kind}")
@@ -155,6 +187,9 @@ def ext_losses(ext: dict[str, Any] | UnsetType, path: str, protocol: str) -> Ite
 _SEVERITY = {
     "previous_response_id": Severity.BLOCKING,
     "thread": Severity.BLOCKING,
+    "conversation": Severity.BLOCKING,
+    "prompt": Severity.BLOCKING,
+    "background": Severity.BLOCKING,
     "candidates": Severity.SEMANTIC,
     "stop": Severity.SEMANTIC,
     "output_format": Severity.SEMANTIC,
@@ -186,7 +221,12 @@ _SEVERITY = {
 _STRUCTURE = frozenset({"turns", "tools", "origin", "ext", "form", "model", "stream"})
 
 
-def unplaced(request: Request, placed: Container[str], protocol: str) -> Iterable[Loss]:
+@cache
+def _others(placed: frozenset[str]) -> tuple[str, ...]:
+    return tuple(name for name in Request.__struct_fields__ if name not in placed and name not in _STRUCTURE)
+
+
+def unplaced(request: Request, placed: frozenset[str], protocol: str) -> Iterable[Loss]:
     """The losses of a request's members that a protocol has no place for.
 
     Args:
@@ -194,12 +234,13 @@ def unplaced(request: Request, placed: Container[str], protocol: str) -> Iterabl
         placed: The members that the protocol's encoder writes or reports by itself.
         protocol: The protocol's name.
     """
-    for name in request.__struct_fields__:
-        if name in placed or name in _STRUCTURE or getattr(request, name) is UNSET:
-            continue
-        yield Loss(
+    return [
+        Loss(
             path=name,
             kind=LossKind.DROPPED,
             severity=_SEVERITY.get(name, Severity.DEGRADED),
             reason=f"{protocol} has no {name}",
         )
+        for name in _others(placed)
+        if getattr(request, name) is not UNSET
+    ]

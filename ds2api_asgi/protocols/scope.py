@@ -65,10 +65,15 @@ class Scope:
         self.dialect = dialect
         self.losses: list[Loss] = []
         self._target = target
-        self._ids = CallIds(target.call_id)
-        self._names = ToolNames(target.tool_name, target.max_tool_name)
+        self._ids: CallIds | None = None  # made when they are first asked for: most conversations call nothing
+        self._names: ToolNames | None = None
         self._names_back = {} if context is None else context.tool_names
         self._calls_back = {} if context is None else context.call_ids
+
+    @property
+    def protocol(self) -> str:
+        """The name of the protocol that is written."""
+        return self._target.protocol
 
     # losses
 
@@ -120,6 +125,8 @@ class Scope:
             return self._names_back.get(name, name)
         if self.home:
             return name
+        if self._names is None:
+            self._names = ToolNames(self._target.tool_name, self._target.max_tool_name)
         target = self._names.of(name)
         self._changed(name, target, path)
         return target
@@ -130,7 +137,7 @@ class Scope:
             return self._calls_back.get(call.id, call.id)
         if self.home:
             return call.id
-        target = self._ids.call(None if call.id is UNSET else call.id, call.name)
+        target = self._calls().call(None if call.id is UNSET else call.id, call.name)
         self._changed(call.id, target, f"{path}.id")
         return target
 
@@ -138,9 +145,15 @@ class Scope:
         """The id of the call that a result answers; path is the result's."""
         if self.home:
             return result.call_id
-        target = self._ids.result(None if result.call_id is UNSET else result.call_id)
+        name = None if result.name is UNSET else result.name
+        target = self._calls().result(None if result.call_id is UNSET else result.call_id, name)
         self._changed(result.call_id, target, f"{path}.call_id")
         return target
+
+    def _calls(self) -> CallIds:
+        if self._ids is None:
+            self._ids = CallIds(self._target.call_id)
+        return self._ids
 
     def _changed(self, source: str | UnsetType, target: str, path: str) -> None:
         name = self._target.protocol
@@ -156,7 +169,9 @@ class Scope:
             request: What was encoded.
             custom_tools: Names of tools that take free text and were wrapped into functions.
         """
+        names = {} if self._names is None else self._names.back
         custom = frozenset(custom_tools)
         if custom:
-            custom |= {target for target, source in self._names.back.items() if source in custom}
-        return Context(request=request, tool_names=self._names.back, call_ids=self._ids.back, custom_tools=custom)
+            custom |= {target for target, source in names.items() if source in custom}
+        ids = {} if self._ids is None else self._ids.back
+        return Context(request=request, tool_names=names, call_ids=ids, custom_tools=custom)

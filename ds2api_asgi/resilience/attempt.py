@@ -87,7 +87,7 @@ class Attempt:
         self._mark = len(exchange)
         self._calls_left = exchange.calls_left
         self.dog = Watchdog(clock, deadline)
-        self._passage = Passage(protocol, exchange, line, dog=self.dog, timeouts=timeouts, clock=clock)
+        self._passage = Passage(protocol, exchange, line, dog=self.dog, timeouts=timeouts)
 
     async def run(self, app: ASGIApp, scope: Scope, receive: Receive, *, stream: bool) -> Lost | None:
         """Run the app; it has ended when this returns.
@@ -117,6 +117,7 @@ class Attempt:
             error = caught
         finally:
             self._line.on_gone = None
+            self._line.heard(out=False)
         self._pass_on(error)
         if not self._passage.open:
             return self._lost(error)

@@ -152,9 +152,9 @@ class Engine:
     ) -> list[Lost]:
         """Run the plan; return every failed answer when there is no other, and none when the client has its answer."""
         bounds = _Bounds(exchange, self._terms)
-        patience = _Patience(exchange)
         plan = self._plan(_elsewhere(exchange))
         _, stream = body.peek()
+        patience = _Patience(exchange) if stream else None
         lost: list[Lost] = []
         step: Try | None = next(plan)
         while step is not None:
@@ -170,9 +170,11 @@ class Engine:
                 clock=bounds.clock,
                 wall=self._terms.wall,
             )
-            patience.dog = attempt.dog
+            if patience is not None:
+                patience.dog = attempt.dog
             outcome = await attempt.run(self._apps[step.target], _own(scope), body.again(), stream=stream)
-            patience.dog = None
+            if patience is not None:
+                patience.dog = None
             if outcome is None:
                 _tell(plan, _ANSWERED)
                 return []

@@ -32,11 +32,13 @@ class ClientLine:
             what of it arrived.
     """
 
-    __slots__ = ("_receive", "_send", "error", "gone", "on_gone", "sending")
+    __slots__ = ("_heard", "_receive", "_send", "_waiting", "error", "gone", "on_gone", "sending")
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
+        self._heard = False
+        self._waiting: anyio.CancelScope | None = None
         self.gone = False
         self.error: Exception | None = None
         self.on_gone: Callable[[], None] | None = None
@@ -44,18 +46,37 @@ class ClientLine:
 
     async def receive(self) -> Message:
         """The next message of the client; ``http.disconnect`` again and again once it left."""
-        if self.gone:
+        if self.gone or self._heard:
             return {"type": "http.disconnect"}
+        message: Message | None = None
         try:
-            message: Message = await self._receive()
+            if self.on_gone is None:  # no attempt is running that could be heard out
+                message = await self._receive()
+            else:
+                with anyio.CancelScope() as self._waiting:
+                    message = await self._receive()
         except Exception as error:
             self.error = error
             raise
+        finally:
+            self._waiting = None
+        if message is None:  # heard out
+            return {"type": "http.disconnect"}
         if message["type"] == "http.disconnect":
             self.gone = True
             if self.on_gone is not None:
                 self.on_gone()
         return message
+
+    def heard(self, *, out: bool) -> None:
+        """Say whether the app beneath was heard out, though the client knows of nothing.
+
+        Servers answer ``receive`` with ``http.disconnect`` once a response is complete, and some apps (Quart's) end
+        only then.
+        """
+        self._heard = out
+        if out and self._waiting is not None:
+            self._waiting.cancel()
 
     async def send(self, message: Message) -> None:
         """Send a message to the client."""

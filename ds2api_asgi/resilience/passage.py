@@ -11,18 +11,19 @@ Of a stream that was let through whole events pass, so that one can always be ap
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 
 from ..asgi.exchange import Exchange
 from ..asgi.facts import Committed
-from ..asgi.gate import GateState, ResponseGate
+from ..asgi.gate import Gate, GateState
 from ..asgi.headers import RawHeaders, find, replace
 from ..asgi.types import Message
 from ..protocols.base import Protocol, StreamWatch
 from ..universal.failure import Failure
 from .frames import EventTail
 from .line import ClientLine
-from .timeouts import RequestClock, Timeouts, Watchdog
+from .timeouts import Timeouts, Watchdog
 
 __all__ = ["MAX_HELD_ANSWER", "MAX_HELD_EVENTS", "MAX_HELD_STREAM", "Passage"]
 
@@ -53,7 +54,6 @@ class Passage:
         line: The client.
         dog: Watches over the attempt; is told how the answer comes on.
         timeouts: How long what may take.
-        clock: The request's.
 
     Attributes:
         open: Whether the answer was let through.
@@ -64,7 +64,6 @@ class Passage:
     """
 
     __slots__ = (
-        "_clock",
         "_dog",
         "_exchange",
         "_gate",
@@ -89,16 +88,14 @@ class Passage:
         *,
         dog: Watchdog,
         timeouts: Timeouts,
-        clock: RequestClock,
     ) -> None:
         self._protocol = protocol
         self._exchange = exchange
         self._line = line
         self._dog = dog
         self._timeouts = timeouts
-        self._clock = clock
-        self._gate = ResponseGate(line.send, max_bytes=MAX_HELD_ANSWER, max_messages=_MAX_HELD_MESSAGES)
-        self._tail = EventTail()
+        self._gate = Gate(max_bytes=MAX_HELD_ANSWER, max_messages=_MAX_HELD_MESSAGES)
+        self._tail: EventTail  # comes with the watch
         self._held = 0
         # How to take a part of the body; a plain function, since a bound method would make us garbage in a cycle.
         self._take: Callable[[Passage, bytes, bool], Awaitable[None]] | None = None
@@ -159,15 +156,19 @@ class Passage:
             commit = True
         elif (find(headers, b"content-type") or b"").lower().startswith(_EVENT_STREAM):
             self._take = Passage._take_stream
-            self.watch = self._protocol.stream_watch()
+            self.watch, self._tail = self._protocol.stream_watch(), EventTail()
             if find(headers, b"content-length") is not None:  # it would forbid the error event of a broken stream
                 message = {**message, "headers": replace(headers, {b"content-length": None})}
         else:
             self._take = Passage._take_whole
             self._dog.allow("total", None)
-        await self._gate(message)
+        await self._pass(message)
         if commit:
             await self._commit(None)
+
+    async def _pass(self, message: Message) -> None:
+        for passed in self._gate.push(message):
+            await self._line.send(passed)
 
     async def _take_stream(self, data: bytes, more: bool) -> None:
         watch = self.watch
@@ -198,11 +199,11 @@ class Passage:
             self._dog.scope.cancel()
             return
         if not more and not watch.terminal:
-            self._dog.allow("afterwards", _AFTERWARDS)
+            self._heard_out()
             return
         self._held += len(ready)
         if ready:
-            await self._gate({"type": "http.response.body", "body": ready, "more_body": True})
+            await self._pass({"type": "http.response.body", "body": ready, "more_body": True})
         if watch.content or watch.terminal or self._held > MAX_HELD_STREAM or self._tail.events > MAX_HELD_EVENTS:
             await self._commit(self._protocol.stream_watch)
         if not more:
@@ -213,7 +214,7 @@ class Passage:
         if whole:
             self.complete = True
         else:
-            self._dog.allow("afterwards", _AFTERWARDS)
+            self._heard_out()
         if ready or whole:
             await self._line.send({"type": "http.response.body", "body": ready, "more_body": not whole})
         if whole:
@@ -221,7 +222,7 @@ class Passage:
 
     async def _take_whole(self, data: bytes, more: bool) -> None:
         self.complete = not more
-        await self._gate({"type": "http.response.body", "body": data, "more_body": more})
+        await self._pass({"type": "http.response.body", "body": data, "more_body": more})
         if not self.open and (not more or self._gate.state is GateState.OPEN):
             await self._commit(None)
         if not more:
@@ -234,13 +235,19 @@ class Passage:
         self.error_body += data[: MAX_HELD_ANSWER - len(self.error_body)]
         if not more:
             self.complete = True
-            self._dog.allow("afterwards", _AFTERWARDS)
+            self._heard_out()
         elif len(self.error_body) >= MAX_HELD_ANSWER:
             self._dog.scope.cancel()
 
+    def _heard_out(self) -> None:
+        """The app has said all, and the client does not know."""
+        self._dog.allow("afterwards", _AFTERWARDS)
+        self._line.heard(out=True)
+
     async def _commit(self, watch: Callable[[], StreamWatch] | None) -> None:
         self.open = True
-        self._exchange.note(Committed(status=self.status, held=self._clock.now() - self._exchange.started))
+        self._exchange.note(Committed(status=self.status, held=time.monotonic() - self._exchange.started))
         if not self.complete:
             self._dog.guard(self._timeouts, watch)
-        await self._gate.open()
+        for message in self._gate.open():
+            await self._line.send(message)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import anyio
 from msgspec import Struct
 
+from ..asgi.loop import cancel_scope, current_time
 from ..errors import ConfigurationError
 from ..protocols.base import StreamWatch
 
@@ -55,7 +55,7 @@ class RequestClock:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._ahead = anyio.current_time() - clock()
+        self._ahead = current_time() - clock()
 
     def now(self) -> float:
         """Seconds, as `anyio.current_time` counts them."""
@@ -90,7 +90,7 @@ class Watchdog:
 
     def __init__(self, clock: RequestClock, total: float) -> None:
         self._clock = clock
-        self.scope = anyio.CancelScope(deadline=total)
+        self.scope = cancel_scope(deadline=total)
         self.cause = "total"
         self._total = total
         self._idle = self._content = self._slack = math.inf

@@ -107,10 +107,12 @@ class Answer:
         if kind == "http.response.body":
             body = message.get("body", b"")
             more = message.get("more_body", False)
-            if self._inflate is None:
-                await self._body(body, more=more)
-            else:
+            if self._inflate is not None:
                 await self._inflated(self._inflate, body, more=more)
+            elif self._state is _State.STREAMING:  # every delta comes along here
+                await self._stream(body, more=more)
+            else:
+                await self._body(body, more=more)
         elif kind == "http.response.start" and self._state is _State.WAITING:
             await self._start(message)
 
@@ -226,7 +228,9 @@ class Answer:
         generation = self._translation
         assert self._decoder is not None
         assert isinstance(generation, Generation)
-        if not await self._fits(body):
+        self._size += len(body)
+        if self._size > self._limit:
+            await self._too_large()
             return
         self._events += self._decoder.feed(body)
         if not more:
@@ -235,7 +239,9 @@ class Answer:
 
     async def _keep(self, body: bytes, *, more: bool) -> None:
         if self._status < 400:
-            if not await self._fits(body):
+            self._size += len(body)
+            if self._size > self._limit:
+                await self._too_large()
                 return
             self._kept.append(body)
         elif self._size < MAX_ERROR_BODY:
@@ -251,14 +257,10 @@ class Answer:
         else:
             await self._finish(lambda: self._translation.whole(self._upstream.parse(whole)))
 
-    async def _fits(self, body: bytes) -> bool:
-        self._size += len(body)
-        if self._size <= self._limit:
-            return True
+    async def _too_large(self) -> None:
         self._kept, self._events = [], []
         await self._fail(bad_gateway(f"the upstream's answer is over the limit of {self._limit} bytes"))
         self._state = _State.GIVEN_UP
-        return False
 
     async def _finish(self, translate: Callable[[], bytes | Failure]) -> None:
         try:

@@ -58,7 +58,9 @@ class Losses:
         """
         if not losses:
             return
-        exchange.note(Lost(count=len(losses), paths=tuple(loss.path for loss in losses[:MAX_NOTED])))
+        exchange.note(Lost(count=len(losses), paths=tuple([loss.path for loss in losses[:MAX_NOTED]])))
+        if self._policy == "allow":
+            return
         least = Severity.DEGRADED if of == "request" else Severity.SEMANTIC
         warned = [loss for loss in losses if _weight(loss) >= _SEVERITIES.index(least) and self._warns(loss, losses)]
         if warned:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-from ..asgi.headers import CREDENTIALS, RawHeaders, find, replace
+from ..asgi.headers import CREDENTIALS, RawHeaders, find
 from ..asgi.path import percent_encode, with_path
 from ..asgi.types import Scope
 from ..protocols.base import Protocol, UpstreamRoute
@@ -12,8 +12,7 @@ from ..protocols.base import Protocol, UpstreamRoute
 __all__ = ["upstream_scope"]
 
 # What the client said to its own provider or about its own body; the upstream's protocol says its own.
-_CLIENTS_OWN = (
-    *CREDENTIALS,
+_CLIENTS_OWN = CREDENTIALS | {
     b"accept",
     b"anthropic-beta",
     b"anthropic-version",
@@ -25,7 +24,8 @@ _CLIENTS_OWN = (
     b"openai-organization",
     b"openai-project",
     b"transfer-encoding",
-)
+}
+_CREDENTIALS = tuple(sorted(CREDENTIALS))
 
 
 def upstream_scope(
@@ -45,8 +45,9 @@ def upstream_scope(
         messages, since the extensions for others are left out.
     """
     copy = with_path(scope, unquote(route.path), route.query)
-    root = (scope.get("root_path") or "").rstrip("/")
-    copy["raw_path"] = (percent_encode(root) + route.path).encode("ascii")
+    if "%" in route.path:  # as the protocol encoded it
+        root = (scope.get("root_path") or "").rstrip("/")
+        copy["raw_path"] = (percent_encode(root) + route.path).encode("ascii")
     copy["method"] = route.method
     copy["headers"] = _headers(scope["headers"], client, upstream, route, body)
     if scope.get("extensions"):
@@ -58,23 +59,22 @@ def upstream_scope(
 def _headers(
     headers: RawHeaders, client: Protocol, upstream: Protocol, route: UpstreamRoute, body: bytes | None
 ) -> RawHeaders:
-    changes: dict[bytes, bytes | None] = dict.fromkeys(_CLIENTS_OWN)
-    changes[b"accept-encoding"] = b"identity"
+    own = {b"accept-encoding": b"identity"}
     if body is not None:
-        changes[b"content-type"] = b"application/json"
-        changes[b"content-length"] = b"%d" % len(body)
+        own[b"content-type"] = b"application/json"
+        own[b"content-length"] = b"%d" % len(body)
     secret = _credential(headers, client)
     if secret:
         name, value = upstream.authorize(secret)
-        changes[name] = value
-    changes.update(route.headers)
-    return replace(headers, changes)
+        own[name] = value
+    own.update(route.headers)
+    kept = [header for header in headers if (key := header[0].lower()) not in _CLIENTS_OWN and key not in own]
+    return [*kept, *own.items()]
 
 
 def _credential(headers: RawHeaders, client: Protocol) -> str:
     """The API key that the client sent: in its protocol's own header, else in another's; ``""``: it sent none."""
-    own = client.authorize("")[0]
-    for name in (own, *sorted(CREDENTIALS - {own})):
+    for name in (client.authorize("")[0], *_CREDENTIALS):
         text = (find(headers, name) or b"").decode("latin-1").strip()
         if name == b"authorization" and text[:7].lower() == "bearer ":
             text = text[7:].strip()

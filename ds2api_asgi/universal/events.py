@@ -38,6 +38,7 @@ class Start(Struct, frozen=True, kw_only=True):
         model: The model that answers.
         created: Unix time in seconds.
         service_tier: The tier that serves it.
+        echo: What the envelope only repeats of the request, verbatim.
         ext: Unknown members of the wire's envelope.
         protocol: Whose ``ext`` it is.
     """
@@ -47,6 +48,7 @@ class Start(Struct, frozen=True, kw_only=True):
     model: str | UnsetType = UNSET
     created: int | float | UnsetType = UNSET
     service_tier: str | UnsetType = UNSET
+    echo: dict[str, Any] | UnsetType = UNSET
     ext: dict[str, Any] | UnsetType = UNSET
 
 
@@ -64,7 +66,7 @@ class Open(Struct, frozen=True):
     choice: int = 0
 
 
-class Delta(Struct, frozen=True):
+class Delta(Struct, frozen=True, gc=False):
     """More text of an open part.
 
     Attributes:

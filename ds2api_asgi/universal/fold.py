@@ -134,6 +134,7 @@ def fold(events: Iterable[Event], *, protocol: str) -> Response:
         model=start.model if start else UNSET,
         created=start.created if start else UNSET,
         service_tier=start.service_tier if start else UNSET,
+        echo=start.echo if start else UNSET,
         candidates=tuple(_closed(index, candidate, parts) for index, candidate in sorted(candidates.items())),
         usage=usage,
         error=error,
@@ -227,6 +228,7 @@ def unfold(response: Response, *, chunk: int | None = None) -> list[Event]:
             model=response.model,
             created=response.created,
             service_tier=response.service_tier,
+            echo=response.echo,
             ext=response.ext,
         )
     ]

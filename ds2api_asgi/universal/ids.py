@@ -19,18 +19,21 @@ class CallIds:
     """Maps the call ids of one conversation into a target's alphabet, in the order in which calls appear.
 
     An id that comes back on a later call (servers that number from 0 in every turn) is a new call: it gets an id of
-    its own, and results after it belong to it.
+    its own, and results after it belong to it. Results without an id answer the calls without one since the last
+    result: the first of their name, else the first.
 
     Attributes:
         back: Target spelling to source spelling, for ids that had to change.
     """
 
-    __slots__ = ("_count", "_current", "_pattern", "_used", "back")
+    __slots__ = ("_answered", "_count", "_current", "_pattern", "_used", "_waiting", "back")
 
     def __init__(self, pattern: re.Pattern[str]) -> None:
         self._pattern = pattern
         self._used: set[str] = set()
         self._current: dict[str | None, str] = {}
+        self._waiting: list[tuple[str, str]] = []  # calls without an id that have no result yet: name, target
+        self._answered = False  # a result has come since the last call, so the next one begins a new step
         self._count = 0
         self.back: dict[str, str] = {}
 
@@ -53,12 +56,26 @@ class CallIds:
                 target = _digest(target)
         self._used.add(target)
         self._current[source] = target
+        if self._answered:
+            self._answered = False
+            self._waiting.clear()
+        if source is None:
+            self._waiting.append((name, target))
         if source is not None and target != source:
             self.back[target] = source
         return target
 
-    def result(self, source: str | None) -> str:
-        """The target's id of the call that a result answers: the newest call with this id, or one that matches none."""
+    def result(self, source: str | None, name: str | None = None) -> str:
+        """The target's id of the call that a result answers: the newest call with this id, or one that matches none.
+
+        Args:
+            source: The id in the source, or None where it has none.
+            name: The tool, where the result says so; looked at only where there is no id.
+        """
+        self._answered = True
+        if source is None and self._waiting:
+            at = next((at for at, (called, _) in enumerate(self._waiting) if called == name), 0)
+            return self._waiting.pop(at)[1]
         known = self._current.get(source)
         if known is not None:
             return known

@@ -1,4 +1,4 @@
-"""Data URLs: media inside a URL, as RFC 2397 has it."""
+"""Data URLs, as RFC 2397 has them, and what an image in base64 is, where nobody says it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import re
 from urllib.parse import unquote_to_bytes
 
-__all__ = ["data_url", "parse_data_url"]
+__all__ = ["data_url", "parse_data_url", "sniff_mime"]
 
 _DATA_URL = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),(.*)", re.DOTALL | re.IGNORECASE)
 
@@ -35,3 +35,24 @@ def parse_data_url(url: str) -> tuple[str, str] | None:
     if "base64" in names:
         return mime, data
     return mime, base64.b64encode(unquote_to_bytes(data)).decode("ascii")
+
+
+# How the base64 of each kind of image begins; of WebP only what its length does not change.
+_MAGIC = {
+    re.compile(r"iVBORw0KGg"): "image/png",
+    re.compile(r"/9j/"): "image/jpeg",
+    re.compile(r"R0lGOD[dl]h"): "image/gif",
+    re.compile(r"UklGR.{6}XRUJQ"): "image/webp",
+}
+
+
+def sniff_mime(data: str) -> str | None:
+    """The MIME type of an image by its first bytes.
+
+    Args:
+        data: Base64 text.
+
+    Returns:
+        ``"image/png"``, ``"image/jpeg"``, ``"image/gif"`` or ``"image/webp"``; None for anything else.
+    """
+    return next((mime for magic, mime in _MAGIC.items() if magic.match(data)), None)

@@ -7,10 +7,12 @@ that two conversations that say the same compare equal.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from .content import Part, ToolResult
+from .content import Part, ToolCall, ToolResult
 from .request import Request, Turn
 
 __all__ = ["regroup"]
@@ -19,11 +21,14 @@ __all__ = ["regroup"]
 def regroup(request: Request) -> Request:
     """The same request with every tool result in a turn of its own and neighbours of the same role merged.
 
-    Turns that carry a name, an id, or members of their own stay as they are.
+    Turns that carry a name, an id, or members of their own stay as they are. A result's name goes if it is its call's:
+    it says nothing new.
     """
     turns: list[Turn] = []
+    called: dict[str, str] = {}
     for turn in request.turns:
-        for piece in _split(turn):
+        called.update((part.id, part.name) for part in turn.parts if isinstance(part, ToolCall) and part.id)
+        for piece in _split(turn, called):
             last = turns[-1] if turns else None
             if last is not None and last.role == piece.role != "tool" and _plain(last) and _plain(piece):
                 turns[-1] = replace(last, parts=last.parts + piece.parts)
@@ -32,7 +37,7 @@ def regroup(request: Request) -> Request:
     return replace(request, turns=tuple(turns))
 
 
-def _split(turn: Turn) -> list[Turn]:
+def _split(turn: Turn, called: Mapping[str, str]) -> list[Turn]:
     if not any(isinstance(part, ToolResult) for part in turn.parts):
         return [replace(turn, form=())]
     pieces: list[Turn] = []
@@ -42,6 +47,8 @@ def _split(turn: Turn) -> list[Turn]:
             if rest:
                 pieces.append(Turn(role=turn.role, parts=tuple(rest)))
                 rest = []
+            if part.call_id and part.name is not UNSET and part.name == called.get(part.call_id):
+                part = replace(part, name=UNSET)  # noqa: PLW2901
             pieces.append(Turn(role="tool", parts=(part,), ext=turn.ext if turn.role == "tool" else UNSET))
         else:
             rest.append(part)

@@ -172,6 +172,9 @@ class Request(Node, frozen=True, kw_only=True):
         mcp_servers: Remote tool servers, verbatim.
         thread: Server-held conversation state, verbatim.
         previous_response_id: The stored answer that this request continues.
+        conversation: The stored conversation that this request belongs to, verbatim.
+        prompt: A stored prompt that stands for (a part of) the conversation, verbatim.
+        background: Whether the answer is to be fetched later.
         origin: Where the document came from.
     """
 
@@ -223,4 +226,7 @@ class Request(Node, frozen=True, kw_only=True):
     mcp_servers: Any = UNSET
     thread: Any = UNSET
     previous_response_id: str | UnsetType = UNSET
+    conversation: Any = UNSET
+    prompt: Any = UNSET
+    background: bool | UnsetType = UNSET
     origin: Origin

@@ -115,6 +115,8 @@ class Response(Node, frozen=True, kw_only=True):
         service_tier: The tier that served it.
         container: The container that was used, verbatim.
         context_management: Edits that the server made to the context, verbatim.
+        echo: What the answer only repeats of its request (tools, instructions), verbatim, where the home protocol does
+            that: nothing new, so no loss elsewhere.
         origin: Where the document came from.
     """
 
@@ -127,4 +129,5 @@ class Response(Node, frozen=True, kw_only=True):
     service_tier: str | UnsetType = UNSET
     container: Any = UNSET
     context_management: Any = UNSET
+    echo: dict[str, Any] | UnsetType = UNSET
     origin: Origin

@@ -10,7 +10,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextvars import ContextVar
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import aiohttp
@@ -26,6 +26,7 @@ __all__ = ["AiohttpAnswer", "AiohttpSender"]
 READ_BUFFER = 64 * 1024
 """Bytes that aiohttp buffers of an answer (twice that) before it stops reading from the upstream."""
 
+_URLS = 128  # that are kept parsed
 _LARGE_BODY = 1024 * 1024  # bytes from which aiohttp wants a body written in pieces
 
 # Exception class -> (reason, whether the upstream may have begun to work); the first row that matches.
@@ -116,11 +117,13 @@ class AiohttpSender:
             request_class=_Request,
             trust_env=False,
         )
+        # A URL remembers what aiohttp asks of it, and most requests ask the same few URLs.
+        self._target = lru_cache(maxsize=_URLS)(partial(URL, encoded=True))
 
     async def send(self, method: str, url: str, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> AiohttpAnswer:
         """See `Sender.send`."""
-        target = URL(url, encoded=True)
-        fields = CIMultiDict([(name.decode("latin-1"), _text(value)) for name, value in headers])
+        target = self._target(url)
+        fields = _text(headers)
         attempt = _Attempt(fresh_only=False)
         began = time.monotonic()
         try:
@@ -187,8 +190,15 @@ class AiohttpAnswer:
             self._response.close()
 
 
-def _text(value: bytes) -> str:
+def _text(headers: Sequence[tuple[bytes, bytes]]) -> CIMultiDict[str]:
     # aiohttp writes headers as UTF-8.
+    try:
+        return CIMultiDict([(name.decode(), value.decode()) for name, value in headers])
+    except UnicodeDecodeError:
+        return CIMultiDict([(_utf8(name), _utf8(value)) for name, value in headers])
+
+
+def _utf8(value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:

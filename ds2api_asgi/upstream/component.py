@@ -16,6 +16,7 @@ from ..asgi.body import DEFAULT_MAX_BODY, read_body
 from ..asgi.exchange import CREDENTIAL, KEY, Exchange, enter
 from ..asgi.facts import Broke, Unreachable
 from ..asgi.headers import HOP_BY_HOP, RawHeaders, decode, find, request_headers
+from ..asgi.masking import masking
 from ..asgi.path import raw_relative_path, relative_path
 from ..asgi.respond import respond
 from ..asgi.types import Receive, Scope, Send
@@ -149,6 +150,8 @@ class Upstream:
             return
         outgoing = Outgoing(method=scope["method"], url=url, headers=self._fields(scope), body=body, streams=streams)
         forward = Forward(await self._per_loop.get(), self._timeouts, deadline=exchange.deadline)
+        if self._api_key is not None:
+            send = masking(send, self._api_key)
         try:
             await forward.run(outgoing, receive, send)
         except TransportError as error:

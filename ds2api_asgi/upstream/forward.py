@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from ..asgi.disconnect import Watch
 from ..asgi.headers import find, response_headers
+from ..asgi.loop import current_time
 from ..asgi.types import Receive, Send
 from ..errors import BrokenStream, ClientGone, TransportError
 from .sender import Sender, UpstreamAnswer
@@ -89,7 +90,7 @@ class Forward:
             BrokenStream: The answer broke off after it had started.
             ClientGone: The client left, or does not read.
         """
-        now = anyio.current_time()
+        now = current_time()
         self._deadline = min(self._deadline, now + self._timeouts.total)
         first = min(self._deadline, now + self._timeouts.first_byte) if outgoing.streams else self._deadline
         watch = Watch(receive, deadline=first)
@@ -136,7 +137,7 @@ class Forward:
             if left == 0:
                 watch.release()
             else:
-                now = anyio.current_time()
+                now = current_time()
                 if now - moved > idle / _STEP:
                     moved = now
                     watch.deadline = min(self._deadline, now + idle + idle / _STEP)
@@ -152,7 +153,7 @@ class Forward:
             return ClientGone()
         if not self.started:
             return TransportError("timeout", "the upstream did not answer in time", processed=True)
-        reason = "total" if anyio.current_time() >= self._deadline else "idle"
+        reason = "total" if current_time() >= self._deadline else "idle"
         return BrokenStream(reason, f"the upstream's answer took too long ({reason})")
 
 

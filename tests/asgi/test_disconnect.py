@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -170,6 +172,21 @@ async def test_a_native_cancellation_passes_and_leaves_no_reader(anyio_backend_n
     with pytest.raises(asyncio.CancelledError):
         await task
     assert client.readers == 0
+
+
+async def test_a_short_request_leaves_no_garbage_in_cycles(anyio_backend_name: str) -> None:
+    if anyio_backend_name != "asyncio":
+        pytest.skip("trio's nurseries are cycles")
+    client = Client()
+    freed = weakref.ref(client)
+    gc.disable()
+    try:
+        async with Watch(client, deadline=anyio.current_time() + 60):
+            await anyio.lowlevel.checkpoint()
+        del client
+        assert freed() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_receive_that_never_waits_does_not_hold_up_the_work() -> None:

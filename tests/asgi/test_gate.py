@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ds2api_asgi.asgi.gate import Gate, GateState, ResponseGate
+from ds2api_asgi.asgi.gate import Gate, GateState
 
 START = {"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]}
 
@@ -15,39 +15,24 @@ def body(data: bytes, *, more: bool = True) -> dict[str, Any]:
     return {"type": "http.response.body", "body": data, "more_body": more}
 
 
-class Sent(list[Any]):
-    async def __call__(self, message: Any) -> None:
-        self.append(message)
+def test_a_held_response_is_flushed_in_order_and_the_rest_passes() -> None:
+    gate = Gate()
+    for message in (START, body(b"1"), body(b"2")):
+        assert gate.push(message) == ()
+    assert (gate.status, gate.headers, gate.body, gate.complete) == (200, [(b"a", b"b")], b"12", False)
+    assert gate.open() == [START, body(b"1"), body(b"2")]
+    assert gate.push(body(b"3", more=False)) == (body(b"3", more=False),)
+    assert (gate.complete, gate.state, gate.body) == (True, GateState.OPEN, b"")
 
 
-@pytest.mark.anyio
-async def test_a_held_response_is_flushed_in_order_and_the_rest_passes() -> None:
-    sent = Sent()
-    gate = ResponseGate(sent)
-    await gate(START)
-    await gate(body(b"1"))
-    await gate(body(b"2"))
-    assert (sent, gate.status, gate.headers, gate.body, gate.complete) == ([], 200, [(b"a", b"b")], b"12", False)
-    await gate.open()
-    await gate(body(b"3", more=False))
-    assert sent == [START, body(b"1"), body(b"2"), body(b"3", more=False)]
-    assert gate.complete
-    assert gate.state is GateState.OPEN
-    assert gate.body == b""
-
-
-@pytest.mark.anyio
-async def test_a_shut_gate_drops_what_was_held_and_what_still_comes() -> None:
-    sent = Sent()
-    gate = ResponseGate(sent)
-    await gate(START)
+def test_a_shut_gate_drops_what_was_held_and_what_still_comes() -> None:
+    gate = Gate()
+    gate.push(START)
     gate.shut()
-    await gate(body(b"1", more=False))
-    assert sent == []
-    assert gate.complete
-    assert gate.state is GateState.SHUT
+    assert gate.push(body(b"1", more=False)) == ()
+    assert (gate.complete, gate.state) == (True, GateState.SHUT)
     with pytest.raises(ValueError, match="dropped"):
-        await gate.open()
+        gate.open()
 
 
 def test_an_open_gate_cannot_be_shut() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from ds2api_asgi.asgi.headers import (
     CREDENTIALS,
     HOP_BY_HOP,
+    Headers,
     decode,
     find,
     replace,
@@ -42,6 +43,14 @@ def test_no_credential_cookie_forwarding_or_hop_by_hop_header_goes_up() -> None:
         b"x-anything-else",
     ]
     assert request_headers([(name.title(), b"canary") for name in stopping]) == []
+
+
+def test_headers_read_on_demand_are_the_decoded_ones() -> None:
+    raw = [(b"X-One", b"1"), (b"x-one", b"2"), (b"Accept", b"*/*")]
+    headers = Headers(raw)
+    assert dict(headers) == decode(raw)
+    assert "x-one" in headers
+    assert headers.get("missing") is None
 
 
 def test_the_protocols_own_headers_go_up() -> None:

@@ -9,93 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import anyio
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dialogues import PATHS, answer_in, error_of, frames_in, request_in
-from ds2api_asgi import Failover, KeyPool, Retry, Translator, TransportError, Upstream
+from dialogues import PATHS, answer_in, error_of, request_in
+from ds2api_asgi import Failover, KeyPool, Retry, Translator, Upstream
 from ds2api_asgi.asgi.path import relative_path
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.gateway.front import Front
 from ds2api_asgi.protocols import registry
-from ds2api_asgi.testing import Answer, Driver
+from ds2api_asgi.testing import Answer, Driver, ScriptedUpstream, json_script
+from providers import Provider
 
 NAMES = ("openai-chat", "anthropic")
 MAX_BODY = 4096
-JSON = ((b"content-type", b"application/json"),)
-EVENTS = ((b"content-type", b"text/event-stream"),)
-
-
-class _Said:
-    """An answer as senders give it."""
-
-    def __init__(self, status: int, headers: Sequence[tuple[bytes, bytes]], parts: Sequence[bytes]) -> None:
-        self.status = status
-        self.headers = headers
-        self.chunks: AsyncIterator[bytes] = self._chunks([part for part in parts if part])
-        self.closed = False
-
-    async def _chunks(self, parts: Sequence[bytes]) -> AsyncIterator[bytes]:
-        for part in parts:
-            yield part
-
-    async def aclose(self) -> None:
-        self.closed = True
-
-
-class Provider:
-    """A sender in front of a provider that knows its protocol's paths, and answers well whatever they are asked.
-
-    Attributes:
-        asked: Method, path, headers and body of every request.
-    """
-
-    def __init__(self, speaks: str, *, down: bool = False) -> None:
-        self._speaks = speaks
-        self._down = down
-        self._said: list[_Said] = []
-        self.asked: list[tuple[str, str, dict[bytes, bytes], bytes]] = []
-
-    async def send(self, method: str, url: str, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> _Said:
-        self.asked.append((method, urlsplit(url).path, dict(headers), body))
-        if self._down:
-            raise TransportError("connect", "nobody is there", processed=False)
-        said = self._answer(method, unquote(urlsplit(url).path), body)
-        self._said.append(said)
-        return said
-
-    def _answer(self, method: str, path: str, body: bytes) -> _Said:
-        if method == "GET" and path == "/v1/models":
-            return _document({"object": "list", "data": [], "has_more": False, "first_id": None, "last_id": None})
-        if method == "GET" and path.startswith("/v1/models/"):
-            return _document(
-                {"id": "m", "object": "model", "type": "model", "display_name": "M", "created": 1, "owned_by": "me",
-                 "created_at": "2026-01-01T00:00:00Z"}
-            )  # fmt: skip
-        if method == "POST" and path == "/v1/messages/count_tokens" and self._speaks == "anthropic":
-            return _document({"input_tokens": 3})
-        if method == "POST" and path == PATHS[self._speaks]:
-            if b'"stream":true' in body.replace(b" ", b""):
-                return _Said(200, EVENTS, frames_in(self._speaks, "Hi"))
-            return _document(answer_in(self._speaks))
-        return _document({"error": {"message": "not found", "type": "theirs"}}, status=404)
-
-    async def aclose(self) -> None:
-        pass
-
-    @property
-    def all_closed(self) -> bool:
-        return all(said.closed for said in self._said)
-
-
-def _document(document: Any, status: int = 200) -> _Said:
-    return _Said(status, JSON, [json.dumps(document).encode()])
 
 
 def _pool(app: Any, speaks: str) -> KeyPool:
@@ -109,8 +41,8 @@ def _upstream(sender: Provider, speaks: str) -> Upstream:
 PARTS: dict[str, Callable[[Provider, str], Any]] = {
     "upstream": _upstream,
     "pool": lambda sender, speaks: _pool(_upstream(sender, speaks), speaks),
-    "retry": lambda sender, speaks: Retry(_upstream(sender, speaks), max_body=MAX_BODY),
-    "failover": lambda sender, speaks: Failover([_upstream(sender, speaks)] * 2, max_body=MAX_BODY),
+    "retry": lambda sender, speaks: Retry(_upstream(sender, speaks), protocol=speaks, max_body=MAX_BODY),
+    "failover": lambda sender, speaks: Failover([_upstream(sender, speaks)] * 2, protocol=speaks, max_body=MAX_BODY),
     "translator": lambda sender, speaks: Translator(_upstream(sender, speaks), speaks=speaks, max_body=MAX_BODY),
     "nest": lambda sender, speaks: Translator(
         Retry(_pool(_upstream(sender, speaks), speaks), max_body=MAX_BODY), speaks=speaks, max_body=MAX_BODY
@@ -127,8 +59,8 @@ TRANSLATING = ("translator", "nest", "nest that refuses losses", "all orders at 
 
 _tokens = st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "BREW"])
 _known_paths = st.sampled_from(
-    ["/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens", "/v1/models", "/v1/models/m", "/v1/embeddings",
-     "/chat/completions", "/messages", "/v1/messages/", "/models/a/b", "/v1/models/"]
+    ["/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens", "/v1/models", "/v1/models/m",
+     "/v1/embeddings", "/chat/completions", "/messages", "/v1/messages/", "/models/a/b", "/v1/models/"]
 )  # fmt: skip
 _paths = (
     _known_paths
@@ -240,7 +172,7 @@ def _check(part: str, speaks: str, asked: dict[str, Any], answer: Answer, sender
     if answer.status >= 400:
         error = answer.json()
         if claim is not None and error["error"].get("type") != "theirs":
-            error_of(speaks if part in ("upstream", "pool") else claim.protocol, error)
+            error_of(claim.protocol if part in TRANSLATING else speaks, error)
         assert "Traceback" not in answer.text
     if not sender.asked:
         assert answer.status in (400, 404, 405, 413) or answer.header("x-ds2-estimate") == "true"
@@ -288,3 +220,23 @@ def test_any_request_is_answered_or_refused_by_the_demo(part: str, asked: dict[s
     if answer.status >= 400 and asked["scope"]["method"] != "HEAD":
         claim = _claim(asked)
         error_of("openai-chat" if claim is None or part == "model" else claim.protocol, answer.json())
+
+
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/embeddings"), ("GET", "/v1/models/m")])
+def test_what_a_provider_refuses_elsewhere_takes_no_model_away_from_chats(method: str, path: str, status: int) -> None:
+    """Chat models embed nothing, and keys that may chat may often not look models up."""
+
+    async def provider(scope: Any, receive: Any, send: Any) -> None:
+        refused = {"error": {"message": "not for you", "type": "invalid_request_error", "param": None, "code": None}}
+        good = scope["path"] == PATHS["openai-chat"]
+        script = json_script(answer_in("openai-chat") if good else refused, status=200 if good else status)
+        await ScriptedUpstream([script])(scope, receive, send)
+
+    async def ask() -> list[int]:
+        driver = Driver(Retry(KeyPool(provider, protocol="openai-chat", keys=["sk-1", "sk-2"])))
+        body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+        asked = [(method, path), (method, path), ("POST", PATHS["openai-chat"])]
+        return [(await driver.request(method, path, json=body)).status for method, path in asked]
+
+    assert anyio.run(ask) == [404, 404, 200]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from commands import DS2API, shell
 from ds2api_asgi import convert
 from ds2api_asgi.gateway.cli import main
 
@@ -151,3 +152,26 @@ def test_missing_and_unknown_arguments_are_wrong_usage(arguments: list[str]) -> 
     with pytest.raises(SystemExit) as ended:
         main(["convert", *arguments])
     assert ended.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("redirection", "said"),
+    [
+        ("<&-", "cannot read -: Bad file descriptor"),
+        ("< REQUEST >&-", "cannot write the document: Bad file descriptor"),
+        ("< REQUEST > /dev/full", "cannot write the document: No space left on device"),
+        ("< REQUEST 2>&- >&-", ""),
+        ("< REQUEST > >(exec <&-; sleep 0.2)", ""),
+    ],
+)
+def test_a_closed_full_or_broken_stream_is_told_plainly(redirection: str, said: str, tmp_path: Path) -> None:
+    if "/dev/full" in redirection and not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    file = tmp_path / "request.json"
+    file.write_text(
+        json.dumps({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x" * 200_000}]})
+    )
+    command = " ".join([*DS2API, "convert --kind request --from anthropic --to openai-chat"])
+    done = shell(f"{command} {redirection.replace('REQUEST', str(file))}")
+    assert done.returncode == 2
+    assert [json.loads(line) for line in done.stderr.splitlines()] == ([{"error": said}] if said else [])

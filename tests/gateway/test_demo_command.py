@@ -15,6 +15,7 @@ from httpx2 import Client
 from commands import DS2API, ROOT, Running, running, shell
 from ds2api_asgi.gateway.cli import main
 from ds2api_asgi.gateway.quickstart import Snippet, snippets
+from ds2api_asgi.gateway.serving import listen
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,13 @@ def test_ctrl_c_ends_it_also_when_an_answer_hangs() -> None:
         code, told = demo.interrupt()
     assert code == 0
     assert "Traceback" not in told
+
+
+def test_answers_in_several_writes_do_not_wait_for_the_clients_acks() -> None:
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_port_that_is_taken_is_told_plainly(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +11,9 @@ from ds2api_asgi.universal.content import Text, ToolCall, ToolResult
 from ds2api_asgi.universal.jsontext import JsonText
 from ds2api_asgi.universal.node import Origin
 from ds2api_asgi.universal.request import Request, Turn
+from kits import KITS
 from lawkit import PROTOCOLS, protocol, read_request
 
-ALPHABETS = {"openai-chat": re.compile(r".{1,40}", re.DOTALL), "anthropic": re.compile(r"[a-zA-Z0-9_-]+")}
 ids = st.one_of(
     st.just(UNSET), st.sampled_from(["call_0", "call_1", "a b", "x" * 900, "é:1"]), st.text(min_size=1, max_size=50)
 )
@@ -61,7 +59,7 @@ def test_ids_are_valid_unique_and_keep_pairing(target: str, request_: Request) -
     again = read_request(target, encoded.document)
     mapped = [part.id for turn in again.turns for part in turn.parts if isinstance(part, ToolCall)]
     assert len(set(mapped)) == len(mapped)
-    assert all(isinstance(i, str) and ALPHABETS[target].fullmatch(i) for i in mapped)
+    assert all(isinstance(i, str) and KITS[target].call_id.fullmatch(i) for i in mapped)
     assert _pairs(again) == _pairs(request_)
 
 

@@ -125,6 +125,33 @@ async def test_an_app_that_is_told_and_stays_is_cancelled(stage):
     assert (app.calls, app.running) == (1, 0)
 
 
+@pytest.mark.parametrize("answer", ["error", "cut"])
+async def test_an_app_that_listens_on_after_a_lost_answer_is_told_that_it_is_over(stage, answer):
+    """As servers tell it; Quart's apps end only then."""
+    told = []
+
+    async def scene(scope, receive, send):
+        async with anyio.create_task_group() as group:
+
+            async def listen():
+                while not told:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        told.append(message)
+
+            group.start_soon(listen)
+            await anyio.wait_all_tasks_blocked()
+            first = stage.error(500) if answer == "error" else stage.stream(b"data: open\n\n")
+            await first(scope, receive, send)
+
+    client = Client()
+    app = stage.Actor(scene, stage.answer(b"{}"))
+    await stage.retry(app)(SCOPE, client.receive, client.send)
+    assert told == [{"type": "http.disconnect"}]
+    assert (app.calls, app.running) == (2, 0)
+    assert client.sent[0]["status"] == 200
+
+
 async def test_an_app_may_ask_again_after_it_was_told(stage):
     moment, told = anyio.Event(), []
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ds2api_asgi.universal.ids import CallIds
+from ds2api_asgi.universal.ids import CallIds, ToolNames
 
 PATTERN = re.compile(r"[a-zA-Z0-9_-]{1,40}")
 sources = st.lists(
@@ -52,3 +53,22 @@ def test_a_result_without_a_call_still_has_a_valid_id(source: str | None) -> Non
 
 def test_a_valid_id_stays_as_it_is() -> None:
     assert CallIds(PATTERN).call("call_abc", "f") == "call_abc"
+
+
+LETTERS_FIRST = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.-]{0,63}")
+ANYTHING_FIRST = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
+
+@pytest.mark.parametrize("pattern", [LETTERS_FIRST, ANYTHING_FIRST])
+@given(st.text(max_size=90), st.text(max_size=90))
+def test_tool_names_fit_stay_apart_and_come_back(pattern: re.Pattern[str], one: str, other: str) -> None:
+    names = ToolNames(pattern, 64)
+    assert (names.of(one) == names.of(other)) == (one == other)
+    for name in (one, other):
+        target = names.of(name)
+        assert pattern.fullmatch(target)
+        assert names.back.get(target, target) == name
+
+
+def test_a_tool_name_that_changes_stays_readable() -> None:
+    assert ToolNames(LETTERS_FIRST, 64).of("2 größen").startswith("_2_gr__en_")

@@ -53,17 +53,21 @@ async def ask(app: Any, path: str, **extra: Any) -> bytes:
     """Ask as uvicorn does."""
     body = b""
     asked = False
+    answered = anyio.Event()
 
     async def receive() -> Any:
         nonlocal asked
         if asked:
-            await anyio.sleep_forever()
+            await answered.wait()
+            return {"type": "http.disconnect"}
         asked = True
         return {"type": "http.request", "body": b"{}", "more_body": False}
 
     async def send(message: Any) -> None:
         nonlocal body
         body += message.get("body", b"")
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            answered.set()
 
     scope = {
         "type": "http",

@@ -13,10 +13,9 @@ from msgspec import UNSET
 from ...universal.effort import EFFORTS as ALL_EFFORTS
 from ...universal.loss import LossKind, Severity
 from ...universal.request import OutputFormat, Request
-from ..fields import OBJECT, expect, put, take
+from ..fields import OBJECT, expect, put, rest, take
 from ..scope import Scope
 from .fields import OUTPUT, THINKING
-from .marks import rest
 from .profile import EFFORTS, MIN_BUDGET, NAME
 
 __all__ = [

@@ -5,51 +5,25 @@ It follows https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching a
 
 from __future__ import annotations
 
-from collections.abc import Container
-from typing import Any, TypeAlias
+from typing import Any
 
 from msgspec import UNSET, UnsetType
 
 from ...errors import InvalidDocument
 from ...universal.content import CacheMark, Citation
 from ...universal.loss import LossKind, Severity
+from ..fields import STRING, optional, rest
 from ..scope import Scope
 from .profile import CACHE_TTLS, NAME
 
 __all__ = [
-    "Ext",
     "decode_cache",
     "decode_citations",
     "encode_cache",
     "encode_citation",
     "encode_citations",
     "finish",
-    "rest",
-    "text_member",
 ]
-
-Ext: TypeAlias = dict[str, Any] | UnsetType
-
-
-def text_member(block: dict[str, Any], name: str, path: str) -> str | UnsetType:
-    """A text that may be left out or null.
-
-    Raises:
-        InvalidDocument: It is something else.
-    """
-    value = block.get(name)
-    if value is None:
-        return UNSET
-    if type(value) is not str:
-        raise InvalidDocument(f"{path}.{name}", "must be a string")
-    return value
-
-
-def rest(block: dict[str, Any], known: Container[str]) -> Ext:
-    """Members that are not known, and all nulls."""
-    ext = {key: value for key, value in block.items() if value is None or key not in known}
-    return ext or UNSET
-
 
 _CACHE = frozenset({"type", "ttl"})
 
@@ -69,7 +43,7 @@ def decode_cache(block: dict[str, Any], path: str) -> CacheMark | UnsetType:
     ephemeral = value.get("type") == "ephemeral"
     ext = rest(value, _CACHE if ephemeral else {"ttl"})
     return CacheMark(
-        ttl=text_member(value, "ttl", path), ext=ext, form=() if ephemeral or "type" in value else ("type:absent",)
+        ttl=optional(value, "ttl", STRING, path), ext=ext, form=() if ephemeral or "type" in value else ("type:absent",)
     )
 
 
@@ -108,9 +82,9 @@ def _citation(value: Any, path: str) -> Citation:
     title = _TITLES.get(kind, "title")
     return Citation(
         kind=kind,
-        url=text_member(value, "url", path),
-        title=text_member(value, title, path),
-        cited_text=text_member(value, "cited_text", path),
+        url=optional(value, "url", STRING, path),
+        title=optional(value, title, STRING, path),
+        cited_text=optional(value, "cited_text", STRING, path),
         ext=rest(value, ("type", "url", title, "cited_text")),
     )
 

@@ -16,8 +16,9 @@ from ...errors import InvalidDocument
 from ...universal.content import Base64, FileId, Inline, Media, OpaquePart, Part, PlainText, Source, Url
 from ...universal.loss import LossKind, Severity
 from ...universal.media import parse_data_url
+from ..fields import STRING, Json, optional, rest
 from ..scope import Scope
-from .marks import Ext, decode_cache, rest, text_member
+from .marks import decode_cache
 from .profile import IMAGE_TYPES, NAME
 
 __all__ = ["decode_media", "encode_source", "home_source"]
@@ -53,8 +54,8 @@ def decode_media(block: dict[str, Any], kind: Literal["image", "document"], path
         kind=kind,
         source=content,
         mime=mime,
-        title=text_member(block, "title", path),
-        context=text_member(block, "context", path),
+        title=optional(block, "title", STRING, path),
+        context=optional(block, "context", STRING, path),
         citations=citing["enabled"] if citing is not None and plain else UNSET,
         cache=decode_cache(block, path),
         source_ext=source_ext,
@@ -62,13 +63,15 @@ def decode_media(block: dict[str, Any], kind: Literal["image", "document"], path
     )
 
 
-def _source(source: dict[str, Any], path: str, nested: Nested) -> tuple[Source, str | UnsetType, Ext] | None:
+def _source(
+    source: dict[str, Any], path: str, nested: Nested
+) -> tuple[Source, str | UnsetType, Json | UnsetType] | None:
     match source["type"]:
         case "base64":
-            mime = text_member(source, "media_type", path)
+            mime = optional(source, "media_type", STRING, path)
             return Base64(_required(source, "data", path)), mime, rest(source, ("type", "data", "media_type"))
         case "text":
-            mime = text_member(source, "media_type", path)
+            mime = optional(source, "media_type", STRING, path)
             return PlainText(_required(source, "data", path)), mime, rest(source, ("type", "data", "media_type"))
         case "url":
             return Url(_required(source, "url", path)), UNSET, rest(source, ("type", "url"))

@@ -26,6 +26,7 @@ from ...universal.content import (
     ToolResult,
 )
 from ...universal.loss import LossKind, Severity
+from ..fields import STRING, Json, optional, rest
 from ..scope import Scope
 from .calls import (
     decode_call,
@@ -35,14 +36,12 @@ from .calls import (
     encode_server_call,
     encode_server_result,
 )
-from .marks import decode_cache, decode_citations, encode_citations, finish, rest, text_member
+from .marks import decode_cache, decode_citations, encode_citations, finish
 from .media import decode_media, encode_source, home_source
 from .profile import NAME
 from .reasoning import decode_redacted, decode_thinking, encode_reasoning
 
 __all__ = ["decode_answer", "decode_content", "encode_content", "encode_part"]
-
-Block = dict[str, Any]
 
 
 def decode_content(content: Any, path: str) -> tuple[Part, ...]:
@@ -77,7 +76,7 @@ def _decode_block(block: Any, path: str) -> Part:
     return OpaquePart(json=block, protocol=NAME)
 
 
-def encode_content(parts: tuple[Part, ...], form: tuple[str, ...], path: str, scope: Scope) -> str | list[Block]:
+def encode_content(parts: tuple[Part, ...], form: tuple[str, ...], path: str, scope: Scope) -> str | list[Json]:
     """Write parts as blocks, or as the string they were if it says the same."""
     blocks = [block for index, part in enumerate(parts) for block in encode_part(part, f"{path}[{index}]", scope)]
     if "content:string" in form and len(blocks) == 1 and len(blocks[0]) == 2 and blocks[0]["type"] == "text":
@@ -85,7 +84,7 @@ def encode_content(parts: tuple[Part, ...], form: tuple[str, ...], path: str, sc
     return blocks
 
 
-def encode_part(part: Part, path: str, scope: Scope) -> list[Block]:
+def encode_part(part: Part, path: str, scope: Scope) -> list[Json]:
     """Write one part as blocks: mostly one; none when it cannot be said."""
     match part:
         case Text():
@@ -116,7 +115,7 @@ def encode_part(part: Part, path: str, scope: Scope) -> list[Block]:
 # --- text
 
 
-def _decode_text(block: Block, path: str) -> Part:
+def _decode_text(block: Json, path: str) -> Part:
     text = block.get("text")
     if type(text) is not str:
         raise InvalidDocument(f"{path}.text", "must be a string")
@@ -133,13 +132,13 @@ def _decode_text(block: Block, path: str) -> Part:
     )
 
 
-def _encode_text(part: Text, path: str, scope: Scope) -> list[Block]:
+def _encode_text(part: Text, path: str, scope: Scope) -> list[Json]:
     if not scope.home and not part.text.strip():
         # "text content blocks must contain non-whitespace text"
         severity = Severity.DEGRADED if part.text else Severity.COSMETIC
         scope.drop(path, severity, f"{NAME} takes no text without a visible character")
         return []
-    block: Block = {"type": "text", "text": part.text}
+    block: Json = {"type": "text", "text": part.text}
     if part.citations is not UNSET:
         cited = encode_citations(part.citations, f"{path}.citations", scope)
         if cited or scope.home:
@@ -151,7 +150,7 @@ def _encode_text(part: Text, path: str, scope: Scope) -> list[Block]:
     return finish(block, part, path, scope)
 
 
-def _encode_refusal(part: Refusal, path: str, scope: Scope) -> list[Block]:
+def _encode_refusal(part: Refusal, path: str, scope: Scope) -> list[Json]:
     scope.add(path, LossKind.TEXTUALISED, Severity.DEGRADED, f"{NAME} has no refusals as parts")
     if not part.text.strip():
         return []
@@ -162,20 +161,20 @@ def _encode_refusal(part: Refusal, path: str, scope: Scope) -> list[Block]:
 # --- images and documents
 
 
-def _decode_image(block: Block, path: str) -> Part:
+def _decode_image(block: Json, path: str) -> Part:
     return decode_media(block, "image", path, decode_content)
 
 
-def _decode_document(block: Block, path: str) -> Part:
+def _decode_document(block: Json, path: str) -> Part:
     return decode_media(block, "document", path, decode_content)
 
 
-def _encode_media(part: Media, path: str, scope: Scope) -> list[Block]:
-    def nested(inline: Inline) -> str | list[Block]:
+def _encode_media(part: Media, path: str, scope: Scope) -> list[Json]:
+    def nested(inline: Inline) -> str | list[Json]:
         return encode_content(inline.parts, inline.form, f"{path}.source.parts", scope)
 
     if scope.home:
-        source: Block | None = home_source(part, nested)
+        source: Json | None = home_source(part, nested)
     elif scope.answer or part.kind not in {"image", "document"}:
         scope.drop(path, Severity.SEMANTIC, f"{NAME} has no {part.kind} here")
         return []
@@ -183,7 +182,7 @@ def _encode_media(part: Media, path: str, scope: Scope) -> list[Block]:
         source = encode_source(part, path, scope, nested)
     if source is None:
         return []
-    block: Block = {"type": part.kind, "source": source}
+    block: Json = {"type": part.kind, "source": source}
     title = part.title
     if part.name is not UNSET:
         if part.kind == "document" and title is UNSET:
@@ -211,13 +210,13 @@ def _encode_media(part: Media, path: str, scope: Scope) -> list[Block]:
 _RESULT: Final = ("type", "tool_use_id", "content", "is_error", "cache_control")
 
 
-def _decode_result(block: Block, path: str) -> Part:
+def _decode_result(block: Json, path: str) -> Part:
     content = block.get("content")
     failed = block.get("is_error")
     if failed is not None and type(failed) is not bool:
         raise InvalidDocument(f"{path}.is_error", "must be a boolean")
     return ToolResult(
-        call_id=text_member(block, "tool_use_id", path),
+        call_id=optional(block, "tool_use_id", STRING, path),
         parts=UNSET if content is None else decode_content(content, f"{path}.content"),
         is_error=UNSET if failed is None else failed,
         cache=decode_cache(block, path),
@@ -226,8 +225,8 @@ def _decode_result(block: Block, path: str) -> Part:
     )
 
 
-def _encode_result(part: ToolResult, path: str, scope: Scope) -> list[Block]:
-    block: Block = {"type": "tool_result"}
+def _encode_result(part: ToolResult, path: str, scope: Scope) -> list[Json]:
+    block: Json = {"type": "tool_result"}
     identity = scope.result_id(part, path)
     if identity is not UNSET:
         block["tool_use_id"] = identity
@@ -244,7 +243,7 @@ def _encode_result(part: ToolResult, path: str, scope: Scope) -> list[Block]:
     return finish(block, part, path, scope)
 
 
-_DECODERS: Final[dict[str, Callable[[Block, str], Part]]] = {
+_DECODERS: Final[dict[str, Callable[[Json, str], Part]]] = {
     "text": _decode_text,
     "image": _decode_image,
     "document": _decode_document,

@@ -5,29 +5,25 @@ It follows https://docs.anthropic.com/en/docs/build-with-claude/extended-thinkin
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec import UNSET
 
 from ...errors import InvalidDocument
 from ...universal.content import Part, Reasoning
 from ...universal.loss import LossKind, Severity
 from ...universal.node import Opaque
+from ..fields import STRING, Json, optional, rest
 from ..scope import Scope
-from .marks import rest, text_member
 from .profile import NAME
 
 __all__ = ["decode_redacted", "decode_thinking", "encode_reasoning"]
 
-Block = dict[str, Any]
 
-
-def decode_thinking(block: Block, path: str) -> Part:
+def decode_thinking(block: Json, path: str) -> Part:
     """Read a ``thinking`` block; the form ``signature:absent`` is on one without."""
     thought = block.get("thinking")
     if type(thought) is not str:
         raise InvalidDocument(f"{path}.thinking", "must be a string")
-    signature = text_member(block, "signature", path)
+    signature = optional(block, "signature", STRING, path)
     return Reasoning(
         text=thought,
         opaque=(Opaque(kind="signature", value=signature, protocol=NAME),) if signature else (),
@@ -36,7 +32,7 @@ def decode_thinking(block: Block, path: str) -> Part:
     )
 
 
-def decode_redacted(block: Block, path: str) -> Part:
+def decode_redacted(block: Json, path: str) -> Part:
     """Read a ``redacted_thinking`` block."""
     data = block.get("data")
     if type(data) is not str:
@@ -45,9 +41,9 @@ def decode_redacted(block: Block, path: str) -> Part:
     return Reasoning(opaque=(payload,), ext=rest(block, ("type", "data")))
 
 
-def encode_reasoning(part: Reasoning, path: str, scope: Scope) -> list[Block]:
+def encode_reasoning(part: Reasoning, path: str, scope: Scope) -> list[Json]:
     """Write a thought: upstream only what this provider signed, to clients all there is to read."""
-    blocks: list[Block] = []
+    blocks: list[Json] = []
     signature = ""
     for index, payload in enumerate(part.opaque):
         if payload.protocol == NAME and payload.kind == "signature":

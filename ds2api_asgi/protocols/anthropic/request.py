@@ -98,9 +98,10 @@ def decode_request(
     values, unknown = take(document, REQUEST, handled=HANDLED)
     ext: dict[str, Any] = unknown or {}
     turns = decode_messages(document["messages"])
-    groups = {name: document[name] for name in HANDLED if name in document}
-    for name in [name for name, value in groups.items() if value is None]:
-        ext[name] = groups.pop(name)
+    groups: dict[str, Any] = {}
+    for name, value in document.items():
+        if name in HANDLED:
+            (ext if value is None else groups)[name] = value
     if "system" in groups:
         turns.insert(0, decode_system(groups["system"]))
     if "tools" in groups:

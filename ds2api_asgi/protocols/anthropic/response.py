@@ -112,11 +112,13 @@ def encode_response(response: Response, context: Context) -> Encoded:
     content = _content(candidate, scope)
     members = {"type": "message", "role": role, "content": content}
     absent = response.form if scope.home else ()
-    document.update((name, value) for name, value in members.items() if f"{name}:absent" not in absent)
+    for name in [name for name in members if f"{name}:absent" in absent] if absent else ():
+        del members[name]
+    document.update(members)
     if candidate.stop is not UNSET:
-        calls = any(isinstance(part, ToolCall) for turn in candidate.turns for part in turn.parts)
-        refused = any(isinstance(part, Refusal) for turn in candidate.turns for part in turn.parts)
-        document.update(encode_stop(candidate.stop, calls=calls, refused=refused, scope=scope))
+        kinds = {type(part) for turn in candidate.turns for part in turn.parts}
+        stop = encode_stop(candidate.stop, calls=ToolCall in kinds, refused=Refusal in kinds, scope=scope)
+        document.update(stop)
     if not scope.home or response.usage is not UNSET:
         document["usage"] = encode_usage(response.usage, scope)
     if scope.home:

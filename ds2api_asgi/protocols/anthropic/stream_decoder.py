@@ -17,14 +17,13 @@ from msgspec import UNSET, DecodeError
 from msgspec.json import Decoder
 from msgspec.structs import replace
 
-from ...errors import FramingError, InvalidDocument
+from ...errors import InvalidDocument
 from ...framing.sse import SseEvent, SseParser
 from ...universal.content import OpaquePart, Part, Reasoning, ServerCall, Text, ToolCall
 from ...universal.events import (
     Close,
     Delta,
     End,
-    Error,
     Event,
     Extra,
     Open,
@@ -34,9 +33,9 @@ from ...universal.events import (
     StopEvent,
     UsageEvent,
 )
-from ...universal.failure import Failure, FailureKind
 from ...universal.jsontext import JsonText, loads
 from ...universal.node import Opaque
+from ..stream import FrameDecoder
 from .errors import decode_failure
 from .marks import decode_citations
 from .parts import decode_answer
@@ -78,12 +77,11 @@ class _Block:
         self.whole = whole  # a call's input as its start had it; deltas replace it
 
 
-class StreamDecoder:
+class StreamDecoder(FrameDecoder[SseEvent]):
     """See `base.StreamDecoder`."""
 
     def __init__(self) -> None:
-        self._parser = SseParser()
-        self._over = False
+        super().__init__(SseParser())
         self._started = False
         self._stopped = False
         self._blocks: dict[int, _Block] = {}
@@ -104,39 +102,13 @@ class StreamDecoder:
             "error": self._error,
         }
 
-    def feed(self, data: bytes) -> list[Event]:
-        """See `base.StreamDecoder.feed`."""
-        if self._over:
-            return []
-        events: list[Event] = []
-        try:
-            frames = self._parser.feed(data)
-        except FramingError:
-            self._fail(FailureKind.SERVER, "malformed frame", events)
-            return events
+    def _read(self, frames: list[SseEvent], out: list[Event]) -> None:
         for frame in frames:
             raw = frame.data
             if raw.startswith(self._hot) and (text := self._hot_text(raw)):
-                events.append(Delta(self._hot_block.key, text))  # type: ignore[union-attr]
-            elif self._frame(frame, events):
+                out.append(Delta(self._hot_block.key, text))  # type: ignore[union-attr]
+            elif self._frame(frame, out):
                 break
-        return events
-
-    def close(self) -> list[Event]:
-        """See `base.StreamDecoder.close`."""
-        events: list[Event] = []
-        if self._over:
-            return events
-        try:
-            frames = self._parser.close()
-        except FramingError:
-            self._fail(FailureKind.SERVER, "malformed frame", events)
-            return events
-        for frame in frames:
-            self._frame(frame, events)
-        if not self._over:
-            self._fail(FailureKind.TRUNCATED, "the stream ended before it was complete", events)
-        return events
 
     def _hot_text(self, raw: bytes) -> str:
         """The text of a delta that looks as expected, else nothing."""
@@ -159,7 +131,7 @@ class StreamDecoder:
                 return False
             document = None
         if type(document) is not dict:
-            self._fail(FailureKind.SERVER, "malformed frame", events)
+            self._malformed("not an object", events)
             return True
         kind = document.get("type")
         if type(kind) is not str:
@@ -168,10 +140,6 @@ class StreamDecoder:
         if on is not None:  # "new event types may be added": unknown ones are to be ignored
             on(document, events)
         return self._over
-
-    def _fail(self, kind: FailureKind, message: str, events: list[Event]) -> None:
-        self._over = True
-        events.append(Error(Failure(kind=kind, message=message)))
 
     def _start(self, events: list[Event]) -> None:
         if not self._started:
@@ -318,8 +286,7 @@ class StreamDecoder:
         events.append(Ping())
 
     def _error(self, document: dict[str, Any], events: list[Event]) -> None:
-        self._over = True
-        events.append(Error(decode_failure(document, UNSET)))
+        self._fail(decode_failure(document, UNSET), events)
 
 
 def _changed(block: dict[str, Any], delta: dict[str, Any]) -> dict[str, Any]:

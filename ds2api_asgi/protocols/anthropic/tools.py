@@ -12,15 +12,16 @@ from msgspec import UNSET, UnsetType
 from ...errors import InvalidDocument
 from ...universal.loss import LossKind, Severity
 from ...universal.request import FunctionTool, NamedTool, OpaqueTool, Request, Tool, ToolChoice, ToolSubset
+from ..arguments import FREE_TEXT
+from ..fields import STRING, optional, rest
 from ..scope import Scope
-from .marks import decode_cache, encode_cache, rest, text_member
+from .marks import decode_cache, encode_cache
 from .profile import NAME
 
 __all__ = ["decode_choice", "decode_tools", "encode_choice", "encode_tools"]
 
 _TOOL: Final = ("name", "description", "input_schema", "strict", "cache_control")
 _TOOL_TYPED: Final = (*_TOOL, "type")
-_FREE_TEXT: Final = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 
 
 def decode_tools(value: Any) -> tuple[Tool, ...]:
@@ -51,7 +52,7 @@ def _decode_tool(tool: Any, path: str) -> Tool:
         raise InvalidDocument(f"{path}.strict", "must be a boolean")
     return FunctionTool(
         name=name,
-        description=text_member(tool, "description", path),
+        description=optional(tool, "description", STRING, path),
         schema=UNSET if schema is None else schema,
         strict=UNSET if strict is None else strict,
         cache=decode_cache(tool, path),
@@ -84,7 +85,7 @@ def _encode_tool(tool: FunctionTool, path: str, scope: Scope) -> dict[str, Any]:
     if tool.kind == "custom":
         severity = Severity.DEGRADED if tool.schema is UNSET else Severity.SEMANTIC
         scope.add(path, LossKind.APPROXIMATED, severity, f"{NAME} has functions only; it takes one text")
-        document["input_schema"] = _FREE_TEXT
+        document["input_schema"] = FREE_TEXT
     else:
         _put_schema(tool, document, path, scope)
     if tool.strict is not UNSET:

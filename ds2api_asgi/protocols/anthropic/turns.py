@@ -15,14 +15,13 @@ from ...errors import InvalidDocument
 from ...universal.content import Media, Part, Reasoning, Text, ToolCall, ToolResult
 from ...universal.loss import LossKind, Severity
 from ...universal.request import Request, Turn
+from ..fields import Json, rest
 from ..scope import Scope
-from .marks import rest
 from .parts import decode_content, encode_content, encode_part
 from .profile import NAME, is_strict
 
 __all__ = ["decode_messages", "decode_system", "encode_turns"]
 
-Block = dict[str, Any]
 
 _MESSAGE: Final = ("role", "content")
 _SYSTEM: Final = frozenset({"system", "developer"})
@@ -64,7 +63,7 @@ def _decode_message(message: Any, path: str) -> Turn:
     )
 
 
-def encode_turns(request: Request, scope: Scope) -> tuple[str | list[Block] | None, list[Block]]:
+def encode_turns(request: Request, scope: Scope) -> tuple[str | list[Json] | None, list[Json]]:
     """Write the conversation.
 
     Returns:
@@ -75,9 +74,9 @@ def encode_turns(request: Request, scope: Scope) -> tuple[str | list[Block] | No
     return _Conversation(scope).of(request.turns)
 
 
-def _transcribe(turns: tuple[Turn, ...], scope: Scope) -> tuple[str | list[Block] | None, list[Block]]:
-    system: str | list[Block] | None = None
-    messages: list[Block] = []
+def _transcribe(turns: tuple[Turn, ...], scope: Scope) -> tuple[str | list[Json] | None, list[Json]]:
+    system: str | list[Json] | None = None
+    messages: list[Json] = []
     for index, turn in enumerate(turns):
         path = f"turns[{index}]"
         parts = _for_dialect(turn, path, scope) if is_strict(scope.dialect) else turn.parts
@@ -109,13 +108,13 @@ class _Conversation:
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
-        self.messages: list[Block] = []
-        self.user: list[tuple[int, Block]] = []  # blocks of the user's message in progress, with their turns
+        self.messages: list[Json] = []
+        self.user: list[tuple[int, Json]] = []  # blocks of the user's message in progress, with their turns
         self.text: str | None = None  # that message as the one string it was
-        self.late: list[tuple[int, list[Block], bool]] = []  # system turns: number, blocks, moved
+        self.late: list[tuple[int, list[Json], bool]] = []  # system turns: number, blocks, moved
         self.calls: dict[str, int] = {}  # ids of the last assistant's calls, in order
 
-    def of(self, turns: tuple[Turn, ...]) -> tuple[str | list[Block] | None, list[Block]]:
+    def of(self, turns: tuple[Turn, ...]) -> tuple[str | list[Json] | None, list[Json]]:
         """Write all turns."""
         leading = 0
         while leading < len(turns) and turns[leading].role in _SYSTEM:
@@ -144,9 +143,9 @@ class _Conversation:
             self.scope.drop("turns", Severity.BLOCKING, f"{NAME} wants a message with something in it")
         return system, self.messages
 
-    def system(self, turns: tuple[Turn, ...]) -> str | list[Block] | None:
+    def system(self, turns: tuple[Turn, ...]) -> str | list[Json] | None:
         """The system texts that come before all else."""
-        blocks: list[Block] = []
+        blocks: list[Json] = []
         for index, turn in enumerate(turns):
             self.turn_losses(turn, index)
             blocks += self.texts(turn, index)
@@ -154,9 +153,9 @@ class _Conversation:
             return str(blocks[0]["text"])
         return blocks or None
 
-    def texts(self, turn: Turn, index: int) -> list[Block]:
+    def texts(self, turn: Turn, index: int) -> list[Json]:
         """The texts of a system turn; it can hold nothing else."""
-        blocks: list[Block] = []
+        blocks: list[Json] = []
         for position, part in enumerate(turn.parts):
             path = f"turns[{index}].parts[{position}]"
             if isinstance(part, Text):
@@ -167,7 +166,7 @@ class _Conversation:
 
     def assistant(self, turn: Turn, index: int) -> None:
         """An assistant's turn; it joins an assistant's message right before it."""
-        blocks: list[Block] = []
+        blocks: list[Json] = []
         for position, part in enumerate(turn.parts):
             path = f"turns[{index}].parts[{position}]"
             if isinstance(part, (Media, ToolResult)):
@@ -191,7 +190,7 @@ class _Conversation:
         if turn.role not in {"user", "tool"} and not any(isinstance(part, ToolResult) for part in turn.parts):
             self.scope.add(f"turns[{index}].role", LossKind.APPROXIMATED, Severity.SEMANTIC, f"{NAME} has no such role")
         first = not self.user
-        blocks: list[Block] = []
+        blocks: list[Json] = []
         parts = _for_dialect(turn, f"turns[{index}]", self.scope) if is_strict(self.scope.dialect) else turn.parts
         for position, part in enumerate(parts):
             path = f"turns[{index}].parts[{position}]"
@@ -210,7 +209,7 @@ class _Conversation:
         if user:
             self.messages.append({"role": "user", "content": self.text or self.ordered(user)})
             self.user, self.text = [], None
-        blocks: list[Block] = []
+        blocks: list[Json] = []
         for index, texts, moved in self.late:
             blocks += texts
             if not user and texts:
@@ -232,10 +231,10 @@ class _Conversation:
             self.messages.append({"role": "system" if user else "user", "content": blocks})
         self.late = []
 
-    def ordered(self, user: list[tuple[int, Block]]) -> list[Block]:
+    def ordered(self, user: list[tuple[int, Json]]) -> list[Json]:
         """Results first, in the order of the calls before them."""
 
-        def rank(item: tuple[int, Block]) -> int:
+        def rank(item: tuple[int, Json]) -> int:
             block = item[1]
             if block["type"] != "tool_result":
                 return len(self.calls) + 1
@@ -282,12 +281,12 @@ class _Conversation:
             scope.ext(turn.ext, path)
 
 
-def _as_text(turn: Turn, blocks: list[Block]) -> str | None:
+def _as_text(turn: Turn, blocks: list[Json]) -> str | None:
     """The one string that a message was, if it still is."""
     if "content:string" in turn.form and len(blocks) == 1 and len(blocks[0]) == 2 and blocks[0]["type"] == "text":
         return str(blocks[0]["text"])
     return None
 
 
-def _as_blocks(content: str | list[Block]) -> list[Block]:
+def _as_blocks(content: str | list[Json]) -> list[Json]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content

@@ -22,16 +22,17 @@ __all__ = ["decode_usage", "encode_usage"]
 _OBJECTS: Final = ("input_tokens", "cache_creation", "output_tokens_details")
 _LIFETIMES: Final = {"ephemeral_5m_input_tokens": "cache_write_5m", "ephemeral_1h_input_tokens": "cache_write_1h"}
 _THOUGHTS: Final = {"thinking_tokens": "reasoning"}
+_GROUPS: Final = (
+    ("cache_creation", _LIFETIMES, "input_ext"),
+    ("output_tokens_details", _THOUGHTS, "output_ext"),
+)
 
 
 def decode_usage(document: dict[str, Any]) -> Usage:
     """Read ``usage``; what is of the wrong type is kept in ``ext``."""
     values, unknown = take(document, COUNTERS, handled=_OBJECTS, strict=False)
     ext: dict[str, Any] = unknown or {}
-    for name, table, left in (
-        ("cache_creation", _LIFETIMES, "input_ext"),
-        ("output_tokens_details", _THOUGHTS, "output_ext"),
-    ):
+    for name, table, left in _GROUPS:
         if name in document:
             group = document[name]
             if type(group) is dict:
@@ -70,15 +71,15 @@ def encode_usage(usage: Usage | UnsetType, scope: Scope) -> dict[str, Any]:
     put(usage, COUNTERS, document)
     if usage.input_total is not UNSET:
         document["input_tokens"] = usage.input_total - (usage.cache_read or 0) - (usage.cache_write or 0)
-    for name, table, left in (
-        ("cache_creation", _LIFETIMES, usage.input_ext),
-        ("output_tokens_details", _THOUGHTS, usage.output_ext),
-    ):
-        group = {wire: value for wire, member in table.items() if (value := getattr(usage, member)) is not UNSET}
-        if left is not UNSET and scope.home:
-            group = {**group, **left}
-        if group or (left is not UNSET and scope.home):
-            document[name] = group
+    for name, table, left in _GROUPS:
+        group: dict[str, Any] = {}
+        for wire, member in table.items():
+            value = getattr(usage, member)
+            if value is not UNSET:
+                group[wire] = value
+        others = getattr(usage, left) if scope.home else UNSET
+        if group or others is not UNSET:
+            document[name] = {**group, **(others or {})}
     if scope.home:
         document.update(usage.ext or {})
     else:

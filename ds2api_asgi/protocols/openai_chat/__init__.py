@@ -21,9 +21,10 @@ https://platform.openai.com/docs/api-reference/chat (read 2026-11-23). Decisions
 
 from __future__ import annotations
 
+from .. import openai_models
 from ..base import Protocol
 from ..codec import Codec
-from . import companions, errors, request, response, routes, verdicts
+from . import errors, request, response, routes, verdicts
 from .profile import NAME
 from .stream_decoder import StreamDecoder
 from .stream_encoder import StreamEncoder
@@ -38,7 +39,7 @@ PROTOCOL: Protocol = Codec(
     response=response,
     errors=errors,
     verdicts=verdicts,
-    companions=companions,
+    companions=openai_models,
     stream_decoder=StreamDecoder,
     stream_encoder=StreamEncoder,
     stream_watch=StreamWatch,

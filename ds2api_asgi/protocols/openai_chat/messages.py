@@ -62,8 +62,9 @@ def decode_message(message: Any, path: str, *, strict: bool) -> Turn:
         raise InvalidDocument(f"{path}.role", f"must be {STRING}")
     if role in ("tool", "function"):
         return _decode_result(message, role, path, strict=strict)
-    ext = {key: value for key, value in message.items() if key != "role" or value is None}
-    if "role" in ext:  # null
+    ext = dict(message)
+    if ext.pop("role", role) is None:
+        ext["role"] = None
         forms.append("role:absent")
     parts: list[Part] = []
     carried = decode_details(ext[_DETAILS], ext.get(REASONING[0], UNSET)) if _DETAILS in ext else None

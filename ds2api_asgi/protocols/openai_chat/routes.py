@@ -23,6 +23,9 @@ _PATHS: Final = {
     "/embeddings": ("POST", Operation.EMBED),
     "/models": ("GET", Operation.LIST_MODELS),
 }
+_ROUTES: Final = {
+    operation: UpstreamRoute(method=method, path=_PREFIX + path) for path, (method, operation) in _PATHS.items()
+}
 _SHARED: Final = frozenset({Operation.LIST_MODELS, Operation.GET_MODEL})
 
 
@@ -60,10 +63,7 @@ def route(
     """How to ask an upstream; None for token counts, which the protocol has not."""
     if operation is Operation.GET_MODEL:
         return UpstreamRoute(method="GET", path=f"{_PREFIX}/models/{quote(model or '', safe='/:')}")
-    for path, (method, known) in _PATHS.items():
-        if known is operation:
-            return UpstreamRoute(method=method, path=_PREFIX + path)
-    return None
+    return _ROUTES.get(operation)
 
 
 def authorize(secret: str) -> tuple[bytes, bytes]:

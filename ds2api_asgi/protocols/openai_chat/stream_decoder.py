@@ -11,15 +11,18 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from ...errors import FramingError, InvalidDocument
+from ...errors import InvalidDocument
 from ...framing.sse import SseEvent, SseParser
-from ...universal.events import End, Error, Event, Extra, Start, StopEvent, UsageEvent
-from ...universal.failure import Failure, FailureKind
-from ...universal.jsontext import dumps, loads
+from ...universal.events import Delta, End, Event, Extra, Start, StopEvent, UsageEvent
+from ...universal.failure import Failure
+from ...universal.jsontext import loads
 from ...universal.response import Stop, StopReason
 from ..fields import take
-from .errors import decode_error
+from ..mould import Mould
+from ..stream import FrameDecoder
+from .errors import decode_failure
 from .fields import RESPONSE
+from .messages import REASONING
 from .profile import NAME
 from .stops import ABSENT
 from .stream_choice import Choice
@@ -32,68 +35,37 @@ _OBJECT: Final = "chat.completion.chunk"
 _PADDING: Final = ("obfuscation", "p")
 _IDENTITY: Final = frozenset({"id", "model", "created", "object"})
 _DONE: Final = b"[DONE]"
-_NO_HEADERS: Final[dict[str, str]] = {}
 
 
-class StreamDecoder:
-    """Bytes of an upstream's stream in, events out.
+class StreamDecoder(FrameDecoder[SseEvent]):
+    """See `base.StreamDecoder`.
 
     The stream is complete when each choice that began has its finish reason and ``[DONE]``
     or the end of the stream has come; ``[DONE]`` alone is believed too, since Snowflake never sends a reason.
     """
 
-    __slots__ = ("_choices", "_envelope", "_keys", "_last", "_over", "_parser", "_prelude", "_usage")
-
     def __init__(self) -> None:
-        self._parser = SseParser()
+        super().__init__(SseParser())
         self._choices: dict[int, Choice] = {}
         self._envelope: dict[str, Any] | None = None  # all members beside ``choices`` that came, newest values
         self._last: dict[str, Any] | None = None  # those of the chunk before
         self._prelude: dict[str, Any] = {}
         self._keys = count()
         self._usage: Any = None
-        self._over = False
+        self._mould = Mould(("choices", 0, "delta"), "content", *REASONING)
+        self._key = -1  # the part that the mould's text belongs to
 
-    def feed(self, data: bytes) -> list[Event]:
-        """Take bytes; return every event that they complete. Garbage becomes an `Error` event."""
-        out: list[Event] = []
-        if self._over:
-            return out
-        try:
-            events = self._parser.feed(data)
-        except FramingError as error:
-            return self._fail(out, FailureKind.SERVER, f"malformed frame: {error}")
-        self._read(events, out)
-        return out
-
-    def close(self) -> list[Event]:
-        """The stream ended: give what was held back, and say whether it was complete."""
-        out: list[Event] = []
-        if self._over:
-            return out
-        try:
-            rest = self._parser.close()
-        except FramingError as error:
-            return self._fail(out, FailureKind.SERVER, f"malformed frame: {error}")
-        self._read(rest, out)
-        return out if self._over else self._conclude(out)
-
-    def _conclude(self, out: list[Event]) -> list[Event]:
-        if not self._choices or not all(choice.stopped for choice in self._choices.values()):
-            return self._fail(out, FailureKind.TRUNCATED, "the stream ended before its answer did")
-        self._end(out)
-        return out
-
-    def _read(self, events: list[SseEvent], out: list[Event]) -> None:
-        for event in events:
+    def _read(self, frames: list[SseEvent], out: list[Event]) -> None:
+        for frame in frames:
             if self._over:
                 return
-            self._take(event, out)
+            self._take(frame, out)
 
-    def _fail(self, out: list[Event], kind: FailureKind, message: str) -> list[Event]:
-        self._over = True
-        out.append(Error(Failure(kind=kind, message=message)))
-        return out
+    def _cut(self, out: list[Event]) -> None:
+        if self._choices and all(choice.stopped for choice in self._choices.values()):
+            self._end(out)
+        else:
+            super()._cut(out)
 
     def _end(self, out: list[Event]) -> None:
         for choice in self._choices.values():
@@ -103,7 +75,7 @@ class StreamDecoder:
 
     def _done(self, out: list[Event]) -> None:
         if not self._choices:
-            self._fail(out, FailureKind.TRUNCATED, "the stream ended without an answer")
+            self._cut(out)
             return
         for choice in self._choices.values():
             choice.close_all(out)
@@ -113,6 +85,19 @@ class StreamDecoder:
 
     def _take(self, event: SseEvent, out: list[Event]) -> None:
         data = event.data
+        text = self._mould.text(data)
+        if text is None:
+            known = len(out)
+            self._mould.drop()
+            self._parse(event, out)
+            if len(out) == known + 1 and type(delta := out[-1]) is Delta:
+                self._key = delta.key
+                self._mould.make(data, delta.text)
+        elif text:
+            out.append(Delta(self._key, text))
+
+    def _parse(self, event: SseEvent, out: list[Event]) -> None:
+        data = event.data
         try:
             chunk = loads(data)
         except InvalidDocument:
@@ -120,10 +105,10 @@ class StreamDecoder:
             if text == _DONE:
                 self._done(out)
             elif text and event.complete:
-                self._fail(out, FailureKind.SERVER, "malformed frame: not JSON")
+                self._malformed("not JSON", out)
             return
         if type(chunk) is not dict:
-            self._fail(out, FailureKind.SERVER, "malformed frame: not an object")
+            self._malformed("not an object", out)
             return
         choices = chunk.pop("choices", None)
         usage = chunk.pop("usage", None)
@@ -151,15 +136,14 @@ class StreamDecoder:
         for choice in choices if type(choices) is list else ():
             if type(choice) is dict:
                 self._choice(choice).delta(choice.get("delta"), out)
-        self._over = True
-        out.append(Error(failure))
+        self._fail(failure, out)
 
     def _failure(self, chunk: dict[str, Any], event: SseEvent, choices: Any) -> Failure | None:
         told = chunk.get("error") is not None or chunk.get("object") == "error"
         if not told and not (event.name == b"error" and choices is None):
             return None
         error = {"error": chunk["error"]} if choices is not None and "error" in chunk else chunk
-        return decode_error(UNSET, _NO_HEADERS, dumps(error))
+        return decode_failure(error)
 
     def _begin(self, chunk: dict[str, Any], choices: Any, out: list[Event]) -> None:
         """Read the envelope: the first makes `Start`, later ones what has changed in them."""

@@ -9,13 +9,13 @@ then ``[DONE]``, but not after an error.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from ...framing.sse import write_comment, write_event
-from ...universal.content import OpaquePart, Part, Reasoning, Refusal, Text, ToolCall
+from ...universal.content import OpaquePart, Reasoning, Refusal, Text, ToolCall
 from ...universal.events import (
     Close,
     Delta,
@@ -33,87 +33,33 @@ from ...universal.events import (
 from ...universal.fold import merge_usage
 from ...universal.jsontext import JsonText, dumps, json_string
 from ...universal.loss import Loss, LossKind, Severity
-from ...universal.node import Opaque, Origin
+from ...universal.node import Origin
 from ...universal.response import Response, Usage
+from ..arguments import unwrap_text
 from ..base import Context
 from ..fields import Json
 from ..scope import Scope
 from .carry import encode_detail
+from .choices import legacy_client
 from .citations import encode_citation, foreign_citation
 from .errors import stream_error
 from .marks import merge
 from .messages import REASONING
 from .profile import NAME, TARGET
-from .response import answer_id, custom_input, legacy_client, tier_of
+from .response import answer_id, tier_of
 from .stops import encode_stop
+from .stream_envelope import CHOICES, END, OPEN_REASON, Envelope
+from .stream_live import Live, Shown
 from .usage import encode_usage
 
 __all__ = ["StreamEncoder"]
 
 _OBJECT: Final = "chat.completion.chunk"
-# Members of the envelope that OpenAI repeats in every chunk; others are said once.
-_EVERY_CHUNK: Final = frozenset({"object", "system_fingerprint"})
 _DONE: Final = write_event(b"[DONE]")
-_CHOICES: Final = b',"choices":['
-_END: Final = b"]}\n\n"
-_OPEN_REASON: Final = b',"finish_reason":null}' + _END
-
-
-class _Choice:
-    """What a choice has shown so far."""
-
-    __slots__ = ("calls", "details", "length", "parts", "refused")
-
-    def __init__(self) -> None:
-        self.parts = 0
-        self.calls = 0
-        self.details = 0
-        self.length = 0  # code points of content, where the next part's citations begin to count
-        self.refused = False
-
-
-class _Live:
-    """An open part: its deltas are a text between two fixed pieces."""
-
-    __slots__ = (
-        "choice",
-        "citations",
-        "head",
-        "held",
-        "length",
-        "number",
-        "opaque",
-        "part",
-        "path",
-        "start",
-        "tail",
-        "told",
-    )
-
-    def __init__(self, part: Part, choice: int, path: str, *, start: int = 0) -> None:
-        self.part = part
-        self.choice = choice
-        self.path = path
-        self.head = b""
-        self.tail = b""
-        self.length = 0
-        self.number = 0  # a call's index
-        self.start = start
-        self.told: list[str] | None = None  # its text, where that is needed again at the end
-        self.held = False  # whether it is said only then: the input of a custom tool
-        self.opaque: list[Opaque] = []
-        self.citations: list[Any] = []
 
 
 class StreamEncoder:
-    """Universal events in, bytes of the client's stream out.
-
-    Args:
-        context: What translating the request learned.
-
-    Attributes:
-        losses: What the stream could not say, paths as in the folded answer.
-    """
+    """See `base.StreamEncoder`; the paths of losses are those of the folded answer."""
 
     __slots__ = (
         "_choices",
@@ -121,8 +67,7 @@ class StreamEncoder:
         "_envelope",
         "_legacy",
         "_live",
-        "_pending",
-        "_prefix",
+        "_out",
         "_scope",
         "_usage",
         "losses",
@@ -132,18 +77,18 @@ class StreamEncoder:
         self._context = context
         self._scope = Scope(TARGET, origin=UNSET, context=context)
         self._legacy = legacy_client(context)
-        self._choices: dict[int, _Choice] = {}
-        self._live: dict[int, _Live] = {}
-        self._envelope: Json = {}
-        self._pending: Json = {}  # members of the envelope that the next chunk carries
-        self._prefix = b""
+        self._choices: dict[int, Shown] = {}
+        self._live: dict[int, Live] = {}
+        self._out: list[bytes] = []
+        self._envelope = Envelope(self._out)
         self._usage: Usage | UnsetType = UNSET
         self.losses: list[Loss] = self._scope.losses
 
     def write(self, events: Iterable[Event]) -> bytes:
-        """The bytes for these events, all that can be said by now."""
-        out: list[bytes] = []
+        """See `base.StreamEncoder.write`."""
+        out = self._out
         live = self._live
+        envelope = self._envelope
         for event in events:
             if type(event) is Delta:
                 part = live.get(event.key)
@@ -155,39 +100,41 @@ class StreamEncoder:
                     part.told.append(text)
                     if part.held:
                         continue
-                if self._pending:
-                    self._flush(out)
+                if envelope.pending:
+                    self._flush()
                 out.append(part.head)
                 out.append(json_string(text))
                 out.append(part.tail)
             else:
-                self._other(event, out)
-        return b"".join(out)
+                self._other(event)
+        data = b"".join(out)
+        del out[:]
+        return data
 
-    def _other(self, event: Event, out: list[bytes]) -> None:
+    def _other(self, event: Event) -> None:
         match event:
             case Delta():
                 pass  # written above
             case Open():
-                self._open(event, out)
+                self._open(event)
             case Close(key=key):
-                self._close(key, out)
+                self._close(key)
             case Set():
-                self._set(event, out)
+                self._set(event)
             case StopEvent():
-                self._stop(event, out)
+                self._stop(event)
             case UsageEvent(usage=usage):
                 self._usage = merge_usage(self._usage, usage)
             case Extra():
-                self._extra(event, out)
+                self._extra(event)
             case Start():
                 self._start(event)
             case Ping():
-                out.append(write_comment(b"ping"))
+                self._out.append(write_comment(b"ping"))
             case Error(failure=failure):
-                out.append(stream_error(failure))
+                self._out.append(stream_error(failure))
             case End():
-                self._end(out)
+                self._end()
             case _:
                 assert_never(event)
 
@@ -199,8 +146,6 @@ class StreamEncoder:
             for name in ("id", "created", "model", "service_tier"):
                 if getattr(start, name) is not UNSET:
                     envelope[name] = getattr(start, name)
-            for name, value in (start.ext or {}).items():
-                (envelope if name in _EVERY_CHUNK else self._pending)[name] = value
         else:
             model = start.model
             if model is UNSET and context.request is not UNSET:
@@ -214,62 +159,47 @@ class StreamEncoder:
             if tier is not None:
                 envelope["service_tier"] = tier
             scope.ext(start.ext, "")
-        self._envelope = envelope
-        self._repeat()
+        self._envelope.begin(envelope, (start.ext or {}) if scope.home else {})
 
-    def _repeat(self) -> None:
-        """Make what every chunk begins with anew, for the open parts too."""
-        old, self._prefix = len(self._prefix), b"data: " + dumps(self._envelope)[:-1]
+    def _rehead(self, old: int) -> None:
+        """Give the open parts the envelope's new prefix; the old one had so many bytes."""
         for live in self._live.values():
-            live.head = self._prefix + live.head[old:]
+            live.head = self._envelope.prefix + live.head[old:]
 
-    def _chunk(self, choice: int, delta: Json, out: list[bytes], **beside: Any) -> None:
-        """Write one chunk with one choice."""
-        body = {"index": choice, "delta": delta, **beside}
-        body.setdefault("finish_reason", None)
-        out += (self._head(), dumps(body), _END)
-
-    def _head(self) -> bytes:
-        if not self._pending:
-            return self._prefix + _CHOICES
-        members = dumps(self._pending)[1:-1]
-        self._pending = {}
-        return self._prefix + b"," + members + _CHOICES
-
-    def _flush(self, out: list[bytes]) -> None:
+    def _flush(self) -> None:
         """Say members of the envelope that could not wait for a chunk to carry them."""
         index = next(iter(self._choices), 0)
-        self._chunk(index, {}, out)
+        self._envelope.chunk(index, {})
 
-    def _begin(self, index: int, delta: Json, out: list[bytes]) -> _Choice:
+    def _begin(self, index: int, delta: Json) -> Shown:
         """The state of a choice; its first chunk has the role."""
         choice = self._choices.get(index)
         if choice is None:
-            choice = self._choices[index] = _Choice()
-            self._chunk(index, {"role": "assistant", **delta}, out)
+            choice = self._choices[index] = Shown()
+            self._envelope.chunk(index, {"role": "assistant", **delta})
         return choice
 
-    def _open(self, event: Open, out: list[bytes]) -> None:
+    def _open(self, event: Open) -> None:
         part, index = event.part, event.choice
-        choice = self._begin(index, {"content": None if isinstance(part, ToolCall) else ""}, out)
+        choice = self._begin(index, {"content": None if isinstance(part, ToolCall) else ""})
         path = f"candidates[{index}].turns[0].parts[{choice.parts}]"
         choice.parts += 1
-        live = _Live(part, index, path, start=choice.length)
+        live = Live(part, index, path, start=choice.length)
         scope = self._scope
         match part:
             case Text(text=text):
-                self._template(live, {"content": "\0"}, text, out)
+                self._template(live, {"content": "\0"}, text)
             case Refusal(text=text):
                 choice.refused = True
-                self._template(live, {"refusal": "\0"}, text, out)
+                self._template(live, {"refusal": "\0"}, text)
             case Reasoning():
-                self._open_reasoning(live, part, out)
+                self._open_reasoning(live, part)
             case ToolCall():
-                if not self._open_call(live, part, choice, out):
+                if not self._open_call(live, part, choice):
                     scope.lacks(path, Severity.SEMANTIC, "second call for this client")
                     return
             case OpaquePart(json=json, protocol=protocol) if protocol == NAME:
-                self._chunk(index, {"content": [json["content"][0] if "type" not in json else json]}, out)
+                self._envelope.chunk(index, {"content": [json["content"][0] if "type" not in json else json]})
                 return
             case _:
                 scope.lacks(path, Severity.SEMANTIC, "place for this in an answer")
@@ -278,28 +208,28 @@ class StreamEncoder:
         live.opaque += getattr(part, "opaque", ())
         scope.ext(part.ext, path)
 
-    def _template(self, live: _Live, delta: Json, text: str, out: list[bytes]) -> None:
+    def _template(self, live: Live, delta: Json, text: str) -> None:
         """Prepare the pieces around each delta of a part, and say the text that it begins with."""
         body = dumps({"index": live.choice, "delta": delta})
         head, _, tail = body.partition(rb'"\u0000"')
-        live.head = self._prefix + _CHOICES + head
-        live.tail = tail[:-1] + _OPEN_REASON
+        live.head = self._envelope.prefix + CHOICES + head
+        live.tail = tail[:-1] + OPEN_REASON
         if text:
             live.length += len(text)
-            if self._pending:
-                self._flush(out)
-            out += (live.head, json_string(text), live.tail)
+            if self._envelope.pending:
+                self._flush()
+            self._out += (live.head, json_string(text), live.tail)
 
-    def _open_reasoning(self, live: _Live, part: Reasoning, out: list[bytes]) -> None:
+    def _open_reasoning(self, live: Live, part: Reasoning) -> None:
         if self._scope.home and "part:thinking" in part.form:
             delta: Json = {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "\0"}]}]}
         else:
             delta = {REASONING[self._scope.home and "reasoning" in part.form]: "\0"}
         text = "".join(part.summary) + (part.text or "")
         live.told = [text]
-        self._template(live, delta, text, out)
+        self._template(live, delta, text)
 
-    def _open_call(self, live: _Live, call: ToolCall, choice: _Choice, out: list[bytes]) -> bool:
+    def _open_call(self, live: Live, call: ToolCall, choice: Shown) -> bool:
         """Begin a call; False when the client cannot take another."""
         name = self._scope.tool_name(call.name, f"{live.path}.name")
         live.number = choice.calls
@@ -309,8 +239,8 @@ class StreamEncoder:
         if self._legacy or (self._scope.home and "function_call" in call.form):
             if live.number:
                 return False
-            self._chunk(live.choice, {"function_call": {"name": name, "arguments": text}}, out)
-            self._template(live, {"function_call": {"arguments": "\0"}}, "", out)
+            self._envelope.chunk(live.choice, {"function_call": {"name": name, "arguments": text}})
+            self._template(live, {"function_call": {"arguments": "\0"}}, "")
             return True
         id_ = self._scope.call_id(call, live.path)
         custom = call.kind == "custom" or name in self._context.custom_tools
@@ -323,30 +253,30 @@ class StreamEncoder:
             entry[kind][key] = ""
         if self._scope.home and call.ext is not UNSET:
             merge(entry, call.ext, kind)
-        self._chunk(live.choice, {"tool_calls": [entry]}, out)
-        self._template(live, {"tool_calls": [{"index": live.number, kind: {key: "\0"}}]}, "", out)
+        self._envelope.chunk(live.choice, {"tool_calls": [entry]})
+        self._template(live, {"tool_calls": [{"index": live.number, kind: {key: "\0"}}]}, "")
         return True
 
-    def _close(self, key: int, out: list[bytes]) -> None:
+    def _close(self, key: int) -> None:
         live = self._live.pop(key, None)
         if live is None:
             return
         part = live.part
         choice = self._choices[live.choice]
         if live.opaque:
-            self._carry(live, choice, out)
+            self._carry(live, choice)
         if isinstance(part, Text):
-            self._cite(live, out)
+            self._cite(live)
             choice.length += live.length
         elif isinstance(part, ToolCall):
             if live.held:
-                text = custom_input(ToolCall(name="", arguments=JsonText("".join(live.told or ()) or "{}")))
-                out += (live.head, json_string(text), live.tail)
+                text = unwrap_text(JsonText("".join(live.told or ()) or "{}"))
+                self._out += (live.head, json_string(text), live.tail)
             elif not live.length and not self._scope.home and part.kind == "function":
                 # Elsewhere no arguments at all mean an empty object.
-                out += (live.head, b'"{}"', live.tail)
+                self._out += (live.head, b'"{}"', live.tail)
 
-    def _carry(self, live: _Live, choice: _Choice, out: list[bytes]) -> None:
+    def _carry(self, live: Live, choice: Shown) -> None:
         """Give the payloads of a part to the client, who gives them back: each in one chunk, since SDKs join texts."""
         part = live.part
         if isinstance(part, Reasoning):
@@ -355,11 +285,11 @@ class StreamEncoder:
             detail = encode_detail(whole, choice.details)
             if detail is not None:
                 choice.details += 1
-                self._chunk(live.choice, {"reasoning_details": [detail]}, out)
+                self._envelope.chunk(live.choice, {"reasoning_details": [detail]})
                 return
         self._scope.opaque(tuple(live.opaque), live.path)
 
-    def _cite(self, live: _Live, out: list[bytes]) -> None:
+    def _cite(self, live: Live) -> None:
         annotations: list[Json] = []
         for index, citation in enumerate(live.citations):
             annotation = foreign_citation(citation, live.start, live.length)
@@ -370,9 +300,9 @@ class StreamEncoder:
                 self._scope.add(path, LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} cites URLs only")
                 annotations.append(annotation)
         if annotations:
-            self._chunk(live.choice, {"annotations": annotations}, out)
+            self._envelope.chunk(live.choice, {"annotations": annotations})
 
-    def _set(self, event: Set, out: list[bytes]) -> None:
+    def _set(self, event: Set) -> None:
         live = self._live.get(event.key)
         if live is None:
             return
@@ -383,64 +313,60 @@ class StreamEncoder:
             case "summary":
                 scope.add(f"{live.path}.summary", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has no summaries")
                 if event.value:
-                    out += (live.head, json_string(event.value), live.tail)
+                    self._out += (live.head, json_string(event.value), live.tail)
             case "citation":
                 if scope.home:
-                    self._chunk(live.choice, {"annotations": [encode_citation(event.value, home=True)]}, out)
+                    self._envelope.chunk(live.choice, {"annotations": [encode_citation(event.value, home=True)]})
                 else:
                     live.citations.append(event.value)
             case "ext":
                 if scope.home:
-                    self._set_ext(live, event.value, out)
+                    self._set_ext(live, event.value)
                 else:
                     scope.ext(event.value, live.path)
             case _:
                 assert_never(event.field)
 
-    def _set_ext(self, live: _Live, ext: Json, out: list[bytes]) -> None:
+    def _set_ext(self, live: Live, ext: Json) -> None:
         if isinstance(live.part, ToolCall):
             entry: Json = {"index": live.number, live.part.kind: {}}
             merge(entry, ext, live.part.kind)
-            self._chunk(live.choice, {"tool_calls": [entry]}, out)
+            self._envelope.chunk(live.choice, {"tool_calls": [entry]})
         elif isinstance(live.part, Reasoning) and "part:thinking" in live.part.form:
-            self._chunk(live.choice, {"content": [{"type": "thinking", "thinking": [], **ext}]}, out)
+            self._envelope.chunk(live.choice, {"content": [{"type": "thinking", "thinking": [], **ext}]})
 
-    def _stop(self, event: StopEvent, out: list[bytes]) -> None:
-        choice = self._begin(event.choice, {"content": ""}, out)
+    def _stop(self, event: StopEvent) -> None:
+        choice = self._begin(event.choice, {"content": ""})
         path = f"candidates[{event.choice}].stop"
         word = encode_stop(event.stop, self._scope, path, calls=choice.calls > 0, refused=choice.refused)
         if word is UNSET:
             return
         if word == "tool_calls" and self._legacy:
             word = "function_call"
-        self._chunk(event.choice, {}, out, finish_reason=word)
+        self._envelope.chunk(event.choice, {}, {"finish_reason": word})
 
-    def _extra(self, event: Extra, out: list[bytes]) -> None:
+    def _extra(self, event: Extra) -> None:
         if not self._scope.home:
             turn = ".turns[0]" if event.at == "turn" else ""
             path = "" if event.at == "response" else f"candidates[{event.choice}]{turn}"
             self._scope.ext(event.ext, path)
         elif event.at == "response":
-            for name, value in event.ext.items():
-                if name in self._envelope:
-                    self._envelope[name] = value
-                else:
-                    self._pending[name] = value
-            if not self._envelope.keys().isdisjoint(event.ext):
-                self._repeat()
+            old = len(self._envelope.prefix)
+            if self._envelope.change(event.ext):
+                self._rehead(old)
         elif event.at == "candidate":
-            self._begin(event.choice, {"content": ""}, out)
-            self._chunk(event.choice, {}, out, **event.ext)
+            self._begin(event.choice, {"content": ""})
+            self._envelope.chunk(event.choice, {}, event.ext)
         else:
-            self._begin(event.choice, {"content": ""}, out)
-            self._chunk(event.choice, event.ext, out)
+            self._begin(event.choice, {"content": ""})
+            self._envelope.chunk(event.choice, event.ext)
 
-    def _end(self, out: list[bytes]) -> None:
+    def _end(self) -> None:
         request = self._context.request
         asked = request is UNSET or request.origin.protocol != NAME or request.stream_usage is True
         if asked and self._usage is not UNSET:
             usage = encode_usage(self._usage, self._scope)
-            out += (self._head(), b'],"usage":', dumps(usage), b"}\n\n")
-        elif self._pending:
-            out += (self._head(), _END)
-        out.append(_DONE)
+            self._out += (self._envelope.head(), b'],"usage":', dumps(usage), b"}\n\n")
+        elif self._envelope.pending:
+            self._out += (self._envelope.head(), END)
+        self._out.append(_DONE)

@@ -49,7 +49,11 @@ def encode_turns(request: Request, scope: Scope) -> list[Json]:
         return [encode_message(turn, f"turns[{index}]", scope) for index, turn in enumerate(request.turns)]
     writer = _Writer(scope)
     for index, turn in enumerate(request.turns):
-        writer.turn(turn, f"turns[{index}]")
+        text = _plain(turn)
+        if text is None:
+            writer.turn(turn, f"turns[{index}]")
+        else:
+            writer.plain(turn.role, text)
     writer.flush()
     return writer.messages
 
@@ -91,6 +95,13 @@ class _Writer:
                 self._assistant(turn, rest, path)
             else:
                 self._other(turn, rest, path)
+
+    def plain(self, role: str, text: str) -> None:
+        """Write a turn that is one text."""
+        self.flush()
+        self.messages.append({"role": role, "content": text})
+        if role == "assistant":
+            self._step = len(self.messages)
 
     def flush(self) -> None:
         """Write the media of the step that has ended."""
@@ -243,6 +254,15 @@ class _Writer:
 
 _RANKS: dict[type, int] = {Reasoning: 0, Refusal: 2, ToolCall: 3}
 """The order that a message keeps its kinds of parts in; content is 1."""
+
+
+def _plain(turn: Turn) -> str | None:
+    """The text of a turn that says nothing beside one text, as most turns do; None: it says more."""
+    if len(turn.parts) != 1 or type(part := turn.parts[0]) is not Text:
+        return None
+    if part.opaque or not (UNSET is part.cache is part.citations is part.ext):
+        return None
+    return part.text if UNSET is turn.ext is turn.name is turn.id is turn.status is turn.phase else None
 
 
 def _content(content: list[Json]) -> str | list[Json]:

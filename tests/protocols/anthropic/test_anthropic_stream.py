@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import random
 from typing import Any
 
 import pytest
@@ -36,14 +34,7 @@ from ds2api_asgi.universal.failure import Failure, FailureKind
 from ds2api_asgi.universal.jsontext import JsonText, dumps
 from ds2api_asgi.universal.lifecycle import Lifecycle
 from ds2api_asgi.universal.response import Response, Stop, StopReason, Usage
-from shared import corpus_items, corpus_stream_bytes, needs_shared
 
-# What Bedrock frames its own way is not this protocol's stream.
-STREAMS = [
-    (item["id"], corpus_stream_bytes(item))
-    for item in corpus_items("anthropic_messages", "stream")
-    if item["framing"].startswith("sse")
-]
 EVENTS: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
 
 
@@ -128,45 +119,6 @@ def tool(key: int, name: str = "w") -> Open:
 
 
 # --- in
-
-
-@needs_shared
-def test_every_stream_of_the_corpus_is_the_same_however_it_is_cut() -> None:
-    assert len(STREAMS) > 50
-    chance = random.Random(7)
-    for name, data in STREAMS:
-        whole = feed([data])
-        assert isinstance(whole[-1], End), name
-        cuts = sorted({0, len(data), *(chance.randrange(len(data)) for _ in range(40))})
-        assert feed([data[a:b] for a, b in itertools.pairwise(cuts)]) == whole, name
-        if len(data) < 6000:
-            assert feed([data[i : i + 1] for i in range(len(data))]) == whole, name
-
-
-@needs_shared
-def test_every_stream_of_the_corpus_survives_being_written_again() -> None:
-    for name, data in STREAMS:
-        events = feed([data])
-        answer = PROTOCOL.fold(events)
-        encoder = PROTOCOL.stream_encoder(Context())
-        assert PROTOCOL.fold(feed([encoder.write(events)])) == answer, name
-        assert encoder.losses == [], name
-        document = PROTOCOL.encode_response(answer, Context()).document
-        again = PROTOCOL.encode_response(PROTOCOL.decode_response(PROTOCOL.parse(dumps(document))), Context())
-        assert dumps(again.document) == dumps(document), name
-
-
-@needs_shared
-def test_the_watch_sees_what_the_decoder_sees() -> None:
-    chance = random.Random(7)
-    for name, data in STREAMS:
-        cuts = sorted({0, len(data), *(chance.randrange(len(data)) for _ in range(20))})
-        watch = PROTOCOL.stream_watch()
-        for a, b in itertools.pairwise(cuts):
-            watch.feed(data[a:b])
-        assert watch.terminal, name
-        assert watch.failure is None
-        assert watch.content == (b"content_block" in data or b"message_delta" in data), name
 
 
 def fold(*documents: dict[str, Any]) -> Response:

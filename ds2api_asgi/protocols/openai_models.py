@@ -1,4 +1,4 @@
-"""Model lists, and the companions that the protocol has not.
+"""Models and token counts, the same in every OpenAI protocol.
 
 https://platform.openai.com/docs/api-reference/models (read 2026-11-23).
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...errors import InvalidDocument
+from ..errors import InvalidDocument
 
 __all__ = ["decode_model", "decode_models", "decode_token_count", "encode_model", "encode_models", "encode_token_count"]
 
@@ -59,5 +59,5 @@ def decode_token_count(document: dict[str, Any]) -> int:
 
 
 def encode_token_count(tokens: int) -> dict[str, Any]:
-    """A token count; the protocol has no path for one, so this is the shape of OpenAI's ``/responses/input_tokens``."""
+    """A token count, as ``/responses/input_tokens`` states it; Chat Completions has no path for one."""
     return {"object": "response.input_tokens", "input_tokens": tokens}

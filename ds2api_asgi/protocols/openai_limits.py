@@ -1,4 +1,4 @@
-"""Rate limits that an answer states: ``x-ratelimit-{limit,remaining,reset}-{requests,tokens,…}``.
+"""Rate limits in answers of every OpenAI protocol: ``x-ratelimit-{limit,remaining,reset}-{requests,tokens,…}``.
 
 https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers (read 2026-11-23).
 """
@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ..base import Limits
+from .base import Limits
 
 __all__ = ["limits"]
 

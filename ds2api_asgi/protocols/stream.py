@@ -1,0 +1,166 @@
+"""What reading and watching a stream is in every protocol: `FrameDecoder` and `LineWatch`, to be completed by each.
+
+The skeletons keep what is easily forgotten: nothing follows the terminal, garbage is an `Error` event, an end before
+the terminal is a truncated stream, and a watch finds the end of a stream whose last line has no line end.
+"""
+
+from __future__ import annotations
+
+import typing
+from abc import ABC, abstractmethod
+from typing import Any, Final, Generic, TypeVar
+
+from ..errors import FramingError, InvalidDocument
+from ..framing.sse import MAX_LINE
+from ..universal.events import Error, Event
+from ..universal.failure import Failure, FailureKind
+from ..universal.jsontext import loads
+
+__all__ = ["FrameDecoder", "FrameParser", "LineWatch"]
+
+Frame = TypeVar("Frame")
+
+
+class FrameParser(typing.Protocol[Frame]):
+    """A parser of `framing`."""
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Take bytes, give the frames that they complete; raises `FramingError`."""
+        ...
+
+    def close(self) -> list[Frame]:
+        """The stream ended: give what is left; raises `FramingError`."""
+        ...
+
+
+class FrameDecoder(ABC, Generic[Frame]):
+    """A `base.StreamDecoder` without its frames' meaning.
+
+    Args:
+        parser: Of the framing: ``SseParser()``, ``NdjsonParser()``.
+    """
+
+    def __init__(self, parser: FrameParser[Frame]) -> None:
+        self._parser = parser
+        self._over = False  # the terminal has been given: nothing may follow
+
+    def feed(self, data: bytes) -> list[Event]:
+        """See `base.StreamDecoder.feed`."""
+        out: list[Event] = []
+        if self._over:
+            return out
+        try:
+            frames = self._parser.feed(data)
+        except FramingError as error:
+            self._malformed(str(error), out)
+        else:
+            self._read(frames, out)
+        return out
+
+    def close(self) -> list[Event]:
+        """See `base.StreamDecoder.close`."""
+        out: list[Event] = []
+        if self._over:
+            return out
+        try:
+            frames = self._parser.close()
+        except FramingError as error:
+            self._malformed(str(error), out)
+            return out
+        self._read(frames, out)
+        if not self._over:
+            self._cut(out)
+        return out
+
+    @abstractmethod
+    def _read(self, frames: list[Frame], out: list[Event]) -> None:
+        """Take frames; stop at the one with which the stream is over (set ``_over`` beside `End`)."""
+
+    def _cut(self, out: list[Event]) -> None:
+        """The bytes have ended without a terminal; where that may be a good end, the protocol says so here."""
+        self._fail(Failure(kind=FailureKind.TRUNCATED, message="the stream ended before its answer did"), out)
+
+    def _malformed(self, problem: str, out: list[Event]) -> None:
+        """A frame is not what it should be: ``"not JSON"``."""
+        self._fail(Failure(kind=FailureKind.SERVER, message=f"malformed frame: {problem}"), out)
+
+    def _fail(self, failure: Failure, out: list[Event]) -> None:
+        self._over = True
+        out.append(Error(failure))
+
+
+_SHORT: Final = 4096
+"""Bytes of the longest last line that is looked at without its line end."""
+
+
+class LineWatch(ABC):
+    """A `base.StreamWatch` for streams that put each JSON document on one line: after ``data:``, or bare (NDJSON).
+
+    Before content each line is read. After it only those in which a marker may stand are, a reader of JSON being the
+    judge: the search merely spares it the rest. That misses nothing if a marker is part of every event that matters,
+    in plain letters; it is not fooled by texts, in which a quote is always escaped.
+
+    Attributes:
+        content: See `base.StreamWatch`, likewise the others.
+        terminal: See there.
+        ended: See there.
+        failure: See there.
+    """
+
+    _field = b"data:"
+    _last_word: bytes | None = None  # what ends a stream without being JSON
+
+    def __init__(self) -> None:
+        self.content = False
+        self.terminal = False
+        self.ended = False
+        self.failure: Failure | None = None
+        self._line: list[bytes] = []  # the line in progress
+        self._size = 0
+
+    def feed(self, data: bytes) -> None:
+        """See `base.StreamWatch.feed`."""
+        end = data.rfind(b"\n") + 1 or data.rfind(b"\r") + 1
+        if end:
+            lines = data[:end]
+            if self._line:
+                lines = b"".join((*self._line, lines))
+                self._line = []
+                self._size = 0
+            self._look(lines)
+            data = data[end:]
+        if data:
+            self._keep(data)
+
+    def _keep(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > MAX_LINE:  # the parsers refuse it
+            self._line = []
+            return
+        self._line.append(data)
+        # The last line of a stream may lack its end; to read half a line, or one twice, does no harm.
+        if self._size <= _SHORT and data.endswith((b"}", b"]")):
+            self._look(b"".join(self._line))
+
+    def _look(self, lines: bytes) -> None:
+        if self.content and not self._marked(lines):
+            return
+        for line in lines.splitlines():
+            if line.startswith(self._field) and (not self.content or self._marked(line)):
+                data = line[len(self._field) :]
+                try:
+                    document = loads(data)
+                except InvalidDocument:
+                    if data.strip() == self._last_word:
+                        self.terminal = self.ended = True
+                    continue
+                if type(document) is dict:
+                    self._document(document)
+
+    @abstractmethod
+    def _marked(self, data: bytes) -> bool:
+        """Whether a marker may stand in these bytes: of a terminal or an error."""
+
+    @abstractmethod
+    def _document(self, document: dict[str, Any]) -> None:
+        """Note what one event says; may come twice."""

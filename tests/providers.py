@@ -1,0 +1,76 @@
+"""A provider behind a sender: what `Upstream` asks is counted here, and answered well where the protocol knows it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from dialogues import PATHS, answer_in, frames_in
+
+JSON = ((b"content-type", b"application/json"),)
+EVENTS = ((b"content-type", b"text/event-stream"),)
+
+
+class _Said:
+    """An answer as senders give it."""
+
+    def __init__(self, status: int, headers: Sequence[tuple[bytes, bytes]], parts: Sequence[bytes]) -> None:
+        self.status = status
+        self.headers = headers
+        self.chunks: AsyncIterator[bytes] = self._chunks([part for part in parts if part])
+        self.closed = False
+
+    async def _chunks(self, parts: Sequence[bytes]) -> AsyncIterator[bytes]:
+        for part in parts:
+            yield part
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class Provider:
+    """A sender in front of a provider that knows its protocol's paths, and answers well whatever they are asked.
+
+    Attributes:
+        asked: Method, path, headers and body of every request.
+    """
+
+    def __init__(self, speaks: str) -> None:
+        self._speaks = speaks
+        self._said: list[_Said] = []
+        self.asked: list[tuple[str, str, dict[bytes, bytes], bytes]] = []
+
+    async def send(self, method: str, url: str, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> _Said:
+        self.asked.append((method, urlsplit(url).path, dict(headers), body))
+        said = self._answer(method, unquote(urlsplit(url).path), body)
+        self._said.append(said)
+        return said
+
+    def _answer(self, method: str, path: str, body: bytes) -> _Said:
+        if method == "GET" and path == "/v1/models":
+            return _document({"object": "list", "data": [], "has_more": False, "first_id": None, "last_id": None})
+        if method == "GET" and path.startswith("/v1/models/"):
+            return _document(
+                {"id": "m", "object": "model", "type": "model", "display_name": "M", "created": 1, "owned_by": "me",
+                 "created_at": "2026-01-01T00:00:00Z"}
+            )  # fmt: skip
+        if method == "POST" and path == "/v1/messages/count_tokens" and self._speaks == "anthropic":
+            return _document({"input_tokens": 3})
+        if method == "POST" and path == PATHS[self._speaks]:
+            if b'"stream":true' in body.replace(b" ", b""):
+                return _Said(200, EVENTS, frames_in(self._speaks, "Hi"))
+            return _document(answer_in(self._speaks))
+        return _document({"error": {"message": "not found", "type": "theirs"}}, status=404)
+
+    async def aclose(self) -> None:
+        pass
+
+    @property
+    def all_closed(self) -> bool:
+        return all(said.closed for said in self._said)
+
+
+def _document(document: Any, status: int = 200) -> _Said:
+    return _Said(status, JSON, [json.dumps(document).encode()])
