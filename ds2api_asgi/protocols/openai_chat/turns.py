@@ -223,8 +223,37 @@ class _Writer:
             message["tool_calls"] = calls
         if not content and not calls and not refusals and not thoughts:
             scope.add(f"{path}.parts", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands content")
-        self._append(turn, message)
+        if not (turn.name is UNSET and self._joined(message, path)):
+            self._append(turn, message)
         self._step = len(self.messages)
+
+    def _joined(self, message: Json, path: str) -> bool:
+        """Join an assistant's message to the one before it, where calls, or a lone thought, must not stand alone.
+
+        Protocols of items say each call and each thought apart, but results answer one message's calls.
+        """
+        last = self.messages[-1] if self.messages else {}
+        lone = "reasoning_content" in last and not last["content"] and "refusal" not in last
+        if (
+            last.get("role") != "assistant"
+            or "name" in last
+            or not ("tool_calls" in last or "tool_calls" in message or lone)
+        ):
+            return False
+        said = message["content"] or "reasoning_content" in message or "refusal" in message
+        if "tool_calls" in last and said:
+            reason = f"{NAME} keeps kinds of parts apart"
+            self._scope.add(f"{path}.parts", LossKind.RELOCATED, Severity.DEGRADED, reason)
+        for key in ("reasoning_content", "refusal"):
+            if key in message:
+                last[key] = last.get(key, "") + message[key]
+        if last["content"] and message["content"]:
+            last["content"] = [*_listed(last["content"]), *_listed(message["content"])]
+        else:
+            last["content"] = last["content"] or message["content"]
+        if "tool_calls" in message:
+            last["tool_calls"] = [*last.get("tool_calls", ()), *message["tool_calls"]]
+        return True
 
     def _reasoning(self, part: Reasoning, path: str, thoughts: list[str]) -> None:
         scope = self._scope
@@ -272,6 +301,10 @@ def _content(content: list[Json]) -> str | list[Json]:
     if len(content) == 1 and content[0]["type"] == "text" and len(content[0]) == 2:
         return str(content[0]["text"])
     return content
+
+
+def _listed(content: str | list[Json]) -> list[Json]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
 def _prefixed(prefix: str, content: list[Json]) -> list[Json]:
