@@ -1,0 +1,46 @@
+"""Google's Gemini API (`PROTOCOL`): ``POST /v1beta/models/{model}:generateContent`` and ``:streamGenerateContent``.
+
+https://ai.google.dev/api/generate-content (read 2026-11-23). Decisions:
+
+* The path names the model and tells whether the answer is a stream: ``Claim`` has both, the body neither.
+* Members spelled with underscores are read as those in camelCase, and go back as they came (`spelling`).
+* A client that asks for a stream without ``alt=sse`` gets a JSON array: the dialect ``"json_array"``. Upstreams are
+  always asked for server-sent events; streams of both kinds are read.
+* Calls without an id get one that is made of their ordinal and name; results without one, or with one of their own,
+  belong to the first call of their name that waits (`pairing`).
+* A result's text is ``{"output": …}``, a failed one's ``{"error": …}``. Other objects are their JSON text (`calls`).
+* A ``thoughtSignature`` stays on its part and goes to no other provider. Where a model of generation 3 demands one for
+  a call that another model made, the provider's own word for none stands there, reported.
+* Schemas are JSON Schema (``parametersJsonSchema``, ``responseJsonSchema``); the older dialect is converted (`schema`).
+* ``thinkingLevel`` is the effort, ``thinkingBudget`` the budget; -1 is the mode ``adaptive``. Models before
+  generation 3 are told budgets.
+* Late system turns join the one system instruction, reported as a change of meaning.
+* The provider's own tools, in requests and answers, stay as they are and go to nobody else.
+* A blocked prompt is an answer that was filtered, not an error.
+* ``groundingMetadata`` goes back as it came; to others it is citations, counted in code points.
+"""
+
+from __future__ import annotations
+
+from ..base import Protocol
+from ..codec import Codec
+from . import companions, errors, request, response, routes, verdicts
+from .profile import NAME
+from .stream_decoder import StreamDecoder
+from .stream_encoder import StreamEncoder
+from .stream_watch import StreamWatch
+
+__all__ = ["PROTOCOL"]
+
+PROTOCOL: Protocol = Codec(
+    name=NAME,
+    routes=routes,
+    request=request,
+    response=response,
+    errors=errors,
+    verdicts=verdicts,
+    companions=companions,
+    stream_decoder=StreamDecoder,
+    stream_encoder=StreamEncoder,
+    stream_watch=StreamWatch,
+)

@@ -1,0 +1,14 @@
+"""Rate limits that an answer's headers state: the provider has no such headers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..base import Limits
+
+__all__ = ["limits"]
+
+
+def limits(headers: Mapping[str, str], *, now: float) -> list[Limits]:  # noqa: ARG001 - there is nothing in them
+    """See `base.Verdicts.limits`; errors say how long to wait in their details: see `verdicts`."""
+    return []

@@ -1,0 +1,147 @@
+"""What this provider accepts: names, ids, bounds, and the structural rules that a schema cannot say.
+
+It follows https://ai.google.dev/api/generate-content and https://ai.google.dev/gemini-api/docs/function-calling
+(read 2026-11-23).
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from msgspec import UnsetType
+
+from ...universal.jsontext import JsonText
+from ..scope import Target
+
+__all__ = [
+    "CALL_ID",
+    "DATA",
+    "DIALECTS",
+    "JSON_ARRAY",
+    "MAX_STOP",
+    "NAME",
+    "SIGNATURE",
+    "SKIP_SIGNATURE",
+    "TARGET",
+    "TOOL_NAME",
+    "demands_signatures",
+    "takes_levels",
+    "violations",
+]
+
+NAME: Final = "gemini"
+"""What configuration calls the protocol."""
+
+JSON_ARRAY: Final = "json_array"
+"""The dialect of a client that asked for a stream without ``alt=sse``."""
+
+DIALECTS: Final = ("", JSON_ARRAY)
+
+CALL_ID: Final = re.compile(r"[!-~]{1,128}")
+TOOL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}")
+TARGET: Final = Target(protocol=NAME, call_id=CALL_ID, tool_name=TOOL_NAME, max_tool_name=128)
+
+MAX_STOP: Final = 5
+"""How many stop sequences a request may have."""
+
+SIGNATURE: Final = "thought_signature"
+"""The kind of this provider's payloads."""
+
+SKIP_SIGNATURE: Final = "skip_thought_signature_validator"
+"""What stands for the signature of a call that another model made; the provider's own word
+(https://ai.google.dev/gemini-api/docs/thought-signatures)."""
+
+DATA: Final = (
+    "text",
+    "inlineData",
+    "fileData",
+    "functionCall",
+    "functionResponse",
+    "executableCode",
+    "codeExecutionResult",
+    "toolCall",
+    "toolResponse",
+)
+"""The members of a part of which exactly one says what it is."""
+
+_BUDGET_ONLY: Final = re.compile(r"gemini-(?:1|2)\.")
+_SIGNING: Final = re.compile(r"gemini-(?:[3-9]|\d\d)")
+
+
+def takes_levels(model: str | UnsetType) -> bool:
+    """Whether a model takes ``thinkingLevel``; those before Gemini 3 take ``thinkingBudget`` only."""
+    return not (isinstance(model, str) and _BUDGET_ONLY.match(model))
+
+
+def demands_signatures(model: str | UnsetType) -> bool:
+    """Whether a model refuses a step whose first call has no ``thoughtSignature``."""
+    return isinstance(model, str) and _SIGNING.match(model) is not None
+
+
+def violations(document: dict[str, Any]) -> list[str]:
+    """The rules of the provider that a request breaks; empty when it would be taken.
+
+    Args:
+        document: A request as the encoder gives it.
+
+    Returns:
+        One line per breach, with the path: ``contents[1].parts: empty``.
+    """
+    contents = document.get("contents") or []
+    found: list[str] = []
+    if not contents:
+        found.append("contents: at least one content is required")
+    elif contents[0].get("role", "user") == "model":
+        found.append("contents[0]: a conversation starts with the user")
+    for index, content in enumerate(contents):
+        found.extend(_content(content, f"contents[{index}]"))
+    for before, after in itertools.pairwise(contents):
+        if before.get("role") == after.get("role"):
+            found.append("contents: users and models take turns")
+    found.extend(_pairing(contents))
+    found.extend(_tools(document))
+    if len(document.get("generationConfig", {}).get("stopSequences", [])) > MAX_STOP:
+        found.append(f"generationConfig.stopSequences: more than {MAX_STOP}")
+    return found
+
+
+def _content(content: dict[str, Any], path: str) -> Iterator[str]:
+    if content.get("role", "user") not in {"user", "model", "function"}:
+        yield f"{path}.role: unknown"
+    if not content.get("parts"):
+        yield f"{path}.parts: empty"
+    for index, part in enumerate(content.get("parts", ())):
+        if sum(name in part for name in DATA) != 1:
+            yield f"{path}.parts[{index}]: exactly one kind of data"
+        call = part.get("functionCall")
+        if call is not None and not _is_object(call.get("args", {})):
+            yield f"{path}.parts[{index}].functionCall.args: not an object"
+
+
+def _is_object(value: Any) -> bool:
+    return value.is_object if isinstance(value, JsonText) else isinstance(value, dict)
+
+
+def _pairing(contents: list[dict[str, Any]]) -> Iterator[str]:
+    for index, content in enumerate(contents):
+        parts = content.get("parts", ())
+        calls = [part["functionCall"] for part in parts if "functionCall" in part]
+        following = contents[index + 1].get("parts", ()) if index + 1 < len(contents) else ()
+        answered = [part["functionResponse"] for part in following if "functionResponse" in part]
+        if index + 1 < len(contents) and len(calls) != len(answered):
+            yield f"contents[{index + 1}]: as many functionResponse parts as there were functionCall parts before them"
+
+
+def _tools(document: dict[str, Any]) -> Iterator[str]:
+    names = [tool["name"] for group in document.get("tools", ()) for tool in group.get("functionDeclarations", ())]
+    if len(set(names)) != len(names):
+        yield "tools: a name is used twice"
+    for name in names:
+        if not TOOL_NAME.fullmatch(name):
+            yield "tools: a name has a wrong letter, or is too long"
+    allowed = document.get("toolConfig", {}).get("functionCallingConfig", {}).get("allowedFunctionNames", ())
+    if not set(allowed) <= set(names):
+        yield "toolConfig.functionCallingConfig.allowedFunctionNames: no such tool"

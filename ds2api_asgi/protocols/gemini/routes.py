@@ -1,0 +1,126 @@
+"""Paths: which requests are this protocol's, and how an upstream is asked.
+
+``/v1beta/models/{model}:generateContent``, ``:streamGenerateContent`` (with ``alt=sse`` server-sent events, else a JSON
+array), ``:countTokens``, ``:embedContent``, ``:batchEmbedContents``; the same under ``/v1``, for ``tunedModels/…``, and
+under Vertex AI's ``…/publishers/google/models/…``. It follows https://ai.google.dev/api (read 2026-11-23).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote, unquote
+
+from msgspec import UNSET, UnsetType
+
+from ..base import Claim, Operation, UpstreamRoute
+from .profile import JSON_ARRAY, NAME
+
+__all__ = ["authorize", "claim", "dialect", "route"]
+
+_PREFIX: Final = "/v1beta"
+_METHODS: Final = {
+    "generateContent": (Operation.GENERATE, False),
+    "streamGenerateContent": (Operation.GENERATE, True),
+    "countTokens": (Operation.COUNT_TOKENS, False),
+    "embedContent": (Operation.EMBED, False),
+    "batchEmbedContents": (Operation.EMBED, False),
+}
+_VERBS: Final = {
+    Operation.COUNT_TOKENS: "countTokens",
+    Operation.EMBED: "embedContent",
+}
+_SSE: Final = re.compile(r"(?:^|&)(?:alt|%24alt|\$alt)=sse(?:&|$)")
+_PATH: Final = re.compile(
+    r"(?P<prefix>(?:/v1(?:beta\d?|alpha)?)?(?:/projects/[^/]+/locations/[^/]+)?)"
+    r"(?P<folder>/(?:publishers/[^/]+/)?models|/tunedModels)(?:/(?P<name>[^?#]+))?"
+)
+
+
+def claim(method: str, path: str, headers: Mapping[str, str]) -> Claim | None:
+    """Tell whether a request is this protocol's; of ``/v1/models`` and ``/models`` only its own headers make sure.
+
+    A path with its query tells the framing of a stream; without a question mark it is taken for ``alt=sse``.
+    """
+    path, asked, query = path.partition("?")
+    match = _PATH.fullmatch(path.rstrip("/"))
+    if match is None:
+        return None
+    prefix, name = match["prefix"], match["name"]
+    tuned = match["folder"] == "/tunedModels"
+    shared = prefix in {"", "/v1"} and not tuned and "publishers" not in match["folder"]
+    sure = not shared or "x-goog-api-key" in headers or "x-goog-api-client" in headers
+    if name is None:
+        return Claim(
+            protocol=NAME,
+            operation=Operation.LIST_MODELS,
+            prefix=prefix,
+            sure=sure,
+            method_allowed=method == "GET",
+        )
+    model, colon, verb = name.rpartition(":")
+    known = _METHODS.get(verb) if colon else None
+    if known is None:
+        return Claim(
+            protocol=NAME,
+            operation=Operation.GET_MODEL,
+            prefix=prefix,
+            model=_model(name, tuned=tuned),
+            sure=sure,
+            method_allowed=method == "GET",
+        )
+    if not model:
+        return None
+    operation, stream = known
+    return Claim(
+        protocol=NAME,
+        operation=operation,
+        prefix=prefix,
+        model=_model(model, tuned=tuned),
+        stream=stream if operation is Operation.GENERATE else UNSET,
+        dialect=JSON_ARRAY if stream and asked and not _SSE.search(query) else "",
+        method_allowed=method == "POST",
+    )
+
+
+def _model(name: str, *, tuned: bool) -> str:
+    return ("tunedModels/" if tuned else "") + unquote(name)
+
+
+def route(
+    operation: Operation,
+    *,
+    stream: bool,
+    model: str | UnsetType,
+    dialect: str,  # noqa: ARG001 - upstreams are always asked for server-sent events
+) -> UpstreamRoute | None:
+    """How to ask an upstream; without a model only its list can be asked for."""
+    if operation is Operation.LIST_MODELS:
+        return UpstreamRoute(method="GET", path=f"{_PREFIX}/models")
+    if not model:
+        return None
+    path = f"{_PREFIX}/{_resource(model)}"
+    if operation is Operation.GET_MODEL:
+        return UpstreamRoute(method="GET", path=path)
+    if operation is Operation.GENERATE and stream:
+        return UpstreamRoute(method="POST", path=f"{path}:streamGenerateContent", query=b"alt=sse")
+    return UpstreamRoute(method="POST", path=f"{path}:{_VERBS.get(operation, 'generateContent')}")
+
+
+def _resource(model: str) -> str:
+    """``models/x`` of ``x``; what could lead elsewhere (``..``, ``?``, ``#``) is quoted or refused by its spelling."""
+    name = model.removeprefix("models/")
+    folder = "" if name.startswith("tunedModels/") else "models/"
+    segments = [quote(segment, safe=":@") for segment in name.split("/")]
+    return folder + "/".join("%2E" * len(segment) if segment in {".", ".."} else segment for segment in segments)
+
+
+def authorize(secret: str) -> tuple[bytes, bytes]:
+    """The header that carries an API key: ``x-goog-api-key: AIza…``; never the query, which logs show."""
+    return b"x-goog-api-key", secret.encode()
+
+
+def dialect(headers: Mapping[str, str]) -> str:  # noqa: ARG001 - all clients speak the same
+    """The dialect a client speaks, from its headers: there is only one (`profile.JSON_ARRAY` is told by the query)."""
+    return ""

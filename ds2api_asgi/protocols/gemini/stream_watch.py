@@ -1,0 +1,100 @@
+"""Watching a stream pass by untouched.
+
+After content only lines are read that may hold a ``finishReason``, an error or a blocked prompt: their names are part
+of each, in plain letters. A text may hold them too, which costs time only. An array of JSON is read element by element:
+few clients ask for one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import UNSET
+
+from ...errors import FramingError, InvalidDocument
+from ...framing.json_array import JsonArrayParser
+from ...universal.jsontext import loads
+from ..stream import LineWatch
+from .errors import decode_failure
+from .spelling import canonical
+from .stops import blocked, is_reason
+
+__all__ = ["StreamWatch"]
+
+_MARKS: Final = (b'eason"', b'"error"', b'"index":1', b'"index": 1')
+"""``finishReason``, ``finish_reason``, ``blockReason``, ``block_reason``; an error; a further candidate."""
+
+
+class StreamWatch(LineWatch):
+    """See `base.StreamWatch`; the answer is complete when each candidate that began has its ``finishReason``.
+
+    Only an array has a last word, its closing bracket.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._candidates: dict[int, bool] = {}  # whether each has its finish reason
+        self._array: JsonArrayParser | None = None
+        self._begun = False
+        self._broken = False
+
+    def feed(self, data: bytes) -> None:
+        """See `base.StreamWatch.feed`."""
+        if not self._begun and data.strip():
+            self._begun = True
+            start = data.lstrip()[:1]
+            self._array = JsonArrayParser() if start == b"[" else None
+            if start == b"{":
+                self._field = b""
+        if self._array is None:
+            super().feed(data)
+        elif not self._broken:
+            self._elements(self._array, data)
+
+    def _elements(self, array: JsonArrayParser, data: bytes) -> None:
+        try:
+            elements = array.feed(data)
+        except FramingError:
+            self._broken = True
+            return
+        for element in elements:
+            if self.content and not self._marked(element):
+                continue
+            try:
+                document = loads(element)
+            except InvalidDocument:
+                continue
+            if type(document) is dict:
+                self._document(document)
+        self.ended = array.complete and self.terminal
+
+    def _marked(self, data: bytes) -> bool:
+        return any(mark in data for mark in _MARKS)
+
+    def _document(self, document: dict[str, Any]) -> None:
+        document = canonical(document)[0]
+        if document.get("error") is not None:
+            if self.failure is None:
+                self.failure = decode_failure(document, UNSET)
+            return
+        if blocked(document.get("promptFeedback")) is not None:
+            self.content = self.terminal = True
+        candidates = document.get("candidates")
+        for candidate in candidates if type(candidates) is list else ():
+            if type(candidate) is dict:
+                self._candidate(canonical(candidate)[0])
+
+    def _candidate(self, candidate: dict[str, Any]) -> None:
+        index = candidate.get("index")
+        if type(index) is not int:
+            index = 0
+        if is_reason(candidate.get("finishReason")):
+            self._candidates[index] = True
+            self.content = True
+            self.terminal = all(self._candidates.values())
+            return
+        self._candidates.setdefault(index, False)
+        content = candidate.get("content")
+        parts = content.get("parts") if type(content) is dict else None
+        if type(parts) is list and not self.content:
+            self.content = any(part not in ({}, {"text": ""}) for part in parts)

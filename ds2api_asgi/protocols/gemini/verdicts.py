@@ -1,0 +1,190 @@
+"""What follows from each failure: rows, each with the page it follows, and the time until which a quota is out.
+
+What tells cases apart stands in typed details; `_evidence` makes one word of them, which the rows match as a code.
+It follows https://ai.google.dev/gemini-api/docs/rate-limits and …/troubleshooting (read 2026-11-23).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from ...universal.failure import Failure, Fault, KeyAction, RetryScope, Row, Verdict
+from ..verdict import verdict_of
+from .errors import details_of, duration
+from .limits import limits
+from .profile import NAME
+
+__all__ = ["ROWS", "classify", "limits"]
+
+_ERRORS: Final = "https://ai.google.dev/gemini-api/docs/troubleshooting"
+_LIMITS: Final = "https://ai.google.dev/gemini-api/docs/rate-limits"
+_REASONS: Final = "https://cloud.google.com/php/docs/reference/common-protos/latest/Api.ErrorReason"
+
+ROWS: Final = (
+    Row(
+        id="api_key_invalid",
+        code=("API_KEY_INVALID",),
+        fault=Fault.KEY,
+        retry=RetryScope.KEY,
+        key=KeyAction.DISABLE,
+        source=_REASONS,
+    ),
+    Row(
+        id="400.api_key_expired",  # the one case that is told by words alone
+        status=(400,),
+        message=re.compile(r"API key (?:expired|not valid)", re.IGNORECASE),
+        fault=Fault.KEY,
+        retry=RetryScope.KEY,
+        key=KeyAction.DISABLE,
+        source=_ERRORS,
+    ),
+    Row(
+        id="400.failed_precondition",
+        status=(400,),
+        type=("FAILED_PRECONDITION",),
+        fault=Fault.KEY,
+        retry=RetryScope.KEY,
+        key=KeyAction.DISABLE,
+        source=_ERRORS,
+    ),
+    Row(
+        id="model_capacity",
+        code=("MODEL_CAPACITY_EXHAUSTED",),
+        fault=Fault.MODEL,
+        retry=RetryScope.ROUTE,
+        source=_ERRORS,
+    ),
+    Row(
+        id="429.quota",
+        status=(429,),
+        code=("PerDay", "QuotaReset"),
+        fault=Fault.QUOTA,
+        retry=RetryScope.KEY,
+        key=KeyAction.EXHAUST,
+        source=_LIMITS,
+    ),
+    Row(
+        id="429.no_quota",
+        status=(429,),
+        code=("NoQuota",),
+        fault=Fault.QUOTA,
+        retry=RetryScope.KEY,
+        key=KeyAction.BLOCK_MODEL,
+        source=_LIMITS,
+    ),
+    Row(
+        id="429.rate_limit",
+        status=(429,),
+        fault=Fault.RATE,
+        retry=RetryScope.KEY,
+        key=KeyAction.COOL,
+        source=_LIMITS,
+    ),
+    Row(
+        id="403.permission",
+        status=(403,),
+        fault=Fault.KEY,
+        retry=RetryScope.KEY,
+        key=KeyAction.DISABLE,
+        source=_ERRORS,
+    ),
+    Row(
+        id="500.internal",
+        status=(500,),
+        fault=Fault.MODEL,
+        retry=RetryScope.SAME,
+        source=_ERRORS,
+    ),
+    Row(
+        id="503.unavailable",
+        status=(503,),
+        type=("UNAVAILABLE",),
+        fault=Fault.MODEL,
+        retry=RetryScope.ROUTE,
+        source=_ERRORS,
+    ),
+    Row(
+        id="504.deadline",
+        status=(504,),
+        type=("DEADLINE_EXCEEDED",),
+        fault=Fault.MODEL,
+        retry=RetryScope.ROUTE,
+        source=_ERRORS,
+    ),
+)
+
+
+def classify(failure: Failure, headers: Mapping[str, str], *, now: float) -> Verdict:
+    """See `base.Verdicts.classify`."""
+    evidence = _evidence(failure)
+    told = failure if evidence is None else replace(failure, code=evidence)
+    verdict = verdict_of(told, headers, rows=ROWS, limits=(), protocol=NAME, now=now)
+    if verdict.hint is not None and verdict.hint_source == "retry-after" and "retry-after" not in headers:
+        verdict = replace(verdict, hint_source="RetryInfo")
+    if verdict.row.endswith("429.quota"):
+        return replace(verdict, until=_until(failure, now))
+    return verdict
+
+
+def _evidence(failure: Failure) -> str | None:
+    """What the details say, as one word: the most telling of them."""
+    for info in details_of(failure, "ErrorInfo"):
+        if info.get("reason") in {"API_KEY_INVALID", "MODEL_CAPACITY_EXHAUSTED"}:
+            return str(info["reason"])
+        if duration(_metadata(info).get("quotaResetDelay")) is not None:
+            return "QuotaReset"
+    quotas = [quota for found in details_of(failure, "QuotaFailure") for quota in _violations(found)]
+    for quota in quotas:
+        if quota.get("quotaValue") in {"0", 0}:
+            return "NoQuota"
+    if any("PerDay" in str(quota.get("quotaId", "")) for quota in quotas):
+        return "PerDay"
+    return None
+
+
+def _metadata(info: dict[str, Any]) -> dict[str, Any]:
+    metadata = info.get("metadata")
+    return metadata if type(metadata) is dict else {}
+
+
+def _violations(found: dict[str, Any]) -> list[dict[str, Any]]:
+    violations = found.get("violations")
+    return [item for item in violations if type(item) is dict] if type(violations) is list else []
+
+
+def _until(failure: Failure, now: float) -> float:
+    """When a quota comes back: after the delay that is stated, else at the next midnight of the provider."""
+    for info in details_of(failure, "ErrorInfo"):
+        delay = duration(_metadata(info).get("quotaResetDelay"))
+        if delay is not None:
+            return now + delay
+    return _midnight(now)
+
+
+def _midnight(now: float) -> float:
+    """The next midnight in Los Angeles, where the provider's days end (daily limits "reset at midnight Pacific time").
+
+    Written out, since time zone data are not on every machine: summer time is from the second Sunday of March, 2 a.m.,
+    to the first Sunday of November, 2 a.m.
+    """
+    moment = datetime.fromtimestamp(now, UTC)
+    local = moment + _offset(moment)
+    midnight = datetime(local.year, local.month, local.day, tzinfo=UTC) + timedelta(days=1)
+    utc = midnight - timedelta(hours=-8)
+    return (midnight - _offset(utc)).timestamp()
+
+
+def _offset(moment: datetime) -> timedelta:
+    start = _sunday(moment.year, 3, 2) + timedelta(hours=10)
+    end = _sunday(moment.year, 11, 1) + timedelta(hours=9)
+    return timedelta(hours=-7 if start <= moment < end else -8)
+
+
+def _sunday(year: int, month: int, number: int) -> datetime:
+    first = datetime(year, month, 1, tzinfo=UTC)
+    return first + timedelta(days=(6 - first.weekday()) % 7 + 7 * (number - 1))

@@ -1,0 +1,45 @@
+"""OpenAI Responses, and everything that speaks it: ``POST /v1/responses``.
+
+https://platform.openai.com/docs/api-reference/responses (read 2026-11-23). Decisions:
+
+* One item is one turn. Items that the provider's own tools leave, and all that we do not know, are kept whole
+  (`OpaquePart`); they go to no other protocol and never become calls of a client.
+* ``instructions`` is the first turn, with the form ``instructions``; going upstream, system turns stay in ``input``.
+* A lone text is a string, each text of an assistant a message of its own: SDKs know assistant messages of parts only
+  with an id, which nobody else gives.
+* An answer keeps its upstream's id; ids of items are made of it and their place, the same in a document and a stream.
+* What an answer repeats of its request is in ``Response.echo``; for clients it is written again from their request.
+* ``strict: false`` and ``detail: auto``, which SDKs demand, are read as saying nothing; `tools` says why.
+* Thoughts go upstream only if a server of this protocol encrypted them, or to the dialect ``"compatible"``. To clients
+  text goes as ``reasoning_text``, summaries as summaries.
+* State on a server (``previous_response_id``, ``conversation``, ``prompt``, ``background``) is refused elsewhere.
+* A stream that fails after its beginning ends in ``response.failed``, before it in ``error``.
+"""
+
+from __future__ import annotations
+
+from .. import openai_models
+from ..base import Protocol
+from ..codec import Codec
+from . import errors, request, response, routes, verdicts
+from .profile import NAME
+from .settle import settle
+from .stream_decoder import StreamDecoder
+from .stream_encoder import StreamEncoder
+from .stream_watch import StreamWatch
+
+__all__ = ["PROTOCOL"]
+
+PROTOCOL: Protocol = Codec(
+    name=NAME,
+    routes=routes,
+    request=request,
+    response=response,
+    errors=errors,
+    verdicts=verdicts,
+    companions=openai_models,
+    stream_decoder=StreamDecoder,
+    stream_encoder=StreamEncoder,
+    stream_watch=StreamWatch,
+    settle=settle,
+)

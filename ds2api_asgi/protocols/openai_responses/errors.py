@@ -1,0 +1,86 @@
+"""Errors: as in every protocol of OpenAI; in a stream an ``error`` event, or an answer that failed.
+
+https://platform.openai.com/docs/guides/error-codes and …/api-reference/responses-streaming (read 2026-11-23). Servers
+send the event flat, as documented, and nested (``{"type": "error", "error": {…}}``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import UNSET, UnsetType
+
+from ...framing.sse import write_event
+from ...universal.failure import Failure, FailureKind
+from ...universal.jsontext import dumps
+from .. import openai_errors
+from ..openai_errors import encode_error, encode_failure
+from .profile import NAME
+
+__all__ = [
+    "decode_error",
+    "decode_event",
+    "decode_failure",
+    "encode_error",
+    "encode_event",
+    "encode_failed",
+    "stream_error",
+]
+
+_SERVER_ERROR: Final = "server_error"
+_CODES: Final = {
+    FailureKind.RATE: "rate_limit_exceeded",
+    FailureKind.BILLING: "rate_limit_exceeded",
+    FailureKind.INVALID: "invalid_prompt",
+}
+
+
+def decode_error(status: int | UnsetType, headers: Mapping[str, str], body: bytes) -> Failure:
+    """See `base.Errors.decode_error`."""
+    return openai_errors.decode_error(status, headers, body, protocol=NAME)
+
+
+def decode_failure(error: Any) -> Failure:
+    """The ``error`` of an answer that failed to universal form."""
+    return openai_errors.decode_failure({"error": error}, UNSET, protocol=NAME)
+
+
+def decode_event(event: dict[str, Any]) -> Failure:
+    """An ``error`` event to universal form, flat or nested."""
+    error = event.get("error")
+    if type(error) is not dict:
+        error = {key: value for key, value in event.items() if key not in ("sequence_number", "error", "type")}
+    return decode_failure(error)
+
+
+def encode_failed(failure: Failure) -> dict[str, Any]:
+    """The ``error`` of an answer that failed; it has codes of its own."""
+    own = failure.protocol == NAME and type(failure.code) is str
+    return {"code": failure.code if own else _CODES.get(failure.kind, _SERVER_ERROR), "message": failure.message}
+
+
+def encode_event(failure: Failure, number: int) -> bytes:
+    """An ``error`` event.
+
+    Args:
+        failure: What went wrong.
+        number: Its ``sequence_number``.
+    """
+    error = encode_failure(failure).get("error")
+    told = error if type(error) is dict else {}
+    code = told.get("code")
+    param = told.get("param")
+    event = {
+        "type": "error",
+        "sequence_number": number,
+        "code": code if type(code) is str else told.get("type", _SERVER_ERROR),
+        "message": failure.message,
+        "param": param if type(param) is str else None,
+    }
+    return write_event(dumps(event), b"error")
+
+
+def stream_error(failure: Failure) -> bytes:
+    """A failure in the middle of a stream of which nothing is known: an ``error`` event."""
+    return encode_event(failure, 0)

@@ -1,0 +1,260 @@
+"""Conversations: ``instructions`` and ``input`` to turns, and turns of any protocol to items.
+
+A conversation that was born here is written back as it was. For any other:
+
+* a lone text of anybody, and each text of an assistant, is a message with a string, which every server takes;
+* results stand where they stood, with their media; a failed tool says so in words (template T1), since there is no
+  error flag;
+* of thoughts only those go upstream that a server of this protocol has encrypted, or all to the dialect
+  ``"compatible"``.
+
+| form | on | the wire had |
+|---|---|---|
+| ``instructions`` | `Turn` | the request's ``instructions`` |
+| ``input:string`` | `Turn` | a string in place of the list |
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET
+
+from ...errors import InvalidDocument
+from ...universal.content import OpaquePart, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+from ...universal.loss import LossKind, Severity
+from ...universal.request import Request, Turn
+from ...universal.templates import ERROR_PREFIX
+from ..fields import STRING, Json, expect
+from ..scope import Scope
+from .items import ENCRYPTED, SUMMARY, THOUGHT, decode_item, encode_call, encode_item, typed_texts
+from .marks import encode_cache
+from .parts import encode_part, encode_refusal
+from .profile import NAME, dialect, item_id
+
+__all__ = ["decode_turns", "encode_turns", "instructions_of"]
+
+
+def decode_turns(document: Json, ext: Json, forms: list[str]) -> tuple[Turn, ...]:
+    """The conversation of a request to turns.
+
+    Raises:
+        InvalidDocument: A member of the wrong type.
+    """
+    turns: list[Turn] = []
+    if document.get("instructions") is not None:
+        text = expect(document["instructions"], STRING, "instructions")
+        turns.append(Turn(role="system", parts=(Text(text=text),), form=("content:string", "instructions")))
+    elif "instructions" in document:
+        ext["instructions"] = None
+    source = document.get("input")
+    if type(source) is str:
+        turns.append(Turn(role="user", parts=(Text(text=source),), form=("content:string", "input:string")))
+    elif type(source) is list:
+        turns += [decode_item(item, f"input[{index}]", strict=True) for index, item in enumerate(source)]
+    elif "input" not in document:
+        forms.append("input:absent")
+    elif source is None:
+        ext["input"] = None
+    else:
+        raise InvalidDocument("input", "must be a string or an array")
+    return tuple(turns)
+
+
+def instructions_of(turns: tuple[Turn, ...]) -> str | None:
+    """The ``instructions`` that the first turn is, if it is."""
+    if turns and "instructions" in turns[0].form and len(turns[0].parts) == 1:
+        part = turns[0].parts[0]
+        if isinstance(part, Text):
+            return part.text
+    return None
+
+
+def encode_turns(request: Request, document: Json, scope: Scope) -> None:
+    """Write the conversation of a request."""
+    if not scope.home:
+        writer = _Writer(scope)
+        for index, turn in enumerate(request.turns):
+            writer.turn(turn, f"turns[{index}]")
+        document["input"] = writer.items
+        return
+    turns = list(enumerate(request.turns))
+    instructions = instructions_of(request.turns)
+    if instructions is not None:
+        document["instructions"] = instructions
+        del turns[0]
+    if len(turns) == 1 and "input:string" in turns[0][1].form:
+        parts = turns[0][1].parts
+        if len(parts) == 1 and isinstance(parts[0], Text):
+            document["input"] = parts[0].text
+            return
+    if turns or not ("input:absent" in request.form or "input" in (request.ext or ())):
+        document["input"] = [item for index, turn in turns for item in encode_item(turn, f"turns[{index}]", scope)]
+
+
+class _Writer:
+    """Writes the items of a conversation of another protocol, one turn after the other.
+
+    Attributes:
+        items: What was written.
+    """
+
+    __slots__ = ("_custom", "_scope", "items")
+
+    def __init__(self, scope: Scope) -> None:
+        self.items: list[Json] = []
+        self._scope = scope
+        self._custom: set[Any] = set()  # ids of calls of custom tools
+
+    def turn(self, turn: Turn, path: str) -> None:
+        """Write one turn."""
+        scope = self._scope
+        scope.ext(turn.ext, path)
+        for name in ("id", "status", "phase", "name"):
+            if getattr(turn, name) is not UNSET:
+                scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} of a turn from elsewhere")
+        content: list[Json] = []
+        before = len(self.items)
+        for index, part in enumerate(turn.parts):
+            at = f"{path}.parts[{index}]"
+            if isinstance(part, (ToolCall, ToolResult, Reasoning)) or turn.role == "assistant":
+                self._message(turn.role, content)
+                content = []
+                self._item(turn.role, part, at)
+                continue
+            document = self._part(turn.role, part, at)
+            if document is not None:
+                content.append(document)
+        self._message(turn.role, content)
+        if len(self.items) == before and turn.role != "assistant" and not turn.parts:
+            scope.add(f"{path}.parts", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands content")
+            self.items.append({"role": turn.role, "content": ""})
+        elif len(self.items) == before and not turn.parts:
+            scope.drop(path, Severity.COSMETIC, "an assistant that says nothing")
+
+    def _message(self, role: str, content: list[Json]) -> None:
+        if not content:
+            return
+        lone = len(content) == 1 and content[0]["type"] == "input_text" and len(content[0]) == 2
+        self.items.append({"role": role, "content": content[0]["text"] if lone else content})
+
+    def _part(self, role: str, part: Part, path: str) -> Json | None:
+        if role not in ("user", "tool") and not isinstance(part, (Text, OpaquePart)):
+            self._scope.lacks(path, Severity.SEMANTIC, f"place for this in a {role} message")
+            return None
+        document = encode_part(part, role, path, self._scope)
+        return None if isinstance(part, Refusal) else document
+
+    def _item(self, role: str, part: Part, path: str) -> None:
+        """Write a part that is an item of its own."""
+        scope = self._scope
+        match part:
+            case ToolCall():
+                self._call(part, path)
+            case ToolResult():
+                self._result(part, path)
+            case Reasoning():
+                self._reasoning(part, path)
+            case Refusal():
+                # Only a message of the model itself may hold one, which has an id.
+                scope.add(f"{path.rpartition('.')[0]}.id", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands one")
+                self.items.append(
+                    {
+                        "type": "message",
+                        "id": item_id("message", f"{len(self.items)}:{part.text}"),
+                        "status": "completed",
+                        "role": role,
+                        "content": [encode_refusal(part, path, scope)],
+                    }
+                )
+            case Text():
+                document = encode_part(part, role, path, scope)
+                if document is not None:
+                    self.items.append({"role": role, "content": document["text"]})
+            case OpaquePart(protocol=protocol):
+                scope.lacks(path, Severity.SEMANTIC, f"place for this part of {protocol}")
+            case _:
+                scope.lacks(path, Severity.SEMANTIC, "place for this in an assistant message")
+
+    def _call(self, call: ToolCall, path: str) -> None:
+        scope = self._scope
+        scope.ext(call.ext, path)
+        scope.opaque(call.opaque, path)
+        encode_cache(call.cache, {}, path, scope)
+        for name in ("namespace", "caller"):
+            if getattr(call, name) is not UNSET:
+                scope.lacks(f"{path}.{name}", Severity.DEGRADED, f"{name} of a call from elsewhere")
+        name = scope.tool_name(call.name, f"{path}.name")
+        item = encode_call(call, scope.call_id(call, path), name)
+        if call.kind == "custom":
+            self._custom.add(item.get("call_id"))
+        self.items.append(item)
+
+    def _result(self, result: ToolResult, path: str) -> None:
+        scope = self._scope
+        scope.ext(result.ext, path)
+        encode_cache(result.cache, {}, path, scope)
+        call_id = scope.result_id(result, path)
+        if result.name is not UNSET:
+            scope.lacks(f"{path}.name", Severity.COSMETIC, "name on a tool result")
+        output: list[Json] = []
+        for index, part in enumerate(result.parts or ()):
+            document = encode_part(part, "tool", f"{path}.parts[{index}]", scope)
+            if document is not None and document["type"] != "refusal":
+                output.append(document)
+        if not result.parts:
+            scope.add(f"{path}.parts", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands content")
+        if result.is_error is not UNSET:
+            if result.is_error:
+                output = _prefixed(ERROR_PREFIX[1], output)
+                # The words stand in the content, so all of the result differs.
+                scope.add(
+                    path,
+                    LossKind.TEXTUALISED,
+                    Severity.DEGRADED,
+                    f"{NAME} has no error flag on tool results",
+                    template=ERROR_PREFIX[0],
+                )
+            else:
+                scope.lacks(f"{path}.is_error", Severity.COSMETIC, "error flag on tool results")
+        kind = "custom_tool_call_output" if call_id in self._custom else "function_call_output"
+        self.items.append({"type": kind, "call_id": call_id, "output": _string_or_list(output)})
+
+    def _reasoning(self, part: Reasoning, path: str) -> None:
+        scope = self._scope
+        payload = next((o.value for o in part.opaque if o.protocol == NAME and o.kind == ENCRYPTED), None)
+        told = part.text is not UNSET or bool(part.summary)
+        if payload is None and not (told and dialect(scope.dialect).reasoning):
+            scope.add(path, LossKind.ORIGIN_MISMATCH, Severity.DEGRADED, f"{NAME} takes its own thoughts only")
+            return
+        scope.ext(part.ext, path)
+        scope.opaque(tuple(o for o in part.opaque if o.value != payload), path)
+        # Only an item of the model's own has an id, but the SDK's types demand one.
+        seed = payload or f"{len(self.items)}:{part.text}:{part.summary}"
+        turn = path.rpartition(".")[0]
+        scope.add(f"{turn}.id", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands one")
+        item: Json = {
+            "type": "reasoning",
+            "id": item_id("reasoning", seed),
+            "summary": typed_texts(SUMMARY, part.summary),
+        }
+        if part.text is not UNSET:
+            item["content"] = typed_texts(THOUGHT, (part.text,))
+        if payload is not None:
+            item["encrypted_content"] = payload
+        self.items.append(item)
+
+
+def _string_or_list(content: list[Json]) -> str | list[Json]:
+    """A lone text is a string: it says the same, and some servers take nothing else."""
+    if not content:
+        return ""
+    if len(content) == 1 and content[0]["type"] == "input_text" and len(content[0]) == 2:
+        return str(content[0]["text"])
+    return content
+
+
+def _prefixed(prefix: str, content: list[Json]) -> list[Json]:
+    if len(content) == 1 and content[0]["type"] == "input_text" and len(content[0]) == 2:
+        return [{"type": "input_text", "text": prefix + content[0]["text"]}]
+    return [{"type": "input_text", "text": prefix}, *content]

@@ -1,0 +1,18 @@
+"""What follows from errors and limits: as in every protocol of OpenAI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...universal.failure import Failure, Verdict
+from ..openai_limits import limits
+from ..openai_rows import ROWS
+from ..verdict import verdict_of
+from .profile import NAME
+
+__all__ = ["classify", "limits"]
+
+
+def classify(failure: Failure, headers: Mapping[str, str], *, now: float) -> Verdict:
+    """See `base.Verdicts.classify`."""
+    return verdict_of(failure, headers, rows=ROWS, limits=limits(headers, now=now), protocol=NAME, now=now)
