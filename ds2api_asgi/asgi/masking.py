@@ -4,39 +4,53 @@ from __future__ import annotations
 
 from .types import Message, Send
 
-__all__ = ["SHORTEST_MASKED", "mask", "masking"]
+__all__ = ["SHORTEST_MASKED", "Mask", "masking"]
 
 SHORTEST_MASKED = 12
 """Characters; "key" as a key (of a model server at home, say) would tear holes into words."""
 
 
-def mask(message: Message, secret: str) -> Message:
-    """Put stars in the place of a secret in a body message; the length stays as it was announced.
+class Mask:
+    """Puts stars in the place of a secret in the body of one answer; the length stays as it was announced.
+
+    Where more is to come, as many bytes are held back as may be the beginning of the secret.
 
     Args:
-        message: An ``http.response.body``; never changed.
-        secret: What must not be in it.
-
-    Returns:
-        The message itself when the secret is not in it.
+        secret: What must not be in the body; one shorter than `SHORTEST_MASKED` is left alone.
     """
-    key = secret.encode("latin-1", "replace")
-    body = message.get("body", b"")
-    if len(key) < SHORTEST_MASKED or key not in body:
-        return message
-    return {**message, "body": body.replace(key, b"*" * len(key))}
+
+    __slots__ = ("_held", "_key")
+
+    def __init__(self, secret: str) -> None:
+        self._key = secret.encode("latin-1", "replace")
+        self._held = b""
+
+    def __call__(self, message: Message) -> Message:
+        """Take an ``http.response.body``; it is not changed, another is given."""
+        key = self._key
+        if len(key) < SHORTEST_MASKED:
+            return message
+        body = (self._held + message.get("body", b"")).replace(key, b"*" * len(key))
+        keep = self._beginning(body) if message.get("more_body", False) else 0
+        self._held = body[len(body) - keep :]
+        return {**message, "body": body[: len(body) - keep]}
+
+    def _beginning(self, body: bytes) -> int:
+        """How many bytes at the end of a body may begin the secret."""
+        longest = min(len(self._key) - 1, len(body))
+        return next((size for size in range(longest, 0, -1) if self._key.startswith(body[len(body) - size :])), 0)
 
 
 def masking(send: Send, secret: str) -> Send:
     """Wrap a ``send``: the secret is masked in the body of an error answer, and nothing else is changed."""
-    failed = False
+    mask: Mask | None = None
 
     async def masked(message: Message) -> None:
-        nonlocal failed
+        nonlocal mask
         if message["type"] == "http.response.start":
-            failed = message["status"] >= 400
-        elif failed:
-            message = mask(message, secret)
+            mask = Mask(secret) if message["status"] >= 400 else None
+        elif mask is not None:
+            message = mask(message)
         await send(message)
 
     return masked

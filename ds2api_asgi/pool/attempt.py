@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from ..asgi.exchange import Exchange
 from ..asgi.facts import Judged
 from ..asgi.headers import decode, find
-from ..asgi.masking import mask
+from ..asgi.masking import Mask
 from ..asgi.types import Message, Send
 from ..protocols.base import Operation, Protocol, StreamWatch
 from ..universal.failure import Failure
@@ -67,6 +67,7 @@ class Attempt:
         self._status = 0
         self._raw_headers: Iterable[tuple[bytes, bytes]] = ()
         self._body = bytearray()
+        self._mask: Mask | None = None
         self._stream: StreamWatch | None = None
         self._served = False
         self._judged = False
@@ -83,8 +84,8 @@ class Attempt:
             elif message["type"] == "http.response.body":
                 if not self._judged:
                     await self._look(message.get("body", b""), last=not message.get("more_body", False))
-                if self._status >= 400:
-                    message = mask(message, self._secret.reveal())
+                if self._mask is not None:
+                    message = self._mask(message)
             await send(message)
 
         return watched
@@ -96,6 +97,8 @@ class Attempt:
 
     def _begin(self, message: Message) -> None:
         self._status = message["status"]
+        if self._status >= 400:
+            self._mask = Mask(self._secret.reveal())
         self._raw_headers = headers = message.get("headers", ())
         if self._is_success() and (find(headers, b"content-encoding") or b"identity") == b"identity":
             kind = (find(headers, b"content-type") or b"").partition(b";")[0].strip().lower()
