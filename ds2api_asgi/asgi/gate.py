@@ -1,13 +1,12 @@
 """A response held at the gate: nothing reaches the client until somebody decides that this answer is the one.
 
 Retry and failover judge an answer by its status or its first content; what came before is held here, and is flushed in
-order (`open`) or dropped (`shut`). After the decision messages pass at once, or are dropped at once.
+order by `open`. After it messages pass at once. An answer that is lost is never opened, and goes with its gate.
 
-| state | a message comes | ``open`` | ``shut`` |
-|---|---|---|---|
-| HELD | held; over a bound: as ``open`` | flush, OPEN | drop, SHUT |
-| OPEN | passes | nothing | an error: it is sent already |
-| SHUT | dropped | an error: it is lost already | nothing |
+| state | a message comes | ``open`` |
+|---|---|---|
+| HELD | held; over a bound: as ``open`` | flush, OPEN |
+| OPEN | passes | nothing |
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ class GateState(StrEnum):
 
     HELD = "held"
     OPEN = "open"
-    SHUT = "shut"
 
 
 class Gate:
@@ -66,8 +64,6 @@ class Gate:
         self._record(message)
         if self.state is GateState.OPEN:
             return (message,)
-        if self.state is GateState.SHUT:
-            return ()
         self._held.append(message)
         self._size += len(message.get("body", b""))
         over = self._size > self._max_bytes or len(self._held) > self._max_messages
@@ -82,24 +78,7 @@ class Gate:
             self.complete = True
 
     def open(self) -> Sequence[Message]:
-        """Let the response through.
-
-        Raises:
-            ValueError: The gate is shut.
-        """
-        if self.state is GateState.SHUT:
-            raise ValueError("the response was dropped already")
+        """Let the response through; an open gate has nothing more to give."""
         self.state = GateState.OPEN
         held, self._held, self._size = self._held, [], 0
         return held
-
-    def shut(self) -> None:
-        """Drop the response, and whatever of it is still to come.
-
-        Raises:
-            ValueError: The gate is open.
-        """
-        if self.state is GateState.OPEN:
-            raise ValueError("the response was sent already")
-        self.state = GateState.SHUT
-        self._held, self._size = [], 0

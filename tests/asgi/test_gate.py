@@ -25,21 +25,11 @@ def test_a_held_response_is_flushed_in_order_and_the_rest_passes() -> None:
     assert (gate.complete, gate.state, gate.body) == (True, GateState.OPEN, b"")
 
 
-def test_a_shut_gate_drops_what_was_held_and_what_still_comes() -> None:
+def test_an_open_gate_has_nothing_more_to_give() -> None:
     gate = Gate()
     gate.push(START)
-    gate.shut()
-    assert gate.push(body(b"1", more=False)) == ()
-    assert (gate.complete, gate.state) == (True, GateState.SHUT)
-    with pytest.raises(ValueError, match="dropped"):
-        gate.open()
-
-
-def test_an_open_gate_cannot_be_shut() -> None:
-    gate = Gate()
     gate.open()
-    with pytest.raises(ValueError, match="sent"):
-        gate.shut()
+    assert list(gate.open()) == []
 
 
 @pytest.mark.parametrize("bounds", [{"max_bytes": 3}, {"max_messages": 2}])
