@@ -128,8 +128,9 @@ def _maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def core_requests(draw: st.DrawFn) -> Request:
-    """Requests made only of what every protocol can say."""
+def core_requests(draw: st.DrawFn, *protocols: str) -> Request:
+    """Requests made only of what every protocol can say, these protocols for sure."""
+    cannot = dict.fromkeys((member for name in protocols for member in KITS[name].cannot), UNSET)
     tools = draw(
         _maybe(
             st.lists(
@@ -146,7 +147,7 @@ def core_requests(draw: st.DrawFn) -> Request:
         choice = draw(st.sampled_from([UNSET, "auto", "none", "required", NamedTool(name=tools[0].name)]))
         if choice in ("auto", "required"):
             parallel = draw(_maybe(st.booleans()))
-    return Request(
+    whole = Request(
         model=draw(core_names),
         turns=draw(core_turns()),
         tools=tools,
@@ -160,6 +161,7 @@ def core_requests(draw: st.DrawFn) -> Request:
         stream=draw(_maybe(st.booleans())),
         origin=Origin(protocol="core"),
     )
+    return replace(whole, **cannot)
 
 
 @st.composite

@@ -167,7 +167,7 @@ def test_links_lead_to_files_of_the_project() -> None:
 
 
 def test_what_is_not_there_yet_is_not_there() -> None:
-    assert set(registry.names()) == {"openai-chat", "anthropic"}
+    assert set(registry.names()) == {"openai-chat", "openai-responses", "anthropic", "gemini", "ollama"}
     assert not hasattr(ds2api_asgi, "Gateway")
 
 

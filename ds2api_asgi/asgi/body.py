@@ -39,7 +39,7 @@ class Replay:
         self.body = body
         self._receive = receive
         self.begun = False
-        self._peeked: tuple[str | None, bool] | None = None
+        self._peeked: tuple[str | None, bool | None] | None = None
 
     def again(self) -> Replay:
         """The same body from its start, for another attempt."""
@@ -47,19 +47,21 @@ class Replay:
         replay._peeked = self._peeked
         return replay
 
-    def peek(self) -> tuple[str | None, bool]:
+    def peek(self) -> tuple[str | None, bool | None]:
         """The top-level ``model`` and ``stream`` of a JSON body, without building the rest.
 
         Returns:
-            The model, or None when the body is not JSON or has none; whether ``stream`` is true.
+            The model, or None when the body is not JSON or has none; what ``stream`` says, None
+            when it is not there or no boolean.
         """
         if self._peeked is None:
             try:
                 found = _peek_decoder.decode(self.body)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                self._peeked = (None, False)
+                self._peeked = (None, None)
             else:
-                self._peeked = (found.model if isinstance(found.model, str) else None, found.stream is True)
+                model = found.model if isinstance(found.model, str) else None
+                self._peeked = (model, found.stream if isinstance(found.stream, bool) else None)
         return self._peeked
 
     async def __call__(self) -> Message:

@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from .types import Scope
 
-__all__ = ["percent_encode", "raw_relative_path", "relative_path", "with_path"]
+__all__ = ["percent_encode", "query", "raw_relative_path", "relative_path", "with_path"]
 
 _AS_IT_IS = re.compile(r"[A-Za-z0-9/_.~-]*")
 _SAFE = "/:@!$&'()*+,;=~"  # RFC 3986, 3.3: pchar and "/"; letters, digits and "_.-~" are safe anyway
@@ -83,6 +83,12 @@ def raw_relative_path(scope: Scope) -> str:
                 return percent_encode(raw[start:].decode("latin-1"), keep="%")
             start = raw.find(b"/", start + 1)
     return percent_encode(relative)
+
+
+def query(scope: Scope) -> str:
+    """The query as the client percent-encoded it, without its question mark."""
+    asked: bytes = scope.get("query_string") or b""
+    return asked.decode("latin-1")
 
 
 def percent_encode(path: str, *, keep: str = "") -> str:

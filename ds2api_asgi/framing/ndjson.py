@@ -10,7 +10,7 @@ from typing import Final
 
 from ..errors import FramingError
 
-__all__ = ["MAX_LINE", "NdjsonParser", "write_line"]
+__all__ = ["MAX_LINE", "NdjsonParser", "frame_boundary", "write_line"]
 
 MAX_LINE: Final = 4 * 1024 * 1024
 """Default bound of one line, in bytes without its line end."""
@@ -90,3 +90,8 @@ def write_line(data: bytes) -> bytes:
         data: One JSON document (inside its strings, JSON allows no bare line break).
     """
     return data.replace(b"\n", b" ").replace(b"\r", b" ") + b"\n"
+
+
+def frame_boundary(data: bytes) -> int:
+    """Find the end of the last complete line: the index after the last LF, 0 if there is none."""
+    return data.rfind(b"\n") + 1

@@ -41,6 +41,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", required=True, dest="target", metavar="PROTOCOL", help="such as openai-chat")
     parser.add_argument("--from-dialect", default="", metavar="DIALECT", help="such as 2023-06-01")
     parser.add_argument("--to-dialect", default="", metavar="DIALECT", help="such as 2026-10-21")
+    parser.add_argument("--model", metavar="MODEL", help="of a request whose path names it (gemini)")
+    parser.add_argument(
+        "--stream",
+        action=argparse.BooleanOptionalAction,
+        help="whether the answer is a stream, of a request whose path says it (gemini)",
+    )
     parser.add_argument(
         "--on-loss",
         default="warn",
@@ -61,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
             target=arguments.target,
             source_dialect=arguments.from_dialect,
             target_dialect=arguments.to_dialect,
+            model=arguments.model,
+            stream=arguments.stream,
         )
     except OSError as error:
         return _fail(USAGE, {"error": f"cannot read {arguments.file}: {error.strerror}"})

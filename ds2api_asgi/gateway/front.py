@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import __version__
 from ..asgi.headers import decode
-from ..asgi.path import relative_path
+from ..asgi.path import query, relative_path
 from ..asgi.respond import respond
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..protocols import registry
@@ -32,7 +32,7 @@ class Front:
             return
         path = relative_path(scope)
         method = scope["method"]
-        if registry.claim(method, path, decode(scope["headers"])) is not None:
+        if registry.claim(method, path, decode(scope["headers"]), query(scope)) is not None:
             await self.app(scope, receive, send)
             return
         head = method == "HEAD"

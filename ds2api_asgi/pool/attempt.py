@@ -102,7 +102,7 @@ class Attempt:
         self._raw_headers = headers = message.get("headers", ())
         if self._is_success() and (find(headers, b"content-encoding") or b"identity") == b"identity":
             kind = (find(headers, b"content-type") or b"").partition(b";")[0].strip().lower()
-            if kind == self._protocol.stream_type.encode():
+            if kind == self._protocol.stream_type().encode():
                 self._stream = self._protocol.stream_watch()
 
     async def _look(self, chunk: bytes, *, last: bool) -> None:

@@ -14,7 +14,7 @@ from ..asgi.body import DEFAULT_MAX_BODY, read_body
 from ..asgi.exchange import Exchange, enter
 from ..asgi.facts import Judged, KeyLeased, PoolEmpty
 from ..asgi.headers import Headers, replace
-from ..asgi.path import relative_path
+from ..asgi.path import query, relative_path
 from ..asgi.respond import respond
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import BodyTooLarge, ClientGone, ConfigurationError
@@ -106,7 +106,7 @@ class KeyPool:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        claim = self.protocol.claim(scope["method"], relative_path(scope), Headers(scope["headers"]))
+        claim = self.protocol.claim(scope["method"], relative_path(scope), Headers(scope["headers"]), query(scope))
         if claim is None or not claim.method_allowed:
             await self.app(scope, receive, send)
             return

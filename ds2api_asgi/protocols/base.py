@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType, field
+from msgspec.structs import replace
 
 from ..universal.events import Event
 from ..universal.failure import Failure, Verdict
@@ -50,6 +51,7 @@ class Operation(StrEnum):
     LIST_MODELS = "list_models"
     GET_MODEL = "get_model"
     EMBED = "embed"
+    ABOUT = "about"  # what a server says of itself (``GET /api/version``)
 
 
 class Claim(Struct, frozen=True, kw_only=True):
@@ -64,6 +66,7 @@ class Claim(Struct, frozen=True, kw_only=True):
         dialect: The dialect that the path's query tells; UNSET where headers do.
         sure: False for paths that several protocols share (``/v1/models``) when no header decided.
         method_allowed: False when the path is the protocol's but the method is not (answer 405).
+        about: What answers `Operation.ABOUT`, of which no upstream needs to be asked; else None.
     """
 
     protocol: str
@@ -74,6 +77,26 @@ class Claim(Struct, frozen=True, kw_only=True):
     dialect: str | UnsetType = UNSET
     sure: bool = True
     method_allowed: bool = True
+    about: dict[str, Any] | None = None
+
+    def asks_for_stream(self, said: bool | None, *, by_default: bool) -> bool:
+        """Whether a stream is asked for.
+
+        Args:
+            said: What the body says, None when it does not.
+            by_default: `Protocol.streams_by_default`.
+        """
+        if self.stream is not UNSET:
+            return self.stream
+        return by_default if said is None else said
+
+    def complete(self, request: Request) -> Request:
+        """The request with what only the path says of it."""
+        if self.model is not UNSET and request.model is UNSET:
+            request = replace(request, model=self.model)
+        if self.stream is not UNSET and request.stream is UNSET:
+            request = replace(request, stream=self.stream)
+        return request
 
 
 class UpstreamRoute(Struct, frozen=True, kw_only=True):
@@ -84,12 +107,14 @@ class UpstreamRoute(Struct, frozen=True, kw_only=True):
         path: ``"/v1/messages"``.
         query: Without the question mark; ``b""`` for none.
         headers: Headers that the protocol demands (``(b"anthropic-version", b"2023-06-01")``), lower-case names.
+        document: The body, where the operation has one that says no more than the route's arguments; else None.
     """
 
     method: str
     path: str
     query: bytes = b""
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    document: dict[str, Any] | None = None
 
 
 class Encoded(Struct, frozen=True, kw_only=True):
@@ -200,13 +225,14 @@ class StreamWatch(typing.Protocol):
 class Routes(typing.Protocol):
     """Which requests are a protocol's, how an upstream is asked, and how a key is shown."""
 
-    def claim(self, method: str, path: str, headers: Mapping[str, str]) -> Claim | None:
+    def claim(self, method: str, path: str, headers: Mapping[str, str], query: str = "") -> Claim | None:
         """Tell whether a request is this protocol's.
 
         Args:
             method: ``"POST"``.
             path: Relative to where we are mounted, as `asgi.path.relative_path` gives it.
             headers: Lower-case names; a repeated header's values joined with ``", "``.
+            query: Without the question mark, as it was encoded.
 
         Returns:
             The claim, or None when the path is not one of the protocol's.
@@ -247,7 +273,8 @@ class Requests(typing.Protocol):
         Args:
             document: From `parse`.
             dialect: From `dialect`.
-            operation: `Operation.COUNT_TOKENS` documents may leave out what only an answer needs.
+            operation: `Operation.COUNT_TOKENS` documents may leave out what only an answer needs; those of
+                `Operation.GET_MODEL` only name a model, where a body does that.
 
         Returns:
             The request.
@@ -257,7 +284,9 @@ class Requests(typing.Protocol):
         """
         ...
 
-    def encode_request(self, request: Request, *, dialect: str = "") -> Encoded:
+    def encode_request(
+        self, request: Request, *, dialect: str = "", operation: Operation = Operation.GENERATE
+    ) -> Encoded:
         """Universal form to a request document; losses tell what it could not say."""
         ...
 
@@ -349,11 +378,15 @@ class Protocol(Routes, Requests, Responses, Errors, Verdicts, Companions, typing
 
     Attributes:
         name: What configuration calls it: ``"openai-chat"``, ``"anthropic"``.
-        stream_type: The content-type of its streams: ``"text/event-stream"``.
+        streams_by_default: What a request means that does not say whether its answer comes as a stream.
     """
 
     name: str
-    stream_type: str
+    streams_by_default: bool
+
+    def stream_type(self, dialect: str = "") -> str:
+        """The content-type of its streams, in the client's dialect: ``"text/event-stream"``."""
+        ...
 
     def stream_decoder(self) -> StreamDecoder:
         """A fresh decoder for one stream."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from ..universal.events import Event
 from ..universal.fold import fold
@@ -38,6 +38,8 @@ class Codec:
         stream_encoder: Makes an encoder for one stream.
         stream_watch: Makes a watch for one stream.
         stream_type: The content-type of streams.
+        stream_types: That of dialects with another.
+        streams_by_default: See `base.Protocol`.
         settle: What a folded stream needs to be the answer that a document would have been; None: nothing.
     """
 
@@ -55,10 +57,12 @@ class Codec:
         stream_encoder: Callable[[Context], StreamEncoder],
         stream_watch: Callable[[], StreamWatch],
         stream_type: str = "text/event-stream",
+        stream_types: Mapping[str, str] | None = None,
+        streams_by_default: bool = False,
         settle: Callable[[Response], Response] | None = None,
     ) -> None:
         self.name = name
-        self.stream_type = stream_type
+        self.streams_by_default = streams_by_default
         self.claim = routes.claim
         self.route = routes.route
         self.authorize = routes.authorize
@@ -82,10 +86,16 @@ class Codec:
         self.stream_decoder = stream_decoder
         self.stream_encoder = stream_encoder
         self.stream_watch = stream_watch
+        self._stream_type = stream_type
+        self._stream_types = dict(stream_types or {})
         self._settle = settle
 
     def __repr__(self) -> str:
         return f"Codec({self.name!r})"
+
+    def stream_type(self, dialect: str = "") -> str:
+        """See `base.Protocol.stream_type`."""
+        return self._stream_types.get(dialect, self._stream_type)
 
     def fold(self, events: Iterable[Event]) -> Response:
         """See `base.Protocol.fold`."""

@@ -17,9 +17,15 @@ __all__ = ["claim", "get", "names"]
 
 GROUP = "ds2api_asgi.protocols"
 
-_BUILT_IN = {"anthropic": ".anthropic", "openai-chat": ".openai_chat"}
+_BUILT_IN = {
+    "anthropic": ".anthropic",
+    "gemini": ".gemini",
+    "ollama": ".ollama",
+    "openai-chat": ".openai_chat",
+    "openai-responses": ".openai_responses",
+}
 # Where a path belongs to several protocols and no header decides, the first of these that claims it has it.
-_ORDER = ("openai-chat", "anthropic")
+_ORDER = ("openai-chat", "openai-responses", "anthropic", "gemini", "ollama")
 
 
 @cache
@@ -48,13 +54,16 @@ def names() -> tuple[str, ...]:
     return (*_ORDER, *others)
 
 
-def claim(method: str, path: str, headers: Mapping[str, str], *, among: Iterable[str] | None = None) -> Claim | None:
+def claim(
+    method: str, path: str, headers: Mapping[str, str], query: str = "", *, among: Iterable[str] | None = None
+) -> Claim | None:
     """Tell whose a request is.
 
     Args:
         method: ``"POST"``.
         path: Relative to the mount, as `asgi.path.relative_path` gives it.
         headers: Lower-case names.
+        query: Without the question mark.
         among: Only these protocols; None: all installed.
 
     Returns:
@@ -62,7 +71,7 @@ def claim(method: str, path: str, headers: Mapping[str, str], *, among: Iterable
     """
     unsure: Claim | None = None
     for name in names() if among is None else among:
-        found = get(name).claim(method, path, headers)
+        found = get(name).claim(method, path, headers, query)
         if found is not None:
             if found.sure:
                 return found

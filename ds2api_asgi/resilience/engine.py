@@ -22,11 +22,11 @@ from ..asgi.body import DEFAULT_MAX_BODY, Replay, read_body
 from ..asgi.exchange import Exchange, enter
 from ..asgi.facts import Attempted
 from ..asgi.headers import Headers
-from ..asgi.path import relative_path
+from ..asgi.path import query, relative_path
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import BodyTooLarge, ClientGone, ConfigurationError
 from ..protocols import registry
-from ..protocols.base import Operation, Protocol
+from ..protocols.base import Claim, Operation, Protocol
 from ..universal.failure import Failure, FailureKind
 from .answer import error_answer
 from .attempt import Attempt, Lost
@@ -114,10 +114,11 @@ class Engine:
             BrokenStream: An answer broke off after its start reached the client, and has no way to say so.
             Exception: What the server's ``receive`` or ``send`` raised; what an app raised after its complete answer.
         """
-        protocol = self._claim(scope)
-        if protocol is None:
+        claim = self._claim(scope)
+        if claim is None:
             await self._apps[0](scope, receive, send)
             return
+        protocol = self._protocol or registry.get(claim.protocol)
         scope, exchange = enter(scope)
         line = ClientLine(receive, send)
         head = scope["method"] == "HEAD"
@@ -125,7 +126,8 @@ class Engine:
             # Some servers never deliver the empty body of a GET (uvicorn with zttp over HTTP/2).
             bodiless = scope["method"] in _BODILESS
             body = Replay(b"", line.receive) if bodiless else await read_body(line.receive, limit=self._terms.max_body)
-            lost = await self._run(scope, body, exchange, line, protocol)
+            stream = claim.asks_for_stream(body.peek()[1], by_default=protocol.streams_by_default)
+            lost = await self._run(scope, body, exchange, line, protocol, stream=stream)
             if lost:
                 best = min(enumerate(lost), key=lambda entry: preference(entry[1].failed, number=entry[0]))[1]
                 spent = sum(one.failed.calls for one in lost) > 1
@@ -136,24 +138,19 @@ class Engine:
         except ClientGone:
             return
 
-    def _claim(self, scope: Scope) -> Protocol | None:
-        """The protocol of a request that may be repeated, or None."""
-        method, path, headers = scope["method"], relative_path(scope), Headers(scope["headers"])
-        if self._protocol is None:
-            claim = registry.claim(method, path, headers)
-        else:
-            claim = self._protocol.claim(method, path, headers)
-        if claim is None or not claim.method_allowed or claim.operation not in REPEATABLE:
-            return None
-        return self._protocol or registry.get(claim.protocol)
+    def _claim(self, scope: Scope) -> Claim | None:
+        """The claim of a request that may be repeated, or None."""
+        claim = (self._protocol or registry).claim(
+            scope["method"], relative_path(scope), Headers(scope["headers"]), query(scope)
+        )
+        return claim if claim is not None and claim.method_allowed and claim.operation in REPEATABLE else None
 
     async def _run(
-        self, scope: Scope, body: Replay, exchange: Exchange, line: ClientLine, protocol: Protocol
+        self, scope: Scope, body: Replay, exchange: Exchange, line: ClientLine, protocol: Protocol, *, stream: bool
     ) -> list[Lost]:
         """Run the plan; return every failed answer when there is no other, and none when the client has its answer."""
         bounds = _Bounds(exchange, self._terms)
         plan = self._plan(_elsewhere(exchange))
-        _, stream = body.peek()
         patience = _Patience(exchange) if stream else None
         lost: list[Lost] = []
         step: Try | None = next(plan)

@@ -2,28 +2,57 @@
 
 from __future__ import annotations
 
-from ..framing.sse import frame_boundary
+from collections.abc import Callable
+from typing import Final
 
-__all__ = ["MAX_HELD_EVENT", "EventTail"]
+from msgspec import Struct
+
+from ..framing import ndjson, sse
+
+__all__ = ["FRAMINGS", "MAX_HELD_EVENT", "EventTail", "Framing"]
 
 MAX_HELD_EVENT = 4 * 1024 * 1024
 """Bytes of one incomplete event that are held back; a longer one passes in pieces."""
+
+
+class Framing(Struct, frozen=True):
+    """How the events of a stream are told apart.
+
+    Attributes:
+        end: What an event most often ends with.
+        boundary: Finds the index after the last complete event, 0 if there is none.
+    """
+
+    end: bytes
+    boundary: Callable[[bytes], int]
+
+
+FRAMINGS: Final = {
+    b"text/event-stream": Framing(b"\n\n", sse.frame_boundary),
+    b"application/x-ndjson": Framing(b"\n", ndjson.frame_boundary),
+}
+"""By content-type, the streams that are watched."""
 
 _OVERLAP = 3
 """The longest end of an event, ``\\r\\n\\r\\n``, begins at most this many bytes before a read."""
 
 
 class EventTail:
-    """Cuts a stream of SSE reads after its last complete event.
+    """Cuts a stream after its last complete event.
+
+    Args:
+        framing: How its events are told apart.
 
     Attributes:
         events: How many complete events have passed, at least.
         torn: Whether an event over the bound is under way in pieces: then nothing can be appended to the stream.
     """
 
-    __slots__ = ("_edge", "_parts", "_size", "events", "torn")
+    __slots__ = ("_boundary", "_edge", "_end", "_parts", "_size", "events", "torn")
 
-    def __init__(self) -> None:
+    def __init__(self, framing: Framing) -> None:
+        self._end = framing.end
+        self._boundary = framing.boundary
         self._parts: list[bytes] = []
         self._size = 0
         self._edge = b""
@@ -32,17 +61,17 @@ class EventTail:
 
     def push(self, data: bytes) -> bytes:
         """Take a read; return what may pass, often all of it."""
-        if not self._size and not self.torn and data.endswith(b"\n\n"):
-            self.events += data.count(b"\n\n")
+        if not self._size and not self.torn and data.endswith(self._end):
+            self.events += data.count(self._end)
             return data
         if not data:
             return b""
         # Only the joint is searched again, so a long event in small reads takes linear time.
-        cut = frame_boundary(self._edge + data) - len(self._edge)
+        cut = self._boundary(self._edge + data) - len(self._edge)
         if cut <= 0:
             return self._keep(data)
         ready = b"".join((*self._parts, data[:cut]))
-        self.events += max(1, ready.count(b"\n\n"))
+        self.events += max(1, ready.count(self._end))
         self._parts = [data[cut:]]
         self._size = len(data) - cut
         self._edge = data[cut:][-_OVERLAP:]

@@ -21,7 +21,7 @@ from ..asgi.headers import RawHeaders, find, replace
 from ..asgi.types import Message
 from ..protocols.base import Protocol, StreamWatch
 from ..universal.failure import Failure
-from .frames import EventTail
+from .frames import FRAMINGS, EventTail, Framing
 from .line import ClientLine
 from .timeouts import Timeouts, Watchdog
 
@@ -38,8 +38,6 @@ MAX_HELD_ANSWER = 1024 * 1024
 
 _MAX_HELD_MESSAGES = 4096
 """Messages that are held, so that one byte per message cannot cost more than the bytes do."""
-
-_EVENT_STREAM = b"text/event-stream"
 
 _AFTERWARDS = 1.0
 """Seconds that an app has for its clean-up after an answer that is lost, before it is cancelled."""
@@ -154,9 +152,9 @@ class Passage:
         elif not 200 <= status < 300 or (find(headers, b"content-encoding") or b"identity") != b"identity":
             self._take = Passage._take_whole
             commit = True
-        elif (find(headers, b"content-type") or b"").lower().startswith(_EVENT_STREAM):
+        elif (framing := _framing(headers)) is not None:
             self._take = Passage._take_stream
-            self.watch, self._tail = self._protocol.stream_watch(), EventTail()
+            self.watch, self._tail = self._protocol.stream_watch(), EventTail(framing)
             if find(headers, b"content-length") is not None:  # it would forbid the error event of a broken stream
                 message = {**message, "headers": replace(headers, {b"content-length": None})}
         else:
@@ -251,3 +249,8 @@ class Passage:
             self._dog.guard(self._timeouts, watch)
         for message in self._gate.open():
             await self._line.send(message)
+
+
+def _framing(headers: RawHeaders) -> Framing | None:
+    """How a stream's events are told apart; None when the answer is no stream."""
+    return FRAMINGS.get((find(headers, b"content-type") or b"").partition(b";")[0].strip().lower())

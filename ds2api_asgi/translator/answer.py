@@ -148,7 +148,7 @@ class Answer:
 
     def _state_of_start(self) -> _State:
         generation = self._translation
-        streamed = self._status < 300 and media_type(self._headers) == self._upstream.stream_type
+        streamed = self._status < 300 and media_type(self._headers) == self._upstream.stream_type()
         if not streamed or isinstance(generation, Companion):
             return _State.WHOLE
         if not generation.streams:
@@ -221,7 +221,7 @@ class Answer:
         if committed or self._size > MAX_HELD:
             self._state = _State.STREAMING
             held, self._kept = b"".join(self._kept), []
-            await self._tell_start(stream_headers(self._headers, self._client.stream_type))
+            await self._tell_start(stream_headers(self._headers, self._stream_type))
             await self._say(held, more=more)
 
     async def _collect(self, body: bytes, *, more: bool) -> None:
@@ -271,7 +271,7 @@ class Answer:
             await self._fail(body)
             return
         if isinstance(self._translation, Generation) and self._translation.streams:
-            headers = stream_headers(self._headers, self._client.stream_type)
+            headers = stream_headers(self._headers, self._stream_type)
         else:
             headers = document_headers(self._headers, len(body))
         await self._tell_start(headers)
@@ -291,6 +291,12 @@ class Answer:
             await self._say(self._transcoder.cut(failure), more=False)
         else:
             await self._fail(failure)
+
+    @property
+    def _stream_type(self) -> str:
+        """The content-type of the client's stream."""
+        assert isinstance(self._translation, Generation)
+        return self._translation.stream_type
 
     async def _tell_start(self, headers: RawHeaders) -> None:
         self._telling = True

@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 from ..asgi.body import DEFAULT_MAX_BODY
 from ..asgi.exchange import KEY, enter
 from ..asgi.headers import decode, find
-from ..asgi.path import relative_path
+from ..asgi.path import query, relative_path
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import ClientGone, ConfigurationError
 from ..protocols import registry
@@ -39,7 +39,8 @@ class Translator:
 
     Args:
         app: The ASGI app that answers.
-        speaks: The protocol it speaks: ``"openai-chat"``, ``"anthropic"``.
+        speaks: The protocol it speaks: ``"openai-chat"``, ``"openai-responses"``, ``"anthropic"``, ``"gemini"``,
+            ``"ollama"``.
         clients: The protocols that clients may speak; None: all that are installed.
         on_loss: What to do about what a request cannot say in the app's protocol: ``"warn"`` (the default) logs it,
             ``"allow"`` says nothing, ``"reject"`` answers 400; or a mapping by `LossKind`, or a function of all
@@ -106,12 +107,12 @@ class Translator:
 
     def _claim(self, scope: Scope) -> Claim | None:
         """Whose the request is; headers are decoded only where its path alone does not tell."""
-        method, path = scope["method"], relative_path(scope)
-        claim = self._claim_of_path(method, path)
+        method, path, asked = scope["method"], relative_path(scope), query(scope)
+        claim = self._claim_of_path(method, path, query=asked)
         if claim is None:
             return None
         if method == "OPTIONS" and find(scope["headers"], b"access-control-request-method") is not None:
             return None  # a browser's preflight is for who answers CORS
         if claim.sure:
             return claim
-        return registry.claim(method, path, decode(scope["headers"]), among=self._claimants)
+        return registry.claim(method, path, decode(scope["headers"]), asked, among=self._claimants)

@@ -6,14 +6,15 @@ import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import msgspec
 from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from ..errors import ConfigurationError, InvalidDocument
 from ..protocols import registry
 from ..protocols.base import Context, Protocol
 from ..universal import jsontext
 from ..universal.loss import Loss
+from ..universal.request import Request
 
 __all__ = ["Converted", "Kind", "convert"]
 
@@ -51,6 +52,8 @@ def convert(
     target: str,
     source_dialect: str = "",
     target_dialect: str = "",
+    model: str | None = None,
+    stream: bool | None = None,
     context: Context | None = None,
     now: int | None = None,
 ) -> Converted:
@@ -66,6 +69,8 @@ def convert(
         target: The protocol it should be in.
         source_dialect: The source protocol's dialect; ``""``: its default.
         target_dialect: The target protocol's dialect; ``""``: its default.
+        model: Of a request that does not name its model, since the path does (Gemini).
+        stream: Of a request that does not say whether its answer is a stream, since the path does (Gemini).
         context: For a response or stream: the ``context`` of its request's conversion, which gives tool names and
             call ids back as the client spelled them. It may be used many times.
         now: Unix time for documents that must state one and whose source has none; None: the present.
@@ -82,19 +87,28 @@ def convert(
         raise ConfigurationError(f"kind must be request, response, stream or error, not {kind!r}")
     data = _bytes(body, kind)
     if kind == "request":
-        return _convert_request(reader, writer, data, source_dialect, target_dialect)
+        request = reader.decode_request(reader.parse(data), dialect=source_dialect)
+        request = _completed(request, model=model, stream=stream)
+        return _convert_request(reader, writer, request, target_dialect)
     if kind == "error":
         failure = reader.decode_error(UNSET, {}, data)
         return Converted(body=jsontext.dumps(writer.encode_error(failure).document))
     now = int(time.time()) if now is None else now
-    context = Context(now=now) if context is None else msgspec.structs.replace(context, now=now)
+    context = Context(now=now) if context is None else replace(context, now=now)
     return (_convert_response if kind == "response" else _convert_stream)(reader, writer, data, context)
 
 
-def _convert_request(
-    reader: Protocol, writer: Protocol, data: bytes, source_dialect: str, target_dialect: str
-) -> Converted:
-    request = reader.decode_request(reader.parse(data), dialect=source_dialect)
+def _completed(request: Request, *, model: str | None, stream: bool | None) -> Request:
+    if model is not None and request.model is UNSET:
+        request = replace(request, model=model)
+    if stream is not None and request.stream is UNSET:
+        request = replace(request, stream=stream)
+    return request
+
+
+def _convert_request(reader: Protocol, writer: Protocol, request: Request, target_dialect: str) -> Converted:
+    if reader.streams_by_default != writer.streams_by_default and request.stream is UNSET:
+        request = replace(request, stream=reader.streams_by_default)  # silence means two things: say what it means
     encoded = writer.encode_request(request, dialect=target_dialect)
     context = encoded.context or Context()
     context.request = request

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from ..asgi.body import Replay, read_body
 from ..asgi.exchange import Exchange
@@ -131,7 +132,7 @@ class TranslatedRequest:
 
     async def _body(self) -> bytes:
         """The body; nothing is read of a request that has none or is refused without it."""
-        if self._claim.operation not in _WITH_BODY or not self._claim.method_allowed:
+        if not self._has_body or not self._claim.method_allowed:
             return b""
         limit = self._settings.max_body
         length = self._headers.get("content-length", "")
@@ -142,6 +143,12 @@ class TranslatedRequest:
         self._receive = replay
         return replay.body
 
+    @property
+    def _has_body(self) -> bool:
+        """Whether the operation has a body; one model may be named by the path or by a body."""
+        claim = self._claim
+        return claim.operation in _WITH_BODY or (claim.operation is Operation.GET_MODEL and claim.model is UNSET)
+
     def _question(self, body: bytes) -> _Question | _Reply:
         if not self._claim.method_allowed:
             return self._wrong_method()
@@ -150,7 +157,9 @@ class TranslatedRequest:
                 case Operation.GENERATE | Operation.COUNT_TOKENS:
                     return self._document_question(body)
                 case Operation.LIST_MODELS | Operation.GET_MODEL:
-                    return self._models_question()
+                    return self._models_question(body)
+                case Operation.ABOUT:
+                    return _Reply(status=200, document=self._claim.about or {})
                 case Operation.EMBED:
                     return self._refusal(FailureKind.NOT_FOUND, 404, f"embeddings {self._not_spoken}")
         except LossRejected as error:
@@ -164,23 +173,34 @@ class TranslatedRequest:
         return f"cannot be said in {self._settings.upstream.name}, which the upstream speaks"
 
     def _wrong_method(self) -> _Reply:
-        allowed = b"POST" if self._claim.operation in _WITH_BODY else b"GET"
+        allowed = b"POST" if self._has_body else b"GET"
         method = self._scope["method"]
         return self._refusal(
             FailureKind.METHOD, 405, f"the method {method} is not allowed here", headers=((b"allow", allowed),)
         )
 
-    def _document_question(self, body: bytes) -> _Question | _Reply:
+    def _decoded(self, body: bytes) -> Request:
         if self._headers.get("content-encoding", "identity") != "identity":
             raise InvalidDocument("", "the body is compressed, which is not supported")
+        client, claim = self._client, self._claim
+        dialect = client.dialect(self._headers) if claim.dialect is UNSET else claim.dialect
+        request = client.decode_request(client.parse(body), dialect=dialect, operation=claim.operation)
+        return claim.complete(request)
+
+    def _document_question(self, body: bytes) -> _Question | _Reply:
         client, upstream, dialect = self._client, self._settings.upstream, self._settings.dialect
         operation = self._claim.operation
-        request = client.decode_request(client.parse(body), dialect=client.dialect(self._headers), operation=operation)
-        streams = operation is Operation.GENERATE and request.stream is True
+        request = self._decoded(body)
+        said = None if request.stream is UNSET else request.stream
+        streams = operation is Operation.GENERATE and self._claim.asks_for_stream(
+            said, by_default=client.streams_by_default
+        )
+        if client.streams_by_default or upstream.streams_by_default:  # silence means two things: say what it means
+            request = replace(request, stream=streams)
         route = upstream.route(operation, stream=streams, model=request.model, dialect=dialect)
         if route is None:
             return self._estimate(request)
-        encoded = upstream.encode_request(request, dialect=dialect)
+        encoded = upstream.encode_request(request, dialect=dialect, operation=operation)
         self._lose(encoded.losses)
         context = encoded.context or Context()
         context.request = request
@@ -194,16 +214,18 @@ class TranslatedRequest:
             else Companion(lambda found: client.encode_token_count(upstream.decode_token_count(found))),
         )
 
-    def _models_question(self) -> _Question | _Reply:
+    def _models_question(self, body: bytes) -> _Question | _Reply:
         client, upstream, claim = self._client, self._settings.upstream, self._claim
-        route = upstream.route(claim.operation, stream=False, model=claim.model, dialect=self._settings.dialect)
+        model = self._decoded(body).model if self._has_body else claim.model
+        route = upstream.route(claim.operation, stream=False, model=model, dialect=self._settings.dialect)
         if route is None:
             return self._refusal(FailureKind.NOT_FOUND, 404, f"a question for models {self._not_spoken}")
         if claim.operation is Operation.LIST_MODELS:
             translation = Companion(lambda found: client.encode_models(upstream.decode_models(found)))
         else:
             translation = Companion(lambda found: client.encode_model(upstream.decode_model(found)))
-        return _Question(route=route, translation=translation)
+        asked = None if route.document is None else jsontext.dumps(route.document)
+        return _Question(route=route, translation=translation, body=asked)
 
     def _estimate(self, request: Request) -> _Reply:
         """A count of tokens by a guess that says that it is one."""

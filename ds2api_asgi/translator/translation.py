@@ -91,6 +91,12 @@ class Generation:
         self.losses = encoded.losses
         return jsontext.dumps(encoded.document)
 
+    @property
+    def stream_type(self) -> str:
+        """The content-type of the client's stream, in the dialect that it speaks."""
+        request = self._context.request
+        return self._client.stream_type("" if request is UNSET else request.origin.dialect)
+
     def decoder(self) -> StreamDecoder:
         """A decoder of the app's stream."""
         return self._upstream.stream_decoder()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache, partial
 from importlib import metadata
 from typing import Any
 
@@ -17,12 +17,12 @@ from ..asgi.exchange import CREDENTIAL, KEY, Exchange, enter
 from ..asgi.facts import Broke, Unreachable
 from ..asgi.headers import HOP_BY_HOP, RawHeaders, decode, find, request_headers
 from ..asgi.masking import masking
-from ..asgi.path import raw_relative_path, relative_path
+from ..asgi.path import query, raw_relative_path, relative_path
 from ..asgi.respond import respond
 from ..asgi.types import Receive, Scope, Send
 from ..errors import BodyTooLarge, BrokenStream, ClientGone, ConfigurationError, TransportError
 from ..protocols import registry
-from ..protocols.base import Protocol
+from ..protocols.base import Claim, Protocol
 from ..universal.failure import Failure, FailureKind
 from .address import Address, UnsafePath, strip_secrets
 from .forward import Forward, Outgoing, Timeouts
@@ -35,6 +35,7 @@ __all__ = ["Upstream"]
 _NEVER = HOP_BY_HOP | {b"host", b"content-length", b"expect", b"accept-encoding"}
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_PATHS = 64  # claims that are remembered
 _KIND = {"timeout": FailureKind.TIMEOUT, "pool": FailureKind.OVERLOADED}
 _STATUS = {
     FailureKind.NOT_FOUND: 404,
@@ -95,6 +96,8 @@ class Upstream:
             raise ConfigurationError("client and sender exclude each other")
         self._address = Address(base_url)
         self._protocol = None if protocol is None else registry.get(protocol)
+        claim: Callable[[str, str], Claim | None] = partial((self._protocol or registry).claim, headers={})
+        self._claim_of = lru_cache(_PATHS)(claim)
         self._api_key = api_key
         self._forward_credentials = forward_credentials
         self._timeouts = Timeouts(
@@ -165,10 +168,10 @@ class Upstream:
         return self._forward_credentials or bool(scope.get(CREDENTIAL))
 
     def _url(self, scope: Scope) -> str:
-        query: bytes = scope.get("query_string") or b""
-        if query and not self._forwards_credentials(scope):
-            query = strip_secrets(query)
-        return self._address.url(raw_relative_path(scope), query)
+        asked: bytes = scope.get("query_string") or b""
+        if asked and not self._forwards_credentials(scope):
+            asked = strip_secrets(asked)
+        return self._address.url(raw_relative_path(scope), asked)
 
     async def _read(self, scope: Scope, receive: Receive) -> tuple[Receive, bytes, bool]:
         """The request's body, whether it asks for a stream, and the ``receive`` that is left after it."""
@@ -179,7 +182,16 @@ class Upstream:
             raise BodyTooLarge(self._max_body)
         replay = await read_body(receive, limit=self._max_body)
         await replay()  # the body itself; what is left is the disconnect
-        return replay, replay.body, b'"stream"' in replay.body and replay.peek()[1]
+        said = replay.peek()[1] if b'"stream"' in replay.body else None
+        return replay, replay.body, self._streams(scope, said)
+
+    def _streams(self, scope: Scope, said: bool | None) -> bool:
+        """Whether a stream is asked for: by the body, by the path (Gemini), or by default (Ollama)."""
+        claim = self._claim_of(scope["method"], relative_path(scope)) if said is None else None
+        if claim is None:
+            return said is True
+        by_default = registry.get(claim.protocol).streams_by_default
+        return claim.asks_for_stream(said, by_default=by_default)
 
     def _fields(self, scope: Scope) -> RawHeaders:
         fields = request_headers(
@@ -199,7 +211,7 @@ class Upstream:
     def _protocol_of(self, scope: Scope) -> Protocol | None:
         if self._protocol is not None:
             return self._protocol
-        claim = registry.claim(scope["method"], relative_path(scope), decode(scope["headers"]))
+        claim = registry.claim(scope["method"], relative_path(scope), decode(scope["headers"]), query(scope))
         return None if claim is None else registry.get(claim.protocol)
 
     async def _fail(self, scope: Scope, send: Send, kind: FailureKind, message: str) -> None:

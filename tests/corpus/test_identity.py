@@ -29,7 +29,7 @@ def test_every_request_comes_back(kit: Kit) -> None:
         encoded = codec.encode_request(codec.decode_request(document))
         assert equal(encoded.document, document), name
         assert encoded.losses == (), name
-    assert len(bodies) > 100
+    assert len(bodies) >= kit.recorded[0]
 
 
 @needs_shared
@@ -45,7 +45,7 @@ def test_every_answer_comes_back(kit: Kit) -> None:
         encoded = codec.encode_response(codec.decode_response(codec.parse(body)), Context())
         assert equal(loads(dumps(encoded.document)), loads(body)), name
         assert encoded.losses == (), name
-    assert len(bodies) > 100
+    assert len(bodies) >= kit.recorded[1]
 
 
 @needs_shared

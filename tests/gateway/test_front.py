@@ -7,11 +7,16 @@ import pytest
 from ds2api_asgi import __version__
 from ds2api_asgi.asgi.lifespan import running
 from ds2api_asgi.gateway.demo import demo_gateway
+from ds2api_asgi.protocols import registry
 from ds2api_asgi.testing import Driver
 
 pytestmark = pytest.mark.anyio
 
 HELLO = {"model": "demo-small", "max_tokens": 50, "messages": [{"role": "user", "content": "Hello"}]}
+HELLOS = {
+    "openai-responses": {"model": "demo-small", "input": "Hello"},
+    "gemini": {"contents": [{"parts": [{"text": "Hello"}]}]},
+}
 
 
 @pytest.fixture
@@ -22,11 +27,12 @@ def gateway() -> Driver:
 async def test_the_first_page_lists_endpoints_that_exist(gateway: Driver) -> None:
     page = (await gateway.request("GET", "/")).json()
     assert page["version"] == __version__
-    assert set(page["endpoints"]) == {"openai-chat", "anthropic"}
-    for routes in page["endpoints"].values():
+    assert set(page["endpoints"]) == set(registry.names())
+    for name, routes in page["endpoints"].items():
         for route in routes.values():
             method, path = route.split(" ")
-            answer = await gateway.request(method, path, json=HELLO if method == "POST" else None)
+            hello = HELLOS.get(name, HELLO) if method == "POST" else None
+            answer = await gateway.request(method, path.replace("MODEL", "demo-small"), json=hello)
             assert answer.status == 200, route
 
 
@@ -39,7 +45,7 @@ async def test_head_of_the_first_page_has_no_body(gateway: Driver) -> None:
     ("GET", "/elsewhere", 404),
     ("POST", "/v1/elsewhere", 404),
     ("HEAD", "/elsewhere", 404),
-    ("POST", "/v1/responses/input_tokens", 404),
+    ("POST", "/v1/responses/elsewhere", 404),
     ("POST", "/", 405),
 ])  # fmt: skip
 async def test_what_no_protocol_claims_does_not_reach_the_model(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from ds2api_asgi.universal.diff import diff
 from ds2api_asgi.universal.loss import Severity
 from ds2api_asgi.universal.normal import regroup
-from ds2api_asgi.universal.request import Request
 from ds2api_asgi.universal.response import Response
 from lawkit import PAIRS, context, core_requests, core_responses, plain, protocol, read_request, read_response
 
@@ -17,8 +17,9 @@ pairs = pytest.mark.parametrize(("source", "target"), PAIRS)
 
 
 @pairs
-@given(core=core_requests())
-def test_requests_of_the_core_cross_whole(source: str, target: str, core: Request) -> None:
+@given(data=st.data())
+def test_requests_of_the_core_cross_whole(source: str, target: str, data: st.DataObject) -> None:
+    core = data.draw(core_requests(source, target))
     document = protocol(source).encode_request(core).document
     request = read_request(source, document)
     encoded = protocol(target).encode_request(request)

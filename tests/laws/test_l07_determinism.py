@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from ds2api_asgi.universal import jsontext
 from ds2api_asgi.universal.request import Request
+from kits import KITS
 from lawkit import PAIRS, PROTOCOLS, core_requests, protocol, read_request, request_documents
 
 
@@ -25,6 +26,7 @@ def test_encoding_twice_gives_the_same_bytes(source: str, target: str, data: st.
 def test_a_longer_history_begins_as_before(target: str, core: Request, data: st.DataObject) -> None:
     # A conversation is sent when it is the model's turn: after the user's words or the tools' results.
     cut = data.draw(st.sampled_from([i for i, turn in enumerate(core.turns) if turn.role == "assistant"]))
-    longer = protocol(target).encode_request(core).document["messages"]
-    shorter = protocol(target).encode_request(replace(core, turns=core.turns[:cut])).document["messages"]
+    history = KITS[target].history
+    longer = protocol(target).encode_request(core).document[history]
+    shorter = protocol(target).encode_request(replace(core, turns=core.turns[:cut])).document[history]
     assert jsontext.dumps(longer[: len(shorter)]) == jsontext.dumps(shorter)

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ds2api_asgi.framing.sse import frame_boundary
 from ds2api_asgi.universal.events import End, Error
 from ds2api_asgi.universal.failure import Failure, FailureKind
 from ds2api_asgi.universal.fold import unfold
 from ds2api_asgi.universal.response import Response
+from kits import KITS
 from lawkit import (
     PAIRS,
     PROTOCOLS,
@@ -79,7 +79,7 @@ def test_the_watch_sees_a_terminal_only_when_it_came(name: str, core: Response, 
     stream = encode_stream(name, data.draw(interleaved(core)))
     cut = data.draw(st.integers(0, len(stream)))
     watch = protocol(name).stream_watch()
-    whole = stream[: frame_boundary(stream[:cut])]
+    whole = stream[: KITS[name].boundary(stream[:cut])]
     for start in range(0, len(whole), 7):
         watch.feed(whole[start : start + 7])
     if watch.terminal:

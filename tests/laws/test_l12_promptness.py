@@ -6,18 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ds2api_asgi.framing.sse import frame_boundary
 from ds2api_asgi.universal.content import Text
 from ds2api_asgi.universal.events import Delta, Open
 from ds2api_asgi.universal.fold import unfold
 from ds2api_asgi.universal.response import Response
+from kits import KITS
 from lawkit import PAIRS, core_responses, decode_stream, encode_stream, protocol, translate_stream
 
 
-def _frames(stream: bytes) -> list[bytes]:
-    frames = []
+def _frames(name: str, stream: bytes) -> list[bytes]:
+    frames, boundary = [], KITS[name].boundary
     while stream:
-        end = next(i for i in range(1, len(stream) + 1) if frame_boundary(stream[:i]) == i)
+        end = next(i for i in range(1, len(stream) + 1) if boundary(stream[:i]) == i)
         frames.append(stream[:end])
         stream = stream[end:]
     return frames
@@ -35,7 +35,7 @@ def _said(name: str, data: bytes) -> str:
 @pytest.mark.parametrize(("upstream", "client"), PAIRS)
 @given(core=core_responses(), chunk=st.sampled_from([1, 2, 5]))
 def test_text_is_out_with_the_event_that_brought_it(upstream: str, client: str, core: Response, chunk: int) -> None:
-    frames = _frames(encode_stream(upstream, unfold(core, chunk=chunk)))
+    frames = _frames(upstream, encode_stream(upstream, unfold(core, chunk=chunk)))
     out = translate_stream(upstream, client, frames)
     for count in range(1, len(frames) + 1):
         got = b"".join(out[:count])

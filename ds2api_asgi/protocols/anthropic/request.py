@@ -119,7 +119,12 @@ def decode_request(
     return Request(turns=tuple(turns), ext=ext or UNSET, origin=Origin(protocol=NAME, dialect=dialect), **values)
 
 
-def encode_request(request: Request, *, dialect: str = "") -> Encoded:
+def encode_request(
+    request: Request,
+    *,
+    dialect: str = "",
+    operation: Operation = Operation.GENERATE,  # noqa: ARG001 - the document is the same
+) -> Encoded:
     """See `Protocol.encode_request`."""
     scope = Scope(TARGET, origin=request.origin.protocol, dialect=dialect)
     system, messages = encode_turns(request, scope)

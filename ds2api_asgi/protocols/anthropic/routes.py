@@ -18,7 +18,7 @@ __all__ = ["authorize", "claim", "dialect", "route"]
 _POSTS = {"/messages": Operation.GENERATE, "/messages/count_tokens": Operation.COUNT_TOKENS}
 
 
-def claim(method: str, path: str, headers: Mapping[str, str]) -> Claim | None:
+def claim(method: str, path: str, headers: Mapping[str, str], query: str = "") -> Claim | None:  # noqa: ARG001 - the interface's
     """See `Protocol.claim`; ``/models`` is shared with others and sure only if a header of ours is there."""
     prefix = "/v1" if path.startswith("/v1/") else ""
     own = path[len(prefix) :].rstrip("/")

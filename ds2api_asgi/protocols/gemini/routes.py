@@ -38,12 +38,11 @@ _PATH: Final = re.compile(
 )
 
 
-def claim(method: str, path: str, headers: Mapping[str, str]) -> Claim | None:
+def claim(method: str, path: str, headers: Mapping[str, str], query: str = "") -> Claim | None:
     """Tell whether a request is this protocol's; of ``/v1/models`` and ``/models`` only its own headers make sure.
 
-    A path with its query tells the framing of a stream; without a question mark it is taken for ``alt=sse``.
+    The query tells the framing of a stream: without ``alt=sse`` it is a JSON array.
     """
-    path, asked, query = path.partition("?")
     match = _PATH.fullmatch(path.rstrip("/"))
     if match is None:
         return None
@@ -79,7 +78,7 @@ def claim(method: str, path: str, headers: Mapping[str, str]) -> Claim | None:
         prefix=prefix,
         model=_model(model, tuned=tuned),
         stream=stream if operation is Operation.GENERATE else UNSET,
-        dialect=JSON_ARRAY if stream and asked and not _SSE.search(query) else "",
+        dialect=JSON_ARRAY if stream and not _SSE.search(query) else "",
         method_allowed=method == "POST",
     )
 

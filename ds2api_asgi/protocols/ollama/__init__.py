@@ -41,4 +41,5 @@ PROTOCOL: Protocol = Codec(
     stream_encoder=StreamEncoder,
     stream_watch=StreamWatch,
     stream_type="application/x-ndjson",
+    streams_by_default=True,
 )

@@ -55,18 +55,20 @@ def decode_request(
     document: Json,
     *,
     dialect: str = "",
-    operation: Operation = Operation.GENERATE,  # noqa: ARG001 - no other has a document of its own
+    operation: Operation = Operation.GENERATE,
 ) -> Request:
     """A request document to universal form.
 
     Args:
         document: From `parse`.
         dialect: From `routes.dialect`.
-        operation: Makes no difference.
+        operation: `Operation.GET_MODEL` may name the model in ``name``, as older clients do.
 
     Raises:
         InvalidDocument: A value of the wrong type, or ``model`` missing.
     """
+    if operation is Operation.GET_MODEL:
+        document = {"model": document.get("model", document.get("name"))}
     if type(document.get("model")) is not str:
         raise InvalidDocument("model", "must be a string")
     values, rest = take(document, REQUEST, handled=REQUEST_HANDLED)
@@ -118,12 +120,18 @@ def _decode_think(think: Any, values: dict[str, Any], ext: Json) -> None:
         raise InvalidDocument("think", "must be a boolean or a string")
 
 
-def encode_request(request: Request, *, dialect: str = "") -> Encoded:
+def encode_request(
+    request: Request,
+    *,
+    dialect: str = "",
+    operation: Operation = Operation.GENERATE,  # noqa: ARG001 - the document is the same
+) -> Encoded:
     """Universal form to a request document.
 
     Args:
         request: Born anywhere; one that was born here is written back as it was.
         dialect: There is only one.
+        operation: Makes no difference.
     """
     scope = Scope(TARGET, origin=request.origin.protocol, dialect=dialect)
     document: Json = {}

@@ -23,32 +23,40 @@ _PATHS: Final = {
     "/show": ("POST", Operation.GET_MODEL),  # the body names the model
     "/embed": ("POST", Operation.EMBED),
     "/embeddings": ("POST", Operation.EMBED),
+    "/version": ("GET", Operation.ABOUT),
 }
+_ABOUT: Final = {"version": "0.13.0"}
+"""A server of this age has all that we translate; clients compare it with what they need."""
 
 
-def claim(method: str, path: str, headers: Mapping[str, str]) -> Claim | None:  # noqa: ARG001 - others decide by headers
+def claim(method: str, path: str, headers: Mapping[str, str], query: str = "") -> Claim | None:  # noqa: ARG001 - the interface's
     """Tell whether a request is this protocol's; its paths are nobody else's, so it is always sure."""
-    prefix, _, rest = path.partition("?")[0].rstrip("/").partition(_PREFIX)
+    prefix, _, rest = path.rstrip("/").partition(_PREFIX)
     known = _PATHS.get(rest)
     if prefix or known is None:
         return None
     allowed, operation = known
-    return Claim(protocol=NAME, operation=operation, prefix=_PREFIX, method_allowed=method == allowed)
+    return Claim(
+        protocol=NAME,
+        operation=operation,
+        prefix=_PREFIX,
+        method_allowed=method == allowed,
+        about=_ABOUT if operation is Operation.ABOUT else None,
+    )
 
 
 def route(
     operation: Operation,
     *,
     stream: bool,  # noqa: ARG001 - the body says it
-    model: str | UnsetType,  # noqa: ARG001 - the body says it
+    model: str | UnsetType,
     dialect: str,  # noqa: ARG001 - there is only one
 ) -> UpstreamRoute | None:
-    """How to ask an upstream; None for token counts, which the protocol has not, and for one model.
-
-    A model is described to who sends its name in a body (``POST /api/show``), which a route has not.
-    """
+    """How to ask an upstream; None for token counts, which the protocol has not."""
+    if operation is Operation.GET_MODEL:
+        return UpstreamRoute(method="POST", path=_PREFIX + "/show", document={"model": model or ""})
     for path, (method, known) in _PATHS.items():
-        if known is operation and known is not Operation.GET_MODEL:
+        if known is operation:
             return UpstreamRoute(method=method, path=_PREFIX + path)
     return None
 

@@ -133,12 +133,18 @@ def _decode_stream_options(options: Any, values: dict[str, Any], ext: Json, form
             raise InvalidDocument(f"stream_options.{key}", "must be a boolean")
 
 
-def encode_request(request: Request, *, dialect: str = "") -> Encoded:
+def encode_request(
+    request: Request,
+    *,
+    dialect: str = "",
+    operation: Operation = Operation.GENERATE,  # noqa: ARG001 - the document is the same
+) -> Encoded:
     """Universal form to a request document.
 
     Args:
         request: Born anywhere; one that was born here is written back as it was.
         dialect: One of `profile.DIALECTS`.
+        operation: Makes no difference.
 
     Raises:
         ConfigurationError: There is no such dialect.

@@ -29,9 +29,8 @@ _ROUTES: Final = {
 _SHARED: Final = frozenset({Operation.LIST_MODELS, Operation.GET_MODEL})
 
 
-def claim(method: str, path: str, headers: Mapping[str, str]) -> Claim | None:  # noqa: ARG001 - others decide by headers
+def claim(method: str, path: str, headers: Mapping[str, str], query: str = "") -> Claim | None:  # noqa: ARG001 - the interface's
     """Tell whether a request is this protocol's; never sure of the model paths, which other protocols have too."""
-    path = path.partition("?")[0]
     prefix = _PREFIX if path == _PREFIX or path.startswith(_PREFIX + "/") else ""
     path = path[len(prefix) :].rstrip("/")
     known = _PATHS.get(path)

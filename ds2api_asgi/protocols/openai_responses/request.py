@@ -143,12 +143,18 @@ def _decode_background(background: Any, values: dict[str, Any], ext: Json, forms
         forms.append("background:false")
 
 
-def encode_request(request: Request, *, dialect: str = "") -> Encoded:
+def encode_request(
+    request: Request,
+    *,
+    dialect: str = "",
+    operation: Operation = Operation.GENERATE,  # noqa: ARG001 - the document is the same
+) -> Encoded:
     """Universal form to a request document.
 
     Args:
         request: Born anywhere; one that was born here is written back as it was.
         dialect: One of `profile.DIALECTS`.
+        operation: Makes no difference.
 
     Raises:
         ConfigurationError: There is no such dialect.

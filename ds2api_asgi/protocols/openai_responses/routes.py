@@ -27,9 +27,8 @@ _PATHS: Final = {
 _SURE: Final = frozenset({Operation.GENERATE, Operation.COUNT_TOKENS})
 
 
-def claim(method: str, path: str, headers: Mapping[str, str]) -> Claim | None:  # noqa: ARG001 - others decide by headers
+def claim(method: str, path: str, headers: Mapping[str, str], query: str = "") -> Claim | None:  # noqa: ARG001 - the interface's
     """Tell whether a request is this protocol's; never sure of paths that other protocols have too."""
-    path = path.partition("?")[0]
     prefix = _PREFIX if path == _PREFIX or path.startswith(_PREFIX + "/") else ""
     path = path[len(prefix) :].rstrip("/")
     known = _PATHS.get(path)

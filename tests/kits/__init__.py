@@ -1,0 +1,13 @@
+"""What the laws and the corpus tests need to know of each protocol: its official types, and its recorded traffic.
+
+A protocol that joins adds its entry to `KITS`; every law and every corpus test then holds for it and all its pairs.
+"""
+
+from __future__ import annotations
+
+from . import anthropic, openai_chat
+from .kit import Kit
+
+__all__ = ["KITS", "Kit"]
+
+KITS = {module.KIT.name: module.KIT for module in (openai_chat, anthropic)}

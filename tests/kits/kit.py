@@ -1,0 +1,84 @@
+"""What the laws and the corpus tests need to know of a protocol."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from ds2api_asgi.framing import sse
+from ds2api_asgi.protocols import registry
+from ds2api_asgi.protocols.base import Protocol
+from shared import corpus_items, corpus_stream_bytes
+
+__all__ = ["Kit", "sse_documents"]
+
+Overrides = dict[tuple[str, str], st.SearchStrategy[Any]]
+
+
+def sse_documents(stream: bytes) -> list[Any]:
+    """The JSON documents of a stream of server-sent events; ``[DONE]`` is none."""
+    parser = sse.SseParser()
+    events = parser.feed(stream) + parser.close()
+    return [json.loads(event.data) for event in events if event.data != b"[DONE]"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kit:
+    """One protocol.
+
+    Attributes:
+        name: Of the protocol.
+        corpus: Its name in the corpus's file names.
+        requests: The official SDK's types of a request.
+        response: The official SDK's type of an answer.
+        events: Validates one event of a stream, as the official SDK has it.
+        extensions: Members that go beyond the SDK's types on purpose, and why.
+        call_id: What the provider takes as a call id.
+        overrides: For `documents_of`: where the types say less than the API.
+        needed: Members without which a request is refused, and a value that would do.
+        refused: Ids of recorded documents that the provider itself would refuse, and why.
+        cut: Ids of recorded streams without an end, and why.
+        framing: How the framing of its recorded streams begins; others are another service's.
+        boundary: Finds the end of the last complete event of a stream.
+        documents: The JSON documents of a whole stream.
+        history: The member of a request that holds the conversation.
+        cannot: Members of a core request that it has no spelling for, and why.
+        recorded: How many requests, answers and streams the corpus has at least.
+    """
+
+    name: str
+    corpus: str
+    requests: tuple[Any, ...]
+    response: Any
+    events: TypeAdapter[Any]
+    extensions: dict[str, str] = field(default_factory=dict)
+    call_id: re.Pattern[str]
+    overrides: Overrides = field(default_factory=dict)
+    needed: dict[str, Any]
+    refused: dict[str, str] = field(default_factory=dict)
+    cut: dict[str, str] = field(default_factory=dict)
+    framing: str = "sse"
+    boundary: Callable[[bytes], int] = sse.frame_boundary
+    documents: Callable[[bytes], list[Any]] = sse_documents
+    history: str = "messages"
+    cannot: dict[str, str] = field(default_factory=dict)
+    recorded: tuple[int, int, int] = (100, 100, 50)
+
+    @property
+    def protocol(self) -> Protocol:
+        return registry.get(self.name)
+
+    def lacks(self, document: dict[str, Any]) -> bool:
+        """Whether a request has not what every request needs."""
+        return any(document.get(name) is None for name in self.needed)
+
+    def streams(self) -> list[tuple[str, bytes]]:
+        """(id, bytes) of the recorded streams."""
+        items = [item for item in corpus_items(self.corpus, "stream") if item["framing"].startswith(self.framing)]
+        return [(item["id"], corpus_stream_bytes(item)) for item in items]
