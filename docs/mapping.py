@@ -214,9 +214,7 @@ _PARTS: Final = (
     Specimen("tool call", _with_call(_RESULT), _tools()),
     Specimen(
         "call of a custom tool",
-        lambda r: _with_call(
-            _RESULT, call=ToolCall(id="call_1", name="run", arguments=JsonText("ls"), kind="custom")
-        )(r),
+        _with_call(_RESULT, call=ToolCall(id="call_1", name="run", arguments=JsonText("ls"), kind="custom")),
         _tools(),
     ),
     Specimen("result that failed", _with_call(replace(_RESULT, is_error=True)), _with_call(_RESULT)),
