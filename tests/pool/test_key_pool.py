@@ -57,13 +57,16 @@ class Tiny:
     """A protocol small enough to see through."""
 
     name = "tiny"
-    stream_type = "text/event-stream"
+    streams_by_default = False
     rows = (
         Row(id="quota", code=("quota",), fault=Fault.QUOTA, retry=RetryScope.KEY, key=KeyAction.EXHAUST),
         Row(id="too_large_for_key", code=("tpm",), fault=Fault.RATE, retry=RetryScope.KEY, key=KeyAction.NONE),
     )
 
-    def claim(self, method: str, path: str, headers: Mapping[str, str]) -> Claim | None:
+    def stream_type(self, dialect: str = "") -> str:
+        return "text/event-stream"
+
+    def claim(self, method: str, path: str, headers: Mapping[str, str], query: str = "") -> Claim | None:
         if path == "/v1/chat":
             return Claim(protocol="tiny", operation=Operation.GENERATE, method_allowed=method == "POST")
         if path == "/v1/models":

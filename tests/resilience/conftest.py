@@ -61,9 +61,12 @@ class WordProtocol:
     """``/ask`` generates; errors are ``{"error": kind}``."""
 
     name = "words"
-    stream_type = "text/event-stream"
+    streams_by_default = False
 
-    def claim(self, method: str, path: str, headers: Mapping[str, str]) -> Claim | None:
+    def stream_type(self, dialect: str = "") -> str:
+        return "text/event-stream"
+
+    def claim(self, method: str, path: str, headers: Mapping[str, str], query: str = "") -> Claim | None:
         if path not in ("/ask", "/models"):
             return None
         operation = Operation.GENERATE if path == "/ask" else Operation.LIST_MODELS

@@ -63,7 +63,7 @@ async def test_a_client_of_the_apps_own_protocol_passes_untouched(protocol: str,
     [
         ("GET", "/"),
         ("HEAD", "/"),
-        ("POST", "/v1/responses"),
+        ("POST", "/v1/elsewhere"),
         ("POST", "/v1/messages/batches"),
         ("POST", "/v1/messagesx"),
         ("POST", "/metrics"),

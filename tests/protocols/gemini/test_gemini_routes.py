@@ -23,7 +23,7 @@ def test_it_is_a_protocol() -> None:
         ("/v1/models/m:streamGenerateContent?key=x&alt=sse", Operation.GENERATE, "m", True, ""),
         ("/v1/models/m:streamGenerateContent?", Operation.GENERATE, "m", True, "json_array"),
         ("/v1/models/m:streamGenerateContent?xalt=sse", Operation.GENERATE, "m", True, "json_array"),
-        ("/v1/models/m:streamGenerateContent", Operation.GENERATE, "m", True, ""),
+        ("/v1/models/m:streamGenerateContent", Operation.GENERATE, "m", True, "json_array"),
         ("/models/org/name:countTokens/", Operation.COUNT_TOKENS, "org/name", UNSET, ""),
         ("/v1beta/tunedModels/t:generateContent", Operation.GENERATE, "tunedModels/t", False, ""),
         ("/v1/publishers/google/models/m:generateContent", Operation.GENERATE, "m", False, ""),
@@ -39,7 +39,8 @@ def test_it_is_a_protocol() -> None:
     ],
 )
 def test_its_paths_are_claimed(path: str, operation: Operation, model: str, stream: Any, dialect: str) -> None:
-    claim = PROTOCOL.claim("POST", path, {})
+    path, _, query = path.partition("?")
+    claim = PROTOCOL.claim("POST", path, {}, query)
     assert claim is not None
     assert (claim.operation, claim.model, claim.stream, claim.dialect) == (operation, model, stream, dialect)
     assert (claim.sure, claim.method_allowed) == (True, True)

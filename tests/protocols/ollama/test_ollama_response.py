@@ -177,7 +177,7 @@ def test_models_come_back() -> None:
     [
         ("POST", "/api/chat", Operation.GENERATE, True),
         ("GET", "/api/chat/", Operation.GENERATE, False),
-        ("GET", "/api/tags?x=1", Operation.LIST_MODELS, True),
+        ("GET", "/api/tags", Operation.LIST_MODELS, True),
         ("POST", "/api/show", Operation.GET_MODEL, True),
         ("POST", "/api/embed", Operation.EMBED, True),
     ],

@@ -135,7 +135,7 @@ def test_texts_are_out_at_once_and_signs_of_life_are_silent() -> None:
 def test_an_error_is_the_last_line() -> None:
     lines = encode(Start(protocol="elsewhere", model="m"), Error(Failure(kind=FailureKind.SERVER, message="it broke")))
     assert lines == [{"error": "it broke"}]
-    assert PROTOCOL.stream_type == "application/x-ndjson"
+    assert PROTOCOL.stream_type() == "application/x-ndjson"
 
 
 def test_the_watch_sees_content_the_end_and_errors() -> None:
