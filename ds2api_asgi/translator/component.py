@@ -8,7 +8,7 @@ receive and send.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
 
 from ..asgi.body import DEFAULT_MAX_BODY
@@ -19,9 +19,10 @@ from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import ClientGone, ConfigurationError
 from ..protocols import registry
 from ..protocols.base import Claim
+from ..transforms.base import Transform
 from ..universal.loss import LossPolicy
 from .losses import Losses
-from .request import Settings, TranslatedRequest
+from .request import TRANSFORMED, Settings, TranslatedRequest
 
 __all__ = ["Translator"]
 
@@ -46,6 +47,9 @@ class Translator:
             ``"allow"`` says nothing, ``"reject"`` answers 400; or a mapping by `LossKind`, or a function of all
             losses. Blocking losses are refused under all three words. Losses of answers are never refused: they are
             paid for.
+        transforms: What requests, and their answers on the way back, go through: ``[TextTools()]`` for a model without
+            tools, ``[ThinkTags()]`` for one that prints its thoughts. Clients that speak the app's own protocol are
+            then translated too.
         dialect: The dialect of `speaks` that the app understands (``"2026-10-21"``); ``""``: the protocol's default.
         loss_header: Whether answers state the losses of their requests: ``x-ds2-loss: 2;max=degraded``.
         max_body: Bytes of a request that is translated; more is answered 413.
@@ -63,6 +67,7 @@ class Translator:
         speaks: str,
         clients: Iterable[str] | None = None,
         on_loss: LossPolicy = "warn",
+        transforms: Sequence[Transform] = (),
         dialect: str = "",
         loss_header: bool = False,
         max_body: int = DEFAULT_MAX_BODY,
@@ -79,12 +84,13 @@ class Translator:
             upstream=registry.get(speaks),
             losses=Losses(on_loss, stated=loss_header),
             dialect=dialect,
+            transforms=tuple(transforms),
             max_body=max_body,
             max_answer=max_answer,
             clock=clock,
         )
         wanted = set(registry.names() if clients is None else clients)
-        self._clients = {name: registry.get(name) for name in sorted(wanted)}
+        self._clients = {name: registry.get(name) for name in sorted({*wanted, speaks})}
         # The app's own protocol claims too: where a path is shared and no header decides, its turn may come first.
         self._claimants = tuple(name for name in registry.names() if name in wanted or name == speaks)
         self._claim_of_path = lru_cache(_PATHS)(partial(registry.claim, headers={}, among=self._claimants))
@@ -92,7 +98,7 @@ class Translator:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on what needs no translation."""
         claim = self._claim(scope) if scope["type"] == "http" else None
-        if claim is None or claim.protocol == self._settings.upstream.name:
+        if claim is None or self._passes(claim):
             await self.app(scope, receive, send)
             return
         outermost = KEY not in scope
@@ -104,6 +110,12 @@ class Translator:
         except ClientGone:
             if not outermost:  # parts above must learn of it; a server would log it as a crash
                 raise
+
+    def _passes(self, claim: Claim) -> bool:
+        """Whether a request is the app's own, and nothing is to be changed in it."""
+        if claim.protocol != self._settings.upstream.name:
+            return False
+        return not self._settings.transforms or claim.operation not in TRANSFORMED
 
     def _claim(self, scope: Scope) -> Claim | None:
         """Whose the request is; headers are decoded only where its path alone does not tell."""

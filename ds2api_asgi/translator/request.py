@@ -16,6 +16,7 @@ from ..asgi.types import ASGIApp, Message, Receive, Scope, Send
 from ..asgi.unwrapped import unwrapped
 from ..errors import BodyTooLarge, ClientGone, InvalidDocument, LossRejected
 from ..protocols.base import Claim, Context, Operation, Protocol, UpstreamRoute
+from ..transforms.base import Transform
 from ..universal import jsontext
 from ..universal.estimate import estimate_input_tokens
 from ..universal.failure import Failure, FailureKind
@@ -24,9 +25,13 @@ from ..universal.request import Request
 from .answer import Answer
 from .losses import Losses
 from .scope import upstream_scope
+from .transformed import Transformed
 from .translation import Companion, Generation
 
-__all__ = ["Settings", "TranslatedRequest"]
+__all__ = ["TRANSFORMED", "Settings", "TranslatedRequest"]
+
+TRANSFORMED = frozenset({Operation.GENERATE, Operation.COUNT_TOKENS})
+"""Operations that transforms have to do with."""
 
 _WITH_BODY = frozenset({Operation.GENERATE, Operation.COUNT_TOKENS, Operation.EMBED})
 
@@ -38,6 +43,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     upstream: Protocol
     losses: Losses
     dialect: str
+    transforms: tuple[Transform, ...]
     max_body: int
     max_answer: int
     clock: Callable[[], float]
@@ -188,28 +194,32 @@ class TranslatedRequest:
         return claim.complete(request)
 
     def _document_question(self, body: bytes) -> _Question | _Reply:
-        client, upstream, dialect = self._client, self._settings.upstream, self._settings.dialect
+        client, upstream = self._client, self._settings.upstream
         operation = self._claim.operation
         request = self._decoded(body)
+        dialect = self._settings.dialect or (request.origin.dialect if client is upstream else "")
         said = None if request.stream is UNSET else request.stream
         streams = operation is Operation.GENERATE and self._claim.asks_for_stream(
             said, by_default=client.streams_by_default
         )
         if client.streams_by_default or upstream.streams_by_default:  # silence means two things: say what it means
             request = replace(request, stream=streams)
-        route = upstream.route(operation, stream=streams, model=request.model, dialect=dialect)
+        transformed = Transformed(self._settings.transforms, request)
+        asked = transformed.request
+        route = upstream.route(operation, stream=streams, model=asked.model, dialect=dialect)
         if route is None:
-            return self._estimate(request)
-        encoded = upstream.encode_request(request, dialect=dialect, operation=operation)
-        self._lose(encoded.losses)
+            return self._estimate(asked)
+        encoded = upstream.encode_request(asked, dialect=dialect, operation=operation)
+        losses = (*transformed.losses, *encoded.losses)
+        self._lose(losses)
         context = encoded.context or Context()
         context.request = request
         context.now = int(self._settings.clock())
         return _Question(
             route=route,
             body=jsontext.dumps(encoded.document),
-            headers=self._settings.losses.headers(encoded.losses),
-            translation=Generation(upstream, client, context, streams=streams)
+            headers=self._settings.losses.headers(losses),
+            translation=Generation(upstream, client, context, transformed, streams=streams)
             if operation is Operation.GENERATE
             else Companion(lambda found: client.encode_token_count(upstream.decode_token_count(found))),
         )

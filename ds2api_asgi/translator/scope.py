@@ -25,6 +25,7 @@ _CLIENTS_OWN = CREDENTIALS | {
     b"openai-project",
     b"transfer-encoding",
 }
+_OF_THE_BODY = frozenset({b"content-encoding", b"content-length", b"content-type", b"expect", b"transfer-encoding"})
 _CREDENTIALS = tuple(sorted(CREDENTIALS))
 
 
@@ -63,12 +64,12 @@ def _headers(
     if body is not None:
         own[b"content-type"] = b"application/json"
         own[b"content-length"] = b"%d" % len(body)
-    secret = _credential(headers, client)
-    if secret:
+    own.update(route.headers)
+    dropped = _OF_THE_BODY if client is upstream else _CLIENTS_OWN
+    if client is not upstream and (secret := _credential(headers, client)):
         name, value = upstream.authorize(secret)
         own[name] = value
-    own.update(route.headers)
-    kept = [header for header in headers if (key := header[0].lower()) not in _CLIENTS_OWN and key not in own]
+    kept = [header for header in headers if (key := header[0].lower()) not in dropped and key not in own]
     return [*kept, *own.items()]
 
 

@@ -14,6 +14,7 @@ from ..universal.failure import Failure
 from ..universal.fold import unfold
 from ..universal.loss import Loss
 from ..universal.response import Response
+from .transformed import Transformed
 
 __all__ = ["Companion", "Generation"]
 
@@ -49,6 +50,7 @@ class Generation:
         upstream: What the app speaks.
         client: What the client speaks.
         context: What the request's encoder wants its answer to know.
+        transformed: The request among the translator's transforms.
         streams: Whether the client asked for a stream; an app that answers otherwise is folded or unfolded.
 
     Attributes:
@@ -56,12 +58,15 @@ class Generation:
         losses: What the answer does not say; nothing before it was translated.
     """
 
-    def __init__(self, upstream: Protocol, client: Protocol, context: Context, *, streams: bool) -> None:
+    def __init__(
+        self, upstream: Protocol, client: Protocol, context: Context, transformed: Transformed, *, streams: bool
+    ) -> None:
         self.streams = streams
         self.losses: Sequence[Loss] = ()
         self._upstream = upstream
         self._client = client
         self._context = context
+        self._transformed = transformed
 
     def whole(self, document: dict[str, Any]) -> bytes | Failure:
         """The client's body for the app's document; a stream when the client asked for one.
@@ -72,10 +77,10 @@ class Generation:
         Raises:
             InvalidDocument: It cannot be read.
         """
-        return self._encode(self._upstream.decode_response(document))
+        return self._encode(self._transformed.response(self._upstream.decode_response(document)))
 
     def folded(self, events: Iterable[Event]) -> bytes | Failure:
-        """The client's body for the app's whole stream.
+        """The client's body for the app's whole stream, as `decoder` gave it.
 
         Returns:
             The body, or the error that the stream ended in.
@@ -99,7 +104,7 @@ class Generation:
 
     def decoder(self) -> StreamDecoder:
         """A decoder of the app's stream."""
-        return self._upstream.stream_decoder()
+        return self._transformed.decoder(self._upstream.stream_decoder())
 
     def encoder(self) -> StreamEncoder:
         """The encoder of the client's stream; its losses are ours."""

@@ -1,0 +1,86 @@
+"""Transforms: what a model prints becomes what clients of every protocol know, those of the app's own too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dialogues import HEADERS, PATHS, ended_well, events_of, openai_answer, openai_frames, request_in, streamed, text_of
+from ds2api_asgi.testing import Driver, ScriptedUpstream, json_script
+from ds2api_asgi.transforms import ThinkTags
+from ds2api_asgi.translator import Translator
+
+PRINTED = "<think>two and two</think>four"
+CLIENTS = ("anthropic", "openai-chat")
+
+
+def _driver(client: str, app: Any) -> Driver:
+    return Driver(Translator(app, speaks="openai-chat", transforms=[ThinkTags()]), headers=HEADERS[client])
+
+
+def _thought_and_text(client: str, document: dict[str, Any]) -> tuple[str, str]:
+    if client == "openai-chat":
+        message = document["choices"][0]["message"]
+        return message["reasoning_content"], message["content"]
+    thinking, text = document["content"]
+    return thinking["thinking"], text["text"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_a_printed_thought_is_reasoning_in_a_whole_answer(client: str) -> None:
+    upstream = ScriptedUpstream([json_script(openai_answer(PRINTED))])
+    answer = await _driver(client, upstream).request("POST", PATHS[client], json=request_in(client))
+    assert _thought_and_text(client, answer.json()) == ("two and two", "four")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("size", [1, 3, 100])
+async def test_a_printed_thought_is_reasoning_in_a_stream(client: str, size: int) -> None:
+    words = [PRINTED[start : start + size] for start in range(0, len(PRINTED), size)]
+    upstream = ScriptedUpstream([streamed(*openai_frames(*words))])
+    answer = await _driver(client, upstream).request("POST", PATHS[client], json=request_in(client, stream=True))
+    assert text_of(client, answer.body) == "four"
+    assert "two and two" in _thoughts(client, answer.body)
+    assert ended_well(client, answer.body)
+
+
+def _thoughts(client: str, body: bytes) -> str:
+    events = events_of(body)
+    if client == "anthropic":
+        return "".join(event.get("delta", {}).get("thinking", "") for event in events)
+    deltas = [choice["delta"] for event in events for choice in event.get("choices", ())]
+    return "".join(delta.get("reasoning_content") or "" for delta in deltas)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_a_stream_is_folded_through_transforms_once(client: str) -> None:
+    upstream = ScriptedUpstream([streamed(*openai_frames("<think>two and two</think>", "four"))])
+    answer = await _driver(client, upstream).request("POST", PATHS[client], json=request_in(client))
+    assert _thought_and_text(client, answer.json()) == ("two and two", "four")
+
+
+@pytest.mark.anyio
+async def test_what_transforms_have_nothing_to_do_with_passes_untouched() -> None:
+    models = {"object": "list", "data": [], "vendor": 1.50}
+    upstream = ScriptedUpstream([json_script(models)])
+    answer = await _driver("openai-chat", upstream).request("GET", "/v1/models")
+    assert answer.json() == models
+
+
+@pytest.mark.anyio
+async def test_a_client_of_the_apps_own_protocol_keeps_its_own_headers_and_members() -> None:
+    upstream = ScriptedUpstream([json_script(openai_answer("four"))])
+    request = request_in("openai-chat", vendor={"a": 1.50})
+    driver = Driver(
+        Translator(upstream, speaks="openai-chat", transforms=[ThinkTags()]),
+        headers={"authorization": "Bearer sk-client", "openai-beta": "x=1"},
+    )
+    answer = await driver.request("POST", "/v1/chat/completions", json=request)
+    (asked,) = upstream.requests
+    assert answer.status == 200
+    assert asked.json() == request
+    assert (asked.header("authorization"), asked.header("openai-beta")) == ("Bearer sk-client", "x=1")
