@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import collections.abc
 import types
 import typing
 from datetime import date, datetime
+from enum import Enum
 from typing import Any
 
 import typing_extensions
@@ -75,8 +78,11 @@ def _document(value: Any, kind: Any, path: str) -> list[str]:
 
 
 def _scalar(value: Any, kind: Any, path: str) -> list[str]:
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return [] if value in [member.value for member in kind] else [f"{path}: {value!r} is not one of {kind!r}"]
     fits = {
         str: isinstance(value, str),
+        bytes: isinstance(value, str) and _is_base64(value),
         bool: isinstance(value, bool),
         int: isinstance(value, int) and not isinstance(value, bool),
         float: isinstance(value, (int, float)) and not isinstance(value, bool),
@@ -85,3 +91,11 @@ def _scalar(value: Any, kind: Any, path: str) -> list[str]:
         date: isinstance(value, str),
     }
     return [] if fits.get(kind, True) else [f"{path}: not {kind!r}"]
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        base64.b64decode(text.translate(str.maketrans("-_", "+/")), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True

@@ -7,11 +7,13 @@ here.
 
 from __future__ import annotations
 
+import base64
 import collections.abc
 import os
 import types
 import typing
 from datetime import date, datetime
+from enum import Enum
 from functools import cache
 from typing import Any
 
@@ -87,6 +89,10 @@ def _of(kind: Any, depth: int, overrides: _Overrides) -> st.SearchStrategy[Any]:
 def _scalar(kind: Any) -> st.SearchStrategy[Any]:
     if kind is str:
         return texts
+    if kind is bytes:  # as JSON has them
+        return st.binary(max_size=6).map(lambda data: base64.b64encode(data).decode())
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return st.sampled_from([member.value for member in kind])
     if kind is bool:
         return st.booleans()
     if kind is int:
@@ -103,14 +109,14 @@ def _scalar(kind: Any) -> st.SearchStrategy[Any]:
 
 
 def usable(kind: Any) -> bool:
-    """Whether a value of this type can stand in JSON (not a file handle, path or bytes)."""
+    """Whether a value of this type can stand in JSON (not a file handle or path)."""
     origin = typing.get_origin(kind)
     return origin not in (os.PathLike, typing.IO) and not (origin is None and isinstance(kind, type) and _foreign(kind))
 
 
 def _foreign(kind: type) -> bool:
-    known = (str, bool, int, float, type(None), datetime, date, object)
-    return kind not in known and not is_document(kind)
+    known = (str, bytes, bool, int, float, type(None), datetime, date, object)
+    return kind not in known and not is_document(kind) and not (issubclass(kind, Enum) and len(kind))
 
 
 def is_document(kind: Any) -> bool:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from conformity import problems
 from documents import documents_of, json_objects, mutated
 from ds2api_asgi.protocols import registry
-from ds2api_asgi.protocols.base import Context, Protocol
+from ds2api_asgi.protocols.base import Context, Operation, Protocol
 from ds2api_asgi.universal import jsontext
 from ds2api_asgi.universal.content import Base64, Media, Part, Text, ToolCall, ToolResult
 from ds2api_asgi.universal.events import Close, Delta, Event, Open, Set
@@ -47,7 +47,9 @@ def request_documents(name: str) -> st.SearchStrategy[dict[str, Any]]:
 
 def response_documents(name: str) -> st.SearchStrategy[dict[str, Any]]:
     """Answer documents, also with what nobody knows."""
-    return mutated(documents_of(KITS[name].response, overrides=KITS[name].overrides))
+    kit = KITS[name]
+    plain = documents_of(kit.response, overrides=kit.overrides) if kit.answers is None else kit.answers
+    return mutated(plain)
 
 
 def wire(document: Any) -> Any:
@@ -55,9 +57,26 @@ def wire(document: Any) -> Any:
     return jsontext.loads(jsontext.dumps(document))
 
 
-def read_request(name: str, document: dict[str, Any]) -> Request:
-    codec = protocol(name)
-    return codec.decode_request(codec.parse(jsontext.dumps(document)))
+def read_request(name: str, document: dict[str, Any], sent: Request | None = None) -> Request:
+    """A request as its receiver reads it, with what only its path says.
+
+    Args:
+        name: The protocol.
+        document: The body.
+        sent: The request that the body was made of, whose path says the rest; None: the kit's path does.
+    """
+    codec, kit = protocol(name), KITS[name]
+    request = codec.decode_request(codec.parse(jsontext.dumps(document)))
+    if sent is None:
+        claim = kit.claim()
+    else:
+        route = codec.route(Operation.GENERATE, stream=sent.stream is True, model=sent.model, dialect="")
+        claim = None if route is None else kit.claim(f"{route.path}?{route.query.decode()}")
+    if claim is None:
+        return request
+    whole = claim.complete(request)
+    # A request that is silent about its stream has the path of a plain answer, which is what silence means.
+    return whole if sent is None or sent.stream is not UNSET else replace(whole, stream=request.stream)
 
 
 def read_response(name: str, document: dict[str, Any]) -> Response:

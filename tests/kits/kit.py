@@ -13,8 +13,8 @@ from pydantic import TypeAdapter
 
 from ds2api_asgi.framing import sse
 from ds2api_asgi.protocols import registry
-from ds2api_asgi.protocols.base import Protocol
-from shared import corpus_items, corpus_stream_bytes
+from ds2api_asgi.protocols.base import Claim, Protocol
+from shared import corpus_bodies, corpus_items, corpus_stream_bytes
 
 __all__ = ["Kit", "sse_documents"]
 
@@ -37,6 +37,7 @@ class Kit:
         corpus: Its name in the corpus's file names.
         requests: The official SDK's types of a request.
         response: The official SDK's type of an answer.
+        answers: Draws answer documents, where the type says less than the API; None: all of the type.
         events: Validates one event of a stream, as the official SDK has it.
         extensions: Members that go beyond the SDK's types on purpose, and why.
         call_id: What the provider takes as a call id.
@@ -45,6 +46,7 @@ class Kit:
         refused: Ids of recorded documents that the provider itself would refuse, and why.
         cut: Ids of recorded streams without an end, and why.
         framing: How the framing of its recorded streams begins; others are another service's.
+        path: A path that says what a body leaves out (model, stream); None where bodies leave nothing out.
         boundary: Finds the end of the last complete event of a stream.
         documents: The JSON documents of a whole stream.
         history: The member of a request that holds the conversation.
@@ -56,6 +58,7 @@ class Kit:
     corpus: str
     requests: tuple[Any, ...]
     response: Any
+    answers: st.SearchStrategy[dict[str, Any]] | None = None
     events: TypeAdapter[Any]
     extensions: dict[str, str] = field(default_factory=dict)
     call_id: re.Pattern[str]
@@ -63,10 +66,11 @@ class Kit:
     needed: dict[str, Any]
     refused: dict[str, str] = field(default_factory=dict)
     cut: dict[str, str] = field(default_factory=dict)
-    framing: str = "sse"
+    framing: str | tuple[str, ...] = "sse"
     boundary: Callable[[bytes], int] = sse.frame_boundary
     documents: Callable[[bytes], list[Any]] = sse_documents
     history: str = "messages"
+    path: str | None = None
     cannot: dict[str, str] = field(default_factory=dict)
     recorded: tuple[int, int, int] = (100, 100, 50)
 
@@ -77,6 +81,23 @@ class Kit:
     def lacks(self, document: dict[str, Any]) -> bool:
         """Whether a request has not what every request needs."""
         return any(document.get(name) is None for name in self.needed)
+
+    def claim(self, path: str | None = None) -> Claim | None:
+        """What the path of a request says; None where bodies leave nothing out.
+
+        Args:
+            path: With its query; None: the kit's.
+        """
+        if self.path is None:
+            return None
+        where, _, query = (path or self.path).partition("?")
+        return self.protocol.claim("POST", where, {}, query)
+
+    def bodies(self) -> list[tuple[str, bytes, Claim | None]]:
+        """(id, body, what its path says) of the recorded requests."""
+        items = corpus_items(self.corpus, "request")
+        found = zip(items, corpus_bodies(self.corpus, "request"), strict=True)
+        return [(name, body, self.claim(item.get("path"))) for item, (name, body) in found]
 
     def streams(self) -> list[tuple[str, bytes]]:
         """(id, bytes) of the recorded streams."""

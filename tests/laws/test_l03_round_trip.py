@@ -18,7 +18,7 @@ pairs = pytest.mark.parametrize(("source", "target"), PAIRS)
 def test_requests_come_back_through_another_protocol(source: str, target: str, data: st.DataObject) -> None:
     document = data.draw(request_documents(source))
     request = read_request(source, document)
-    detour = read_request(target, protocol(target).encode_request(request).document)
+    detour = read_request(target, protocol(target).encode_request(request).document, request)
     restored = patch(detour, diff(request, detour))
     assert restored == request
     assert jsontext.equal(wire(protocol(source).encode_request(restored).document), document)

@@ -21,9 +21,9 @@ pairs = pytest.mark.parametrize(("source", "target"), PAIRS)
 def test_requests_of_the_core_cross_whole(source: str, target: str, data: st.DataObject) -> None:
     core = data.draw(core_requests(source, target))
     document = protocol(source).encode_request(core).document
-    request = read_request(source, document)
+    request = read_request(source, document, core)
     encoded = protocol(target).encode_request(request)
-    detour = read_request(target, encoded.document)
+    detour = read_request(target, encoded.document, request)
     # A stream's usage is asked for, so that the answer can state it: that is an addition on behalf of the client.
     changes = list(diff(regroup(request), regroup(detour), ignore=SPELLING | {"stream_usage"}))
     assert changes == []

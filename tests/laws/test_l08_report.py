@@ -49,7 +49,7 @@ def _turn(path: str) -> bool:
 def test_what_differs_is_reported(source: str, target: str, data: st.DataObject) -> None:
     request = read_request(source, data.draw(request_documents(source)))
     encoded = protocol(target).encode_request(request)
-    detour = read_request(target, encoded.document)
+    detour = read_request(target, encoded.document, request)
     changes = diff(regroup(request), regroup(detour), ignore=SPELLING | {"stream_usage"})
     # Regrouping moves turns, so a change in the conversation is covered by any loss in the conversation.
     in_turns = any(_turn(loss.path) for loss in encoded.losses)
@@ -65,7 +65,7 @@ def test_what_is_reported_differs(source: str, target: str, data: st.DataObject)
     encoded = protocol(target).encode_request(request)
     if not encoded.losses:
         return
-    detour = read_request(target, encoded.document)
+    detour = read_request(target, encoded.document, request)
     changes = [format_path(c.path) for c in diff(request, detour)]
     for loss in encoded.losses:
         if loss.severity is Severity.COSMETIC and _turn(loss.path):

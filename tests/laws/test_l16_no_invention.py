@@ -44,7 +44,7 @@ def test_content_has_no_letter_that_the_source_has_not(source: str, target: str,
     for loss in encoded.losses:
         if isinstance(loss.template, str):
             allowed |= set(WORDING[loss.template])
-    assert set(_content(read_request(target, encoded.document))) <= allowed
+    assert set(_content(read_request(target, encoded.document, request))) <= allowed
 
 
 def _everything(value: Any) -> str:

@@ -111,8 +111,10 @@ def _decode_thinking(config: Wire, values: dict[str, Any], form: list[str]) -> N
         values["reasoning_display"] = "summarized" if shown else "omitted"
     elif "includeThoughts" in document:
         left["includeThoughts"] = None
-    if left or not config:
+    if left:
         values["reasoning_ext"] = left
+    elif not config:
+        form.append("empty:thinkingConfig")
 
 
 def encode_config(request: Request, scope: Scope) -> Wire:
@@ -128,7 +130,7 @@ def encode_config(request: Request, scope: Scope) -> Wire:
     if request.output_format is not UNSET:
         _encode_shape(request.output_format, document, scope)
     thinking = _home_thinking(request) if scope.home else _encode_thinking(request, scope)
-    if thinking or request.reasoning_ext == {}:
+    if thinking or (scope.home and "empty:thinkingConfig" in request.form):
         document["thinkingConfig"] = thinking
     if scope.home:
         ext = (request.ext or {}).get("generationConfig")

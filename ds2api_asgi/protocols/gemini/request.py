@@ -130,8 +130,10 @@ def decode_request(
     if "generationConfig" in groups:
         config = expect(groups["generationConfig"], OBJECT, "generationConfig")
         left = decode_config(config, values, form)
-        if left or not config:
+        if left:
             ext["generationConfig"] = left
+        elif not config:
+            form.append("empty:generationConfig")
     return Request(
         turns=tuple(turns),
         ext=ext or UNSET,
@@ -160,12 +162,16 @@ def _decode_tool_config(config: dict[str, Any], values: dict[str, Any], form: li
         form += tags
         if choice is not UNSET:
             values["tool_choice"] = choice
-        if rest or not calling:
+        if rest:
             left["functionCallingConfig"] = rest
         else:
             del left["functionCallingConfig"]
-    if left or not config:
+            if not calling:
+                form.append("empty:functionCallingConfig")
+    if left:
         ext["toolConfig"] = left
+    elif not config:
+        form.append("empty:toolConfig")
 
 
 def encode_request(request: Request, *, dialect: str = "", operation: Operation = Operation.GENERATE) -> Encoded:
@@ -192,7 +198,7 @@ def encode_request(request: Request, *, dialect: str = "", operation: Operation 
         document["tools"] = tools
     _put_tool_config(request, tools, document, scope)
     config = encode_config(request, scope)
-    if config:
+    if config or (scope.home and "empty:generationConfig" in request.form):
         document["generationConfig"] = config
     if scope.home:
         ext = dict(request.ext or {})
@@ -242,9 +248,11 @@ def _put_tool_config(request: Request, tools: list[Any], document: dict[str, Any
     ext = (request.ext or {}).get("toolConfig")
     if type(ext) is dict:
         merge(config, ext)
+    if "empty:functionCallingConfig" in request.form:
+        config.setdefault("functionCallingConfig", {})
     if type(config.get("functionCallingConfig")) is dict:
         config["functionCallingConfig"] = respelled(
             config["functionCallingConfig"], request.form, "toolConfig.functionCallingConfig."
         )
-    if config or ext == {}:
+    if config or "empty:toolConfig" in request.form:
         document["toolConfig"] = respelled(config, request.form, "toolConfig.")
