@@ -34,6 +34,7 @@ json_values = st.recursive(
     max_leaves=5,
 )
 json_objects = st.dictionaries(names, json_values, max_size=3)
+base64_texts = st.binary(max_size=6).map(lambda data: base64.b64encode(data).decode())
 
 
 def documents_of(
@@ -90,7 +91,7 @@ def _scalar(kind: Any) -> st.SearchStrategy[Any]:
     if kind is str:
         return texts
     if kind is bytes:  # as JSON has them
-        return st.binary(max_size=6).map(lambda data: base64.b64encode(data).decode())
+        return base64_texts
     if isinstance(kind, type) and issubclass(kind, Enum):
         return st.sampled_from([member.value for member in kind])
     if kind is bool:
@@ -115,7 +116,7 @@ def usable(kind: Any) -> bool:
 
 
 def _foreign(kind: type) -> bool:
-    known = (str, bytes, bool, int, float, type(None), datetime, date, object)
+    known = (str, bytes, bool, int, float, type(None), datetime, date, object, Any)
     return kind not in known and not is_document(kind) and not (issubclass(kind, Enum) and len(kind))
 
 

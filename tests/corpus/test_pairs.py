@@ -9,6 +9,7 @@ import pytest
 
 from ds2api_asgi import InvalidDocument, convert
 from ds2api_asgi.protocols import registry
+from ds2api_asgi.protocols.base import Claim
 from ds2api_asgi.universal.events import End, Error
 from kits import KITS
 from lawkit import PAIRS, request_problems, response_problems
@@ -17,17 +18,21 @@ from shared import corpus_bodies, needs_shared
 pairs = pytest.mark.parametrize(("source", "target"), PAIRS)
 
 
+def _said_by_path(claim: Claim | None) -> dict[str, Any]:
+    return {} if claim is None else {"model": claim.model or None, "stream": claim.stream or None}
+
+
 @needs_shared
 @pairs
 def test_every_request_becomes_a_valid_one(source: str, target: str) -> None:
     wrong: dict[str, Any] = {}
-    bodies = corpus_bodies(KITS[source].corpus, "request")
-    for name, body in bodies:
+    bodies = KITS[source].bodies()
+    for name, body, claim in bodies:
         if name in KITS[source].refused or KITS[source].lacks(json.loads(body)):
             with pytest.raises(InvalidDocument):
                 convert(body, kind="request", source=source, target=target)
             continue
-        got = convert(body, kind="request", source=source, target=target)
+        got = convert(body, kind="request", source=source, target=target, **_said_by_path(claim))
         found = request_problems(target, json.loads(got.body))
         if found:
             wrong[name] = found[:3]

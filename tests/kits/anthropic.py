@@ -8,6 +8,8 @@ import anthropic.types
 import anthropic.types.message_create_params
 from pydantic import TypeAdapter
 
+from documents import base64_texts
+
 from .kit import Kit
 
 __all__ = ["KIT"]
@@ -24,5 +26,9 @@ KIT = Kit(
         ["temperature", "top_p", "top_k"], "anthropic-version 2023-06-01 takes it, the SDK speaks 2026-10-21"
     ),
     call_id=re.compile(r"[a-zA-Z0-9_-]+"),
+    overrides={
+        ("Base64ImageSourceParam", "data"): base64_texts,
+        ("Base64PDFSourceParam", "data"): base64_texts,
+    },
     needed={"model": "m", "max_tokens": 9},
 )

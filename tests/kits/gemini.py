@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from typing import Any, Required, TypedDict
 
@@ -10,7 +9,7 @@ from google.genai import types
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from documents import documents_of, json_objects, members_of, names
+from documents import base64_texts, documents_of, json_objects, members_of, names
 
 from .kit import Kit, Overrides
 
@@ -56,14 +55,13 @@ def _with(kind: Any, **needed: st.SearchStrategy[Any]) -> st.SearchStrategy[dict
     return st.builds(lambda document, more: {**document, **more}, drawn, st.fixed_dictionaries(needed))
 
 
-_data = st.binary(max_size=6).map(lambda data: base64.b64encode(data).decode())
 _file = {"fileUri": st.sampled_from(["https://a.b/c.png", "gs://bucket/file", "files/é"])}
 _OVERRIDES: Overrides = {
     ("Part", "functionCall"): _with(types.FunctionCall, name=names),
     ("Part", "functionResponse"): _with(types.FunctionResponse, name=names),
-    ("Part", "inlineData"): _with(types.Blob, data=_data),
+    ("Part", "inlineData"): _with(types.Blob, data=base64_texts),
     ("Part", "fileData"): _with(types.FileData, **_file),
-    ("FunctionResponsePart", "inlineData"): _with(types.FunctionResponseBlob, data=_data),
+    ("FunctionResponsePart", "inlineData"): _with(types.FunctionResponseBlob, data=base64_texts),
     ("FunctionResponsePart", "fileData"): _with(types.FunctionResponseFileData, **_file),
     ("Tool", "functionDeclarations"): st.lists(_with(types.FunctionDeclaration, name=names), max_size=2),
     ("Content", "parts"): st.lists(
@@ -102,6 +100,8 @@ KIT = Kit(
     framing=("sse", "json_array"),
     history="contents",
     path="/v1beta/models/m:generateContent",
+    uncounted=frozenset({"cache_write"}),
+    open_ended=True,
     cannot={"parallel_tools": "the provider's models call as many tools at once as they like"},
     recorded=(140, 120, 35),
 )

@@ -51,6 +51,8 @@ class Kit:
         documents: The JSON documents of a whole stream.
         history: The member of a request that holds the conversation.
         cannot: Members of a core request that it has no spelling for, and why.
+        uncounted: Counters of usage that its answers have none for.
+        open_ended: Whether its streams have no last word: only their end tells that they are complete.
         recorded: How many requests, answers and streams the corpus has at least.
     """
 
@@ -72,6 +74,8 @@ class Kit:
     history: str = "messages"
     path: str | None = None
     cannot: dict[str, str] = field(default_factory=dict)
+    uncounted: frozenset[str] = frozenset()
+    open_ended: bool = False
     recorded: tuple[int, int, int] = (100, 100, 50)
 
     @property

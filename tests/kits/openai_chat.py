@@ -9,7 +9,7 @@ import openai.types.chat.completion_create_params
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from documents import names
+from documents import base64_texts, names
 
 from .kit import Kit
 
@@ -32,6 +32,7 @@ KIT = Kit(
         ("CompletionCreateParamsNonStreaming", "model"): names,
         ("CompletionCreateParamsStreaming", "model"): names,
         ("Choice", "index"): st.integers(0, 3),
+        ("InputAudio", "data"): base64_texts,
     },
     needed={"model": "m"},
     refused={

@@ -29,6 +29,8 @@ _KINDS: Final[dict[str, Kind]] = {"image": "image", "audio": "audio", "video": "
 _GUESS: Final = {"image": "image/jpeg", "audio": "audio/mp3", "video": "video/mp4", "document": "application/pdf"}
 _INLINE: Final = ("data", "mimeType", "displayName")
 _FILE: Final = ("fileUri", "mimeType", "displayName")
+_ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
+_PADDING: Final = (b"", b"=", b"==")
 # Addresses that mean something to this provider only.
 _OWN: Final = ("gs://", "https://generativelanguage.googleapis.com/")
 
@@ -109,9 +111,17 @@ def encode_media(part: Media, path: str, scope: Scope) -> list[Part]:
                 document = {"data": found[1]}
                 scope.add(path, LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has no data URLs")
                 mime = found[0] if mime is UNSET else mime
+    if "data" in document and not _is_base64(document["data"]):
+        scope.drop(path, Severity.BLOCKING, "its data is no base64")
+        return []
     document["mimeType"] = _mime(part, mime, path, scope)
     _losses(part, path, scope)
     return [{member: document}]
+
+
+def _is_base64(data: str) -> bool:
+    """Whether the provider can read it; a text is not decoded for that."""
+    return data.isascii() and data.encode().translate(None, _ALPHABET) in _PADDING
 
 
 def _mime(part: Media, mime: str | UnsetType, path: str, scope: Scope) -> str:

@@ -103,8 +103,14 @@ def violations(document: dict[str, Any]) -> list[str]:
             found.append("contents: users and models take turns")
     found.extend(_pairing(contents))
     found.extend(_tools(document))
-    if len(document.get("generationConfig", {}).get("stopSequences", [])) > MAX_STOP:
+    if len(_at(document, "generationConfig").get("stopSequences") or ()) > MAX_STOP:
         found.append(f"generationConfig.stopSequences: more than {MAX_STOP}")
+    return found
+
+
+def _at(document: dict[str, Any], name: str) -> dict[str, Any]:
+    """A member that is an object; null is none."""
+    found: dict[str, Any] = document.get(name) or {}
     return found
 
 
@@ -113,11 +119,11 @@ def _content(content: dict[str, Any], path: str) -> Iterator[str]:
         yield f"{path}.role: unknown"
     if not content.get("parts"):
         yield f"{path}.parts: empty"
-    for index, part in enumerate(content.get("parts", ())):
-        if sum(name in part for name in DATA) != 1:
+    for index, part in enumerate(content.get("parts") or ()):
+        if sum(part.get(name) is not None for name in DATA) != 1:
             yield f"{path}.parts[{index}]: exactly one kind of data"
         call = part.get("functionCall")
-        if call is not None and not _is_object(call.get("args", {})):
+        if call is not None and not _is_object(call.get("args") or {}):
             yield f"{path}.parts[{index}].functionCall.args: not an object"
 
 
@@ -127,21 +133,22 @@ def _is_object(value: Any) -> bool:
 
 def _pairing(contents: list[dict[str, Any]]) -> Iterator[str]:
     for index, content in enumerate(contents):
-        parts = content.get("parts", ())
-        calls = [part["functionCall"] for part in parts if "functionCall" in part]
-        following = contents[index + 1].get("parts", ()) if index + 1 < len(contents) else ()
-        answered = [part["functionResponse"] for part in following if "functionResponse" in part]
+        parts = content.get("parts") or ()
+        calls = [part["functionCall"] for part in parts if part.get("functionCall") is not None]
+        following = contents[index + 1].get("parts") or () if index + 1 < len(contents) else ()
+        answered = [part["functionResponse"] for part in following if part.get("functionResponse") is not None]
         if index + 1 < len(contents) and len(calls) != len(answered):
             yield f"contents[{index + 1}]: as many functionResponse parts as there were functionCall parts before them"
 
 
 def _tools(document: dict[str, Any]) -> Iterator[str]:
-    names = [tool["name"] for group in document.get("tools", ()) for tool in group.get("functionDeclarations", ())]
+    groups = document.get("tools") or ()
+    names = [tool["name"] for group in groups for tool in group.get("functionDeclarations") or ()]
     if len(set(names)) != len(names):
         yield "tools: a name is used twice"
     for name in names:
         if not TOOL_NAME.fullmatch(name):
             yield "tools: a name has a wrong letter, or is too long"
-    allowed = document.get("toolConfig", {}).get("functionCallingConfig", {}).get("allowedFunctionNames", ())
-    if not set(allowed) <= set(names):
+    allowed = _at(_at(document, "toolConfig"), "functionCallingConfig").get("allowedFunctionNames")
+    if not set(allowed or ()) <= set(names):
         yield "toolConfig.functionCallingConfig.allowedFunctionNames: no such tool"

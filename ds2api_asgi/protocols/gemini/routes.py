@@ -43,7 +43,8 @@ def claim(method: str, path: str, headers: Mapping[str, str], query: str = "") -
 
     The query tells the framing of a stream: without ``alt=sse`` it is a JSON array.
     """
-    match = _PATH.fullmatch(path.rstrip("/"))
+    # Clients whose base URL ends in a slash send two at the beginning, which the provider takes.
+    match = _PATH.fullmatch("/" + path.strip("/"))
     if match is None:
         return None
     prefix, name = match["prefix"], match["name"]

@@ -70,7 +70,7 @@ def _decode_content(content: Any, path: str, pairing: Pairing) -> Turn:
     if role is not None and type(role) is not str:
         raise InvalidDocument(f"{path}.role", "must be a string")
     return Turn(
-        role=_decode_role(role, "user", form),
+        role=_decode_role(_of_a_tool(role, parts, form), "user", form),
         parts=pairing.step(parts),
         ext=UNSET if len(content) == 2 and role and "parts" in content else rest(content, _CONTENT),
         form=tuple(form),
@@ -95,6 +95,14 @@ def decode_answer_turn(content: Wire) -> Turn:
         ext=rest(content, known),
         form=tuple(form),
     )
+
+
+def _of_a_tool(role: str | None, parts: tuple[Part, ...], form: list[str]) -> str | None:
+    """The role, which is the user's where it is the tools' without any result."""
+    if role != "function" or any(isinstance(part, ToolResult) for part in parts):
+        return role
+    form.append("role=function")
+    return "user"
 
 
 def _decode_role(role: str | None, default: str, form: list[str]) -> str:

@@ -71,12 +71,19 @@ def decode_usage(document: dict[str, Any]) -> tuple[Usage, str | UnsetType]:
         else:
             groups["ext"][key] = value
     thoughts = values.get("reasoning")
-    if answer is not None or thoughts is not None:
+    if answer is not None or thoughts is not None or _says_none(document):
         values["output_total"] = (answer or 0) + (thoughts or 0)
         if answer is None:
             form.append("candidates:absent")
     values.update((name, group) for name, group in groups.items() if group)
     return Usage(form=tuple(form), **values), tier
+
+
+def _says_none(document: dict[str, Any]) -> bool:
+    """Whether a count that is left out is zero, as the provider leaves zeros out: the total has no room for one."""
+    prompt, tools = document.get("promptTokenCount"), document.get("toolUsePromptTokenCount")
+    told = prompt if type(tools) is not int or type(prompt) is not int else prompt + tools
+    return type(prompt) is int and document.get("totalTokenCount") == told
 
 
 def encode_usage(usage: Usage, scope: Scope, tier: str | UnsetType = UNSET) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def decode_file(part: Json, path: str) -> Part:
     if inner.get("file_data") is not None:
         data = expect(inner["file_data"], STRING, f"{path}.file.file_data")
         source, mime, rest = _decode_url(data, inner, forms, "file_data", "filename")
-        if isinstance(source, Url):
+        if isinstance(source, Url) and not data.startswith(("https://", "http://")):  # OpenRouter takes addresses
             source = Base64(data)
             forms.append("data:bare")
     elif inner.get("file_id") is not None:
@@ -238,6 +238,8 @@ def _write_file(part: Media, path: str, scope: Scope) -> Json | None:
     match part.source:
         case Base64():
             inner["file_data"] = _encode_url(part, "file_data", scope)
+        case Url(url=url) if scope.home:
+            inner["file_data"] = url
         case FileId(id=id_) if scope.home:
             inner["file_id"] = id_
         case PlainText() | Inline() if not scope.home:

@@ -33,6 +33,7 @@ from .turns import decode_turns, encode_turns
 __all__ = ["decode_request", "encode_request", "parse"]
 
 _STREAM_OPTIONS = {"include_usage": "stream_usage", "include_obfuscation": "stream_obfuscation"}
+_MODALITIES: Final = frozenset({"text", "audio"})
 _BOUNDS = ("max_completion_tokens", "max_tokens")
 
 
@@ -202,6 +203,9 @@ def _write_foreign(request: Request, document: Json, scope: Scope, dialect: Dial
         document[_BOUNDS[dialect.max_tokens]] = request.max_output_tokens
     if request.stop is not UNSET:
         _write_stop(request.stop, document, scope)
+    if not set(request.modalities or ()) <= _MODALITIES:
+        del document["modalities"]
+        scope.lacks("modalities", Severity.SEMANTIC, "such modalities")
     if request.top_k is not UNSET and not dialect.top_k:
         del document["top_k"]
         scope.lacks("top_k", Severity.DEGRADED, "top_k")

@@ -40,8 +40,9 @@ _NEAREST: Final = {
     StopReason.SEQUENCE: ("stop", Severity.COSMETIC),
     StopReason.REFUSAL: ("content_filter", Severity.DEGRADED),
     StopReason.PAUSE: ("length", Severity.SEMANTIC),
-    StopReason.MALFORMED: ("error", Severity.SEMANTIC),
-    StopReason.ERROR: ("error", Severity.SEMANTIC),
+    # Of the documented words the only one that no client takes for a success.
+    StopReason.MALFORMED: ("content_filter", Severity.SEMANTIC),
+    StopReason.ERROR: ("content_filter", Severity.SEMANTIC),
     StopReason.OTHER: ("stop", Severity.DEGRADED),
 }
 

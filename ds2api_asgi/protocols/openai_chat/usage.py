@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from ...universal.loss import Severity
+from ...universal.loss import LossKind, Severity
 from ...universal.response import Usage
 from ..scope import Scope
 
@@ -99,6 +99,9 @@ def encode_usage(usage: Usage, scope: Scope, path: str = "usage") -> dict[str, A
     for name in _FOREIGN:
         if getattr(usage, name) is not UNSET:
             scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} in usage")
-    if usage.total is UNSET and usage.input_total is not UNSET and usage.output_total is not UNSET:
-        document["total_tokens"] = usage.input_total + usage.output_total
+    for key in ("prompt_tokens", "completion_tokens"):
+        if key not in document:
+            document[key] = 0
+            scope.add(f"{path}.{_COUNTS[key]}", LossKind.INVENTED, Severity.COSMETIC, "the protocol demands a count")
+    document.setdefault("total_tokens", document["prompt_tokens"] + document["completion_tokens"])
     return document
