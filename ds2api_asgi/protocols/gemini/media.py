@@ -111,9 +111,13 @@ def encode_media(part: Media, path: str, scope: Scope) -> list[Part]:
                 document = {"data": found[1]}
                 scope.add(path, LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has no data URLs")
                 mime = found[0] if mime is UNSET else mime
-    if "data" in document and not _is_base64(document["data"]):
-        scope.drop(path, Severity.BLOCKING, "its data is no base64")
-        return []
+    if "data" in document:
+        if not _is_base64(document["data"]):
+            scope.drop(path, Severity.BLOCKING, "its data is no base64")
+            return []
+        if len(document["data"]) % 4:
+            document["data"] += "=" * (-len(document["data"]) % 4)
+            scope.add(f"{path}.source", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} takes no base64 unpadded")
     document["mimeType"] = _mime(part, mime, path, scope)
     _losses(part, path, scope)
     return [{member: document}]
@@ -121,7 +125,7 @@ def encode_media(part: Media, path: str, scope: Scope) -> list[Part]:
 
 def _is_base64(data: str) -> bool:
     """Whether the provider can read it; a text is not decoded for that."""
-    return data.isascii() and data.encode().translate(None, _ALPHABET) in _PADDING
+    return len(data) % 4 != 1 and data.isascii() and data.encode().translate(None, _ALPHABET) in _PADDING
 
 
 def _mime(part: Media, mime: str | UnsetType, path: str, scope: Scope) -> str:

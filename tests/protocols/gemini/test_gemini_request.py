@@ -366,7 +366,7 @@ def test_shapes_of_answers_are_read_and_come_back(members: dict[str, Any], want:
             {"reasoning_effort": "low", "reasoning_display": "omitted"},
         ),
         ({"thinkingLevel": "NEW"}, {"reasoning_ext": {"thinkingLevel": "NEW"}}),
-        ({}, {"reasoning_ext": {}}),
+        ({}, {"reasoning_ext": UNSET}),
     ],
 )
 def test_thinking_is_read_and_comes_back(thinking: dict[str, Any], want: dict[str, Any]) -> None:
