@@ -1,6 +1,8 @@
 """``ds2api convert``: a document from one protocol to another, on standard input and output.
 
-The document goes to standard output, its losses to standard error as lines of JSON, and the exit code tells the end:
+The document goes to standard output, its losses to standard error as lines of JSON. Where a request's path says what its
+body does not (Gemini), a line before them tells it: ``{"route": {"method": "POST", "path": "/v1beta/models/…", "query":
+"alt=sse"}}``. The exit code tells the end:
 
 | code | end |
 |---|---|
@@ -21,8 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from ..errors import ConfigurationError, InvalidDocument
+from ..protocols import registry
 from ..translator import Converted, convert
 from ..universal import jsontext
 from ..universal.loss import blocking
@@ -76,6 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _fail(USAGE, {"error": str(error)})
     except InvalidDocument as error:
         return _fail(INVALID, {"error": error.problem, "path": error.path})
+    _tell(_route(converted, arguments.target))
     _tell(converted.losses)
     if arguments.on_loss == "reject" and blocking(converted.losses, "reject"):
         return REJECTED
@@ -94,6 +99,18 @@ def _read(name: str) -> bytes:
     if sys.stdin is None:  # python's word for a closed one
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     return sys.stdin.buffer.read()
+
+
+def _route(converted: Converted, target: str) -> list[dict[str, Any]]:
+    """How to ask an upstream, where the path says more than that a request is one."""
+    route = converted.route
+    if route is None:
+        return []
+    query = route.query.decode()
+    claim = registry.get(target).claim(route.method, route.path, {}, query)
+    if claim is None or (claim.model is UNSET and claim.stream is UNSET):
+        return []
+    return [{"route": {"method": route.method, "path": route.path, "query": query}}]
 
 
 def _write(converted: Converted, *, is_json: bool) -> None:

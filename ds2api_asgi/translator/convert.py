@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from ..errors import ConfigurationError, InvalidDocument
 from ..protocols import registry
-from ..protocols.base import Context, Protocol
+from ..protocols.base import Context, Operation, Protocol, UpstreamRoute
 from ..universal import jsontext
 from ..universal.loss import Loss
 from ..universal.request import Request
@@ -28,11 +28,16 @@ class Converted(Struct, frozen=True, kw_only=True):
         body: The document in the target protocol, as JSON bytes (a stream: its bytes).
         losses: What it does not say any more, in document order.
         context: Of a request: what the way back of its answer needs to know, see `convert`.
+        route: Of a request: how an upstream is asked with it. Where the path names the model and tells streams from
+            answers (Gemini), the body alone does not say all that the request said:
+            ``/v1beta/models/gemini-3-pro:streamGenerateContent`` with the query ``alt=sse``. None where the path
+            must name a model and there is none.
     """
 
     body: bytes
     losses: tuple[Loss, ...] = ()
     context: Context | None = None
+    route: UpstreamRoute | None = None
 
     @property
     def document(self) -> Any:
@@ -112,7 +117,10 @@ def _convert_request(reader: Protocol, writer: Protocol, request: Request, targe
     encoded = writer.encode_request(request, dialect=target_dialect)
     context = encoded.context or Context()
     context.request = request
-    return Converted(body=jsontext.dumps(encoded.document), losses=encoded.losses, context=context)
+    streams = writer.streams_by_default if request.stream is UNSET else request.stream
+    route = writer.route(Operation.GENERATE, stream=streams, model=request.model, dialect=target_dialect)
+    body = jsontext.dumps(encoded.document)
+    return Converted(body=body, losses=encoded.losses, context=context, route=route)
 
 
 def _convert_response(reader: Protocol, writer: Protocol, data: bytes, context: Context) -> Converted:

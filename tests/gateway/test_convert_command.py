@@ -175,3 +175,30 @@ def test_a_closed_full_or_broken_stream_is_told_plainly(redirection: str, said: 
     done = shell(f"{command} {redirection.replace('REQUEST', str(file))}")
     assert done.returncode == 2
     assert [json.loads(line) for line in done.stderr.splitlines()] == ([{"error": said}] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("stream", "path", "query"),
+    [([], "/v1beta/models/m:generateContent", ""), (["--stream"], "/v1beta/models/m:streamGenerateContent", "alt=sse")],
+)
+def test_what_the_path_says_is_told_where_the_body_does_not(
+    command: Command, stream: list[str], path: str, query: str
+) -> None:
+    given = json.dumps(HELLO).encode()
+    code, out, told = command("--kind", "request", "--from", "anthropic", "--to", "gemini", *stream, given=given)
+    assert (code, "model" in json.loads(out)) == (0, False)
+    assert told[0] == {"route": {"method": "POST", "path": path, "query": query}}
+
+
+def test_no_path_is_told_where_no_model_is_known(command: Command) -> None:
+    given = json.dumps({"contents": [{"parts": [{"text": "a"}]}]}).encode()
+    code, _, told = command("--kind", "request", "--from", "gemini", "--to", "gemini", given=given)
+    assert (code, told) == (0, [])
+
+
+def test_the_model_and_the_stream_of_a_path_are_arguments(command: Command) -> None:
+    given = json.dumps({"contents": [{"parts": [{"text": "a"}]}]}).encode()
+    arguments = ("--kind", "request", "--from", "gemini", "--to", "openai-chat", "--model", "m", "--stream")
+    code, out, _ = command(*arguments, given=given)
+    document = json.loads(out)
+    assert (code, document["model"], document["stream"]) == (0, "m", True)

@@ -119,3 +119,24 @@ def test_a_stream_is_bytes() -> None:
 def test_an_unknown_kind_or_protocol_is_a_configuration_error(options: Any) -> None:
     with pytest.raises(ConfigurationError):
         convert(openai_request(), **options)
+
+
+@pytest.mark.parametrize(
+    ("stream", "path", "query"),
+    [
+        (False, "/v1beta/models/m:generateContent", b""),
+        (True, "/v1beta/models/m:streamGenerateContent", b"alt=sse"),
+    ],
+)
+def test_a_request_tells_how_an_upstream_is_asked_with_it(stream: bool, path: str, query: bytes) -> None:
+    request = {"model": "m", "messages": [{"role": "user", "content": "a"}], "stream": stream}
+    got = convert(request, kind="request", source="openai-chat", target="gemini")
+    assert got.route is not None
+    assert (got.route.method, got.route.path, got.route.query) == ("POST", path, query)
+    back = convert(got.body, kind="request", source="gemini", target="openai-chat", model="m", stream=stream)
+    assert {name: back.document[name] for name in ("model", "stream")} == {"model": "m", "stream": stream}
+
+
+def test_a_request_without_a_model_has_no_route_where_the_path_names_it() -> None:
+    request = {"contents": [{"parts": [{"text": "a"}]}]}
+    assert convert(request, kind="request", source="gemini", target="gemini").route is None

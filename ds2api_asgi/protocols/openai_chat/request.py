@@ -33,7 +33,7 @@ from .turns import decode_turns, encode_turns
 __all__ = ["decode_request", "encode_request", "parse"]
 
 _STREAM_OPTIONS = {"include_usage": "stream_usage", "include_obfuscation": "stream_obfuscation"}
-_MODALITIES: Final = frozenset({"text", "audio"})
+_MODALITIES = frozenset({"text", "audio"})
 _BOUNDS = ("max_completion_tokens", "max_tokens")
 
 

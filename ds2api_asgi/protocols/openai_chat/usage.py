@@ -99,9 +99,14 @@ def encode_usage(usage: Usage, scope: Scope, path: str = "usage") -> dict[str, A
     for name in _FOREIGN:
         if getattr(usage, name) is not UNSET:
             scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} in usage")
+    _demanded(document, scope, path)
+    return document
+
+
+def _demanded(document: dict[str, Any], scope: Scope, path: str) -> None:
+    """The counts that each usage has to state."""
     for key in ("prompt_tokens", "completion_tokens"):
         if key not in document:
             document[key] = 0
             scope.add(f"{path}.{_COUNTS[key]}", LossKind.INVENTED, Severity.COSMETIC, "the protocol demands a count")
     document.setdefault("total_tokens", document["prompt_tokens"] + document["completion_tokens"])
-    return document
