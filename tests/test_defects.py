@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from ds2api_asgi import Converted, convert
 from ds2api_asgi.framing.sse import SseParser, write_event
@@ -20,7 +22,7 @@ from ds2api_asgi.universal.events import Delta
 from ds2api_asgi.universal.loss import Severity
 from shared import defects, needs_shared
 
-NAMES = {"openai_chat": "openai-chat", "anthropic": "anthropic"}
+NAMES = {"openai_chat": "openai-chat", "anthropic": "anthropic", "google": "gemini"}
 CASES = {case["id"]: case for case in defects(*NAMES)}
 
 Check = Callable[[Any, Converted, dict[str, Any]], None]
@@ -50,7 +52,7 @@ def _stream_bytes(case: dict[str, Any]) -> bytes:
 def _run(case: dict[str, Any]) -> tuple[Any, Converted]:
     client, upstream = NAMES[case["client"]], NAMES[case["upstream"]]
     if case["kind"] == "request":
-        got = convert(json.dumps(case["input"]), kind="request", source=client, target=upstream)
+        got = convert(json.dumps(case["input"]), kind="request", source=client, target=upstream, model="m")
     elif case["kind"] == "response":
         got = convert(json.dumps(case["input"]), kind="response", source=upstream, target=client)
     else:
@@ -65,6 +67,8 @@ def _back(case: dict[str, Any], got: Converted) -> Any:
     """The request that comes back from the upstream's protocol, with its residue put back."""
     client, upstream = registry.get(NAMES[case["client"]]), registry.get(NAMES[case["upstream"]])
     request = client.decode_request(client.parse(json.dumps(case["input"]).encode()))
+    if request.model is UNSET:  # the path names it
+        request = replace(request, model="m")
     detour = upstream.decode_request(upstream.parse(got.body))
     restored = patch(detour, diff(request, detour))
     return jsontext.loads(jsontext.dumps(client.encode_request(restored).document))
@@ -366,3 +370,146 @@ def _tool_index(document: Any, got: Converted, case: Any) -> None:
     blocks = again["messages"][1]["content"]
     assert [block["type"] for block in blocks] == ["thinking", "redacted_thinking", "text", "tool_use"]
     assert (blocks[0]["signature"], blocks[1]["data"]) == ("SIG", "RD")
+
+
+@check("D30")
+def _schema(document: Any, got: Converted, case: Any) -> None:
+    declared = document["tools"][0]["functionDeclarations"][0]
+    assert declared["parametersJsonSchema"] == case["input"]["tools"][0]["function"]["parameters"]
+    assert "parameters" not in declared
+    assert got.losses == ()
+
+
+@check("D31")
+def _swapped_results(document: Any, got: Converted, case: Any) -> None:
+    assert [content["role"] for content in document["contents"]] == ["user", "model", "user"]
+    results = [part["functionResponse"] for part in document["contents"][2]["parts"]]
+    assert {result["id"]: result["response"] for result in results} == {
+        "c1": {"output": "[1,2]"},
+        "c2": {"output": "r2"},
+    }
+    home = json.loads(convert(got.body, kind="request", source="gemini", target="openai-chat", model="m").body)
+    said = {m["tool_call_id"]: m["content"] for m in home["messages"] if m["role"] == "tool"}
+    assert said == {"c1": "[1,2]", "c2": "r2"}
+
+
+@check("D32")
+def _remote_image(document: Any, got: Converted, case: Any) -> None:
+    file = document["contents"][0]["parts"][0]["fileData"]
+    assert file["fileUri"] == "https://e.example/x"
+    assert file["mimeType"].startswith("image/")
+    assert "turns[0].parts[0].mime" in _paths(got)
+
+
+@check("D33")
+def _one_function(document: Any, got: Converted, case: Any) -> None:
+    config = document["toolConfig"]["functionCallingConfig"]
+    assert config == {"mode": "ANY", "allowedFunctionNames": ["w"]}
+    assert "parallel_tools" in _paths(got)
+
+
+@check("D34")
+def _late_system_hoisted(document: Any, got: Converted, case: Any) -> None:
+    assert [part["text"] for part in document["systemInstruction"]["parts"]] == ["S1", "S2"]
+    assert [content["role"] for content in document["contents"]] == ["user", "model", "user"]
+    assert any(loss.path == "turns[3]" and loss.severity is Severity.SEMANTIC for loss in got.losses)
+
+
+@check("D36")
+def _calls_without_ids(document: Any, got: Converted, case: Any) -> None:
+    calls = document["messages"][1]["tool_calls"]
+    ids = [call["id"] for call in calls]
+    assert len(set(ids)) == 2
+    answers = [(m["tool_call_id"], json.loads(m["content"])) for m in document["messages"][2:]]
+    assert answers == [(ids[0], {"r": 1}), (ids[1], {"r": 2})]
+    again, _ = _run(case)
+    assert again == document
+
+
+@check("D37")
+def _signatures(document: Any, got: Converted, case: Any) -> None:
+    assert b"U1Q=" not in got.body
+    assert b"U0M=" not in got.body
+    assert {"turns[1].parts[0].opaque[0]", "turns[1].parts[1].opaque[0]"} <= _paths(got)
+    assert document["messages"][1]["tool_calls"][0]["id"] == "x1"
+    assert document["messages"][2] == {"role": "tool", "tool_call_id": "x1", "content": '{"r":1}'}
+
+
+@check("D38")
+def _code(document: Any, got: Converted, case: Any) -> None:
+    assert {"turns[1].parts[0]", "turns[1].parts[1]"} <= _paths(got)
+    assert document["messages"][1] == {"role": "assistant", "content": "done"}
+
+
+@check("D39")
+def _older_schema(document: Any, got: Converted, case: Any) -> None:
+    schema = document["response_format"]["json_schema"]["schema"]
+    assert schema["type"] == "object"
+    assert schema["properties"]["a"]["type"] == ["string", "null"]
+    assert "nullable" not in schema["properties"]["a"]
+    assert schema["properties"]["n"] == {"type": "integer", "minimum": 0}
+    assert schema["required"] == ["n"]
+
+
+@check("D41")
+def _no_role(document: Any, got: Converted, case: Any) -> None:
+    assert [message["role"] for message in document["messages"]] == ["user", "assistant", "tool"]
+    assert document["messages"][2]["tool_call_id"] == document["messages"][1]["tool_calls"][0]["id"]
+    assert document["messages"][2]["content"] == "r"
+
+
+@check("D64")
+def _stop_beside_calls(document: Any, got: Converted, case: Any) -> None:
+    assert document["choices"][0]["finish_reason"] == "tool_calls"
+    calls = document["choices"][0]["message"]["tool_calls"]
+    assert len({call["id"] for call in calls}) == 2
+    assert all(len(call["id"]) <= 40 for call in calls)
+    usage = document["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (10, 12)
+    assert usage["completion_tokens_details"]["reasoning_tokens"] == 7
+
+
+@check("D65")
+def _malformed(document: Any, got: Converted, case: Any) -> None:
+    assert document["stop_reason"] == "refusal"
+    assert any("stop" in loss.path and loss.severity is Severity.SEMANTIC for loss in got.losses)
+
+
+@check("D67")
+def _grounding(document: Any, got: Converted, case: Any) -> None:
+    message = document["choices"][0]["message"]
+    cited = message["annotations"][0]["url_citation"]
+    assert (cited["url"], cited["start_index"], cited["end_index"]) == ("https://r", 6, 7)
+    assert message["content"][cited["start_index"] : cited["end_index"]] == "x"
+
+
+@check("D71")
+def _to_a_gemini_client(document: Any, got: Converted, case: Any) -> None:
+    thought, text, call = document["candidates"][0]["content"]["parts"]
+    assert (thought["text"], thought["thought"], text["text"]) == ("th", True, "a")
+    assert call["functionCall"] == {"id": "toolu_9", "name": "w", "args": {"a": 1}}
+    # A signature of another provider is never one of ours; that it is gone is said.
+    assert "candidates[0].turns[0].parts[0].opaque[0]" in _paths(got)
+
+
+@check("D83")
+def _cumulative(document: Any, got: Converted, case: Any) -> None:
+    chunks = [chunk for chunk in document if chunk != "[DONE]"]
+    (usage,) = [chunk["usage"] for chunk in chunks if chunk.get("usage")]
+    assert (usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]) == (10, 8, 18)
+    assert [c["finish_reason"] for chunk in chunks for c in chunk["choices"] if c["finish_reason"]] == ["tool_calls"]
+    assert [json.loads(call["arguments"]) for call in _calls(document).values()] == [{"a": 1}, {"a": 2}]
+
+
+@check("D84")
+def _signature_at_the_end(document: Any, got: Converted, case: Any) -> None:
+    assert [block["text"] for block in _blocks(document) if block["type"] == "text"] == ["hi"]
+    assert document[-1]["type"] == "message_stop"
+    assert "candidates[0].turns[0].parts[1].opaque[0]" in _paths(got)
+
+
+@check("D96")
+def _text_before_calls(document: Any, got: Converted, case: Any) -> None:
+    said = document["contents"][1]["parts"]
+    assert [next(iter(part)) for part in said] == ["text", "functionCall"]
+    assert said[1]["functionCall"]["id"] == "c1"

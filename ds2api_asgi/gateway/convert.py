@@ -1,8 +1,8 @@
 """``ds2api convert``: a document from one protocol to another, on standard input and output.
 
-The document goes to standard output, its losses to standard error as lines of JSON. Where a request's path says what its
-body does not (Gemini), a line before them tells it: ``{"route": {"method": "POST", "path": "/v1beta/models/…", "query":
-"alt=sse"}}``. The exit code tells the end:
+The document goes to standard output, its losses to standard error as lines of JSON. Where a request's path says what
+its body does not (Gemini), a line before them tells it: ``{"route": {"method": "POST", "path": "/v1beta/models/…",
+"query": "alt=sse"}}``. The exit code tells the end:
 
 | code | end |
 |---|---|

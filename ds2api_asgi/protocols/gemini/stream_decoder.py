@@ -75,15 +75,15 @@ class StreamDecoder(FrameDecoder[bytes]):
         if chunk != self._last or not self._started:
             self._last = chunk
             self._envelope(chunk, usage, out)
-        for candidate in candidates if type(candidates) is list else ():
-            if type(candidate) is dict:
-                self._candidate(candidate).step(candidate, out)
         if usage is not None:
             # Each chunk has the counts so far: the first tells the input's, and at the end the last are given.
             if self._usage is None:
                 self._usage = usage
                 self._count(out)
             self._usage = usage
+        for candidate in candidates if type(candidates) is list else ():
+            if type(candidate) is dict:
+                self._candidate(candidate).step(candidate, out)
 
     def _envelope(self, chunk: dict[str, Any], usage: Any, out: list[Event]) -> None:
         if not self._started:
