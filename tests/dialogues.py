@@ -1,4 +1,4 @@
-"""Small requests and answers in the two protocols, for tests that speak one and serve the other."""
+"""Small requests and answers in several protocols, for tests that speak one and serve the other."""
 
 from __future__ import annotations
 
@@ -9,8 +9,19 @@ from ds2api_asgi.testing import EVENT_STREAM, Script, Start
 
 ANTHROPIC_HEADERS = {"anthropic-version": "2023-06-01", "x-api-key": "sk-client"}
 OPENAI_HEADERS = {"authorization": "Bearer sk-client"}
-PATHS = {"anthropic": "/v1/messages", "openai-chat": "/v1/chat/completions"}
-HEADERS = {"anthropic": ANTHROPIC_HEADERS, "openai-chat": OPENAI_HEADERS}
+GEMINI_HEADERS = {"x-goog-api-key": "sk-client"}
+PATHS = {
+    "anthropic": "/v1/messages",
+    "openai-chat": "/v1/chat/completions",
+    "gemini": "/v1beta/models/demo-small:generateContent",
+}
+STREAM_PATHS = {**PATHS, "gemini": "/v1beta/models/demo-small:streamGenerateContent?alt=sse"}
+HEADERS = {"anthropic": ANTHROPIC_HEADERS, "openai-chat": OPENAI_HEADERS, "gemini": GEMINI_HEADERS}
+
+
+def path_of(protocol: str, *, stream: bool | None = None) -> str:
+    """Where a request goes: some protocols tell streams by their path."""
+    return STREAM_PATHS[protocol] if stream else PATHS[protocol]
 
 
 def anthropic_request(*, stream: bool | None = None, **more: Any) -> dict[str, Any]:
@@ -25,11 +36,17 @@ def openai_request(*, stream: bool | None = None, **more: Any) -> dict[str, Any]
     return document if stream is None else {**document, "stream": stream}
 
 
+def gemini_request(*, stream: bool | None = None, **more: Any) -> dict[str, Any]:  # noqa: ARG001 - the path says it
+    """Contents that say hello."""
+    return {"contents": [{"role": "user", "parts": [{"text": "hello"}]}], **more}
+
+
+_REQUESTS = {"anthropic": anthropic_request, "openai-chat": openai_request, "gemini": gemini_request}
+
+
 def request_in(protocol: str, *, stream: bool | None = None, **more: Any) -> dict[str, Any]:
     """A request in a protocol."""
-    return (
-        anthropic_request(stream=stream, **more) if protocol == "anthropic" else openai_request(stream=stream, **more)
-    )
+    return _REQUESTS[protocol](stream=stream, **more)
 
 
 def openai_answer(text: str = "Hi there", **more: Any) -> dict[str, Any]:
@@ -100,14 +117,61 @@ def anthropic_frames(*texts: str) -> list[bytes]:
     return [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events]
 
 
+def gemini_answer(text: str = "Hi there", **more: Any) -> dict[str, Any]:
+    """A whole answer, and the last chunk of a stream."""
+    return {
+        "candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "index": 0, "finishReason": "STOP"}],
+        "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 2, "totalTokenCount": 5},
+        "modelVersion": "demo-small",
+        "responseId": "r1",
+        **more,
+    }
+
+
+def gemini_frames(*texts: str) -> list[bytes]:
+    """The frames of a whole stream: the counts so far, the texts, the finish."""
+    around = {"modelVersion": "demo-small", "responseId": "r1"}
+    chunks: list[dict[str, Any]] = [
+        {"usageMetadata": {"promptTokenCount": 3, "totalTokenCount": 3}, **around},
+        *(
+            {"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "index": 0}], **around}
+            for text in texts
+        ),
+        gemini_answer(""),
+    ]
+    return [b"data: " + json.dumps(chunk).encode() + b"\r\n\r\n" for chunk in chunks]
+
+
+_FRAMES = {"anthropic": anthropic_frames, "openai-chat": openai_frames, "gemini": gemini_frames}
+_ANSWERS = {"anthropic": anthropic_answer, "openai-chat": openai_answer, "gemini": gemini_answer}
+
+
 def frames_in(protocol: str, *texts: str) -> list[bytes]:
     """The frames of a whole stream in a protocol."""
-    return anthropic_frames(*texts) if protocol == "anthropic" else openai_frames(*texts)
+    return _FRAMES[protocol](*texts)
 
 
 def answer_in(protocol: str, text: str = "Hi there") -> dict[str, Any]:
     """A whole answer in a protocol."""
-    return anthropic_answer(text) if protocol == "anthropic" else openai_answer(text)
+    return _ANSWERS[protocol](text)
+
+
+def words_of(protocol: str, document: dict[str, Any]) -> str:
+    """The text of a whole answer."""
+    if protocol == "anthropic":
+        return "".join(block["text"] for block in document["content"])
+    if protocol == "gemini":
+        return "".join(part["text"] for part in document["candidates"][0]["content"]["parts"])
+    return str(document["choices"][0]["message"]["content"])
+
+
+def error_in(protocol: str, message: str) -> dict[str, Any]:
+    """An error of a server, in a protocol."""
+    if protocol == "anthropic":
+        return {"type": "error", "error": {"type": "api_error", "message": message}}
+    if protocol == "gemini":
+        return {"error": {"code": 500, "message": message, "status": "INTERNAL"}}
+    return {"error": {"message": message, "type": "server_error"}}
 
 
 def streamed(*frames: bytes) -> Script:
@@ -127,6 +191,9 @@ def text_of(protocol: str, body: bytes) -> str:
     for event in events_of(body):
         if protocol == "anthropic":
             found.append(event.get("delta", {}).get("text", ""))
+        elif protocol == "gemini":
+            parts = [part for c in event.get("candidates", ()) for part in c["content"].get("parts", ())]
+            found += [part.get("text", "") for part in parts]
         else:
             found += [choice["delta"].get("content") or "" for choice in event.get("choices", ())]
     return "".join(found)
@@ -137,6 +204,8 @@ def ended_well(protocol: str, body: bytes) -> bool:
     events = events_of(body)
     if protocol == "anthropic":
         return bool(events) and events[-1].get("type") == "message_stop"
+    if protocol == "gemini":
+        return bool(events) and any("finishReason" in c for c in events[-1].get("candidates", ()))
     return {"done": True} in events
 
 
@@ -145,7 +214,11 @@ def error_of(protocol: str, document: dict[str, Any]) -> dict[str, Any]:
     if protocol == "anthropic":
         assert document["type"] == "error", document
     error = document["error"]
-    assert isinstance(error["type"], str) or protocol != "anthropic"
+    if protocol == "gemini":
+        assert isinstance(error["code"], int)
+        assert isinstance(error["status"], str)
+    else:
+        assert isinstance(error["type"], str) or protocol != "anthropic"
     assert isinstance(error["message"], str)
     assert error["message"]
     return dict(error)

@@ -11,17 +11,26 @@ from dialogues import (
     answer_in,
     anthropic_request,
     ended_well,
+    error_in,
     error_of,
     events_of,
     frames_in,
     openai_request,
     request_in,
     text_of,
+    words_of,
 )
 from ds2api_asgi.errors import ConfigurationError, InvalidDocument
 from ds2api_asgi.translator import convert
 
-PAIRS = [("anthropic", "openai-chat"), ("openai-chat", "anthropic")]
+PAIRS = [
+    ("anthropic", "openai-chat"),
+    ("openai-chat", "anthropic"),
+    ("gemini", "openai-chat"),
+    ("openai-chat", "gemini"),
+    ("gemini", "anthropic"),
+    ("anthropic", "gemini"),
+]
 
 
 @pytest.mark.parametrize("form", [bytes, str, dict])
@@ -43,8 +52,7 @@ def test_a_request_tells_what_it_lost() -> None:
 def test_a_response_is_converted(source: str, target: str) -> None:
     converted = convert(answer_in(source), kind="response", source=source, target=target, now=7)
     found = converted.document
-    text = found["content"][0]["text"] if target == "anthropic" else found["choices"][0]["message"]["content"]
-    assert text == "Hi there"
+    assert words_of(target, found) == "Hi there"
     if target == "openai-chat":
         assert found["created"] == 7
 
@@ -68,9 +76,7 @@ def test_a_cut_stream_ends_in_the_targets_error(source: str, target: str) -> Non
 @pytest.mark.parametrize(("source", "target"), PAIRS)
 @pytest.mark.parametrize("kind", ["error", "response"])
 def test_an_error_is_converted_also_where_an_answer_was_expected(source: str, target: str, kind: Any) -> None:
-    error = {"message": "slow down", "type": "rate_limit_error"}
-    document = {"type": "error", "error": error} if source == "anthropic" else {"error": error}
-    converted = convert(document, kind=kind, source=source, target=target)
+    converted = convert(error_in(source, "slow down"), kind=kind, source=source, target=target)
     assert error_of(target, converted.document)["message"] == "slow down"
 
 
@@ -87,7 +93,7 @@ def test_the_way_back_knows_the_tools_names_by_the_requests_context() -> None:
         assert back.document["content"][0]["name"] == tool["name"]
 
 
-@pytest.mark.parametrize("protocol", ["anthropic", "openai-chat"])
+@pytest.mark.parametrize("protocol", ["anthropic", "openai-chat", "gemini"])
 @pytest.mark.parametrize("kind", ["request", "response"])
 def test_to_the_same_protocol_nothing_changes(protocol: str, kind: Any) -> None:
     document = request_in(protocol, vendor={"x": 1.0}) if kind == "request" else answer_in(protocol)

@@ -14,18 +14,20 @@ from dialogues import (
     ANTHROPIC_HEADERS,
     HEADERS,
     OPENAI_HEADERS,
-    PATHS,
     answer_in,
     anthropic_request,
     ended_well,
+    error_in,
     error_of,
     events_of,
     frames_in,
     openai_answer,
     openai_frames,
+    path_of,
     request_in,
     streamed,
     text_of,
+    words_of,
 )
 from ds2api_asgi.asgi.exchange import Exchange, enter
 from ds2api_asgi.asgi.facts import Lost
@@ -44,23 +46,24 @@ from ds2api_asgi.testing import (
 from ds2api_asgi.translator import Translator
 from ds2api_asgi.universal import jsontext
 
-PAIRS = [("anthropic", "openai-chat"), ("openai-chat", "anthropic")]
+PAIRS = [
+    ("anthropic", "openai-chat"),
+    ("openai-chat", "anthropic"),
+    ("gemini", "openai-chat"),
+    ("openai-chat", "gemini"),
+    ("gemini", "anthropic"),
+    ("anthropic", "gemini"),
+]
 JSON = ((b"content-type", b"application/json"),)
 
 
 async def _ask(client: str, speaks: str, app: Any, *, stream: bool | None = None, **options: Any) -> Answer:
     driver = Driver(Translator(app, speaks=speaks, **options), headers=HEADERS[client])
-    return await driver.request("POST", PATHS[client], json=request_in(client, stream=stream))
+    return await driver.request("POST", path_of(client, stream=stream), json=request_in(client, stream=stream))
 
 
 async def _played(client: str, speaks: str, *steps: Step, stream: bool | None = None, **options: Any) -> Answer:
     return await _ask(client, speaks, ScriptedUpstream([steps]), stream=stream, **options)
-
-
-def _text(client: str, document: dict[str, Any]) -> str:
-    if client == "anthropic":
-        return "".join(block["text"] for block in document["content"])
-    return str(document["choices"][0]["message"]["content"])
 
 
 @pytest.mark.anyio
@@ -70,7 +73,7 @@ async def test_a_whole_answer_is_translated(client: str, speaks: str) -> None:
     assert answer.status == 200
     assert answer.header("content-type") == "application/json"
     assert answer.header("content-length") == str(len(answer.body))
-    assert _text(client, answer.json()) == "Hi there"
+    assert words_of(client, answer.json()) == "Hi there"
 
 
 @pytest.mark.anyio
@@ -92,7 +95,7 @@ async def test_a_stream_is_translated(client: str, speaks: str) -> None:
 async def test_a_stream_where_none_was_asked_for_becomes_a_whole_answer(client: str, speaks: str) -> None:
     answer = await _played(client, speaks, *streamed(*frames_in(speaks, "Hi", " there")))
     assert answer.status == 200
-    assert _text(client, answer.json()) == "Hi there"
+    assert words_of(client, answer.json()) == "Hi there"
 
 
 @pytest.mark.anyio
@@ -160,9 +163,8 @@ async def test_what_is_no_answer_is_a_bad_gateway(
 @pytest.mark.parametrize(("client", "speaks"), PAIRS)
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_error_document_under_a_success_status_is_an_error(client: str, speaks: str, *, stream: bool) -> None:
-    error = {"message": "no GPU", "type": "server_error"}
-    document = {"type": "error", "error": {**error, "type": "api_error"}} if speaks == "anthropic" else {"error": error}
-    answer = await _ask(client, speaks, ScriptedUpstream([json_script(document)]), stream=stream)
+    upstream = ScriptedUpstream([json_script(error_in(speaks, "no GPU"))])
+    answer = await _ask(client, speaks, upstream, stream=stream)
     assert answer.status >= 500
     assert error_of(client, answer.json())["message"] == "no GPU"
 
@@ -220,7 +222,7 @@ async def test_a_compressed_answer_is_read_all_the_same(client: str, speaks: str
     )
     assert answer.status == 200
     assert answer.header("content-encoding") is None
-    assert (text_of(client, answer.body) if stream else _text(client, answer.json())) == "Hi there"
+    assert (text_of(client, answer.body) if stream else words_of(client, answer.json())) == "Hi there"
 
 
 @pytest.mark.anyio
@@ -325,7 +327,8 @@ async def _call(app: Any, client: str, sent: list[Any], *, stream: bool = False)
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope: Any = {"type": "http", "method": "POST", "path": PATHS[client], "headers": []}
+    path, _, query = path_of(client, stream=stream).partition("?")
+    scope: Any = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": query.encode()}
     scope, exchange = enter(scope)
     await app(scope, receive, send)
     return exchange
@@ -373,7 +376,8 @@ async def test_a_stream_cut_anywhere_never_looks_like_a_success(
     client: str, speaks: str, ending: str, *, stream: bool
 ) -> None:
     whole = b"".join(frames_in(speaks, "Hi", " there"))
-    end = whole.index(b"message_stop") - len(b"event: ") if speaks == "anthropic" else whole.index(b'"stop"')
+    last = {"anthropic": b"event: message_stop", "openai-chat": b'"stop"', "gemini": b'"STOP"'}
+    end = whole.index(last[speaks])
     for cut in range(0, end, 13):
         sent: list[Any] = []
         app = Translator(_cutting(whole[:cut], ending), speaks=speaks)
@@ -459,7 +463,7 @@ async def test_a_second_start_and_a_body_before_the_start_are_not_passed_on() ->
 
     answer = await _ask("anthropic", "openai-chat", app)
     assert answer.status == 200
-    assert _text("anthropic", answer.json()) == "Hi there"
+    assert words_of("anthropic", answer.json()) == "Hi there"
 
 
 @pytest.mark.anyio

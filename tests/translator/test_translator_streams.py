@@ -10,7 +10,7 @@ import pytest
 
 from dialogues import (
     HEADERS,
-    PATHS,
+    STREAM_PATHS,
     anthropic_frames,
     ended_well,
     error_of,
@@ -27,7 +27,14 @@ from ds2api_asgi.testing import EVENT_STREAM, Driver, Hang, ScriptedUpstream, Se
 from ds2api_asgi.translator import Translator
 from ds2api_asgi.translator.answer import MAX_HELD
 
-PAIRS = [("anthropic", "openai-chat"), ("openai-chat", "anthropic")]
+PAIRS = [
+    ("anthropic", "openai-chat"),
+    ("openai-chat", "anthropic"),
+    ("gemini", "openai-chat"),
+    ("openai-chat", "gemini"),
+    ("gemini", "anthropic"),
+    ("anthropic", "gemini"),
+]
 
 
 def _driver(client: str, speaks: str, app: Any, **options: Any) -> Driver:
@@ -48,7 +55,7 @@ async def test_each_delta_reaches_the_client_before_the_next_is_made(client: str
             steps.append(Wait(gates[deltas.index(index)]))
     driver = _driver(client, speaks, ScriptedUpstream([steps]))
     with anyio.fail_after(10):
-        async with driver.open("POST", PATHS[client], json=request_in(client, stream=True)) as response:
+        async with driver.open("POST", STREAM_PATHS[client], json=request_in(client, stream=True)) as response:
             for word, gate in zip(words, gates, strict=True):
                 chunk = await anext(response)
                 assert text_of(client, chunk) == word
@@ -76,7 +83,7 @@ async def _sends(client: str, speaks: str, *reads: bytes) -> list[Any]:
 
         await Translator(ScriptedUpstream([streamed(*reads)]), speaks=speaks)(scope, receive, tapped)
 
-    await Driver(tap, headers=HEADERS[client]).request("POST", PATHS[client], json=request_in(client, stream=True))
+    await Driver(tap, headers=HEADERS[client]).request("POST", STREAM_PATHS[client], json=request_in(client, stream=True))
     return sent
 
 
@@ -111,7 +118,7 @@ async def test_nothing_is_said_before_the_first_content(client: str, speaks: str
 
     async def ask() -> None:
         request = request_in(client, stream=True)
-        async with _driver(client, speaks, ScriptedUpstream([script])).open("POST", PATHS[client], json=request) as got:
+        async with _driver(client, speaks, ScriptedUpstream([script])).open("POST", STREAM_PATHS[client], json=request) as got:
             started.set()
             assert ended_well(client, (await got.read()).body)
 
@@ -125,6 +132,7 @@ async def test_nothing_is_said_before_the_first_content(client: str, speaks: str
 
 ERRORS = {
     "openai-chat": b'data: {"error": {"message": "busy", "type": "service_unavailable_error"}}\n\n',
+    "gemini": b'data: {"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}}\n\n',
     "anthropic": b'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}\n\n',
 }
 
@@ -139,7 +147,7 @@ async def test_an_error_before_any_content_is_a_true_status(
     frames = [*frames_in(speaks, "Hi")[:frames_before], ERRORS[speaks]]
     frames = [b"".join(frames)] if in_one_read else frames
     answer = await _driver(client, speaks, ScriptedUpstream([streamed(*frames)])).request(
-        "POST", PATHS[client], json=request_in(client, stream=True)
+        "POST", STREAM_PATHS[client], json=request_in(client, stream=True)
     )
     assert answer.status == (529 if client == "anthropic" else 503)
     assert error_of(client, answer.json())["message"] == "busy"
@@ -154,7 +162,7 @@ async def test_an_error_after_content_comes_as_the_last_event_after_the_content(
     frames = [*frames_in(speaks, "Hi")[: 3 if speaks == "anthropic" else 2], ERRORS[speaks]]
     frames = [b"".join(frames)] if in_one_read else frames
     answer = await _driver(client, speaks, ScriptedUpstream([streamed(*frames)])).request(
-        "POST", PATHS[client], json=request_in(client, stream=True)
+        "POST", STREAM_PATHS[client], json=request_in(client, stream=True)
     )
     assert answer.status == 200
     assert answer.complete
@@ -171,7 +179,7 @@ async def test_what_comes_before_content_is_held_up_to_a_bound_and_then_sent() -
     script = [Start(200, EVENT_STREAM), frames[0], *([block] * 200), Hang()]
     with anyio.fail_after(20):
         async with _driver("openai-chat", "anthropic", ScriptedUpstream([script])).open(
-            "POST", PATHS["openai-chat"], json=request_in("openai-chat", stream=True)
+            "POST", STREAM_PATHS["openai-chat"], json=request_in("openai-chat", stream=True)
         ) as response:
             chunk = await anext(response)
     assert len(chunk) < 2 * MAX_HELD
