@@ -207,6 +207,8 @@ class TranslatedRequest:
         transformed = Transformed(self._settings.transforms, request)
         asked = transformed.request
         route = upstream.route(operation, stream=streams, model=asked.model, dialect=dialect)
+        if route is None and operation is Operation.GENERATE:
+            raise InvalidDocument("model", f"cannot be empty: {upstream.name} names it in the path")
         if route is None:
             return self._estimate(asked)
         encoded = upstream.encode_request(asked, dialect=dialect, operation=operation)

@@ -367,7 +367,8 @@ class StreamEncoder:
             self._choice(event.choice).members.update(members)
 
     def _error(self, failure: Failure, out: list[bytes]) -> None:
-        out += (self._lead(), dumps(encode_failure(failure)), b"]" if self._array else b"\n\n")
+        # An array that is not whole is not closed: who reads it at once must not take it for an answer.
+        out += (self._lead(), dumps(encode_failure(failure)), b"" if self._array else b"\n\n")
 
     def _end(self, out: list[bytes]) -> None:
         candidates: list[dict[str, Any]] = []

@@ -50,7 +50,7 @@ def encode_turns(request: Request, scope: Scope) -> list[Json]:
     writer = _Writer(scope)
     for index, turn in enumerate(request.turns):
         text = _plain(turn)
-        if text is None:
+        if text is None or (turn.role == "assistant" and writer.called):
             writer.turn(turn, f"turns[{index}]")
         else:
             writer.plain(turn.role, text)
@@ -95,6 +95,11 @@ class _Writer:
                 self._assistant(turn, rest, path)
             else:
                 self._other(turn, rest, path)
+
+    @property
+    def called(self) -> bool:
+        """Whether the message before has calls, whose results have to follow it: nothing else may stand between."""
+        return bool(self.messages) and "tool_calls" in self.messages[-1]
 
     def plain(self, role: str, text: str) -> None:
         """Write a turn that is one text."""
@@ -241,7 +246,9 @@ class _Writer:
         ):
             return False
         said = message["content"] or "reasoning_content" in message or "refusal" in message
-        if "tool_calls" in last and said:
+        if message["content"] == "" and "tool_calls" not in message:
+            self._scope.drop(f"{path}.parts", Severity.COSMETIC, "an empty text says nothing beside calls")
+        elif "tool_calls" in last and said:
             reason = f"{NAME} keeps kinds of parts apart"
             self._scope.add(f"{path}.parts", LossKind.RELOCATED, Severity.DEGRADED, reason)
         for key in ("reasoning_content", "refusal"):
@@ -250,7 +257,7 @@ class _Writer:
         if last["content"] and message["content"]:
             last["content"] = [*_listed(last["content"]), *_listed(message["content"])]
         else:
-            last["content"] = last["content"] or message["content"]
+            last["content"] = last["content"] or message["content"] or None
         if "tool_calls" in message:
             last["tool_calls"] = [*last.get("tool_calls", ()), *message["tool_calls"]]
         return True

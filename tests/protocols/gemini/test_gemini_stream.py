@@ -234,7 +234,10 @@ def test_the_dialect_of_the_client_decides_the_framing() -> None:
     broken = PROTOCOL.stream_encoder(Context(request=request)).write(
         [*events_elsewhere()[:3], Error(Failure(kind=FailureKind.SERVER, message="m"))]
     )
-    assert json.loads(broken)[-1]["error"]["code"] == 500
+    # Whoever reads it at once must not take it for a whole answer.
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(broken)
+    assert json.loads(broken + b"]")[-1]["error"]["code"] == 500
 
 
 def test_payloads_of_others_are_confessed() -> None:
