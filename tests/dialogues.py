@@ -36,7 +36,7 @@ def openai_request(*, stream: bool | None = None, **more: Any) -> dict[str, Any]
     return document if stream is None else {**document, "stream": stream}
 
 
-def gemini_request(*, stream: bool | None = None, **more: Any) -> dict[str, Any]:  # noqa: ARG001 - the path says it
+def gemini_request(*, stream: bool | None = None, **more: Any) -> dict[str, Any]:
     """Contents that say hello."""
     return {"contents": [{"role": "user", "parts": [{"text": "hello"}]}], **more}
 

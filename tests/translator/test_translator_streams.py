@@ -83,7 +83,9 @@ async def _sends(client: str, speaks: str, *reads: bytes) -> list[Any]:
 
         await Translator(ScriptedUpstream([streamed(*reads)]), speaks=speaks)(scope, receive, tapped)
 
-    await Driver(tap, headers=HEADERS[client]).request("POST", STREAM_PATHS[client], json=request_in(client, stream=True))
+    await Driver(tap, headers=HEADERS[client]).request(
+        "POST", STREAM_PATHS[client], json=request_in(client, stream=True)
+    )
     return sent
 
 
@@ -118,7 +120,9 @@ async def test_nothing_is_said_before_the_first_content(client: str, speaks: str
 
     async def ask() -> None:
         request = request_in(client, stream=True)
-        async with _driver(client, speaks, ScriptedUpstream([script])).open("POST", STREAM_PATHS[client], json=request) as got:
+        async with _driver(client, speaks, ScriptedUpstream([script])).open(
+            "POST", STREAM_PATHS[client], json=request
+        ) as got:
             started.set()
             assert ended_well(client, (await got.read()).body)
 
