@@ -19,9 +19,9 @@ STREAM_PATHS = {**PATHS, "gemini": "/v1beta/models/demo-small:streamGenerateCont
 HEADERS = {"anthropic": ANTHROPIC_HEADERS, "openai-chat": OPENAI_HEADERS, "gemini": GEMINI_HEADERS}
 
 
-def path_of(protocol: str, *, stream: bool | None = None) -> str:
-    """Where a request goes: some protocols tell streams by their path."""
-    return STREAM_PATHS[protocol] if stream else PATHS[protocol]
+def path_of(protocol: str, *, stream: bool | None = None, model: str = "demo-small") -> str:
+    """Where a request goes: some protocols tell the model and streams by their path."""
+    return (STREAM_PATHS[protocol] if stream else PATHS[protocol]).replace("demo-small", model)
 
 
 def anthropic_request(*, stream: bool | None = None, **more: Any) -> dict[str, Any]:

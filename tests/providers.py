@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from dialogues import PATHS, answer_in, frames_in
+from dialogues import PATHS, answer_in, frames_in, gemini_answer
 
 JSON = ((b"content-type", b"application/json"),)
 EVENTS = ((b"content-type", b"text/event-stream"),)
@@ -49,6 +49,22 @@ class Provider:
         return said
 
     def _answer(self, method: str, path: str, body: bytes) -> _Said:
+        return self._gemini(method, path) if self._speaks == "gemini" else self._other(method, path, body)
+
+    def _gemini(self, method: str, path: str) -> _Said:
+        if method == "GET" and path == "/v1beta/models":
+            return _document({"models": [{"name": "models/m"}]})
+        if method == "GET" and path.startswith("/v1beta/models/"):
+            return _document({"name": "models/m"})
+        if method == "POST" and path.endswith(":countTokens"):
+            return _document({"totalTokens": 3})
+        if method == "POST" and path.endswith(":generateContent"):
+            return _document(gemini_answer())
+        if method == "POST" and path.endswith(":streamGenerateContent"):
+            return _Said(200, EVENTS, frames_in("gemini", "Hi"))
+        return _document({"error": {"message": "not found", "type": "theirs"}}, status=404)
+
+    def _other(self, method: str, path: str, body: bytes) -> _Said:
         if method == "GET" and path == "/v1/models":
             return _document({"object": "list", "data": [], "has_more": False, "first_id": None, "last_id": None})
         if method == "GET" and path.startswith("/v1/models/"):

@@ -91,8 +91,8 @@ class Claim(Struct, frozen=True, kw_only=True):
         return by_default if said is None else said
 
     def complete(self, request: Request) -> Request:
-        """The request with what only the path says of it."""
-        if self.model is not UNSET and request.model is UNSET:
+        """The request with what the path says of it, which counts for more than what a body repeats."""
+        if self.model is not UNSET and request.model != self.model:
             request = replace(request, model=self.model)
         if self.stream is not UNSET and request.stream is UNSET:
             request = replace(request, stream=self.stream)

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialogues import HEADERS, PATHS, answer_in, ended_well, error_of, events_of, frames_in, request_in
+from dialogues import HEADERS, answer_in, ended_well, error_of, events_of, frames_in, path_of, request_in
 from ds2api_asgi import BrokenStream, KeyPool, Retry, Translator, Upstream
 from ds2api_asgi.testing import Answer, Driver
 
-NAMES = ("openai-chat", "anthropic")
+NAMES = ("openai-chat", "anthropic", "gemini")
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
@@ -111,14 +111,14 @@ def test_no_answer_of_an_upstream_makes_the_nest_lie(
     if client != speaks:
         _is_an_answer_or_error(client, answer, stream=stream)
     elif breaks and answer.status == 200 and b"content-length" not in {name.lower() for name, _ in headers}:
-        ended = b"[DONE]" in answer.body or b"message_stop" in answer.body
+        ended = any(word in answer.body for word in (b"[DONE]", b"message_stop", b"finishReason"))
         assert ended or b'"error"' in answer.body
 
 
 async def _ask(app: Any, client: str, stream: bool) -> Answer | None:
     driver = Driver(app, headers=HEADERS[client])
     try:
-        answer = await driver.request("POST", PATHS[client], json=request_in(client, stream=stream))
+        answer = await driver.request("POST", path_of(client, stream=stream), json=request_in(client, stream=stream))
     except BrokenStream:
         return None
     return answer if answer.complete else None
@@ -131,4 +131,7 @@ def _is_an_answer_or_error(client: str, answer: Answer, *, stream: bool) -> None
     elif stream:
         assert ended_well(client, answer.body) is not ("error" in events_of(answer.body)[-1])
     else:
-        assert answer.json()["content" if client == "anthropic" else "choices"] is not None
+        assert answer.json()[_HOLDS[client]] is not None
+
+
+_HOLDS = {"anthropic": "content", "openai-chat": "choices", "gemini": "candidates"}

@@ -26,7 +26,7 @@ from ds2api_asgi.protocols import registry
 from ds2api_asgi.testing import Answer, Driver, ScriptedUpstream, json_script
 from providers import Provider
 
-NAMES = ("openai-chat", "anthropic")
+NAMES = ("openai-chat", "anthropic", "gemini")
 MAX_BODY = 4096
 
 
@@ -60,7 +60,8 @@ TRANSLATING = ("translator", "nest", "nest that refuses losses", "all orders at 
 _tokens = st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "BREW"])
 _known_paths = st.sampled_from(
     ["/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens", "/v1/models", "/v1/models/m",
-     "/v1/embeddings", "/chat/completions", "/messages", "/v1/messages/", "/models/a/b", "/v1/models/"]
+     "/v1/embeddings", "/v1beta/models/m:generateContent", "/v1/models/m:streamGenerateContent",
+     "/v1beta/models/m:countTokens", "/v1beta/models", "/v1beta/models/m", "/chat/completions", "/messages", "/v1/messages/", "/models/a/b", "/v1/models/"]
 )  # fmt: skip
 _paths = (
     _known_paths
@@ -84,7 +85,20 @@ _scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max
 _json = st.recursive(
     _scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
 )
-_MEMBERS = ("model", "messages", "stream", "max_tokens", "tools", "stop", "n", "temperature", "system", "metadata")
+_MEMBERS = (
+    "model",
+    "messages",
+    "contents",
+    "generationConfig",
+    "stream",
+    "max_tokens",
+    "tools",
+    "stop",
+    "n",
+    "temperature",
+    "system",
+    "metadata",
+)
 
 
 @st.composite
@@ -178,11 +192,15 @@ def _check(part: str, speaks: str, asked: dict[str, Any], answer: Answer, sender
         assert answer.status in (400, 404, 405, 413) or answer.header("x-ds2-estimate") == "true"
         return
     method, path, headers, body = sender.asked[0]
-    assert {headers.get(b"authorization"), headers.get(b"x-api-key")} <= _CREDENTIALS
-    assert not headers.keys() & {b"cookie", b"x-goog-api-key", b"connection", b"transfer-encoding", b"host"}
+    shown = [b"authorization", b"x-api-key", b"x-goog-api-key"]
+    assert {headers.get(name) for name in shown} <= _CREDENTIALS
+    assert speaks == "gemini" or b"x-goog-api-key" not in headers
+    assert not headers.keys() & {b"cookie", b"connection", b"transfer-encoding", b"host"}
     if part in TRANSLATING and foreign:
         assert claim.method_allowed
-        assert (method, path) in _ROUTES[speaks] or (method == "GET" and path.startswith("/v1/models"))
+        models = "/v1beta/models" if speaks == "gemini" else "/v1/models"
+        asks = path.rpartition(":")[2] if speaks == "gemini" else path
+        assert (method, asks) in _ROUTES[speaks] or (method == "GET" and path.startswith(models))
         assert body == b"" if method == "GET" else isinstance(json.loads(body), dict)
         assert answer.status == 200
     else:  # untouched
@@ -193,6 +211,7 @@ def _check(part: str, speaks: str, asked: dict[str, Any], answer: Answer, sender
 _CREDENTIALS = {None, *(prefix + b"sk-%d" % n for n in (1, 2, 3) for prefix in (b"", b"Bearer "))}
 _ROUTES = {
     "openai-chat": {("POST", "/v1/chat/completions")},
+    "gemini": {("POST", "generateContent"), ("POST", "streamGenerateContent"), ("POST", "countTokens")},
     "anthropic": {("POST", "/v1/messages"), ("POST", "/v1/messages/count_tokens")},
 }
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import anyio
 import pytest
 
+from dialogues import PATHS, path_of, request_in
 from ds2api_asgi import KeyPool, Retry, Translator, Upstream, running
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.testing import Driver, serve
@@ -14,17 +13,14 @@ from ds2api_asgi.testing import Driver, serve
 pytestmark = pytest.mark.anyio
 
 LIMITED, REFUSED, GOOD = "sk-one+429:30", "sk-two+401", "sk-three"
-PATHS = {"openai-chat": "/v1/chat/completions", "anthropic": "/v1/messages"}
 
 
 async def _burst(app: Any, count: int, *, client: str, stream: bool) -> list[int]:
     statuses: list[int] = []
-    body: dict[str, Any] = {"model": "demo-small", "stream": stream, "messages": [{"role": "user", "content": "Hi"}]}
-    if client == "anthropic":
-        body["max_tokens"] = 64
+    path, body = path_of(client, stream=stream), request_in(client, stream=stream)
 
     async def ask() -> None:
-        answer = await Driver(app).request("POST", PATHS[client], json=body)
+        answer = await Driver(app).request("POST", path, json=body)
         assert answer.complete
         assert b'"error"' not in answer.body
         statuses.append(answer.status)
@@ -35,7 +31,7 @@ async def _burst(app: Any, count: int, *, client: str, stream: bool) -> list[int
     return statuses
 
 
-@pytest.mark.parametrize("client", ["openai-chat", "anthropic"])
+@pytest.mark.parametrize("client", ["openai-chat", "anthropic", "gemini"])
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_limited_and_a_refused_key_cost_nobody_anything(client: str, stream: bool) -> None:
     demo = DemoModel()

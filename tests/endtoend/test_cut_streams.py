@@ -13,6 +13,7 @@ import anyio
 import pytest
 from anyio.abc import SocketStream
 
+from dialogues import STREAM_PATHS
 from ds2api_asgi import Retry, Translator, Upstream
 from ds2api_asgi.protocols import registry
 from ds2api_asgi.testing import BrokenResponse, Driver
@@ -21,12 +22,12 @@ from shared import corpus_items, corpus_stream_bytes, needs_shared
 
 pytestmark = [pytest.mark.anyio, needs_shared, pytest.mark.timeout(300)]
 
-PATHS = {"openai-chat": "/v1/chat/completions", "anthropic": "/v1/messages"}
 BODIES = {
+    "gemini": {"contents": [{"parts": [{"text": "q"}]}]},
     "openai-chat": {"model": "m", "stream": True, "messages": [{"role": "user", "content": "q"}]},
     "anthropic": {"model": "m", "max_tokens": 9, "stream": True, "messages": [{"role": "user", "content": "q"}]},
 }
-CORPUS = {"openai-chat": "openai_chat", "anthropic": "anthropic_messages"}
+CORPUS = {"openai-chat": "openai_chat", "anthropic": "anthropic_messages", "gemini": "gemini"}
 
 
 def _small(name: str, count: int) -> list[bytes]:
@@ -36,7 +37,7 @@ def _small(name: str, count: int) -> list[bytes]:
         data = corpus_stream_bytes(item)
         decoder = registry.get(name).stream_decoder()
         ended = isinstance((decoder.feed(data) + decoder.close())[-1], End)
-        last_word = b"[DONE]" in data or b"message_stop" in data
+        last_word = any(word in data for word in (b"[DONE]", b"message_stop", b"finishReason")) and data[:1] != b"["
         if ended and last_word and len(data) > 900 and not data.startswith(b"\xef\xbb\xbf"):
             found.append(data.rstrip(b"\r\n") + b"\n\n")
     return sorted(found, key=len)[:count]
@@ -68,11 +69,11 @@ async def cutting_server(stream: bytes) -> AsyncIterator[str]:
 
 
 def _streams() -> list[tuple[str, int]]:
-    return [("openai-chat", 0), ("openai-chat", 1), ("anthropic", 0)]
+    return [("openai-chat", 0), ("openai-chat", 1), ("anthropic", 0), ("gemini", 0)]
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-@pytest.mark.parametrize("client", ["openai-chat", "anthropic"])
+@pytest.mark.parametrize("client", ["openai-chat", "anthropic", "gemini"])
 @pytest.mark.parametrize(("upstream", "index"), _streams())
 async def test_no_cut_is_a_success(upstream: str, index: int, client: str, anyio_backend: str) -> None:
     stream = _small(upstream, index + 1)[index]
@@ -83,7 +84,7 @@ async def test_no_cut_is_a_success(upstream: str, index: int, client: str, anyio
             app = Translator(Retry(below, max_attempts=1), speaks=upstream)
             driver = Driver(app)
             try:
-                answer = await driver.request("POST", PATHS[client], json=BODIES[client])
+                answer = await driver.request("POST", STREAM_PATHS[client], json=BODIES[client])
             except BrokenResponse:
                 continue
             if answer.status == 200 and answer.complete:

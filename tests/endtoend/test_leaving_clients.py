@@ -17,7 +17,7 @@ import httpx2
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
-from dialogues import PATHS, frames_in, request_in
+from dialogues import frames_in, path_of, request_in
 from ds2api_asgi import KeyPool, Retry, Translator, Upstream
 from ds2api_asgi.testing import serve
 
@@ -133,13 +133,13 @@ async def gateway_over(upstream: SlowUpstream, sender: str) -> AsyncIterator[tup
 async def _ask(url: str, client: str, *, stream: bool) -> SocketStream:
     body = json.dumps(request_in(client, stream=stream)).encode()
     connection = await anyio.connect_tcp("127.0.0.1", int(url.rpartition(":")[2]))
-    head = f"POST {PATHS[client]} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
+    head = f"POST {path_of(client, stream=stream)} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
     await connection.send(head.encode() + b"\r\n\r\n" + body)
     return connection
 
 
 @pytest.mark.parametrize("sender", ["aiohttp", "httpx2"])
-@pytest.mark.parametrize("client", ["openai-chat", "anthropic"])
+@pytest.mark.parametrize("client", ["openai-chat", "anthropic", "gemini"])
 @pytest.mark.parametrize(
     ("answer", "stream"),
     [
@@ -164,7 +164,7 @@ async def test_the_upstream_sees_the_end_when_a_client_leaves_before_its_answer(
 
 
 @pytest.mark.parametrize("sender", ["aiohttp", "httpx2"])
-@pytest.mark.parametrize("client", ["openai-chat", "anthropic"])
+@pytest.mark.parametrize("client", ["openai-chat", "anthropic", "gemini"])
 async def test_the_upstream_sees_the_end_when_a_client_leaves_within_its_stream(
     client: str, sender: str, anyio_backend: str
 ) -> None:

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialogues import HEADERS, PATHS, ended_well, error_of, request_in, text_of
+from dialogues import HEADERS, ended_well, error_of, path_of, request_in, text_of
 from ds2api_asgi import Failover, KeyPool, Retry, Translator, Upstream
 from ds2api_asgi.testing import Driver, ScriptedUpstream, json_script
 from providers import Provider
 
-OTHER = {"openai-chat": "anthropic", "anthropic": "openai-chat"}
+OTHER = {"openai-chat": "anthropic", "anthropic": "gemini", "gemini": "openai-chat"}
 OUTER = ["retry", "failover", "translate"]
 
 
@@ -32,7 +32,7 @@ def wrap(app: Any, part: str, speaks: str) -> tuple[Any, str]:
         case "pool":
             return KeyPool(app, protocol=speaks, keys=["sk-1", "sk-2"], name="outer"), speaks
         case _:
-            # Only the other protocol is left, as if the app had never spoken its own.
+            # Only another protocol is left, as if the app had never spoken its own.
             return Translator(app, speaks=speaks, clients=[OTHER[speaks]]), OTHER[speaks]
 
 
@@ -60,17 +60,19 @@ def test_whatever_stands_around_what_the_client_is_served(
     else:
         assert b"Hi there" in answer.body
     ((method, path, headers, body),) = sender.asked
-    assert (method, path) == ("POST", PATHS[speaks])
-    assert headers.get(b"authorization", headers.get(b"x-api-key")) in _KEYS[speaks]
-    assert json.loads(body)["messages"]
+    assert (method, path) == ("POST", path_of(speaks, stream=stream).partition("?")[0])
+    assert [headers[name] for name in _CREDENTIALS if name in headers] in _KEYS[speaks]
+    assert json.loads(body)["contents" if speaks == "gemini" else "messages"]
 
 
-_KEYS = {"openai-chat": {b"Bearer sk-1", b"Bearer sk-2"}, "anthropic": {b"sk-1", b"sk-2"}}
+_CREDENTIALS = (b"authorization", b"x-api-key", b"x-goog-api-key")
+_BARE = [[b"sk-1"], [b"sk-2"]]
+_KEYS = {"openai-chat": [[b"Bearer sk-1"], [b"Bearer sk-2"]], "anthropic": _BARE, "gemini": _BARE}
 
 
 async def ask(app: Any, client: str, *, stream: bool) -> Any:
     return await Driver(app, headers=HEADERS[client]).request(
-        "POST", PATHS[client], json=request_in(client, stream=stream)
+        "POST", path_of(client, stream=stream), json=request_in(client, stream=stream)
     )
 
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import anyio
 import pytest
 
-from dialogues import PATHS, request_in
+from dialogues import PATHS, path_of, request_in
 from ds2api_asgi import Failover, KeyPool, Retry, Translator, Upstream, running
 from ds2api_asgi.asgi.exchange import KEY, Exchange
 from ds2api_asgi.demo import DemoModel
@@ -59,11 +59,19 @@ class Onlooker:
         self.seen: list[str] = []
 
     async def ask(self, client: str, body: dict[str, Any], **options: Any) -> None:
-        headers = {"authorization": f"Bearer {self._key}", "x-api-key": self._key, "cookie": f"session={self._key}"}
+        headers = {
+            "authorization": f"Bearer {self._key}",
+            "x-api-key": self._key,
+            "x-goog-api-key": self._key,
+            "cookie": f"session={self._key}",
+        }
         exchange = Exchange(started=anyio.current_time())
         driver = Driver(self._app, headers=headers, scope={KEY: exchange})
         try:
-            answer = await driver.request("POST", f"{PATHS[client]}?key={quote(self._key)}", json=body)
+            path = path_of(client, model=str(body.get("model", "demo-small")), stream=body.get("stream"))
+            answer = await driver.request(
+                "POST", f"{path}{'&' if '?' in path else '?'}key={quote(self._key)}", json=body
+            )
             self.seen += [repr(answer), answer.body.decode()]
         except (BrokenResponse, Exception) as error:
             self.seen += [repr(error), "".join(traceback.format_exception(error))]
@@ -73,7 +81,7 @@ class Onlooker:
         for model in models:
             for client in PATHS:
                 for stream in (False, True):
-                    await self.ask(client, request_in(client, stream=stream) | {"model": model})
+                    await self.ask(client, request_in(client, stream=stream) | {"model": model, "stream": stream})
         await self.ask("anthropic", {"model": 5, "secret": self._key[:3]})
 
 
