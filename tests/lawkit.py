@@ -72,11 +72,12 @@ def read_request(name: str, document: dict[str, Any], sent: Request | None = Non
     else:
         route = codec.route(Operation.GENERATE, stream=sent.stream is True, model=sent.model, dialect="")
         claim = None if route is None else kit.claim(f"{route.path}?{route.query.decode()}")
-    if claim is None:
-        return request
-    whole = claim.complete(request)
-    # A request that is silent about its stream has the path of a plain answer, which is what silence means.
-    return whole if sent is None or sent.stream is not UNSET else replace(whole, stream=request.stream)
+    if claim is not None:
+        whole = claim.complete(request)
+        # A request that is silent about its stream has the path of a plain answer, which is what silence means.
+        return whole if sent is None or sent.stream is not UNSET else replace(whole, stream=request.stream)
+    # Without a model there is no path, which is not the stream's loss.
+    return request if sent is None or kit.path is None else replace(request, stream=sent.stream)
 
 
 def read_response(name: str, document: dict[str, Any]) -> Response:
@@ -150,6 +151,7 @@ def _maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 def core_requests(draw: st.DrawFn, *protocols: str) -> Request:
     """Requests made only of what every protocol can say, these protocols for sure."""
     cannot = dict.fromkeys((member for name in protocols for member in KITS[name].cannot), UNSET)
+    efforts = [word for word in KITS[PROTOCOLS[0]].efforts if all(word in KITS[name].efforts for name in protocols)]
     tools = draw(
         _maybe(
             st.lists(
@@ -176,7 +178,7 @@ def core_requests(draw: st.DrawFn, *protocols: str) -> Request:
         stop=draw(_maybe(st.lists(core_texts, min_size=1, max_size=3).map(tuple))),
         temperature=draw(_maybe(st.sampled_from([0, 0.5, 1]))),
         top_p=draw(_maybe(st.sampled_from([0.1, 0.9]))),
-        reasoning_effort=draw(_maybe(st.sampled_from(["low", "medium", "high", "max"]))),
+        reasoning_effort=draw(_maybe(st.sampled_from(efforts))),
         stream=draw(_maybe(st.booleans())),
         origin=Origin(protocol="core"),
     )

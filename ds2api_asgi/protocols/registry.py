@@ -67,13 +67,18 @@ def claim(
         among: Only these protocols; None: all installed.
 
     Returns:
-        The claim of a protocol that is sure, else of the first that claims; None when the request is nobody's.
+        The claim of a protocol that is sure (and whose method it is, where several are), else of the first that
+        claims; None when the request is nobody's.
     """
+    sure: Claim | None = None
     unsure: Claim | None = None
     for name in names() if among is None else among:
         found = get(name).claim(method, path, headers, query)
-        if found is not None:
-            if found.sure:
-                return found
-            unsure = unsure or found
-    return unsure
+        if found is None:
+            continue
+        if found.sure and found.method_allowed:
+            return found
+        if found.sure:
+            sure = sure or found
+        unsure = unsure or found
+    return sure or unsure

@@ -100,6 +100,7 @@ KIT = Kit(
     framing=("sse", "json_array"),
     history="contents",
     path="/v1beta/models/m:generateContent",
+    efforts=("low", "medium", "high"),
     uncounted=frozenset({"cache_write"}),
     open_ended=True,
     cannot={"parallel_tools": "the provider's models call as many tools at once as they like"},

@@ -51,6 +51,7 @@ class Kit:
         documents: The JSON documents of a whole stream.
         history: The member of a request that holds the conversation.
         cannot: Members of a core request that it has no spelling for, and why.
+        efforts: Which of `lawkit`'s efforts it has a word for.
         uncounted: Counters of usage that its answers have none for.
         open_ended: Whether its streams have no last word: only their end tells that they are complete.
         recorded: How many requests, answers and streams the corpus has at least.
@@ -74,6 +75,7 @@ class Kit:
     history: str = "messages"
     path: str | None = None
     cannot: dict[str, str] = field(default_factory=dict)
+    efforts: tuple[str, ...] = ("low", "medium", "high", "max")
     uncounted: frozenset[str] = frozenset()
     open_ended: bool = False
     recorded: tuple[int, int, int] = (100, 100, 50)

@@ -77,7 +77,7 @@ class Pairing:
         for call in nameless:
             if call.name == result.name:
                 return call
-        return nameless[0] if nameless and result.call_id is UNSET and result.name is UNSET else None
+        return nameless[0] if nameless else None
 
 
 def _paired(result: ToolResult, call: ToolCall) -> ToolResult:

@@ -94,8 +94,6 @@ def violations(document: dict[str, Any]) -> list[str]:
     found: list[str] = []
     if not contents:
         found.append("contents: at least one content is required")
-    elif contents[0].get("role", "user") == "model":
-        found.append("contents[0]: a conversation starts with the user")
     for index, content in enumerate(contents):
         found.extend(_content(content, f"contents[{index}]"))
     for before, after in itertools.pairwise(contents):
@@ -132,13 +130,16 @@ def _is_object(value: Any) -> bool:
 
 
 def _pairing(contents: list[dict[str, Any]]) -> Iterator[str]:
+    calls: list[dict[str, Any]] = []
     for index, content in enumerate(contents):
         parts = content.get("parts") or ()
+        results = [part["functionResponse"] for part in parts if part.get("functionResponse") is not None]
+        if len(results) != len(calls):
+            yield f"contents[{index}]: as many functionResponse parts as there were functionCall parts before them"
+        known = [call.get("id") for call in calls]
+        if None not in known and any(result.get("id") not in {*known, None} for result in results):
+            yield f"contents[{index}]: an id that none of the calls before has"
         calls = [part["functionCall"] for part in parts if part.get("functionCall") is not None]
-        following = contents[index + 1].get("parts") or () if index + 1 < len(contents) else ()
-        answered = [part["functionResponse"] for part in following if part.get("functionResponse") is not None]
-        if index + 1 < len(contents) and len(calls) != len(answered):
-            yield f"contents[{index + 1}]: as many functionResponse parts as there were functionCall parts before them"
 
 
 def _tools(document: dict[str, Any]) -> Iterator[str]:

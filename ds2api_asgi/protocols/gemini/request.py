@@ -190,6 +190,8 @@ def encode_request(request: Request, *, dialect: str = "", operation: Operation 
         _put_model(request, document)
     else:
         _put_tier(request, document, scope)
+        if request.model == "":
+            scope.drop("model", Severity.BLOCKING, f"{NAME} names it in the path, where there must be one")
     if system is not None:
         document["systemInstruction"] = system
     document["contents"] = contents[0] if scope.home and "contents:object" in request.form and contents else contents

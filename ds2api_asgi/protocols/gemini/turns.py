@@ -89,8 +89,12 @@ def decode_answer_turn(content: Wire) -> Turn:
     if role is not None and type(role) is not str:
         known = tuple(name for name in known if name != "role")
         role = None
+    if role is None:
+        form.append("role:absent")
+    elif role != "model":
+        form.append(f"role={role}")
     return Turn(
-        role=_decode_role(role, "assistant", form),
+        role="assistant",  # whatever it says: who answers is the model
         parts=tuple([decode_answer(part) for part in wire]) if type(wire) is list else (),
         ext=rest(content, known),
         form=tuple(form),
