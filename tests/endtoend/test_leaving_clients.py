@@ -133,7 +133,8 @@ async def gateway_over(upstream: SlowUpstream, sender: str) -> AsyncIterator[tup
 async def _ask(url: str, client: str, *, stream: bool) -> SocketStream:
     body = json.dumps(request_in(client, stream=stream)).encode()
     connection = await anyio.connect_tcp("127.0.0.1", int(url.rpartition(":")[2]))
-    head = f"POST {path_of(client, stream=stream)} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
+    path = path_of(client, stream=stream)
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
     await connection.send(head.encode() + b"\r\n\r\n" + body)
     return connection
 

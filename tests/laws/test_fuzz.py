@@ -103,8 +103,8 @@ def _seeds(name: str) -> tuple[list[bytes], list[bytes]]:
 
 TOKENS = (
     b"null", b"true", b"-1", b"1e999", b"0", b'""', b"[]", b"{}", b'"\\ud800"', b"[" * 200, b'{"a":' * 200, b"\xff",
-    b"\n\n", b"\r", b"\x00", b"data:", b"data: [DONE]\n\n", b"event: error\n", b"[", b"]", b"}", b",\n", b'"', b"\\", b"9" * 400,
-    "\u2028".encode(), b"NaN", b'"error"', b"18446744073709551616",
+    b"\n\n", b"\r", b"\x00", b"data:", b"data: [DONE]\n\n", b"event: error\n", b"[", b"]", b"}", b",\n", b'"', b"\\",
+    b"9" * 400, "\u2028".encode(), b"NaN", b'"error"', b"18446744073709551616",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 2**70, 1.5, 1e300, "", "x", "\ud800", [], {}, [None], {"x": 1}, [[]], [{}], "null", "{}",
