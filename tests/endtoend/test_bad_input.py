@@ -61,8 +61,8 @@ _tokens = st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "P
 _known_paths = st.sampled_from(
     ["/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens", "/v1/models", "/v1/models/m",
      "/v1/embeddings", "/v1beta/models/m:generateContent", "/v1/models/m:streamGenerateContent",
-     "/v1beta/models/m:countTokens", "/v1beta/models", "/v1beta/models/m", "/chat/completions", "/messages", "/v1/messages/",
-     "/models/a/b", "/v1/models/"]
+     "/v1beta/models/m:countTokens", "/v1beta/models", "/v1beta/models/m", "/chat/completions", "/messages",
+     "/v1/messages/", "/models/a/b", "/v1/models/"]
 )  # fmt: skip
 _paths = (
     _known_paths
