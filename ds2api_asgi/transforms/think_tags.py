@@ -8,7 +8,7 @@ since these count from the text's start.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from msgspec import UNSET
@@ -16,10 +16,11 @@ from msgspec.structs import replace
 
 from ..universal.content import Part, Reasoning, Text
 from ..universal.events import Close, Delta, Event, Open, Set
+from ..universal.loss import Loss
 from ..universal.request import Request, Turn
 from ..universal.response import Candidate, Response
 
-__all__ = ["ThinkStream", "ThinkTags"]
+__all__ = ["BegunThinkTags", "ThinkStream", "ThinkTags"]
 
 _MAX_BLANK: Final = 64
 """White space before a tag that is waited through; a text that begins with more has no tag."""
@@ -40,6 +41,10 @@ class ThinkTags:
         self._opening = opening
         self._closing = closing
         self._inside = inside
+
+    def begin(self, request: Request) -> BegunThinkTags:
+        """One request; its answer needs to know nothing of it."""
+        return BegunThinkTags(self, self.request(request))
 
     def request(self, request: Request) -> Request:
         """The request with the thoughts of the assistant's turns as text; those without a text stay."""
@@ -91,6 +96,30 @@ class ThinkTags:
     def stream(self) -> ThinkStream:
         """What does the same to one stream."""
         return ThinkStream(self._opening, self._closing, inside=self._inside)
+
+
+class BegunThinkTags:
+    """One request's way through `ThinkTags`; see `base.Begun`.
+
+    Attributes:
+        request: The request with thoughts as text.
+        losses: None: a thought with a payload loses only that, and its target has no place for one.
+    """
+
+    __slots__ = ("_tags", "losses", "request")
+
+    def __init__(self, tags: ThinkTags, request: Request) -> None:
+        self.request = request
+        self.losses: Sequence[Loss] = ()
+        self._tags = tags
+
+    def response(self, response: Response) -> Response:
+        """See `ThinkTags.response`."""
+        return self._tags.response(response)
+
+    def stream(self) -> ThinkStream:
+        """See `ThinkTags.stream`."""
+        return self._tags.stream()
 
 
 class _Cutter:

@@ -1,0 +1,84 @@
+"""CDATA of the ``xml`` dialect: any string, kept to the character.
+
+Models do not escape a ``]]>`` in what they wrap, so one counts only where it is structural: before a closing tag.
+`write_cdata` does escape, in the way of XML: a section ends in the midst of the mark and another goes on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from ..cursor import Cursor, Steps
+from .tags import PARAMETER, Tag, next_tag
+
+__all__ = ["OPENING", "read_cdata", "write_cdata"]
+
+OPENING: Final = "<![CDATA["
+_END: Final = "]]>"
+_MARK: Final = re.compile(r"[<\]]")
+_CLOSER: Final = re.compile(r"</[A-Za-z_]")
+_UNSAFE: Final = re.compile(r"\]\]>|(?<=>)<!\[CDATA\[")
+
+
+def read_cdata(cursor: Cursor, say: Callable[[str], None], *, nested: bool) -> Steps[bool]:
+    """Take CDATA behind its opening, and the white space behind it.
+
+    Args:
+        cursor: Behind the opening.
+        say: Gets its characters, piece by piece.
+        nested: Whether it stands in an element of a parameter's value, which another closing tag may follow.
+
+    Returns:
+        Whether it ended; if not, the text did.
+    """
+    depth = 0
+    last = ""  # the character before this one
+    while True:
+        text = yield from cursor.until(_MARK)
+        if text:
+            say(text)
+            last = text[-1]
+        mark = cursor.look(1)
+        if not mark:
+            return False
+        if mark == "<":
+            if (yield from cursor.start(OPENING)):
+                depth += last == ">"
+                say(cursor.take(len(OPENING)))
+                last = "["
+            else:
+                last = cursor.take(1)
+                say(last)
+        elif not (yield from cursor.start(_END)):
+            last = cursor.take(1)
+            say(last)
+        else:
+            cursor.take(len(_END))
+            if not depth and (yield from cursor.literal(OPENING)):
+                last = "["
+                continue
+            space = yield from cursor.space()
+            structural = yield from _closes(cursor, nested=nested)
+            if structural and not depth:
+                return True
+            depth -= structural
+            say(_END + space)
+            last = space[-1:] or ">"
+
+
+def _closes(cursor: Cursor, *, nested: bool) -> Steps[bool]:
+    if nested:
+        return bool(_CLOSER.match((yield from cursor.need(3))))
+    tag = yield from next_tag(cursor)
+    return isinstance(tag, Tag) and tag.closing and tag.name == PARAMETER
+
+
+def write_cdata(text: str) -> str:
+    """CDATA that reads back as this text."""
+    return f"{OPENING}{_UNSAFE.sub(_split, text)}{_END}"
+
+
+def _split(found: re.Match[str]) -> str:
+    return f"]]{_END}{OPENING}>" if found.group() == _END else f"{_END}{OPENING}{OPENING}"
