@@ -25,7 +25,7 @@ CUTS = (1, 2, 3, 7, 16, 64)
 def tool(name: str, **properties: Any) -> FunctionTool:
     """A tool whose arguments have these schemas; ``str`` stands for a string, and so on."""
     kinds = {str: "string", int: "integer", bool: "boolean", list: "array", dict: "object"}
-    schemas = {key: {"type": kinds[value]} if value in kinds else value for key, value in properties.items()}
+    schemas = {key: {"type": kinds[value]} if isinstance(value, type) else value for key, value in properties.items()}
     return FunctionTool(name=name, description="does it", schema={"type": "object", "properties": schemas})
 
 

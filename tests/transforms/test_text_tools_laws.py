@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from documents import json_objects, json_values
 from ds2api_asgi.transforms import TextTools
 from ds2api_asgi.transforms.text_tools import DIALECTS, Dialect
 from ds2api_asgi.transforms.text_tools.begun import BegunTextTools
@@ -18,7 +19,6 @@ from ds2api_asgi.universal.failure import Failure, FailureKind
 from ds2api_asgi.universal.fold import fold, unfold
 from ds2api_asgi.universal.jsontext import JsonText, dumps
 from ds2api_asgi.universal.request import FunctionTool, Turn
-from documents import json_objects, json_values
 from text_tools_kit import TOOLS, answer, parts_of, request, streamed
 
 NAMES = [dialect.name for dialect in DIALECTS]

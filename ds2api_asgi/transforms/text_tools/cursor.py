@@ -8,7 +8,7 @@ or given back (it was not), up to a bound.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Final, TypeAlias, TypeVar
 
 __all__ = ["WINDOW", "Cursor", "Full", "Steps"]
@@ -140,6 +140,26 @@ class Cursor:
                 pieces.append(self.take(size))
             if found or self.ended:
                 return "".join(pieces)
+            yield
+
+    def pour(self, stop: re.Pattern[str], say: Callable[[str], None], *, settled: bool) -> Steps[None]:
+        """Like `until`, but says each piece as it comes.
+
+        Args:
+            stop: As there.
+            say: Gets the pieces; none is empty.
+            settled: Whether a piece is settled by being said, so that it is never kept.
+        """
+        keeping = self._keeping
+        while True:
+            size, found = self.find(stop)
+            if size:
+                self._keeping = keeping and not settled
+                piece = self.take(size)
+                self._keeping = keeping
+                say(piece)
+            if found or self.ended:
+                return
             yield
 
     def space(self) -> Steps[str]:

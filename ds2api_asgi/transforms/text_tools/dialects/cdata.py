@@ -22,50 +22,56 @@ _CLOSER: Final = re.compile(r"</[A-Za-z_]")
 _UNSAFE: Final = re.compile(r"\]\]>|(?<=>)<!\[CDATA\[")
 
 
-def read_cdata(cursor: Cursor, say: Callable[[str], None], *, nested: bool) -> Steps[bool]:
+def read_cdata(cursor: Cursor, say: Callable[[str], None], *, nested: bool, settled: bool) -> Steps[bool]:
     """Take CDATA behind its opening, and the white space behind it.
 
     Args:
         cursor: Behind the opening.
-        say: Gets its characters, piece by piece.
+        say: Gets its characters, piece by piece, as they come.
         nested: Whether it stands in an element of a parameter's value, which another closing tag may follow.
+        settled: See `Cursor.pour`.
 
     Returns:
         Whether it ended; if not, the text did.
     """
     depth = 0
-    last = ""  # the character before this one
+    content = _Content(say)
     while True:
-        text = yield from cursor.until(_MARK)
-        if text:
-            say(text)
-            last = text[-1]
+        yield from cursor.pour(_MARK, content.say, settled=settled)
         mark = cursor.look(1)
         if not mark:
             return False
         if mark == "<":
-            if (yield from cursor.start(OPENING)):
-                depth += last == ">"
-                say(cursor.take(len(OPENING)))
-                last = "["
-            else:
-                last = cursor.take(1)
-                say(last)
+            opening = yield from cursor.start(OPENING)
+            depth += opening and content.last == ">"
+            content.say(cursor.take(len(OPENING) if opening else 1))
         elif not (yield from cursor.start(_END)):
-            last = cursor.take(1)
-            say(last)
+            content.say(cursor.take(1))
         else:
             cursor.take(len(_END))
             if not depth and (yield from cursor.literal(OPENING)):
-                last = "["
+                content.last = "["
                 continue
             space = yield from cursor.space()
             structural = yield from _closes(cursor, nested=nested)
             if structural and not depth:
                 return True
             depth -= structural
-            say(_END + space)
-            last = space[-1:] or ">"
+            content.say(_END + space)
+
+
+class _Content:
+    """Says pieces, and remembers the character before the next."""
+
+    __slots__ = ("_say", "last")
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self.last = ""
+
+    def say(self, text: str) -> None:
+        self._say(text)
+        self.last = text[-1]
 
 
 def _closes(cursor: Cursor, *, nested: bool) -> Steps[bool]:

@@ -169,12 +169,12 @@ class Invoke:
         alone = all(text.isspace() for text, _ in segments)
         if alone and self._streams(name):
             self._begin(name)
-            if not (yield from read_cdata(self._cursor, self._say, nested=False)):
+            if not (yield from read_cdata(self._cursor, self._say, nested=False, settled=True)):
                 return False
             self._sink.more('"')
             return True
         pieces: list[str] = []
-        if not (yield from read_cdata(self._cursor, pieces.append, nested=not alone)):
+        if not (yield from read_cdata(self._cursor, pieces.append, nested=not alone, settled=False)):
             tail = _TAIL.search("".join(pieces)[-_MAX_TAIL:])
             if tail is None or not alone:
                 return False
