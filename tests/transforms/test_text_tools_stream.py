@@ -110,6 +110,45 @@ def test_eager_arguments_are_out_as_they_come_and_are_no_json_before_the_call_is
     assert said == '{"path":"a\\"b","content":"x"}'
 
 
+@pytest.mark.parametrize(
+    ("head", "tail"),
+    [
+        ('<tool_call>{"name": "write", "arguments": ', "}</tool_call>"),
+        ('[TOOL_CALLS][{"name": "write", "arguments": ', "}"),
+        ("[TOOL_CALLS]write[ARGS]", ""),
+        ('<|python_tag|>{"type": "function", "name": "write", "parameters": ', "}"),
+    ],
+)
+def test_eager_arguments_in_json_are_out_as_they_come(head: str, tail: str) -> None:
+    stream = begun(TextTools(eager=True)).stream()
+    assert stream.feed([START, Open(0, Text(text="")), Delta(0, head)]) == [START]
+    said = ""
+    pieces = ['{"path" : 90210', ', "content": "a', "b\\", "n\\d\n", '"', ' , "x": [1', "]", "}", *tail]
+    wanted = ['{"path" : "90210"', ', "content": "a', "b", "\\n\\\\d\\n", '"', ' , "x": ', "[1]"]
+    for at, piece in enumerate(pieces):
+        assert not JsonText(said).valid
+        said += "".join(event.text for event in stream.feed([Delta(0, piece)]) if isinstance(event, Delta))
+        if 0 < at < len(wanted):
+            assert said == "".join(wanted[: at + 1])
+    assert said == "".join(wanted) + "}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<tool_call>{"name": "write", "arguments": {"path": "a"}} and words',
+        '<tool_call>{"name": "write", "arguments": {"path": "a"}, "more": 1}</tool_call>',
+        '[TOOL_CALLS][{"name": "write", "arguments": {"path": nothing}}]',
+        '<|python_tag|>{"name": "write", "parameters": {"path": "a"',
+    ],
+)
+def test_eager_json_that_breaks_off_is_never_valid(text: str) -> None:
+    got = begun(TextTools(eager=True)).response(answer(text))
+    assert not calls_of(got)[0].arguments.valid
+    assert reason(got) is StopReason.MALFORMED
+    assert shown(parts_of(begun().response(answer(text)))) == [text]
+
+
 @pytest.mark.parametrize("broken", ["", "]]></parameter>", "]]></parameter></tool_calls>", "]]></parameter></invoke"])
 def test_an_eager_call_that_breaks_off_is_cut_and_never_valid(broken: str) -> None:
     way = begun(TextTools(eager=True))

@@ -12,7 +12,7 @@ from typing import Final
 
 from ...universal.jsontext import JsonText
 
-__all__ = ["listed", "repaired"]
+__all__ = ["listed", "mended_string", "repaired"]
 
 # Possessive, and a string may be open to the end: so no character is tried twice, whatever the text.
 _TOKEN: Final = re.compile(
@@ -42,11 +42,16 @@ def _mend(token: re.Match[str]) -> str:
     found = token.group()
     match token.lastgroup:
         case "string":
-            return _ODD.sub(_escape, found)
+            return mended_string(found)
         case "key":
             return f'"{found}"'
         case _:
             return ""
+
+
+def mended_string(text: str) -> str:
+    """A JSON string, or a piece of one that cuts no escape, without what no string may hold."""
+    return _ODD.sub(_escape, text)
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -38,7 +38,8 @@ class TextTools:
         eager: Whether the arguments of a call go out as they come, before it is known to be complete. That shows a long
             text (a file that is written) while it grows, and keeps nothing of it. Its price: a call that breaks off has
             been begun already; it stays, its arguments cut off and never valid JSON, as those of models with tools of
-            their own do, and its candidate stops as malformed. ``xml`` only; other dialects' calls go out whole.
+            their own do, and its candidate stops as malformed. Calls of ``json-fence``, and of ``llama3-json`` without
+            its tag, go out whole all the same; so does what is no string in CDATA of ``xml``.
         max_kept: Characters of one call that are kept until it is known to be one; a longer one is text.
 
     Raises:

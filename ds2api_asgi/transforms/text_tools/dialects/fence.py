@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..cursor import Cursor, Steps
-from ..json_reader import ReadCall, read_call
+from ..json_call import ReadCall, read_call
 from .base import Call, Dialect, Result, Sink
 from .json_form import GUIDE, call_text, result_text
 
@@ -64,7 +64,7 @@ def _recognise(cursor: Cursor, sink: Sink) -> Steps[bool]:
     if (yield from cursor.need(1)) != char or len((yield from cursor.until(_OTHER[char]))) < len(fence):
         return False
     for call in waiting:
-        sink.call(call.tool, call.arguments)
+        call.settle(sink)
     return True
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..cursor import Cursor, Steps
-from ..json_reader import read_call
+from ..json_call import read_call
 from .base import NOT_IN_CODE, Call, Dialect, Result, Sink
 from .json_form import GUIDE, call_text, result_text
 
@@ -32,13 +32,13 @@ def _opens(seen: str, start: bool) -> bool | None:  # noqa: ARG001
 def _recognise(cursor: Cursor, sink: Sink) -> Steps[bool]:
     cursor.take(len(_OPENING))
     yield from cursor.space()
-    call = yield from read_call(cursor, sink)
+    call = yield from read_call(cursor, sink, live=sink.eager)
     if call is None:
         return False
     yield from cursor.space()
     if not (yield from cursor.literal(_CLOSING)):
         return False
-    sink.call(call.tool, call.arguments)
+    call.settle(sink)
     return True
 
 

@@ -14,7 +14,8 @@ from ....universal.jsontext import JsonText, json_string
 from ....universal.request import FunctionTool
 from ..arguments import FREE_TEXT_SCHEMA, arguments_of
 from ..cursor import Cursor, Steps
-from ..json_reader import ReadCall, read_value
+from ..json_call import ReadCall
+from ..json_reader import read_value
 from ..repair import repaired
 from ..schema import Shape, member, resolve, shape
 from ..tokens import members
@@ -47,16 +48,15 @@ class Invoke:
         eager: Whether strings in CDATA are said as they come.
 
     Attributes:
-        begun: Whether the call has been begun, so that only the rest of its arguments is given back.
         repaired: Whether the text ended in CDATA that was taken to end earlier.
     """
 
-    __slots__ = ("_cursor", "_eager", "_root", "_said", "_sink", "_tool", "_values", "begun", "repaired")
+    __slots__ = ("_begun", "_cursor", "_eager", "_root", "_said", "_sink", "_tool", "_values", "repaired")
     _tool: FunctionTool
     _root: Any
 
     def __init__(self, cursor: Cursor, sink: Sink, *, eager: bool) -> None:
-        self.begun = False
+        self._begun = False
         self.repaired = False
         self._cursor = cursor
         self._sink = sink
@@ -191,8 +191,8 @@ class Invoke:
         return shape(member(self._root, name, self._root), self._root) in (Shape.STRING, Shape.NULLABLE)
 
     def _begin(self, name: str) -> None:
-        if not self.begun:
-            self.begun = True
+        if not self._begun:
+            self._begun = True
             self._sink.begin(self._tool)
         self._sink.more(f'{"," if self._said else "{"}{_string(name)}:"')
         self._said.add(name)
@@ -209,9 +209,9 @@ class Invoke:
                 return None
             pairs.append(f"{_string(name)}:{text}")
         rest = ",".join(pairs)
-        if not self.begun:
+        if not self._begun:
             return self._read(f"{{{rest}}}")
-        return ReadCall(self._tool, f"{',' if rest else ''}{rest}}}")
+        return ReadCall(self._tool, f"{',' if rest else ''}{rest}}}", begun=True)
 
     def _read(self, text: str) -> ReadCall | None:
         found = arguments_of(text, self._tool)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..cursor import Cursor, Steps
-from ..json_reader import ReadCall, read_call
+from ..json_call import ReadCall, read_call
 from .base import Call, Dialect, Result, Sink
 from .json_form import GUIDE, call_text, result_text
 
@@ -36,11 +36,11 @@ def _recognise(cursor: Cursor, sink: Sink) -> Steps[bool]:
     waiting: list[ReadCall] = []
     while True:
         yield from cursor.space()
-        call = yield from read_call(cursor, sink, len(waiting))
+        call = yield from read_call(cursor, sink, len(waiting), live=tagged and sink.eager)
         if call is None:
             return False
         if tagged:
-            sink.call(call.tool, call.arguments)
+            call.settle(sink)
         else:
             waiting.append(call)
         yield from cursor.space()
@@ -54,7 +54,7 @@ def _recognise(cursor: Cursor, sink: Sink) -> Steps[bool]:
     if (yield from cursor.need(1)):
         return False
     for call in waiting:
-        sink.call(call.tool, call.arguments)
+        call.settle(sink)
     return True
 
 

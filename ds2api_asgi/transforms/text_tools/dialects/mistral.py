@@ -13,9 +13,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from ..arguments import arguments_of
 from ..cursor import Cursor, Steps
-from ..json_reader import read_call, read_value
+from ..json_call import read_arguments, read_call
 from .base import NOT_IN_CODE, Call, Dialect, Result, Sink
 from .json_form import GUIDE, call_text, result_text
 
@@ -41,10 +40,10 @@ def _recognise(cursor: Cursor, sink: Sink) -> Steps[bool]:
         return (yield from _named(cursor, sink))
     while True:
         yield from cursor.space()
-        call = yield from read_call(cursor, sink)
+        call = yield from read_call(cursor, sink, live=sink.eager)
         if call is None:
             return False
-        sink.call(call.tool, call.arguments)
+        call.settle(sink)
         yield from cursor.space()
         if (yield from cursor.literal("]")):
             return True
@@ -65,11 +64,10 @@ def _named(cursor: Cursor, sink: Sink) -> Steps[bool]:
     yield from cursor.space()
     if (yield from cursor.need(1)) != "{":
         return False
-    text = yield from read_value(cursor)
-    arguments = None if text is None else arguments_of(text, tool)
-    if arguments is None:
+    call = yield from read_arguments(cursor, sink, tool, live=sink.eager)
+    if call is None:
         return False
-    sink.call(tool, arguments)
+    call.settle(sink)
     return True
 
 

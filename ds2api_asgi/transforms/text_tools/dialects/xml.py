@@ -19,7 +19,7 @@ from typing import Final
 
 from ....universal.jsontext import dumps
 from ..cursor import Cursor, Steps
-from ..json_reader import ReadCall
+from ..json_call import ReadCall
 from .base import NOT_IN_CODE, Call, Dialect, Result, Sink
 from .cdata import write_cdata
 from .invoke import Invoke
@@ -52,11 +52,8 @@ def _recognise(cursor: Cursor, sink: Sink) -> Steps[bool]:
         if read is None:
             return False
         called = True
-        if invoke.begun:
-            sink.more(read.arguments)
-            sink.finish()
-        elif wrapped:
-            sink.call(read.tool, read.arguments)
+        if wrapped:
+            read.settle(sink)
         else:
             waiting.append(read)
         if invoke.repaired:  # up to the wrapper's end, which is the text's
@@ -67,7 +64,7 @@ def _recognise(cursor: Cursor, sink: Sink) -> Steps[bool]:
         if not called or tag is None or tag.name != WRAPPER or not tag.closing or not (yield from _bare(cursor, tag)):
             return False
     for call in waiting:
-        sink.call(call.tool, call.arguments)
+        call.settle(sink)
     return True
 
 
