@@ -75,6 +75,11 @@ class Cursor:
         return self.settle()
 
     @property
+    def held(self) -> int:
+        """Characters that are in memory: kept, or come and not taken."""
+        return self._size + self.here
+
+    @property
     def here(self) -> int:
         """Characters that have come and are not taken."""
         return len(self._text) - self._at

@@ -79,6 +79,11 @@ class Sieve:
         """Characters that were looked at so far; see `Cursor.work`."""
         return self._cursor.work
 
+    @property
+    def held(self) -> int:
+        """Characters that have come and are neither out nor dropped as markup."""
+        return self._cursor.held + len(self._blank)
+
     def feed(self, text: str) -> list[Piece]:
         """What is certain now that this has come."""
         self._cursor.feed(text)
