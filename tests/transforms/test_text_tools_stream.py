@@ -328,6 +328,15 @@ def test_what_is_set_on_a_text_stays_with_its_last_piece() -> None:
     assert only[1] == Text(text="", opaque=(mark,), cache=CacheMark(), ext={"x": 1})
 
 
+def test_a_text_that_is_all_calls_leaves_no_empty_one_behind() -> None:
+    """Clients send answers back, and providers refuse empty texts."""
+    part = Text(text=WHOLE, citations=(), ext={"citations": None}, form=("content:string",))
+    for source in (answer(part), answer(replace(part, text=f"\n{WHOLE}\n"))):
+        assert len(calls_of(begun().response(source))) == len(parts_of(begun().response(source))) == 1
+        assert fold(streamed(begun(), unfold(source, chunk=3)), protocol="p") == begun().response(source)
+    assert parts_of(begun().response(answer(replace(part, text="")))) == (replace(part, text=""),)
+
+
 def test_a_text_with_citations_stays_whole() -> None:
     part = Text(text=WHOLE, citations=(Citation(kind="k", start=0, end=3),))
     assert parts_of(begun().response(answer(part))) == (part,)

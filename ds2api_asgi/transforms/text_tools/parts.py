@@ -32,6 +32,13 @@ def searched(part: Part, *, reasoning: bool) -> str | None:
             return None
 
 
+def _carries(part: Part) -> bool:
+    """Whether a text without words would still say something: a null says nothing, and neither does its spelling."""
+    marked = isinstance(part, Text) and part.cache is not UNSET
+    ext = part.ext if isinstance(part, (Text, Reasoning)) else UNSET
+    return marked or (ext is not UNSET and any(value is not None for value in ext.values()))
+
+
 class Keys:
     """Numbers parts, in the order in which they open."""
 
@@ -94,7 +101,7 @@ class Splitter:
         self._say(self._sieve.cut(), out)
 
     def _finish(self, out: list[Event]) -> None:
-        if not self._talking and (self._sets or not self._made or self._part != self._bare):
+        if not self._talking and (self._sets or not self._made or _carries(self._part)):
             self._talk(out)
         for event in self._sets:
             match event:
