@@ -158,6 +158,26 @@ def test_results_stand_in_one_user_turn_in_the_order_of_their_calls(dialect: str
     assert said.index("free") < said.index("[tool error] first") < said.index("count") < said.index("second")
 
 
+def test_calls_in_turns_of_their_own_make_one_block() -> None:
+    turns = (
+        USER,
+        Turn(role="assistant", parts=(Text(text="ok"),)),
+        Turn(role="assistant", parts=(call("free", id="1"),), id="x"),
+        Turn(role="assistant", parts=(call("count", id="2"),), id="y"),
+        result("a", "1"),
+    )
+    got = asked(turns=turns).turns
+    assert [turn.role for turn in got] == ["system", "user", "assistant", "user"]
+    assert words(got[2]).count("<tool_calls>") == 1
+
+
+def test_a_turn_of_the_tools_that_says_more_is_the_users() -> None:
+    mixed = Turn(role="tool", parts=(ToolResult(name="free", parts=(Text(text="r"),)), Text(text="more")))
+    got = asked(turns=(USER, mixed)).turns
+    assert [turn.role for turn in got] == ["system", "user", "user"]
+    assert got[2].parts[1] == Text(text="more")
+
+
 def test_results_beside_other_parts_stand_before_them() -> None:
     mixed = Turn(role="user", parts=(ToolResult(call_id="1", parts=(Text(text="r"),)), Text(text="go on")))
     got = asked(turns=(USER, Turn(role="assistant", parts=(call("free", id="1"),)), mixed)).turns
@@ -199,17 +219,22 @@ def test_what_cannot_be_told_is_a_loss() -> None:
         OpaqueTool(json={"type": "web_search"}, protocol="p"),
         FunctionTool(name="f", strict=True, cache=CacheMark()),
     )
-    signed = replace(call("f"), opaque=(Opaque(kind="signature", value="s", protocol="p"),), namespace="n")
-    failed = Turn(role="tool", parts=(ToolResult(is_error=True),))
+    signed = replace(
+        call("f"), opaque=(Opaque(kind="signature", value="s", protocol="p"),), namespace="n", ext={"x": 1, "y": None}
+    )
+    failed = Turn(role="tool", parts=(ToolResult(is_error=True, ext={"z": 1}),), ext={"w": 1})
     begun = TextTools().begin(request(tools, turns=(USER, Turn(role="assistant", parts=(signed,)), failed)))
     assert [(loss.path, loss.kind, loss.severity) for loss in begun.losses] == [
+        ("turns[1].parts[0].opaque", LossKind.DROPPED, Severity.DEGRADED),
+        ("turns[1].parts[0].namespace", LossKind.DROPPED, Severity.COSMETIC),
+        ("turns[1].parts[0].ext.x", LossKind.DROPPED, Severity.DEGRADED),
+        ("turns[2].ext.w", LossKind.DROPPED, Severity.DEGRADED),
+        ("turns[2].parts[0].ext.z", LossKind.DROPPED, Severity.DEGRADED),
+        ("turns[2].parts[0].is_error", LossKind.TEXTUALISED, Severity.COSMETIC),
         ("tools", LossKind.TEXTUALISED, Severity.COSMETIC),
         ("tools[0]", LossKind.DROPPED, Severity.SEMANTIC),
         ("tools[1].strict", LossKind.DROPPED, Severity.DEGRADED),
         ("tools[1].cache", LossKind.DROPPED, Severity.COSMETIC),
-        ("turns[1].parts[0].opaque", LossKind.DROPPED, Severity.DEGRADED),
-        ("turns[1].parts[0].namespace", LossKind.DROPPED, Severity.COSMETIC),
-        ("turns[2].parts[0].is_error", LossKind.TEXTUALISED, Severity.COSMETIC),
     ]
 
 

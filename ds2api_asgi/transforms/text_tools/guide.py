@@ -14,7 +14,7 @@ from msgspec import UNSET
 from ...universal.jsontext import JsonText, dumps
 from ...universal.request import FunctionTool
 from .arguments import FREE_TEXT, FREE_TEXT_SCHEMA
-from .dialects.base import Call, Dialect
+from .dialect import Call, Dialect
 from .offer import Offer
 from .schema import Shape, member, resolve, shape, takes
 

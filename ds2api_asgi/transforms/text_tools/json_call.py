@@ -14,7 +14,7 @@ from ...universal.jsontext import loads
 from ...universal.request import FunctionTool
 from .arguments import arguments_of
 from .cursor import Cursor, Steps
-from .dialects.base import Sink
+from .dialect import Sink
 from .json_live import live_arguments
 from .json_reader import read_string, read_value
 

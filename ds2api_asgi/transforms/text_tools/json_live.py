@@ -16,7 +16,7 @@ from ...universal.jsontext import JsonText, loads
 from ...universal.request import FunctionTool
 from ...universal.templates import RAW_ARGUMENTS
 from .cursor import Cursor, Steps
-from .dialects.base import Sink
+from .dialect import Sink
 from .json_reader import read_string, read_value
 from .repair import mended_string, repaired
 from .schema import coerced, member

@@ -18,7 +18,7 @@ from typing import Final
 
 from ...universal.request import FunctionTool
 from .cursor import WINDOW, Cursor, Full, Steps
-from .dialects.base import Dialect
+from .dialect import Dialect
 from .markdown import Code
 from .offer import Tally
 from .pieces import Arguments, Called, Done, Piece, Said

@@ -3,7 +3,7 @@
 | in the request | in what is asked |
 |---|---|
 | tools, choice, parallel flag | a guide at the end of the first turn, if that is the system's, else a turn before it |
-| calls that stand together | one block in the assistant's text, behind what it said |
+| calls that stand together, also in turns of their own | one block in the assistant's text, behind what it said |
 | results that stand together, also in several turns | one block in a user turn, in the order of their calls |
 | media in results | behind that block |
 """
@@ -11,8 +11,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias, TypeVar
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from ...universal.content import CacheMark, Inline, Media, Part, PlainText, Refusal, Text, ToolCall, ToolResult
@@ -20,7 +21,7 @@ from ...universal.loss import Loss, LossKind, Severity
 from ...universal.request import FunctionTool, NamedTool, OpaqueTool, Request, Turn
 from ...universal.templates import ERROR_PREFIX
 from .arguments import written
-from .dialects.base import Call, Dialect, Result
+from .dialect import Call, Dialect, Result
 from .guide import guide
 from .offer import Offer
 
@@ -31,6 +32,11 @@ _GAP = "\n\n"
 
 _NOTHING = "null"
 """The words of a result that has none."""
+
+
+_P = TypeVar("_P", bound=Part)
+_Placed: TypeAlias = tuple[_P, str]
+"""A part and its path in the client's request."""
 
 
 class Told:
@@ -53,38 +59,32 @@ class Told:
     def turns(self, turns: Sequence[Turn]) -> list[Turn]:
         """All turns in words."""
         out: list[Turn] = []
-        results: list[tuple[ToolResult, str]] = []
-        for index, turn in enumerate(turns):
-            path = f"turns[{index}]"
-            rest: list[tuple[Part, str]] = []
-            for at, part in enumerate(turn.parts):
-                where = f"{path}.parts[{at}]"
-                if isinstance(part, ToolResult):
-                    results.append((part, where))
-                else:
-                    rest.append((part, where))
-            if len(rest) == len(turn.parts):
-                self._flush(results, out)
-                out.append(self._turn(turn, rest))
-            elif rest:
-                said = self._flush(results, None)
-                out.append(replace(turn, parts=(*said, *self._parts(rest)), form=()))
-        self._flush(results, out)
+        results: list[_Placed[ToolResult]] = []
+        for turn, placed in _steps(turns):
+            found = [(part, where) for part, where in placed if isinstance(part, ToolResult)]
+            rest = [(part, where) for part, where in placed if not isinstance(part, ToolResult)]
+            results += found
+            if found and not rest:
+                self._ext(turn.ext, placed[0][1].partition(".")[0])
+                continue
+            said = self._results(results)
+            results.clear()
+            if said and not found:
+                out.append(Turn(role="user", parts=tuple(said)))
+                said = []
+            out.append(self._turn(turn, said, rest))
+        if results:
+            out.append(Turn(role="user", parts=tuple(self._results(results))))
         return out
 
-    def _flush(self, results: list[tuple[ToolResult, str]], out: list[Turn] | None) -> list[Part]:
-        parts = self._results(results)
-        results.clear()
-        if parts and out is not None:
-            out.append(Turn(role="user", parts=tuple(parts)))
-        return parts
-
-    def _turn(self, turn: Turn, parts: list[tuple[Part, str]]) -> Turn:
-        if not any(isinstance(part, ToolCall) for part, _ in parts):
+    def _turn(self, turn: Turn, said: list[Part], rest: Sequence[_Placed[Part]]) -> Turn:
+        """A turn with the words of results that stand in it, and those of its calls."""
+        if not said and not any(isinstance(part, ToolCall) for part, _ in rest):
             return turn
-        return replace(turn, parts=tuple(self._parts(parts)), form=())
+        role = "user" if turn.role == "tool" else turn.role
+        return replace(turn, role=role, parts=(*said, *self._parts(rest)), form=())
 
-    def _parts(self, parts: Iterable[tuple[Part, str]]) -> list[Part]:
+    def _parts(self, parts: Iterable[_Placed[Part]]) -> list[Part]:
         out: list[Part] = []
         calls: list[ToolCall] = []
         for part, where in parts:
@@ -116,12 +116,13 @@ class Told:
             self._order[call.id] = self._calls
         self._calls += 1
         if call.opaque:
-            reason = "a call in words carries no payload"
-            self._lose(f"{path}.opaque", LossKind.DROPPED, Severity.DEGRADED, reason)
-        if call.namespace is not UNSET:
-            self._lose(f"{path}.namespace", LossKind.DROPPED, Severity.COSMETIC, "a call in words has no namespace")
+            self._drop(f"{path}.opaque", Severity.DEGRADED, "a call in words carries no payload")
+        for name in ("namespace", "caller"):
+            if getattr(call, name) is not UNSET:
+                self._drop(f"{path}.{name}", Severity.COSMETIC, f"a call in words has no {name}")
+        self._ext(call.ext, path)
 
-    def _results(self, results: Sequence[tuple[ToolResult, str]]) -> list[Part]:
+    def _results(self, results: Sequence[_Placed[ToolResult]]) -> list[Part]:
         if not results:
             return []
         ordered = sorted(
@@ -133,6 +134,7 @@ class Told:
         for at in ordered:
             result, path = results[at]
             text, others = _result_words(result)
+            self._ext(result.ext, path)
             if result.is_error is True:
                 self._lose(
                     f"{path}.is_error", LossKind.TEXTUALISED, Severity.COSMETIC, "said in words", ERROR_PREFIX[0]
@@ -143,6 +145,14 @@ class Told:
                 cache = result.cache
         words = self._dialect.write_results(texts)
         return [Text(text=words, **({} if cache is UNSET else {"cache": cache})), *media]  # type: ignore[arg-type]
+
+    def _ext(self, ext: dict[str, Any] | UnsetType, path: str) -> None:
+        for name, value in (ext or {}).items():
+            if value is not None:  # a null says nothing
+                self._drop(f"{path}.ext.{name}", Severity.DEGRADED, "words have no place for it")
+
+    def _drop(self, path: str, severity: Severity, reason: str) -> None:
+        self._lose(path, LossKind.DROPPED, severity, reason)
 
     def _lose(self, path: str, kind: LossKind, severity: Severity, reason: str, template: str | None = None) -> None:
         self.losses.append(
@@ -158,13 +168,26 @@ class Told:
         for index, tool in enumerate(request.tools or ()):
             path = f"tools[{index}]"
             if isinstance(tool, OpaqueTool):
-                reason = "a tool of the provider cannot be told in words"
-                self._lose(path, LossKind.DROPPED, Severity.SEMANTIC, reason)
+                self._drop(path, Severity.SEMANTIC, "a tool of the provider cannot be told in words")
                 continue
             if tool.strict is True:
-                self._lose(f"{path}.strict", LossKind.DROPPED, Severity.DEGRADED, "nothing holds words to a schema")
+                self._drop(f"{path}.strict", Severity.DEGRADED, "nothing holds words to a schema")
             if tool.cache is not UNSET:
-                self._lose(f"{path}.cache", LossKind.DROPPED, Severity.COSMETIC, "a tool in words has no cache mark")
+                self._drop(f"{path}.cache", Severity.COSMETIC, "a tool in words has no cache mark")
+            self._ext(tool.ext, path)
+
+
+def _steps(turns: Sequence[Turn]) -> list[tuple[Turn, list[_Placed[Part]]]]:
+    """Turns with their parts and where these stand; calls in turns of their own join the assistant's turn before."""
+    steps: list[tuple[Turn, list[_Placed[Part]]]] = []
+    for index, turn in enumerate(turns):
+        placed: list[_Placed[Part]] = [(part, f"turns[{index}].parts[{at}]") for at, part in enumerate(turn.parts)]
+        calls = bool(turn.parts) and all(isinstance(part, ToolCall) for part in turn.parts)
+        if calls and turn.role == "assistant" and steps and steps[-1][0].role == "assistant":
+            steps[-1][1].extend(placed)
+        else:
+            steps.append((turn, placed))
+    return steps
 
 
 def _result_words(result: ToolResult) -> tuple[str, list[Part]]:
@@ -196,8 +219,8 @@ def told(request: Request, offer: Offer, dialect: Dialect) -> tuple[Request, lis
         The same request if it has nothing to do with tools.
     """
     telling = Told(dialect)
-    telling.tools(request)
     turns = telling.turns(request.turns)
+    telling.tools(request)
     if offer.tools:
         turns = _with_guide(turns, guide(offer, dialect, named=isinstance(request.tool_choice, NamedTool)))
     changed = replace(request, turns=tuple(turns), tools=UNSET, tool_choice=UNSET, parallel_tools=UNSET)

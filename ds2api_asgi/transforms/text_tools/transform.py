@@ -11,7 +11,8 @@ from typing import Final
 from ...errors import ConfigurationError
 from ...universal.request import Request
 from .begun import BegunTextTools
-from .dialects import DIALECTS, Dialect
+from .dialect import Dialect
+from .dialects import DIALECTS
 from .offer import Offer, Tally
 from .sieve import MAX_KEPT, Sieve
 from .telling import told

@@ -2,25 +2,13 @@
 
 from typing import Final
 
-from .base import Call, Dialect, Result, Sink
 from .fence import JSON_FENCE
 from .hermes import HERMES
 from .llama import LLAMA3_JSON
 from .mistral import MISTRAL
 from .xml import XML
 
-__all__ = [
-    "DIALECTS",
-    "HERMES",
-    "JSON_FENCE",
-    "LLAMA3_JSON",
-    "MISTRAL",
-    "XML",
-    "Call",
-    "Dialect",
-    "Result",
-    "Sink",
-]
+__all__ = ["DIALECTS", "HERMES", "JSON_FENCE", "LLAMA3_JSON", "MISTRAL", "XML"]
 
 DIALECTS: Final = (XML, HERMES, LLAMA3_JSON, MISTRAL, JSON_FENCE)
 """All of ours; they can be read together."""

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..cursor import Cursor, Steps
+from ..dialect import NOT_IN_CODE, Call, Dialect, Result, Sink
 from ..json_call import read_call
-from .base import NOT_IN_CODE, Call, Dialect, Result, Sink
 from .json_form import GUIDE, call_text, result_text
 
 __all__ = ["HERMES"]

@@ -14,13 +14,13 @@ from ....universal.jsontext import JsonText, json_string
 from ....universal.request import FunctionTool
 from ..arguments import FREE_TEXT_SCHEMA, arguments_of
 from ..cursor import Cursor, Steps
+from ..dialect import Sink
 from ..json_call import ReadCall
 from ..json_reader import read_value
 from ..repair import repaired
 from ..schema import Shape, member, resolve, shape
 from ..tokens import members
 from ..values import Value, json_of
-from .base import Sink
 from .cdata import OPENING, read_cdata
 from .tags import INVOKE, PARAMETER, Tag, next_tag, rest_of_tag
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ....universal.jsontext import dumps, json_string
-from .base import Call, Result
+from ..dialect import Call, Result
 
 __all__ = ["GUIDE", "call_text", "result_text"]
 

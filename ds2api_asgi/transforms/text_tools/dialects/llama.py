@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..cursor import Cursor, Steps
+from ..dialect import Call, Dialect, Result, Sink
 from ..json_call import ReadCall, read_call
-from .base import Call, Dialect, Result, Sink
 from .json_form import GUIDE, call_text, result_text
 
 __all__ = ["LLAMA3_JSON"]

@@ -19,8 +19,8 @@ from typing import Final
 
 from ....universal.jsontext import dumps
 from ..cursor import Cursor, Steps
+from ..dialect import NOT_IN_CODE, Call, Dialect, Result, Sink
 from ..json_call import ReadCall
-from .base import NOT_IN_CODE, Call, Dialect, Result, Sink
 from .cdata import write_cdata
 from .invoke import Invoke
 from .tags import INVOKE, PARAMETER, WRAPPER, Tag, next_tag, read_tag, rest_of_tag

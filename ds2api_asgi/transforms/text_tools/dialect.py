@@ -13,9 +13,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from ....universal.jsontext import JsonText
-from ....universal.request import FunctionTool
-from ..cursor import Cursor, Steps
+from ...universal.jsontext import JsonText
+from ...universal.request import FunctionTool
+from .cursor import Cursor, Steps
 
 __all__ = ["NOT_IN_CODE", "Call", "Dialect", "Result", "Sink"]
 
