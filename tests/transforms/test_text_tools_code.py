@@ -17,6 +17,7 @@ HERMES = '<tool_call>{"name": "free", "arguments": {}}</tool_call>'
 
 HIDDEN = [
     f"```xml\n{WHOLE}\n```\n",
+    f"```\r\n{WHOLE}\r\n```\r\n",
     f"  ```xml\n  {WHOLE}\n  ```\n",
     f"> ```\n> {WHOLE}\n> ```\n",
     f"1. ```\n{WHOLE}\n```\n",
@@ -42,7 +43,7 @@ def test_a_call_in_code_is_an_example(text: str) -> None:
     assert read(text) == [text]
 
 
-@pytest.mark.parametrize("text", [text for text in HIDDEN if text.endswith(("`\n", "~\n"))])
+@pytest.mark.parametrize("text", [text for text in HIDDEN if text.endswith(("`\n", "~\n", "`\r\n"))])
 def test_a_call_behind_code_is_one(text: str) -> None:
     assert read(f"{text}{WHOLE}") == [text, CALL]
 

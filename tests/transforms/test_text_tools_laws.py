@@ -145,6 +145,20 @@ def test_a_call_told_in_words_reads_back_the_same(
     assert all(a.arguments.same(b.arguments) for a, b in zip(came, calls, strict=True))
 
 
+def kind_of(value: Any) -> dict[str, Any]:
+    kinds = {str: "string", bool: "boolean", list: "array", dict: "object", type(None): "null"}
+    return {"type": kinds.get(type(value), "number")}
+
+
+@pytest.mark.parametrize("dialect", NAMES)
+@given(value=objects, cut=st.sampled_from([1, 10**6]))
+def test_a_call_that_keeps_to_its_schema_reads_back_the_same(dialect: str, value: dict[str, Any], cut: int) -> None:
+    schema = {"type": "object", "properties": {name: kind_of(inner) for name, inner in value.items()}}
+    call = ToolCall(name="f", arguments=JsonText.of(value))
+    (came,) = round_trip(dialect, [call], [FunctionTool(name="f", schema=schema)], cut)
+    assert came.arguments.same(call.arguments)
+
+
 def round_trip(dialect: str, calls: list[ToolCall], tools: Any, cut: int, *, eager: bool = False) -> list[ToolCall]:
     history = (Turn(role="user"), Turn(role="assistant", parts=tuple(calls)))
     way = TextTools(dialect, eager=eager).begin(request(tools, turns=history))

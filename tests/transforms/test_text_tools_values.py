@@ -209,6 +209,12 @@ def test_what_a_schema_leaves_open_stays_as_it_was(schema: Any) -> None:
     assert of_schema(schema, '{"v": 90210, "in": {"v": 1.0}}') == '{"v": 90210, "in": {"v": 1.0}}'
 
 
+def test_a_schema_that_is_made_to_hurt_says_nothing() -> None:
+    knot = {"anyOf": [{"$ref": "#/$defs/knot"}] * 50}
+    declared = FunctionTool(name="f", schema={"properties": {"v": {"$ref": "#/$defs/knot"}}, "$defs": {"knot": knot}})
+    assert read(block(invoke("f", v="1")), tools=(declared,)) == [call("f", v=1)]
+
+
 def test_strings_in_arrays_and_further_members_are_found() -> None:
     schema = {"type": "array", "items": {"type": "string"}}
     assert of_schema(schema, '{"v": [1, "a", {"b": 2}]}') == '{"v":["1","a","{\\"b\\": 2}"]}'

@@ -18,6 +18,9 @@ __all__ = ["Shape", "coerced", "member", "resolve", "shape", "takes"]
 _MAX_REFS: Final = 8
 """References that are followed one after the other."""
 
+_MAX_UNION: Final = 32
+"""Schemas that are looked at to tell what one says; of one that has more in it, nothing is told."""
+
 
 class Shape(Enum):
     """What may stand where a schema applies, as far as strings go."""
@@ -64,7 +67,7 @@ def shape(schema: Any, root: Any) -> Shape:
         schema: A schema, or anything (then it is open).
         root: The whole document.
     """
-    kinds = _kinds(schema, root, _MAX_REFS)
+    kinds = _Kinds(root).of(schema)
     if kinds is None:
         return Shape.OPEN
     if "string" not in kinds:
@@ -75,31 +78,50 @@ def shape(schema: Any, root: Any) -> Shape:
 
 def takes(schema: Any, root: Any, kind: str) -> bool:
     """Whether a schema says that values of a kind (``"array"``) are welcome."""
-    return kind in (_kinds(schema, root, _MAX_REFS) or ())
+    return kind in (_Kinds(root).of(schema) or ())
 
 
-def _kinds(schema: Any, root: Any, depth: int) -> set[str] | None:
-    """The kinds of value that a schema names; None when it leaves them open."""
-    schema = resolve(schema, root)
-    kind = schema.get("type")
-    if isinstance(kind, str):
-        return {kind.lower()}  # Gemini spells them in capitals
-    if isinstance(kind, list):
-        return {str(one).lower() for one in kind}
-    if "const" in schema:
-        return {_kind(schema["const"])}
-    if isinstance(schema.get("enum"), list) and schema["enum"]:
-        return {_kind(value) for value in schema["enum"]}
-    for word in ("anyOf", "oneOf"):
-        if isinstance(schema.get(word), list) and depth:
-            found = [_kinds(one, root, depth - 1) for one in schema[word]]
-            return None if None in found else {kind for kinds in found if kinds for kind in kinds}
-    if isinstance(schema.get("allOf"), list) and depth:
-        said = [kinds for one in schema["allOf"] if (kinds := _kinds(one, root, depth - 1)) is not None]
-        return set.intersection(*said) if said else None
-    if "properties" in schema:
-        return {"object"}
-    return {"array"} if "items" in schema else None
+class _Kinds:
+    """Tells the kinds of value that a schema names.
+
+    Args:
+        root: The whole document.
+    """
+
+    __slots__ = ("_left", "_root")
+
+    def __init__(self, root: Any) -> None:
+        self._root = root
+        self._left = _MAX_UNION
+
+    def of(self, schema: Any) -> set[str] | None:
+        """The kinds; None when the schema leaves them open."""
+        if self._left == 0:
+            return None
+        self._left -= 1
+        schema = resolve(schema, self._root)
+        kind = schema.get("type")
+        if isinstance(kind, str):
+            return {kind.lower()}  # Gemini spells them in capitals
+        if isinstance(kind, list):
+            return {str(one).lower() for one in kind}
+        if "const" in schema:
+            return {_kind(schema["const"])}
+        if isinstance(schema.get("enum"), list) and schema["enum"]:
+            return {_kind(value) for value in schema["enum"]}
+        return self._of_union(schema)
+
+    def _of_union(self, schema: dict[str, Any]) -> set[str] | None:
+        for word in ("anyOf", "oneOf"):
+            if isinstance(schema.get(word), list):
+                found = [self.of(one) for one in schema[word]]
+                return None if None in found else {kind for kinds in found if kinds for kind in kinds}
+        if isinstance(schema.get("allOf"), list):
+            said = [kinds for one in schema["allOf"] if (kinds := self.of(one)) is not None]
+            return set.intersection(*said) if said else None
+        if "properties" in schema:
+            return {"object"}
+        return {"array"} if "items" in schema else None
 
 
 def _kind(value: Any) -> str:
