@@ -25,10 +25,7 @@ def check(got: Response) -> None:
     parts = [part for turn in got.candidates[0].turns for part in turn.parts]
     calls = [part for part in parts if isinstance(part, ToolCall)]
     assert "".join(part.text for part in parts if isinstance(part, Text)).strip() == "Let me see."
-    assert [(call.name, call.arguments.value) for call in calls] == [
-        ("read_file", {"path": "a <b>"}),
-        ("count", {"n": 3}),
-    ]
+    assert [(call.name, call.arguments.value) for call in calls] == CALLS
     assert len({call.id for call in calls}) == 2 or not calls[0].id
     stop = got.candidates[0].stop
     assert stop
