@@ -35,7 +35,7 @@ class TextTools:
         dialect: How the model is told to write calls: ``"xml"``, ``"hermes"``, ``"llama3-json"``, ``"mistral"``,
             ``"json-fence"``, or a `Dialect` of one's own.
         recognise: What is read: ``"auto"`` (all of ours, and `dialect`), or just these. Models fall back to the form
-            that they were trained on, whatever they are told; but all of them means ``json-fence`` too, for which a fenced
+            that they were trained on, whatever they are told. All of them includes ``json-fence``, for which a fenced
             block of JSON that has the shape of a declared call is one.
         reasoning: Whether calls in the model's thoughts count too.
         eager: Whether the arguments of a call go out as they come, before it is known to be complete. That shows a long
