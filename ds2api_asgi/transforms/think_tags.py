@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from ..universal.content import Part, Reasoning, Text
 from ..universal.events import Close, Delta, Event, Open, Set
-from ..universal.loss import Loss
+from ..universal.loss import Loss, LossKind, Severity
 from ..universal.request import Request, Turn
 from ..universal.response import Candidate, Response
 
@@ -44,7 +44,7 @@ class ThinkTags:
 
     def begin(self, request: Request) -> BegunThinkTags:
         """One request; its answer needs to know nothing of it."""
-        return BegunThinkTags(self, self.request(request))
+        return BegunThinkTags(self, self.request(request), tuple(self._losses(request)))
 
     def request(self, request: Request) -> Request:
         """The request with the thoughts of the assistant's turns as text; those without a text stay."""
@@ -56,7 +56,7 @@ class ThinkTags:
         parts: list[Part] = []
         said = ""
         for part in turn.parts:
-            if isinstance(part, Reasoning) and part.text is not UNSET and self._closing not in part.text:
+            if isinstance(part, Reasoning) and self._tells(part):
                 said += f"{self._opening}{part.text}{self._closing}"
                 continue
             if said and isinstance(part, Text) and not part.citations:
@@ -67,6 +67,22 @@ class ThinkTags:
         if said:
             parts.append(Text(text=said))
         return replace(turn, parts=tuple(parts))
+
+    def _tells(self, part: Part) -> bool:
+        """Whether a part becomes text."""
+        return isinstance(part, Reasoning) and part.text is not UNSET and self._closing not in part.text
+
+    def _losses(self, request: Request) -> Iterable[Loss]:
+        for index, turn in enumerate(request.turns):
+            for at, part in enumerate(turn.parts if turn.role == "assistant" else ()):
+                for name in ("summary", "opaque"):
+                    if self._tells(part) and getattr(part, name):
+                        yield Loss(
+                            path=f"turns[{index}].parts[{at}].{name}",
+                            kind=LossKind.DROPPED,
+                            severity=Severity.DEGRADED,
+                            reason="a thought in a text is nothing but its words",
+                        )
 
     def response(self, response: Response) -> Response:
         """The answer with the thoughts in its texts as reasoning."""
@@ -103,14 +119,14 @@ class BegunThinkTags:
 
     Attributes:
         request: The request with thoughts as text.
-        losses: None: a thought with a payload loses only that, and its target has no place for one.
+        losses: Payloads and summaries of thoughts that became text.
     """
 
     __slots__ = ("_tags", "losses", "request")
 
-    def __init__(self, tags: ThinkTags, request: Request) -> None:
+    def __init__(self, tags: ThinkTags, request: Request, losses: Sequence[Loss]) -> None:
         self.request = request
-        self.losses: Sequence[Loss] = ()
+        self.losses = losses
         self._tags = tags
 
     def response(self, response: Response) -> Response:

@@ -12,7 +12,7 @@ from ds2api_asgi.universal.events import Close, Delta, Open, Start
 from ds2api_asgi.universal.fold import fold, unfold
 from ds2api_asgi.universal.jsontext import JsonText
 from ds2api_asgi.universal.lifecycle import Lifecycle
-from ds2api_asgi.universal.node import Origin
+from ds2api_asgi.universal.node import Opaque, Origin
 from ds2api_asgi.universal.request import Request, Turn
 from ds2api_asgi.universal.response import Candidate, Response, Stop, StopReason
 
@@ -75,6 +75,22 @@ def test_what_was_told_as_text_comes_back_as_reasoning(thought: str, said: str) 
     told = ThinkTags().request(request).turns[0].parts
     assert told == (Text(text=f"<think>{thought}</think>{said}"), CALL)
     assert parts_of(ThinkTags().response(answer(*told))) == parts
+
+
+def test_what_a_thought_carried_beside_its_words_is_a_loss() -> None:
+    mark = Opaque(kind="signature", value="s", protocol="p")
+    parts = (Reasoning(text="a", summary=("b",), opaque=(mark,)), Reasoning(opaque=(mark,)), Reasoning(text="c"))
+    turns = (Turn(role="user", parts=parts), Turn(role="assistant", parts=parts))
+    begun = ThinkTags().begin(Request(model="m", turns=turns, origin=Origin(protocol="p")))
+    assert [loss.path for loss in begun.losses] == ["turns[1].parts[0].summary", "turns[1].parts[0].opaque"]
+    assert begun.request.turns[1].parts[1] == parts[1]
+
+
+def test_a_begun_request_reads_its_answer() -> None:
+    begun = ThinkTags().begin(Request(model="m", origin=Origin(protocol="p")))
+    whole = answer(Text(text="<think>a</think>b"))
+    assert parts_of(begun.response(whole)) == (Reasoning(text="a"), Text(text="b"))
+    assert fold(begun.stream().feed(unfold(whole, chunk=1)), protocol="p") == begun.response(whole)
 
 
 def test_text_is_out_as_soon_as_it_is_no_tag() -> None:

@@ -28,7 +28,9 @@ from ds2api_asgi import (
 )
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.testing import Driver
+from ds2api_asgi.transforms import Begun, TextTools, ThinkTags, Transform
 from ds2api_asgi.universal.loss import Loss, LossAction
+from ds2api_asgi.universal.request import Request
 
 # What users, asgiref and Starlette call an app.
 Message = MutableMapping[str, Any]
@@ -93,8 +95,19 @@ async def driving(app: Translator) -> bytes:
     return (await Driver(app).request("GET", "/v1/models")).body
 
 
+def transforms_in_a_row(request: Request) -> list[Begun]:
+    row: list[Transform] = [TextTools("hermes", eager=True), ThinkTags()]
+    begun: list[Begun] = []
+    for transform in row:
+        begun.append(transform.begin(request))
+        assert_type(begun[-1].request, Request)
+        request = begun[-1].request
+    return begun
+
+
 def mistakes_are_found() -> None:
     convert("{}", kind="reply", source="anthropic", target="openai-chat")  # type: ignore[arg-type]
     Translator(own_app)  # type: ignore[call-arg]
     KeyPool(own_app, "openai-chat", ["key"])  # type: ignore[call-arg]
     Upstream()  # type: ignore[call-arg]
+    TextTools(eager=1)  # type: ignore[arg-type]
