@@ -1,0 +1,312 @@
+"""Work that goes on when its client has gone: background responses, in a task group that the part's lifespan owns.
+
+| who | does what |
+|---|---|
+| the request | keeps the response as ``queued``, hands the work over, answers |
+| the worker | asks the app, keeps ``in_progress``, the events, at last the end |
+| the watcher beside it | renews the lease; when somebody cancelled or deleted the response, stops the worker |
+| others | read the store; in the worker's own process also the events as they come |
+
+So a response that is cancelled through another process stops within `RENEWAL`, and one whose process died is seen to
+have failed once its lease is over.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import anyio
+import anyio.abc
+import anyio.lowlevel
+from msgspec.structs import replace
+
+from ..asgi.headers import RawHeaders
+from ..asgi.types import Message
+from ..asgi.unwrapped import unwrapped
+from ..errors import BrokenStream, ClientGone, InvalidDocument, TransportError
+from .answer import Answer
+from .envelope import failed, with_status
+from .members import members, value
+from .refusal import Refused
+from .replay import numbered
+from .rewrite import TERMINAL, Rewrite, RewrittenEvent
+from .store import ResponseStore
+from .stored import StoredResponse
+
+__all__ = ["LEASE", "RENEWAL", "Run", "Workshop"]
+
+RENEWAL: Final = 2.0
+"""Seconds between two looks of a worker at whether it is still wanted."""
+
+LEASE: Final = 30.0
+"""Seconds without a sign of life after which a running response counts as failed."""
+
+_LAST_WORDS: Final = 5.0  # seconds to keep the end of a response while the host shuts down
+_CODES: Final = {429: "rate_limit_exceeded"}
+_MAX_ERROR: Final = 64 * 1024
+
+_logger = logging.getLogger("ds2api_asgi.stateful")
+
+Ask = Callable[[Answer], Awaitable[None]]
+"""Asks the app and gives its answer to what it is called with."""
+
+
+class Run:
+    """One background response at work; see `answer.Listener`.
+
+    Args:
+        response: As it is kept while it is queued.
+        client: Whose it is.
+        store: Where it is kept.
+        streams: Whether its events are kept.
+        rewrite: Makes the client's answer of the app's.
+        limit: Bytes of the answer, and of all events.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        response: StoredResponse,
+        client: str,
+        store: ResponseStore,
+        *,
+        streams: bool,
+        rewrite: Rewrite,
+        limit: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self.response = response
+        self.client = client
+        self.streams = streams
+        self.over = False
+        self.events_so_far: list[bytes] = []
+        self._store = store
+        self._limit = limit
+        self._clock = clock
+        self._rewrite = rewrite
+        self._scope = anyio.CancelScope()
+        self._changed = anyio.Event()
+        self._size = 0
+        self._end: bytes | None = None
+        self._problem: tuple[str, str] | None = None
+        self._status = 0
+        self._error = b""
+
+    # what others may ask
+
+    def cancel(self) -> None:
+        """Stop working: the response was cancelled or deleted."""
+        self._scope.cancel()
+
+    async def follow(self, after: int) -> AsyncGenerator[list[bytes], None]:
+        """The data of the events numbered above `after` as they come, until the last.
+
+        Args:
+            after: A number; -1 for all events.
+        """
+        position = after + 1
+        while True:
+            news = self.events_so_far[position:]
+            if news:
+                position += len(news)
+                yield news
+            elif self.over:
+                return
+            else:
+                await self._changed.wait()
+
+    # the work
+
+    async def work(self, ask: Ask, turn: anyio.CapacityLimiter) -> None:
+        """Ask the app when it is its turn and keep what it answers, to the end or until nobody wants it."""
+        try:
+            with unwrapped():
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._watch)
+                    with self._scope:
+                        async with turn:
+                            await self._work(ask)
+                    group.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _LAST_WORDS):
+                await self._finish()
+            self.over = True
+            self._pulse()
+
+    async def _work(self, ask: Ask) -> None:
+        await self._advance(with_status(self.response.document, "in_progress"), "in_progress")
+        self._say_again("response.in_progress")
+        answer = Answer(self, self._rewrite, limit=self._limit)
+        try:
+            await ask(answer)
+        except (ClientGone, TransportError, BrokenStream):
+            pass
+        except Exception:
+            _logger.exception("the app failed while it worked on a background response")
+            self._problem = self._problem or ("server_error", "the app failed")
+        if self._end is None and self._problem is None:
+            self._problem = self._explained()
+
+    def _explained(self) -> tuple[str, str]:
+        if self._status >= 400:
+            return _CODES.get(self._status, _kind(self._status)), _words(self._error, self._status)
+        return "server_error", "the app broke off before its answer was complete"
+
+    async def _watch(self) -> None:
+        while True:
+            await anyio.sleep(RENEWAL)
+            lease = self._clock() + LEASE
+            if not await self._store.renew(self.client, self.response.id, lease=lease):
+                self.cancel()
+                return
+
+    async def _finish(self) -> None:
+        end, problem = self._end, self._problem
+        if end is None and self._scope.cancel_called:
+            return  # who cancelled it has written so
+        if end is None:
+            code, words = problem or ("server_error", "the server was stopped before the response was complete")
+            end = failed(self.response.document, code, words)
+            self._say({"type": b'"response.failed"', "response": end})
+        status = value(members(end).get("status", b"null"))
+        await self._advance(end, status if type(status) is str else "completed")
+
+    async def _advance(self, document: bytes, status: str) -> None:
+        lease = self._clock() + LEASE if status == "in_progress" else None
+        events = tuple(self.events_so_far) if self.streams and status != "in_progress" else ()
+        self.response = replace(self.response, document=document, status=status, lease=lease, events=events)
+        if not await self._store.advance(self.client, self.response):
+            self.cancel()
+
+    # the events
+
+    def announce(self) -> None:
+        """Say that the response is there, and waits for its turn."""
+        self._say_again("response.created")
+        self._say_again("response.queued")
+
+    def _say_again(self, type_: str) -> None:
+        self._say({"type": b'"%b"' % type_.encode(), "response": self.response.document})
+
+    def _say(self, event: dict[str, bytes]) -> None:
+        if self.streams:
+            data = numbered(event, len(self.events_so_far))
+            self._size += len(data)
+            self.events_so_far.append(data)
+            self._pulse()
+
+    def _pulse(self) -> None:
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
+
+    # what the app answers
+
+    async def passed(self, message: Message) -> None:
+        """An error of the app."""
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+        elif len(self._error) < _MAX_ERROR:
+            self._error += message["body"]
+
+    async def whole(self, headers: RawHeaders, kept: bytes, shown: bytes) -> None:  # noqa: ARG002 - see `Listener`
+        """The whole answer."""
+        self._end = kept
+
+    async def begun(self, headers: RawHeaders) -> None:
+        """A stream begins: that was said already."""
+
+    async def events(self, events: list[RewrittenEvent], *, comments: int, more: bool) -> None:  # noqa: ARG002
+        """Keep events, under numbers of our own, since two were said before the app began."""
+        for event in events:
+            if event.type in ("response.created", "response.queued", "response.in_progress") or self._end is not None:
+                continue
+            if event.type == "error":
+                self._problem = ("server_error", _words(event.data, 500))
+                continue
+            if event.type in TERMINAL and event.response is not None:
+                self._end = event.response
+            try:
+                found = members(event.data)
+            except InvalidDocument:
+                continue
+            if "type" in found:
+                self._say(found)
+        if self._size > self._limit:
+            self._problem = ("server_error", f"the answer is over the limit of {self._limit} bytes")
+            self._end = None
+            raise ClientGone
+
+    async def refused(self, refused: Refused) -> None:
+        """The answer cannot be read."""
+        self._problem = ("server_error", str(refused))
+
+
+class Workshop:
+    """Where background responses are worked on, in one event loop.
+
+    Args:
+        places: How many are worked on at a time; others are queued.
+        queue: How many may be queued.
+    """
+
+    def __init__(self, *, places: int, queue: int) -> None:
+        self._limiter = anyio.CapacityLimiter(places)
+        self._most = places + queue
+        self._runs: dict[tuple[str, str], Run] = {}
+        self._group: anyio.abc.TaskGroup | None = None
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Work until the block is left; what is not done by then fails."""
+        with unwrapped():
+            async with anyio.create_task_group() as group:
+                self._group = group
+                try:
+                    yield
+                finally:
+                    self._group = None
+                    group.cancel_scope.cancel()
+
+    @property
+    def full(self) -> bool:
+        """Whether no more may be queued."""
+        return len(self._runs) >= self._most
+
+    def find(self, client: str, id_: str) -> Run | None:
+        """The run of a response, if it is worked on here."""
+        return self._runs.get((client, id_))
+
+    def start(self, run: Run, ask: Ask) -> None:
+        """Begin with a response whose queued state has been kept."""
+        assert self._group is not None
+        self._runs[run.client, run.response.id] = run
+        run.announce()
+        self._group.start_soon(self._serve, run, ask)
+
+    async def _serve(self, run: Run, ask: Ask) -> None:
+        try:
+            await run.work(ask, self._limiter)
+        except Exception:
+            _logger.exception("a background response could not be kept")
+        finally:
+            self._runs.pop((run.client, run.response.id), None)
+
+
+def _kind(status: int) -> str:
+    return "invalid_prompt" if status < 500 else "server_error"
+
+
+def _words(error: bytes, status: int) -> str:
+    """The message of an error document, or of an ``error`` event, flat or nested."""
+    try:
+        found = value(error)
+    except InvalidDocument:
+        found = None
+    if type(found) is dict:
+        inner = found["error"] if type(found.get("error")) is dict else found
+        if type(inner.get("message")) is str:
+            return str(inner["message"])
+    return f"the app answered {status}"
