@@ -31,7 +31,7 @@ from .answer import Answer
 from .envelope import failed, with_status
 from .members import members, value
 from .refusal import Refused
-from .replay import numbered
+from .replay import events_of, numbered
 from .rewrite import TERMINAL, Rewrite, RewrittenEvent
 from .store import ResponseStore
 from .stored import StoredResponse
@@ -212,8 +212,11 @@ class Run:
             self._error += message["body"]
 
     async def whole(self, headers: RawHeaders, kept: bytes, shown: bytes) -> None:  # noqa: ARG002 - see `Listener`
-        """The whole answer."""
+        """The whole answer; to who follows it, as if it had been streamed."""
         self._end = kept
+        if self.streams:
+            for event in events_of(kept)[2:]:  # without the two of its beginning, which were said
+                self._say(members(event))
 
     async def begun(self, headers: RawHeaders) -> None:
         """A stream begins: that was said already."""

@@ -96,22 +96,14 @@ class Rewrite:
 
     def _lifecycle(self, type_: str, data: bytes) -> RewrittenEvent:
         found = members(data)
-        response = found["response"]
-        if type_ in TERMINAL:
-            response = self._whole(response)
-        kept, _ = self.document(response)
+        response = members(found["response"])
+        if type_ in TERMINAL and not elements(response.get("output", b"[]")):
+            response["output"] = listed(self._items)  # some servers tell them in the items' own events only
+        kept = joined({**response, **self._echo})
         return self._shown(type_, joined({**found, "response": kept}), kept)
 
     def _shown(self, type_: str, data: bytes, response: bytes | None = None) -> RewrittenEvent:
         return RewrittenEvent(type_, data, data if self._encrypted else shown_event(data), response)
-
-    def _whole(self, response: bytes) -> bytes:
-        """The last response object, with the items that went before where it has none."""
-        found = members(response)
-        if self._items and not elements(found.get("output", b"[]")):
-            found["output"] = listed(self._items)
-            return joined(found)
-        return response
 
     def _item(self, type_: str, data: bytes) -> RewrittenEvent:
         if type_ == _DONE:

@@ -111,12 +111,12 @@ class SQLiteResponseStore:
 
     async def get(self, client: str, id_: str) -> StoredResponse | None:
         """The response; see `ResponseStore.get`."""
-        found = await self._run(lambda database: self._row(database, client, id_))
+        found = await self._run(lambda database: self._row(database, client, id_), writes=False)
         return None if found is None else found[1]
 
     async def history(self, client: str, id_: str) -> tuple[StoredResponse, ...] | None:
         """The response and what it continues; see `ResponseStore.history`."""
-        chain = await self._run(lambda database: self._chain(database, client, id_))
+        chain = await self._run(lambda database: self._chain(database, client, id_), writes=False)
         responses = [response for _, response in reversed(chain)]
         return tuple(responses) if responses and responses[0].previous is None else None
 
@@ -137,7 +137,7 @@ class SQLiteResponseStore:
                     found[id_] = dict(named_items(_response(row)))[id_]
             return found
 
-        return await self._run(items)
+        return await self._run(items, writes=False)
 
     async def delete(self, client: str, id_: str) -> bool:
         """Forget a response; see `ResponseStore.delete`."""
@@ -199,11 +199,12 @@ class SQLiteResponseStore:
         for ancestor, _ in self._chain(database, client, response.previous):
             database.execute("UPDATE responses SET expires = max(expires, ?) WHERE number = ?", (expires, ancestor))
 
-    async def _run(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+    async def _run(self, operation: Callable[[sqlite3.Connection], T], *, writes: bool = True) -> T:
         def transaction() -> T:
             with self._lock:
                 database = self._opened()
-                database.execute("BEGIN IMMEDIATE")
+                # Who may write says so at once: a reader that wants to write later may find that it cannot.
+                database.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
                 with database:
                     return operation(database)
 

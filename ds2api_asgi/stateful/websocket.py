@@ -69,6 +69,7 @@ class Session:
         self._receive = receive
         self._send = send
         self._connection = Connection(settings.store)
+        self._turn = anyio.Lock()  # lanes speak one at a time
         self._lanes: dict[bytes | None, MemoryObjectSendStream[dict[str, bytes]]] = {}
 
     async def run(self) -> None:
@@ -78,9 +79,13 @@ class Session:
         await self._send({"type": "websocket.accept"})
         with unwrapped():
             async with anyio.create_task_group() as group:
-                while (message := await self._receive())["type"] != "websocket.disconnect":
-                    await self._take(message, group)
-                group.cancel_scope.cancel()
+                try:
+                    while (message := await self._receive())["type"] != "websocket.disconnect":
+                        await self._take(message, group)
+                finally:
+                    group.cancel_scope.cancel()
+                    for lane in self._lanes.values():
+                        lane.close()
 
     async def _take(self, message: Message, group: anyio.abc.TaskGroup) -> None:
         text = message.get("text")
@@ -164,7 +169,8 @@ class Session:
         """Send an event, under the name of its lane."""
         if lane is not None:
             data = joined({**members(data), "stream_id": lane})
-        await self._send({"type": "websocket.send", "text": data.decode("utf-8", "replace")})
+        async with self._turn:
+            await self._send({"type": "websocket.send", "text": data.decode("utf-8", "replace")})
 
 
 class _Messages:
