@@ -29,7 +29,7 @@ from ..asgi.unwrapped import unwrapped
 from ..errors import BrokenStream, ClientGone, InvalidDocument, TransportError
 from .answer import Answer
 from .envelope import failed, with_status
-from .members import members, value
+from .members import joined, listed, members, value
 from .refusal import Refused
 from .replay import events_of, numbered
 from .rewrite import TERMINAL, Rewrite, RewrittenEvent
@@ -96,6 +96,11 @@ class Run:
         self._error = b""
 
     # what others may ask
+
+    @property
+    def so_far(self) -> bytes:
+        """The response object with the items that have ended."""
+        return joined({**members(self.response.document), "output": listed(self._rewrite.items)})
 
     def cancel(self) -> None:
         """Stop working: the response was cancelled or deleted."""
@@ -169,7 +174,7 @@ class Run:
             return  # who cancelled it has written so
         if end is None:
             code, words = problem or ("server_error", "the server was stopped before the response was complete")
-            end = failed(self.response.document, code, words)
+            end = failed(self.so_far, code, words)
             self._say({"type": b'"response.failed"', "response": end})
         status = value(members(end).get("status", b"null"))
         await self._advance(end, status if type(status) is str else "completed")
@@ -224,7 +229,9 @@ class Run:
     async def events(self, events: list[RewrittenEvent], *, comments: int, more: bool) -> None:  # noqa: ARG002
         """Keep events, under numbers of our own, since two were said before the app began."""
         for event in events:
-            if event.type in ("response.created", "response.queued", "response.in_progress") or self._end is not None:
+            if self._end is not None or self._problem is not None:
+                break
+            if event.type in ("response.created", "response.queued", "response.in_progress"):
                 continue
             if event.type == "error":
                 self._problem = ("server_error", _words(event.data, 500))
@@ -244,7 +251,7 @@ class Run:
 
     async def refused(self, refused: Refused) -> None:
         """The answer cannot be read."""
-        self._problem = ("server_error", str(refused))
+        self._problem = self._problem or ("server_error", str(refused))
 
 
 class Workshop:

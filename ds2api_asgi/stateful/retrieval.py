@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from ..asgi.respond import respond
 from ..asgi.types import Receive, Scope, Send
+from .background import Run
 from .create import ENCRYPTED
 from .envelope import failed, with_status
 from .items import named_items, shown_item
@@ -101,11 +102,10 @@ class Retrieval:
         if not response.background:
             raise invalid("Cannot cancel a synchronous response.")
         if response.running:
-            document = with_status(response.document, "cancelled")
-            cancelled = replace(response, document=document, status="cancelled", lease=None)
             run = self._run()
-            if run is not None:
-                cancelled = replace(cancelled, events=tuple(run.events_so_far))
+            document = with_status(response.document if run is None else run.so_far, "cancelled")
+            events = () if run is None else tuple(run.events_so_far)
+            cancelled = replace(response, document=document, status="cancelled", lease=None, events=events)
             if await self._settings.store.advance(self._client, cancelled):
                 self._stop_run()
                 response = cancelled
@@ -185,7 +185,7 @@ class Retrieval:
         if events:
             yield events
 
-    def _run(self) -> Any:
+    def _run(self) -> Run | None:
         workshop = self._settings.workshop.get(None)
         return None if workshop is None else workshop.find(self._client, self._id)
 

@@ -56,12 +56,15 @@ class Rewrite:
     Args:
         echo: Members that every response object of it gets.
         encrypted: Whether the client may see encrypted reasoning.
+
+    Attributes:
+        items: The items that have ended in the stream so far.
     """
 
     def __init__(self, echo: Mapping[str, bytes], *, encrypted: bool) -> None:
         self._echo = echo
         self._encrypted = encrypted
-        self._items: list[bytes] = []  # as they ended, for servers whose last event does not repeat them
+        self.items: list[bytes] = []
 
     def document(self, text: bytes) -> tuple[bytes, bytes]:
         """A response object.
@@ -98,7 +101,7 @@ class Rewrite:
         found = members(data)
         response = members(found["response"])
         if type_ in TERMINAL and not elements(response.get("output", b"[]")):
-            response["output"] = listed(self._items)  # some servers tell them in the items' own events only
+            response["output"] = listed(self.items)  # some servers tell them in the items' own events only
         kept = joined({**response, **self._echo})
         return self._shown(type_, joined({**found, "response": kept}), kept)
 
@@ -107,7 +110,7 @@ class Rewrite:
 
     def _item(self, type_: str, data: bytes) -> RewrittenEvent:
         if type_ == _DONE:
-            self._items.append(members(data)["item"])
+            self.items.append(members(data)["item"])
         return self._shown(type_, data)
 
 

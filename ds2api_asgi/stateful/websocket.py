@@ -163,7 +163,7 @@ class Session:
 
     async def tell(self, refused: Refused, lane: bytes | None) -> None:
         """Say that something went wrong."""
-        await self.say(error_message(refused.status, refused.document), lane)
+        await self.say(_error_message(refused.status, refused.document), lane)
 
     async def say(self, data: bytes, lane: bytes | None) -> None:
         """Send an event, under the name of its lane."""
@@ -220,10 +220,10 @@ class _Messages:
             document = None
         if type(document) is not dict or "error" not in document:
             document = bad_gateway("the app did not answer with a stream of events").document
-        await self._session.say(error_message(self._status, document), self._lane)
+        await self._session.say(_error_message(self._status, document), self._lane)
 
 
-def error_message(status: int, document: dict[str, object]) -> bytes:
+def _error_message(status: int, document: dict[str, object]) -> bytes:
     """An ``error`` event of this connection.
 
     Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -273,11 +272,16 @@ async def test_processes_write_at_once_and_one_of_them_ends_a_response(anyio_bac
     store = SQLiteResponseStore(path)
     await store.put("ann", response("shared", status="in_progress"))
     commands = [[sys.executable, "-c", WORKER, str(path), name] for name in ("left", "middle", "right")]
-    workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
+    said: list[bytes] = []
+
+    async def work(command: list[str]) -> None:
+        said.append((await anyio.run_process(command)).stdout)
+
     with anyio.fail_after(60):
-        said = [await anyio.to_thread.run_sync(worker.communicate) for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0, 0]
-    assert sorted(out for out, _ in said) == ["", "", "won\n"]
+        async with anyio.create_task_group() as group:
+            for command in commands:
+                group.start_soon(work, command)
+    assert sorted(said) == [b"", b"", b"won\n"]
     for name in ("left", "middle", "right"):
         assert await store.get("ann", f"{name}-19") is not None
     store.close()

@@ -201,7 +201,11 @@ async def test_a_sparse_stream_is_kept_whole(anyio_backend: str) -> None:
         {"type": "response.output_item.done", "item": message("a")},
         {"type": "response.completed", "response": {**sparse, "status": "completed"}},
     ]
-    nest = Nest(stream(ANSWER, b": hi\n\n", *[b"data: %b\n\n" % json.dumps(event).encode() for event in said], b"data: [DONE]\n\n"))
+    nest = Nest(
+        stream(
+            ANSWER, b": hi\n\n", *[b"data: %b\n\n" % json.dumps(event).encode() for event in said], b"data: [DONE]\n\n"
+        )
+    )
     body = (await nest.create(input="hi", stream=True)).body
     assert body.startswith(b": ping\n\n")
     assert body.endswith(b"data: [DONE]\n\n")
@@ -215,7 +219,9 @@ async def test_a_sparse_stream_is_kept_whole(anyio_backend: str) -> None:
 @pytest.mark.parametrize("streams", [False, True])
 async def test_answers_over_their_bound_are_refused(anyio_backend: str, streams: bool) -> None:
     document = answer(message("x" * 2_000))
-    nest = Nest([*(stream(document) if streams else whole(json.dumps(document).encode())), b"x", Hang()], max_answer=1_000)
+    nest = Nest(
+        [*(stream(document) if streams else whole(json.dumps(document).encode())), b"x", Hang()], max_answer=1_000
+    )
     said = await nest.create(input="hi", stream=streams)
     assert said.complete
     if streams:
@@ -261,7 +267,7 @@ async def test_a_client_that_leaves_stops_the_app_and_nothing_is_kept(anyio_back
                 await ask()
             else:
                 group.start_soon(ask)
-                while not nest.inner.requests:
+                while not nest.inner.requests:  # noqa: ASYNC110 - scripts tell nobody that they were asked
                     await anyio.sleep(0.01)
                 group.cancel_scope.cancel()
     assert nest.inner.requests[0].left or not streams
@@ -330,7 +336,9 @@ def test_a_stream_made_of_a_response_folds_to_it(bodies: list[dict[str, Any]], s
     assert folded.error is UNSET
     expected = plain(PROTOCOL.decode_response(PROTOCOL.parse(text)))
     parts = [part for turn in expected.candidates[0].turns for part in turn.parts]
-    assert [_told(part) for turn in folded.candidates[0].turns for part in turn.parts] == [_told(part) for part in parts]
+    assert [_told(part) for turn in folded.candidates[0].turns for part in turn.parts] == [
+        _told(part) for part in parts
+    ]
     assert json.loads(made[-1])["response"] == json.loads(text)
 
 
@@ -342,7 +350,14 @@ def _told(part: Any) -> Any:
 
 @pytest.mark.anyio
 async def test_a_stream_of_what_was_kept_says_its_items_and_its_end(anyio_backend: str) -> None:
-    call = {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": '{"a": 1.0}', "status": "completed"}
+    call = {
+        "type": "function_call",
+        "id": "fc_1",
+        "call_id": "c",
+        "name": "f",
+        "arguments": '{"a": 1.0}',
+        "status": "completed",
+    }
     reasoning = {
         "type": "reasoning",
         "id": "rs_1",

@@ -287,15 +287,15 @@ async def test_bodies_and_methods_and_codings_that_are_not_taken(anyio_backend: 
 async def test_other_requests_pass_with_the_very_same_scope_receive_and_send(anyio_backend: str) -> None:
     seen: list[Any] = []
 
-    async def inner(*given: Any) -> None:
-        seen.append(given)
+    async def inner(*arguments: Any) -> None:
+        seen.append(arguments)
 
     def scope(type_: str, path: str, method: str = "POST", **more: Any) -> dict[str, Any]:
         return {"type": type_, "path": path, "method": method, "headers": [], "root_path": "", **more}
 
     preflight = [(b"access-control-request-method", b"POST")]
     part = StatefulResponses(inner)
-    for given in (
+    for wanted in (
         scope("http", "/v1/chat/completions"),
         scope("http", "/v1/responsesx"),
         scope("http", "/x/v1/responses"),
@@ -304,9 +304,9 @@ async def test_other_requests_pass_with_the_very_same_scope_receive_and_send(any
         scope("other", "/v1/responses"),
     ):
         receive, send = object(), object()
-        await part(given, receive, send)
+        await part(wanted, receive, send)
         found = seen.pop()
-        assert found[0] is given
+        assert found[0] is wanted
         assert found[1] is receive
         assert found[2] is send
 

@@ -198,7 +198,7 @@ async def test_what_is_not_to_be_stored_is_not(store: ResponseStore, anyio_backe
 
 async def until_done(client: openai.AsyncOpenAI, id_: str) -> Any:
     with anyio.fail_after(10):
-        while (found := await client.responses.retrieve(id_)).status in ("queued", "in_progress"):
+        while (found := await client.responses.retrieve(id_)).status in ("queued", "in_progress"):  # noqa: ASYNC110
             await anyio.sleep(0.02)
         return found
     raise AssertionError("unreachable")
@@ -264,7 +264,7 @@ async def turn(connection: Any, **request: Any) -> list[Any]:
     events = []
     with anyio.fail_after(10):
         while not events or events[-1].type not in ("response.completed", "error"):
-            events.append(await connection.recv())  # noqa: PERF401 - until the last
+            events.append(await connection.recv())
     return events
 
 
@@ -283,7 +283,12 @@ async def test_three_turns_over_a_websocket(store: ResponseStore, anyio_backend:
         # What lasts is there for others, with the turns that were only remembered by the connection.
         fourth = await client.responses.create(model=MODEL, previous_response_id=third.id, input="And then?")
         items = [item async for item in client.responses.input_items.list(fourth.id, order="asc")]
-        assert [item.type for item in items][:4] == ["message", "function_call", "function_call_output", "function_call"]
+        assert [item.type for item in items][:4] == [
+            "message",
+            "function_call",
+            "function_call_output",
+            "function_call",
+        ]
         with pytest.raises(openai.NotFoundError):
             await client.responses.retrieve(first.id)
 
