@@ -29,14 +29,17 @@ from ..asgi.unwrapped import unwrapped
 from ..errors import BrokenStream, ClientGone, InvalidDocument, TransportError
 from .answer import Answer
 from .envelope import failed, with_status
-from .members import joined, listed, members, value
+from .members import NULL, joined, listed, members, value
 from .refusal import Refused
 from .replay import events_of, numbered
 from .rewrite import TERMINAL, Rewrite, RewrittenEvent
 from .store import ResponseStore
-from .stored import StoredResponse
+from .stored import RUNNING, StoredResponse
 
-__all__ = ["LEASE", "RENEWAL", "Run", "Workshop"]
+__all__ = ["HEARTBEAT", "LEASE", "RENEWAL", "Run", "Workshop"]
+
+HEARTBEAT: Final = 15.0
+"""Seconds of silence after which a stream says that it is still there; proxies give up after 60."""
 
 RENEWAL: Final = 2.0
 """Seconds between two looks of a worker at whether it is still wanted."""
@@ -45,7 +48,8 @@ LEASE: Final = 30.0
 """Seconds without a sign of life after which a running response counts as failed."""
 
 _LAST_WORDS: Final = 5.0  # seconds to keep the end of a response while the host shuts down
-_CODES: Final = {429: "rate_limit_exceeded"}
+_CODES: Final = {400: "invalid_prompt", 413: "invalid_prompt", 422: "invalid_prompt", 429: "rate_limit_exceeded"}
+_BEGINNING: Final = frozenset({"response.created", "response.queued", "response.in_progress"})
 _MAX_ERROR: Final = 64 * 1024
 
 _logger = logging.getLogger("ds2api_asgi.stateful")
@@ -90,7 +94,6 @@ class Run:
         self._scope = anyio.CancelScope()
         self._changed = anyio.Event()
         self._size = 0
-        self._end: bytes | None = None
         self._problem: tuple[str, str] | None = None
         self._status = 0
         self._error = b""
@@ -107,7 +110,7 @@ class Run:
         self._scope.cancel()
 
     async def follow(self, after: int) -> AsyncGenerator[list[bytes], None]:
-        """The data of the events numbered above `after` as they come, until the last.
+        """The data of the events numbered above `after` as they come, until the last; none every `HEARTBEAT`.
 
         Args:
             after: A number; -1 for all events.
@@ -121,7 +124,10 @@ class Run:
             elif self.over:
                 return
             else:
-                await self._changed.wait()
+                with anyio.move_on_after(HEARTBEAT) as waiting:
+                    await self._changed.wait()
+                if waiting.cancelled_caught:
+                    yield []
 
     # the work
 
@@ -138,8 +144,7 @@ class Run:
         finally:
             with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _LAST_WORDS):
                 await self._finish()
-            self.over = True
-            self._pulse()
+            self._leave()
 
     async def _work(self, ask: Ask) -> None:
         await self._advance(with_status(self.response.document, "in_progress"), "in_progress")
@@ -152,39 +157,62 @@ class Run:
         except Exception:
             _logger.exception("the app failed while it worked on a background response")
             self._problem = self._problem or ("server_error", "the app failed")
-        if self._end is None and self._problem is None:
+        if self._problem is None:
             self._problem = self._explained()
 
     def _explained(self) -> tuple[str, str]:
         if self._status >= 400:
-            return _CODES.get(self._status, _kind(self._status)), _words(self._error, self._status)
+            return _CODES.get(self._status, "server_error"), _words(self._error, self._status)
         return "server_error", "the app broke off before its answer was complete"
 
     async def _watch(self) -> None:
         while True:
             await anyio.sleep(RENEWAL)
-            lease = self._clock() + LEASE
-            if not await self._store.renew(self.client, self.response.id, lease=lease):
+            try:
+                wanted = await self._store.renew(self.client, self.response.id, lease=self._clock() + LEASE)
+            except Exception:  # a store that is busy now may not be so next time
+                _logger.exception("a background response's lease could not be renewed")
+                continue
+            if not wanted:
                 self.cancel()
                 return
 
     async def _finish(self) -> None:
-        end, problem = self._end, self._problem
-        if end is None and self._scope.cancel_called:
+        if self.over or self._scope.cancel_called:
             return  # who cancelled it has written so
-        if end is None:
-            code, words = problem or ("server_error", "the server was stopped before the response was complete")
-            end = failed(self.so_far, code, words)
-            self._say({"type": b'"response.failed"', "response": end})
-        status = value(members(end).get("status", b"null"))
-        await self._advance(end, status if type(status) is str else "completed")
+        stopped = ("server_error", "the server was stopped before the response was complete")
+        code, words = self._problem or stopped
+        await self._conclude(failed(self.so_far, code, words))
 
-    async def _advance(self, document: bytes, status: str) -> None:
-        lease = self._clock() + LEASE if status == "in_progress" else None
-        events = tuple(self.events_so_far) if self.streams and status != "in_progress" else ()
+    async def _conclude(self, end: bytes, event: dict[str, bytes] | None = None) -> None:
+        """Keep the end, and then tell it: who hears of it may continue the response at once.
+
+        Args:
+            end: The whole response object.
+            event: The event that tells it; None: one that says that it failed.
+        """
+        status = value(members(end).get("status", NULL))
+        await self._advance(
+            end,
+            status if type(status) is str and status not in RUNNING else "completed",
+            {"type": b'"response.failed"', "response": end} if event is None else event,
+        )
+        self._leave()
+
+    async def _advance(self, document: bytes, status: str, event: dict[str, bytes] | None = None) -> None:
+        lease = self._clock() + LEASE if status in RUNNING else None
+        events: tuple[bytes, ...] = ()
+        if self.streams and event is not None:
+            events = (*self.events_so_far, numbered(event, len(self.events_so_far)))
         self.response = replace(self.response, document=document, status=status, lease=lease, events=events)
         if not await self._store.advance(self.client, self.response):
             self.cancel()
+        elif event is not None:
+            self._say(event)
+
+    def _leave(self) -> None:
+        self.over = True
+        self._pulse()
 
     # the events
 
@@ -218,10 +246,11 @@ class Run:
 
     async def whole(self, headers: RawHeaders, kept: bytes, shown: bytes) -> None:  # noqa: ARG002 - see `Listener`
         """The whole answer; to who follows it, as if it had been streamed."""
-        self._end = kept
-        if self.streams:
-            for event in events_of(kept)[2:]:  # without the two of its beginning, which were said
-                self._say(members(event))
+        told = [members(event) for event in events_of(kept)[2:]]  # without the two of its beginning, which were said
+        last = told.pop() if told and "response" in told[-1] else None
+        for event in told:
+            self._say(event)
+        await self._conclude(kept, last)
 
     async def begun(self, headers: RawHeaders) -> None:
         """A stream begins: that was said already."""
@@ -229,24 +258,20 @@ class Run:
     async def events(self, events: list[RewrittenEvent], *, comments: int, more: bool) -> None:  # noqa: ARG002
         """Keep events, under numbers of our own, since two were said before the app began."""
         for event in events:
-            if self._end is not None or self._problem is not None:
+            if self.over or self._problem is not None:
                 break
-            if event.type in ("response.created", "response.queued", "response.in_progress"):
-                continue
-            if event.type == "error":
-                self._problem = ("server_error", _words(event.data, 500))
-                continue
-            if event.type in TERMINAL and event.response is not None:
-                self._end = event.response
             try:
                 found = members(event.data)
             except InvalidDocument:
                 continue
-            if "type" in found:
+            if event.type == "error":
+                self._problem = ("server_error", _words(event.data, 500))
+            elif event.type in TERMINAL and event.response is not None:
+                await self._conclude(event.response, found)
+            elif "type" in found and event.type not in _BEGINNING:
                 self._say(found)
-        if self._size > self._limit:
+        if self._size > self._limit and not self.over:
             self._problem = ("server_error", f"the answer is over the limit of {self._limit} bytes")
-            self._end = None
             raise ClientGone
 
     async def refused(self, refused: Refused) -> None:
@@ -303,10 +328,6 @@ class Workshop:
             _logger.exception("a background response could not be kept")
         finally:
             self._runs.pop((run.client, run.response.id), None)
-
-
-def _kind(status: int) -> str:
-    return "invalid_prompt" if status < 500 else "server_error"
 
 
 def _words(error: bytes, status: int) -> str:

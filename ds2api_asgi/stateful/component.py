@@ -47,7 +47,7 @@ class StatefulResponses:
 
     Args:
         app: The ASGI app that answers.
-        store: Where responses are kept; None: a `MemoryResponseStore` of its own.
+        store: Where responses are kept; None: a `MemoryResponseStore` of its own, which is for one process only.
         client_of: Tells clients apart; the default is by the API key that they send, whichever header it is in.
             Clients that send none share one state.
         ask_encrypted: Whether encrypted reasoning is asked for with every response that is kept. It is hidden from

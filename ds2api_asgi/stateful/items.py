@@ -118,7 +118,10 @@ def shown_item(id_: str, item: bytes, *, encrypted: bool) -> bytes:
         item: As it came.
         encrypted: Whether the client asked to see encrypted reasoning.
     """
-    found = members(item if encrypted else without_encrypted(item))
+    try:
+        found = members(item if encrypted else without_encrypted(item))
+    except InvalidDocument:  # an app may answer with anything
+        return item
     role = value(found["role"]) if "role" in found else UNSET
     if role is not UNSET and value(found.get("type", NULL)) in (None, "message"):
         found["type"] = b'"message"'
@@ -138,7 +141,10 @@ def without_encrypted(item: bytes) -> bytes:
     """The item; a thought without its encrypted content."""
     if _MARK not in item:
         return item
-    found = members(item)
+    try:
+        found = members(item)
+    except InvalidDocument:
+        return item
     if _ENCRYPTED not in found or value(found.get("type", NULL)) != "reasoning":
         return item
     del found[_ENCRYPTED]

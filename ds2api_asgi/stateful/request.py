@@ -19,6 +19,7 @@ from ..asgi.respond import respond
 from ..asgi.types import Message, Receive, Scope, Send
 from ..asgi.unwrapped import unwrapped
 from ..errors import BodyTooLarge, InvalidDocument
+from ..framing.sse import write_comment
 from ..universal import jsontext
 from .answer import Answer
 from .background import LEASE, Ask, Run
@@ -279,7 +280,7 @@ async def say_events(
     Args:
         receive: The client's, its body read.
         send: The client's.
-        follow: Gives the data of events; closed at the end.
+        follow: Gives the data of events, none for a keep-alive; closed at the end.
         encrypted: Whether the client may see encrypted reasoning.
 
     Raises:
@@ -289,7 +290,7 @@ async def say_events(
         await send({"type": "http.response.start", "status": 200, "headers": stream_headers([])})
         async for news in follow:
             shown = news if encrypted else map(shown_event, news)
-            said = b"".join([sse(data, type_of(data)) for data in shown])
+            said = b"".join([sse(data, type_of(data)) for data in shown]) or write_comment(b"ping")
             await send({"type": "http.response.body", "body": said, "more_body": True})
         watch.release()
         await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from ..asgi.respond import respond
 from ..asgi.types import Receive, Scope, Send
-from .background import Run
+from .background import HEARTBEAT, Run
 from .create import ENCRYPTED
 from .envelope import failed, with_status
 from .items import named_items, shown_item
@@ -175,8 +175,13 @@ class Retrieval:
             async for news in run.follow(after):
                 yield news
             return
+        waited = 0.0
         while response.running:
             await anyio.sleep(_POLL)
+            waited += _POLL
+            if waited >= HEARTBEAT:
+                waited = 0.0
+                yield []
             try:
                 response = await self._found()
             except Refused:

@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct
 
 from ..errors import InvalidDocument
 from .items import without_encrypted
-from .members import elements, joined, listed, members, value
+from .members import NULL, elements, joined, listed, members, value
 
 __all__ = ["TERMINAL", "Rewrite", "RewrittenEvent", "shown_event", "without_thoughts"]
 
@@ -76,7 +76,7 @@ class Rewrite:
             InvalidDocument: It is no response object.
         """
         found = members(text)
-        if "output" not in found or (value(found.get("object", b'"response"')) != "response"):
+        if found.get("output", NULL)[:1] != b"[" or value(found.get("object", b'"response"')) != "response":
             raise InvalidDocument("", "is not a response object")
         kept = joined({**found, **self._echo})
         return kept, kept if self._encrypted else without_thoughts(kept)

@@ -308,3 +308,48 @@ async def test_the_lifespan_of_the_app_is_run_and_its_failure_told(anyio_backend
     with pytest.raises(Exception, match="no disk"):
         async with at_work(app=broken):
             pass
+
+
+async def test_who_hears_of_the_end_may_continue_at_once(anyio_backend: str) -> None:
+    class Slow(MemoryResponseStore):
+        async def advance(self, client: str, response: Any) -> bool:
+            await anyio.sleep(0.05)
+            return await super().advance(client, response)
+
+    never = anyio.Event()  # the app says its last word, and does not end
+    async with at_work([*stream(ANSWER), Wait(never)], stream(ANSWER), store=Slow()) as nest:
+        async with nest.driver.open("POST", "/v1/responses", json={"background": True, "stream": True}) as response:
+            body = b""
+            while b"response.completed" not in body:
+                body += await anext(response)
+            assert (await nest.create(previous_response_id="resp_1", input="on")).status == 200
+            assert (await response.read()).complete
+
+
+async def test_a_silent_stream_is_kept_alive(anyio_backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background_module, "HEARTBEAT", 0.05)
+    async with at_work([Start(200, EVENT_STREAM), Hang()]) as nest:
+        async with nest.driver.open("POST", "/v1/responses", json={"background": True, "stream": True}) as response:
+            while b": ping\n\n" not in await anext(response):
+                pass
+        await nest.driver.request("POST", f"{URL}/cancel")
+
+
+async def test_a_store_that_fails_once_ends_no_work(anyio_backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background_module, "RENEWAL", 0.02)
+    failed: list[int] = []
+
+    class Moody(MemoryResponseStore):
+        async def renew(self, client: str, id_: str, *, lease: float) -> bool:
+            if not failed:
+                failed.append(1)
+                raise OSError("busy")
+            return await super().renew(client, id_, lease=lease)
+
+    go = anyio.Event()
+    async with at_work([*WHOLE[:1], Wait(go), *WHOLE[1:]], store=Moody()) as nest:
+        await begin(nest)
+        while not failed:  # noqa: ASYNC110 - the store is the code under test
+            await anyio.sleep(0.01)
+        go.set()
+        assert (await until(nest, "completed", "failed"))["status"] == "completed"

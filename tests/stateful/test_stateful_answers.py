@@ -16,7 +16,7 @@ from ds2api_asgi.protocols.openai_responses import PROTOCOL
 from ds2api_asgi.stateful import MemoryResponseStore
 from ds2api_asgi.stateful.replay import events_of
 from ds2api_asgi.testing import BrokenResponse
-from ds2api_asgi.testing.scripted import EVENT_STREAM, Break, Hang, ScriptBroke, Start, Wait
+from ds2api_asgi.testing.scripted import EVENT_STREAM, Break, Hang, ScriptBroke, Set, Start, Wait
 from ds2api_asgi.universal import jsontext
 from lawkit import cuts_of, plain
 from stateful.stateless import SECRET, Nest, answer, events, frames, message, parsed, stream, thought, whole
@@ -252,25 +252,28 @@ async def test_a_store_that_fails_costs_no_answer(anyio_backend: str, caplog: py
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("streams", [False, True])
-async def test_a_client_that_leaves_stops_the_app_and_nothing_is_kept(anyio_backend: str, streams: bool) -> None:
-    script = [*(stream(ANSWER, frames(events(ANSWER)[:3])) if streams else whole(b"{")), Hang()]
-    nest = Nest(script)
+@pytest.mark.parametrize("said", [False, True])
+async def test_a_client_that_leaves_stops_the_app_and_nothing_is_kept(
+    anyio_backend: str, streams: bool, said: bool
+) -> None:
+    begun = anyio.Event()
+    beginning = stream(ANSWER, frames(events(ANSWER)[:3])) if streams else whole(b"{")
+    nest = Nest([*(beginning if said else ()), Set(begun), Hang()])
+    messages = iter([{"type": "http.request", "body": json.dumps({"stream": streams}).encode(), "more_body": False}])
+    scope = {"type": "http", "method": "POST", "path": "/v1/responses", "headers": [], "query_string": b""}
+
+    async def receive() -> Any:
+        found = next(messages, None)
+        if found is None:
+            await begun.wait()
+        return found or {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        pass
+
     with anyio.fail_after(5):
-        async with anyio.create_task_group() as group:
-
-            async def ask() -> None:
-                async with nest.driver.open("POST", "/v1/responses", json={"stream": streams}) as response:
-                    await anext(response)
-                    await response.disconnect()
-
-            if streams:
-                await ask()
-            else:
-                group.start_soon(ask)
-                while not nest.inner.requests:  # noqa: ASYNC110 - scripts tell nobody that they were asked
-                    await anyio.sleep(0.01)
-                group.cancel_scope.cancel()
-    assert nest.inner.requests[0].left or not streams
+        await nest.part(scope, receive, send)
+    assert nest.inner.requests[0].left
     assert await kept(nest) == 404
 
 
