@@ -317,13 +317,16 @@ async def test_who_hears_of_the_end_may_continue_at_once(anyio_backend: str) -> 
             return await super().advance(client, response)
 
     never = anyio.Event()  # the app says its last word, and does not end
-    async with at_work([*stream(ANSWER), Wait(never)], stream(ANSWER), store=Slow()) as nest:
-        async with nest.driver.open("POST", "/v1/responses", json={"background": True, "stream": True}) as response:
-            body = b""
-            while b"response.completed" not in body:
-                body += await anext(response)
-            assert (await nest.create(previous_response_id="resp_1", input="on")).status == 200
-            assert (await response.read()).complete
+    background = {"background": True, "stream": True}
+    async with (
+        at_work([*stream(ANSWER), Wait(never)], stream(ANSWER), store=Slow()) as nest,
+        nest.driver.open("POST", "/v1/responses", json=background) as response,
+    ):
+        body = b""
+        while b"response.completed" not in body:
+            body += await anext(response)
+        assert (await nest.create(previous_response_id="resp_1", input="on")).status == 200
+        assert (await response.read()).complete
 
 
 async def test_a_silent_stream_is_kept_alive(anyio_backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
