@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import anyio.to_thread
 import msgspec
@@ -51,6 +51,16 @@ CREATE TABLE items (
 );
 CREATE INDEX items_id ON items (client, id);
 CREATE INDEX items_response ON items (response);
+"""
+# What a response continues lives as long as it does; UNION, not UNION ALL, ends where a conversation bites its tail.
+_OUTLIVE: Final = """
+WITH RECURSIVE chain (id) AS (
+    SELECT :id
+    UNION
+    SELECT responses.previous FROM responses JOIN chain USING (id) WHERE client = :client AND expires > :now
+)
+UPDATE responses SET expires = max(expires, :expires)
+WHERE client = :client AND expires > :now AND id IN (SELECT id FROM chain WHERE id IS NOT NULL)
 """
 _COLUMNS: Final = "id, previous, status, background, document, input, events, lease"
 _BUSY: Final = 10.0  # seconds that one process waits for another's transaction
@@ -96,7 +106,7 @@ class SQLiteResponseStore:
 
         def advance(database: sqlite3.Connection) -> bool:
             found = self._row(database, client, response.id)
-            if found is None or not found[1].running:
+            if found is None or not found.running:
                 return False
             self._keep(database, client, response)
             return True
@@ -111,14 +121,13 @@ class SQLiteResponseStore:
 
     async def get(self, client: str, id_: str) -> StoredResponse | None:
         """The response; see `ResponseStore.get`."""
-        found = await self._run(lambda database: self._row(database, client, id_), writes=False)
-        return None if found is None else found[1]
+        return await self._run(lambda database: self._row(database, client, id_), writes=False)
 
     async def history(self, client: str, id_: str) -> tuple[StoredResponse, ...] | None:
         """The response and what it continues; see `ResponseStore.history`."""
         chain = await self._run(lambda database: self._chain(database, client, id_), writes=False)
-        responses = [response for _, response in reversed(chain)]
-        return tuple(responses) if responses and responses[0].previous is None else None
+        whole = bool(chain) and chain[-1].previous is None
+        return tuple(reversed(chain)) if whole else None
 
     async def items(self, client: str, ids: Iterable[str]) -> dict[str, bytes]:
         """Items by their ids; see `ResponseStore.items`."""
@@ -156,22 +165,22 @@ class SQLiteResponseStore:
                 self._connection.close()
             self._connection = None
 
-    def _row(self, database: sqlite3.Connection, client: str, id_: str) -> tuple[int, StoredResponse] | None:
+    def _row(self, database: sqlite3.Connection, client: str, id_: str) -> StoredResponse | None:
         row = database.execute(
-            f"SELECT {_COLUMNS}, number FROM responses WHERE client = ? AND id = ? AND expires > ?",  # noqa: S608
+            f"SELECT {_COLUMNS} FROM responses WHERE client = ? AND id = ? AND expires > ?",  # noqa: S608
             (client, id_, self._clock()),
         ).fetchone()
-        return None if row is None else (row[-1], _response(row[:-1]))
+        return None if row is None else _response(row)
 
-    def _chain(self, database: sqlite3.Connection, client: str, id_: str | None) -> list[tuple[int, StoredResponse]]:
+    def _chain(self, database: sqlite3.Connection, client: str, id_: str | None) -> list[StoredResponse]:
         """The response and what it continues, newest first, as far as it is there."""
-        chain: dict[str, tuple[int, StoredResponse]] = {}
+        chain: dict[str, StoredResponse] = {}
         while id_ is not None and id_ not in chain:
             found = self._row(database, client, id_)
             if found is None:
                 break
             chain[id_] = found
-            id_ = found[1].previous
+            id_ = found.previous
         return list(chain.values())
 
     def _keep(self, database: sqlite3.Connection, client: str, response: StoredResponse) -> None:
@@ -196,8 +205,7 @@ class SQLiteResponseStore:
         ).lastrowid
         ids = dict.fromkeys(id_ for id_, _ in named_items(response))
         database.executemany("INSERT INTO items VALUES (?, ?, ?)", [(client, id_, number) for id_ in ids])
-        for ancestor, _ in self._chain(database, client, response.previous):
-            database.execute("UPDATE responses SET expires = max(expires, ?) WHERE number = ?", (expires, ancestor))
+        database.execute(_OUTLIVE, {"client": client, "id": response.previous, "now": now, "expires": expires})
 
     async def _run(self, operation: Callable[[sqlite3.Connection], T], *, writes: bool = True) -> T:
         def transaction() -> T:
@@ -243,18 +251,15 @@ class SQLiteResponseStore:
                 cursor.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
-def _response(row: tuple[object, ...]) -> StoredResponse:
+def _response(row: Any) -> StoredResponse:
     id_, previous, status, background, document, input_, events, lease = row
-    return msgspec.convert(
-        {
-            "id": id_,
-            "previous": previous,
-            "status": status,
-            "background": bool(background),
-            "document": document,
-            "input": _BLOBS.decode(input_),  # type: ignore[arg-type]
-            "events": _BLOBS.decode(events),  # type: ignore[arg-type]
-            "lease": lease,
-        },
-        StoredResponse,
+    return StoredResponse(
+        id=id_,
+        previous=previous,
+        status=status,
+        background=bool(background),
+        document=document,
+        input=_BLOBS.decode(input_),
+        events=_BLOBS.decode(events),
+        lease=lease,
     )

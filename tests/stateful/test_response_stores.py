@@ -176,6 +176,27 @@ def response(id_: str, *, previous: str | None = None, size: int = 100, status: 
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("kind", [MemoryResponseStore, SQLiteResponseStore])
+async def test_what_is_continued_lives_as_long_as_what_continues_it(
+    anyio_backend: str, kind: Any, tmp_path: Path
+) -> None:
+    now = 0.0
+    path = [tmp_path / "state.db"] if kind is SQLiteResponseStore else []
+    store = kind(*path, ttl=100, clock=lambda: now)
+    await store.put("ann", response("1"))
+    await store.put("ann", response("beside", previous="1"))
+    now = 60.0
+    await store.put("ann", response("2", previous="1"))
+    now = 120.0
+    await store.put("ann", response("3", previous="2"))
+    now = 199.0
+    assert [found.id for found in await store.history("ann", "3")] == ["1", "2", "3"]
+    assert await store.get("ann", "beside") is None
+    now = 220.0
+    assert await store.get("ann", "1") is None
+
+
+@pytest.mark.anyio
 async def test_the_least_lately_used_goes_first(anyio_backend: str) -> None:
     store = MemoryResponseStore(max_entries=3)
     for name in "abc":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,12 +12,15 @@ from typing import Any
 import anyio
 import openai
 import pytest
+from fastapi import FastAPI
 from pydantic import BaseModel
 
 from ds2api_asgi import Translator
+from ds2api_asgi.asgi.lifespan import lifespan
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.stateful import MemoryResponseStore, ResponseStore, SQLiteResponseStore, StatefulResponses
-from ds2api_asgi.testing import serve
+from ds2api_asgi.testing import ScriptedUpstream, serve
+from ds2api_asgi.testing.scripted import EVENT_STREAM, Hang, Start
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 
@@ -305,3 +309,46 @@ async def test_errors_lanes_and_warming_up_over_a_websocket(store: ResponseStore
         on = (await turn(socket, input="on", previous_response_id=warm.id))[-1].response
         items: Any = [item async for item in client.responses.input_items.list(on.id, order="asc")]
         assert [item.content[0].text for item in items] == ["My name is Ada.", "on"]
+
+
+async def test_in_a_framework_with_its_lifespan(anyio_backend: str) -> None:
+    part = StatefulResponses(Translator(DemoModel(), speaks="openai-chat"))
+    api = FastAPI(lifespan=lifespan(part))
+    api.mount("/llm", part)
+    async with (
+        serve(api, ws="websockets-sansio") as url,
+        openai.AsyncOpenAI(base_url=f"{url}/llm/v1", api_key="k", max_retries=0) as client,
+    ):
+        first = await client.responses.create(model=MODEL, input="Hello", background=True)
+        assert (await until_done(client, first.id)).status == "completed"
+        async with client.responses.connect() as socket:
+            last = (await turn(socket, input="on", previous_response_id=first.id))[-1]
+            assert last.response.previous_response_id == first.id
+
+
+@pytest.mark.parametrize("over", ["http", "websocket"])
+async def test_a_client_that_leaves_a_real_server_stops_the_app(anyio_backend: str, over: str) -> None:
+    begin = b'data: {"type": "response.created", "response": {"id": "r", "output": []}}\n\n'
+    inner = ScriptedUpstream([[Start(200, EVENT_STREAM), begin, Hang()]])
+    ended = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await inner(scope, receive, send)
+        finally:
+            if scope["type"] == "http":
+                ended.set()
+
+    async with (
+        serve(StatefulResponses(app), ws="websockets-sansio") as url,
+        openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="k", max_retries=0) as client,
+    ):
+        if over == "http":
+            stream = await client.responses.create(model=MODEL, input="Hello", stream=True)
+            assert (await anext(aiter(stream))).type == "response.created"
+            await stream.close()
+        else:
+            async with client.responses.connect() as socket:
+                await socket.response.create(model=MODEL, input="Hello")
+                assert (await socket.recv()).type == "response.created"
+        assert await anyio.to_thread.run_sync(ended.wait, 2.0)
