@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from openai.types.responses import ResponseStreamEvent
+
+from conformity import problems
 from ds2api_asgi.framing.sse import SseParser
 from ds2api_asgi.stateful import StatefulResponses
 from ds2api_asgi.testing import Driver, ScriptedUpstream
@@ -34,7 +37,16 @@ def answer(*output: Any, status: str = "completed", **more: Any) -> dict[str, An
         "output": list(output),
         "store": False,
         "previous_response_id": None,
-        "usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2},
+        "usage": {
+            "input_tokens": 1,
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "output_tokens": 1,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": 2,
+        },
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
         **more,
     }
 
@@ -56,7 +68,9 @@ def events(document: dict[str, Any]) -> list[dict[str, Any]]:
         if item["type"] == "message":
             place = {"item_id": item["id"], "output_index": index, "content_index": 0}
             text = item["content"][0]["text"]
-            said += [{"type": "response.output_text.delta", **place, "delta": letter} for letter in text]
+            said += [
+                {"type": "response.output_text.delta", **place, "delta": letter, "logprobs": []} for letter in text
+            ]
         said.append({"type": "response.output_item.done", "output_index": index, "item": item})
     said.append({"type": f"response.{document['status']}", "response": document})
     return [{**event, "sequence_number": number} for number, event in enumerate(said)]
@@ -75,6 +89,12 @@ def parsed(body: bytes) -> list[dict[str, Any]]:
     """The events of a stream."""
     parser = SseParser()
     return [json.loads(event.data) for event in (*parser.feed(body), *parser.close())]
+
+
+def strange(said: list[dict[str, Any]]) -> list[str]:
+    """In what events are not as the official SDK has them; it lacks ``store``, which the API answers with."""
+    lines = [line for event in said for line in problems(event, ResponseStreamEvent)]
+    return [line for line in lines if not line.endswith("store: unknown to Response")]
 
 
 class Nest:

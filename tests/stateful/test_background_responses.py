@@ -15,7 +15,7 @@ from ds2api_asgi.asgi.lifespan import running
 from ds2api_asgi.stateful import MemoryResponseStore, SQLiteResponseStore
 from ds2api_asgi.stateful import background as background_module
 from ds2api_asgi.testing.scripted import EVENT_STREAM, Break, Hang, Start, Wait
-from stateful.stateless import SECRET, Nest, answer, events, frames, message, parsed, stream, thought, whole
+from stateful.stateless import SECRET, Nest, answer, events, frames, message, parsed, strange, stream, thought, whole
 
 pytestmark = pytest.mark.anyio
 
@@ -195,6 +195,7 @@ async def test_a_stream_goes_on_without_its_client_and_is_resumed(anyio_backend:
         assert everything[-1]["type"] == "response.completed"
         assert everything[-1]["response"]["id"] == "resp_1"
         assert SECRET not in json.dumps(everything)
+        assert strange(everything) == []
         assert parsed((await nest.driver.request("GET", f"{URL}?stream=true")).body) == everything
 
 

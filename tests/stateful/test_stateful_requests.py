@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types.responses import ResponseItemList
 
+from conformity import problems
 from ds2api_asgi.errors import ConfigurationError, InvalidDocument
 from ds2api_asgi.stateful import StatefulResponses
 from ds2api_asgi.stateful.members import elements, joined, listed, members, value
@@ -409,7 +411,7 @@ def test_pages_together_are_all_items_once(count: int, limit: int, order: str) -
         while True:
             path = f"/v1/responses/resp_1/input_items?limit={limit}&order={order}{after}"
             page = (await nest.driver.request("GET", path)).json()
-            assert page["object"] == "list"
+            assert problems(page, ResponseItemList) == []
             assert page["first_id"] == page["data"][0]["id"]
             assert page["last_id"] == page["data"][-1]["id"]
             found += [item["content"][0]["text"] for item in page["data"]]
