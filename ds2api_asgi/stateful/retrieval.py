@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -172,8 +173,9 @@ class Retrieval:
     async def _follow(self, response: StoredResponse, after: int) -> AsyncGenerator[list[bytes], None]:
         run = self._run()
         if run is not None and run.streams:
-            async for news in run.follow(after):
-                yield news
+            async with aclosing(run.follow(after)) as follow:
+                async for news in follow:
+                    yield news
             return
         waited = 0.0
         while response.running:
