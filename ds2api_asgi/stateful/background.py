@@ -178,14 +178,16 @@ class Run:
                 return
 
     async def _finish(self) -> None:
-        if self.over or self._scope.cancel_called:
-            return  # who cancelled it has written so
+        if self.over:
+            return
         stopped = ("server_error", "the server was stopped before the response was complete")
         code, words = self._problem or stopped
         await self._conclude(failed(self.so_far, code, words))
 
     async def _conclude(self, end: bytes, event: dict[str, bytes] | None = None) -> None:
         """Keep the end, and then tell it: who hears of it may continue the response at once.
+
+        Nothing is kept or told when somebody else has ended it: cancelled, or deleted.
 
         Args:
             end: The whole response object.

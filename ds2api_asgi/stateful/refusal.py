@@ -24,6 +24,7 @@ __all__ = [
     "previous_not_found",
     "refuse",
     "response_not_found",
+    "store_failed",
     "too_large",
 ]
 
@@ -113,6 +114,11 @@ def bad_gateway(message: str) -> Refused:
 def overloaded(message: str) -> Refused:
     """Too much to do: 503."""
     return _refused(FailureKind.OVERLOADED, message, code="server_is_overloaded")
+
+
+def store_failed() -> Refused:
+    """What is kept cannot be reached: 500."""
+    return _refused(FailureKind.SERVER, "the state of this server cannot be reached")
 
 
 async def refuse(send: Send, refused: Refused, *, head: bool = False) -> None:

@@ -18,7 +18,7 @@ from ..asgi.headers import replace as replace_headers
 from ..asgi.respond import respond
 from ..asgi.types import Message, Receive, Scope, Send
 from ..asgi.unwrapped import unwrapped
-from ..errors import BodyTooLarge, InvalidDocument
+from ..errors import BodyTooLarge, ClientGone, InvalidDocument
 from ..framing.sse import write_comment
 from ..universal import jsontext
 from .answer import Answer
@@ -27,7 +27,7 @@ from .connection import Connection
 from .create import Conversation, Create, converse, read_create
 from .envelope import envelope
 from .members import NULL, members, value
-from .refusal import Refused, invalid, misread, overloaded, refuse, too_large
+from .refusal import Refused, invalid, misread, overloaded, refuse, store_failed, too_large
 from .replay import sse, type_of
 from .reply import Reply, stream_headers
 from .rewrite import Rewrite, shown_event
@@ -88,6 +88,11 @@ class CreateRequest:
             await refuse(self._send, misread(error))
         except Refused as refused:
             await refuse(self._send, refused)
+        except ClientGone:
+            raise
+        except Exception:
+            await refuse(self._send, store_failed())
+            raise
         else:
             await self._serve(replay, conversation)
 
@@ -212,7 +217,11 @@ class CreateRequest:
             limit=settings.max_answer,
             clock=settings.clock,
         )
-        await settings.store.put(self._client, response)
+        try:
+            await settings.store.put(self._client, response)
+        except Exception:
+            await refuse(self._send, store_failed())
+            raise
         workshop.start(run, self._asking(conversation.body(generates=True, encrypted=settings.ask_encrypted)))
         if create.stream:
             await say_events(replay, self._send, run.follow(-1), encrypted=create.encrypted)

@@ -21,7 +21,7 @@ from .background import HEARTBEAT, Run
 from .create import ENCRYPTED
 from .envelope import failed, with_status
 from .items import named_items, shown_item
-from .refusal import Refused, invalid, refuse, response_not_found
+from .refusal import Refused, invalid, refuse, response_not_found, store_failed
 from .replay import events_of
 from .request import say_events
 from .rewrite import without_thoughts
@@ -68,37 +68,49 @@ class Retrieval:
 
         Raises:
             ClientGone: The client left while its stream ran.
+            Exception: What the server's ``receive`` and ``send`` raise; what the store raises, once the client was told.
         """
-        serve = {
-            Question.GET: self._get,
-            Question.DELETE: self._delete,
-            Question.CANCEL: self._cancel,
-            Question.INPUT_ITEMS: self._input_items,
-        }[self._question]
         try:
-            await serve()
+            found = await self._answer()
         except Refused as refused:
             await refuse(self._send, refused)
+        except Exception:
+            await refuse(self._send, store_failed())
+            raise
+        else:
+            if isinstance(found, AsyncGenerator):
+                await say_events(self._receive, self._send, found, encrypted=self._encrypted)
+            else:
+                await respond(self._send, status=200, document=found)
 
-    async def _get(self) -> None:
+    async def _answer(self) -> Any:
+        match self._question:
+            case Question.GET:
+                return await self._get()
+            case Question.DELETE:
+                return await self._delete()
+            case Question.CANCEL:
+                return await self._cancel()
+            case _:
+                return await self._input_items()
+
+    async def _get(self) -> Raw | AsyncGenerator[list[bytes], None]:
         stream = self._flag("stream")
         after = self._number("starting_after", "the sequence number of an event")
         response = await self._found()
-        if not stream:
-            if after is not None:
-                raise invalid("starting_after needs stream=true", param="starting_after")
-            await self._show(response)
-            return
-        follow = self._follow(response, -1 if after is None else after)
-        await say_events(self._receive, self._send, follow, encrypted=self._encrypted)
+        if stream:
+            return self._follow(response, -1 if after is None else after)
+        if after is not None:
+            raise invalid("starting_after needs stream=true", param="starting_after")
+        return self._shown(response)
 
-    async def _delete(self) -> None:
+    async def _delete(self) -> dict[str, Any]:
         if not await self._settings.store.delete(self._client, self._id):
             raise response_not_found(self._id)
         self._stop_run()
-        await respond(self._send, status=200, document={"id": self._id, "object": "response", "deleted": True})
+        return {"id": self._id, "object": "response", "deleted": True}
 
-    async def _cancel(self) -> None:
+    async def _cancel(self) -> Raw:
         response = await self._found()
         if not response.background:
             raise invalid("Cannot cancel a synchronous response.")
@@ -112,9 +124,9 @@ class Retrieval:
                 response = cancelled
             else:
                 response = await self._found()
-        await self._show(response)
+        return self._shown(response)
 
-    async def _input_items(self) -> None:
+    async def _input_items(self) -> dict[str, Any]:
         """List what the response was generated from: "a list of items used to generate this response"."""
         limit = self._number("limit", "an integer")
         limit = _PAGE if limit is None else limit
@@ -133,7 +145,7 @@ class Retrieval:
             if after not in ids:
                 raise invalid(f"No item with id '{after}' found.", param="after")
             items = items[ids.index(after) + 1 :]
-        await respond(self._send, status=200, document=self._page(items, limit))
+        return self._page(items, limit)
 
     def _page(self, items: list[tuple[str, bytes]], limit: int) -> dict[str, Any]:
         page = items[:limit]
@@ -149,7 +161,8 @@ class Retrieval:
         history = await self._settings.store.history(self._client, response.id)
         past = () if history is None else history[:-1]  # what is gone cannot be shown
         items = [item for earlier in past for item in named_items(earlier)]
-        return [*items, *list(named_items(response))[: len(response.input)]]
+        items += list(named_items(response))[: len(response.input)]
+        return list(dict(items).items())  # what was sent twice is one item: pages go on after an id
 
     async def _found(self) -> StoredResponse:
         response = await self._settings.store.get(self._client, self._id)
@@ -166,9 +179,8 @@ class Retrieval:
         await self._settings.store.advance(self._client, ended)
         return ended
 
-    async def _show(self, response: StoredResponse) -> None:
-        document = response.document if self._encrypted else without_thoughts(response.document)
-        await respond(self._send, status=200, document=Raw(document))
+    def _shown(self, response: StoredResponse) -> Raw:
+        return Raw(response.document if self._encrypted else without_thoughts(response.document))
 
     async def _follow(self, response: StoredResponse, after: int) -> AsyncGenerator[list[bytes], None]:
         run = self._run()

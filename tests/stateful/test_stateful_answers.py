@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
+from ds2api_asgi.asgi.lifespan import running
 from ds2api_asgi.errors import BrokenStream
 from ds2api_asgi.protocols.openai_responses import PROTOCOL
 from ds2api_asgi.stateful import MemoryResponseStore
@@ -169,6 +170,23 @@ async def test_what_is_no_response_passes_as_it_is(anyio_backend: str, status: i
 
 
 @pytest.mark.anyio
+async def test_what_is_no_response_passes_as_it_comes(anyio_backend: str) -> None:
+    go = anyio.Event()
+    nest = Nest([*whole(b"one", kind=b"audio/wav"), Wait(go), b"two"])
+    async with nest.driver.open("POST", "/v1/responses", json={"model": "m"}) as response:
+        assert await anext(response) == b"one"
+        go.set()
+        assert (await response.read()).body == b"two"
+
+
+@pytest.mark.anyio
+async def test_a_last_event_without_its_blank_line_is_one(anyio_backend: str) -> None:
+    nest = Nest(stream(ANSWER, frames(events(ANSWER))[:-1]))
+    assert parsed((await nest.create(stream=True)).body)[-1]["type"] == "response.completed"
+    assert await kept(nest) == 200
+
+
+@pytest.mark.anyio
 async def test_a_whole_answer_becomes_a_stream_when_one_was_asked_for(anyio_backend: str) -> None:
     nest = Nest(whole(json.dumps(ANSWER).encode()))
     said = await nest.create(input="hi", stream=True)
@@ -248,6 +266,36 @@ async def test_a_store_that_fails_costs_no_answer(anyio_backend: str, caplog: py
     nest = Nest(whole(json.dumps(ANSWER).encode()), store=Full())
     assert (await nest.create(input="hi")).status == 200
     assert "could not be kept" in caplog.text
+
+
+@pytest.mark.anyio
+async def test_a_store_that_cannot_be_reached_is_told_and_raised(anyio_backend: str) -> None:
+    class Down(MemoryResponseStore):
+        async def get(self, client: str, id_: str) -> Any:
+            raise OSError("disk")
+
+        async def history(self, client: str, id_: str) -> Any:
+            raise OSError("disk")
+
+        async def put(self, client: str, response: Any) -> Any:
+            raise OSError("disk")
+
+    nest = Nest(store=Down())
+    told: list[int] = []
+
+    async def ask(method: str, path: str, **request: Any) -> None:
+        with pytest.raises(OSError, match="disk"):  # noqa: PT012 - the app raises where the block is left
+            async with nest.driver.open(method, path, **request) as response:
+                document = (await response.read()).json()
+                assert document["error"]["type"] == "server_error"
+                told.append(response.status)
+
+    async with running(nest.part):
+        await ask("GET", "/v1/responses/resp_1")
+        await ask("GET", "/v1/responses/resp_1?stream=true")
+        await ask("POST", "/v1/responses", json={"previous_response_id": "resp_1"})
+        await ask("POST", "/v1/responses", json={"background": True})
+    assert told == [500] * 4
 
 
 @pytest.mark.anyio

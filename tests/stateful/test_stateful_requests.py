@@ -424,6 +424,23 @@ def test_pages_together_are_all_items_once(count: int, limit: int, order: str) -
 
 
 @pytest.mark.anyio
+async def test_what_was_sent_twice_is_listed_once_so_that_pages_go_on(anyio_backend: str) -> None:
+    nest = Nest(said(message("a")), said(message("b", "msg_2")))
+    await nest.create(input=[{**HELLO, "id": "msg_x"}])
+    await nest.create(input=[message("a"), {**HELLO, "id": "msg_x"}, HELLO], previous_response_id="resp_1")
+    assert len(nest.asked["input"]) == 5  # the app is asked just that
+    seen: list[str] = []
+    after = ""
+    for _ in range(3):
+        page = (await nest.driver.request("GET", f"/v1/responses/resp_2/input_items?limit=1&order=asc{after}")).json()
+        seen += [item["id"] for item in page["data"]]
+        after = f"&after={page['last_id']}"
+    assert seen[:2] == ["msg_x", "msg_1"]
+    assert len(set(seen)) == 3
+    assert not page["has_more"]
+
+
+@pytest.mark.anyio
 async def test_an_empty_input_is_an_empty_list(anyio_backend: str) -> None:
     nest = Nest(said(message("a")))
     await nest.create()
