@@ -68,7 +68,7 @@ class Retrieval:
 
         Raises:
             ClientGone: The client left while its stream ran.
-            Exception: What the server's ``receive`` and ``send`` raise; what the store raises, once the client was told.
+            Exception: What the server's ``receive`` and ``send`` raise; what the store raises, when that is told.
         """
         try:
             found = await self._answer()

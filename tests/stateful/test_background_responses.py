@@ -122,6 +122,21 @@ async def test_cancelling_stops_the_app(anyio_backend: str, streams: bool) -> No
         )
 
 
+async def test_only_background_responses_can_be_cancelled(anyio_backend: str) -> None:
+    nest = Nest(WHOLE)
+    await nest.create(input="hi")
+    refused = await nest.driver.request("POST", f"{URL}/cancel")
+    assert refused.status == 400
+    assert refused.json()["error"] == {
+        "message": "Cannot cancel a synchronous response.",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": None,
+    }
+    assert (await get(nest))["status"] == "completed"
+    assert (await nest.driver.request("POST", "/v1/responses/resp_9/cancel")).status == 404
+
+
 async def test_deleting_stops_the_app_and_leaves_nothing(anyio_backend: str) -> None:
     async with at_work([*WHOLE[:1], Hang()]) as nest:
         await begin(nest)
