@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from openai.types.responses import ResponseItemList
 
@@ -43,6 +43,8 @@ def test_elements_listed_again_are_the_array(found: list[Any]) -> None:
     assert listed(elements(jsontext.dumps(found))) == jsontext.dumps(found)
 
 
+@example(b'{"a": "\xff"}')
+@example(b'["\xff"]')
 @given(st.binary() | st.text().map(str.encode) | JSON.map(jsontext.dumps))
 def test_anything_is_read_or_refused_as_jsontext_does(text: bytes) -> None:
     try:
@@ -170,8 +172,9 @@ async def test_references_are_resolved_and_thoughts_come_back_whole(anyio_backen
 @pytest.mark.anyio
 async def test_listed_items_can_be_referred_to(anyio_backend: str) -> None:
     nest = Nest(said(message("a")), said(message("b")))
-    await nest.create(input=[HELLO])
-    (item,) = (await nest.driver.request("GET", "/v1/responses/resp_1/input_items")).json()["data"]
+    await nest.create(input=[{"role": "assistant", "content": "before"}, HELLO])
+    item, before = (await nest.driver.request("GET", "/v1/responses/resp_1/input_items")).json()["data"]
+    assert before["content"] == [{"type": "output_text", "annotations": [], "text": "before"}]
     assert item == {
         "id": item["id"],
         "type": "message",
@@ -255,7 +258,9 @@ async def test_bad_requests_are_refused_and_name_the_path(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'"x"', b'{"input": [1,]}', b"[" * 9_000])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"\xff", b'"x"', b'{"input": [1,]}', b'{"input": "\xff"}', b"[" * 9_000]
+)
 async def test_what_is_no_json_object_is_refused(anyio_backend: str, body: bytes) -> None:
     nest = Nest()
     refused = await nest.driver.request("POST", "/v1/responses", body=body)
