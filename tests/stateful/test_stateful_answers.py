@@ -99,6 +99,8 @@ async def test_every_end_is_kept(anyio_backend: str, status: str, streams: bool)
     assert said.status == 200
     found = (await nest.driver.request("GET", "/v1/responses/resp_1")).json()
     assert found["status"] == status
+    last = parsed((await nest.driver.request("GET", "/v1/responses/resp_1?stream=true")).body)[-1]
+    assert (last["type"], last["response"]) == (f"response.{status}", found)
 
 
 @pytest.mark.anyio
