@@ -17,6 +17,7 @@ from .rewrite import TERMINAL, RewrittenEvent
 
 __all__ = ["Reply", "stream_headers"]
 
+_BROKE_OFF = "the app broke off before its answer was complete"
 _OF_THE_BODY = frozenset({b"content-length", b"content-type", b"content-encoding", b"transfer-encoding"})
 
 
@@ -37,6 +38,7 @@ class Reply:
         self._begun = False
         self._number = 0
         self._last: RewrittenEvent | None = None
+        self._ended = False
 
     async def passed(self, message: Message) -> None:
         """An answer that is no response goes on as it is."""
@@ -65,9 +67,12 @@ class Reply:
             if event.type in TERMINAL and event.response is not None:
                 self._last = event
                 await self._keep(event.response)
+            self._ended = self._ended or event.type in TERMINAL or event.type == "error"
         if self._streams:
             self._number += len(events)
             said = [sse(event.shown, event.type) for event in events]
+            if not more and not self._ended:  # a clean end of a stream that was cut would pass for one
+                said.append(error_event(bad_gateway(_BROKE_OFF).document["error"], self._number))
             if comments and not said:
                 said.append(write_comment(b"ping"))
             if said or not more:
@@ -84,7 +89,7 @@ class Reply:
 
     async def _fold(self) -> None:
         if self._last is None:
-            await self.refused(bad_gateway("the app broke off before its answer was complete"))
+            await self.refused(bad_gateway(_BROKE_OFF))
             return
         shown = members(self._last.shown)["response"]
         await respond(self._send, status=200, document=Raw(shown), headers=_without_body(self._headers))

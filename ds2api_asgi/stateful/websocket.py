@@ -46,7 +46,6 @@ _CREATE: Final = "response.create"
 _STEER: Final = "response.steer"
 _ENVELOPE: Final = ("type", "stream_id")
 _MAX_ERROR: Final = 1024 * 1024
-_TYPE: Final = 64  # bytes within which every server says the type of an event
 
 _logger = logging.getLogger("ds2api_asgi.stateful")
 
@@ -235,7 +234,7 @@ def _error_message(status: int, document: dict[str, object]) -> bytes:
 
 def _nested(event: bytes) -> bytes:
     """An event; an error of a stream, which is flat there, as it is here."""
-    if b'"error"' not in event[:_TYPE]:
+    if b'"error"' not in event:
         return event
     found = members(event)
     if "error" in found or value(found.get("type", NULL)) != "error":

@@ -191,6 +191,7 @@ async def test_what_is_wrong_is_told_and_the_connection_stays(
             None,
         ),
         ([*stream(ANSWER, frames(events(ANSWER)[:2])), Break()], None),
+        (stream(ANSWER, frames(events(ANSWER)[:2])), None),
     ],
 )
 async def test_what_the_app_does_wrong_is_told_and_the_connection_stays(
