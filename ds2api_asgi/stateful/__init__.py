@@ -8,7 +8,7 @@
 | `answer`, `rewrite`, `reply` | the app's answer; as the client knows it; what a waiting client gets |
 | `stored`, `store`, `sqlite` | what is kept, and where |
 | `retrieval`, `replay`, `envelope` | what was kept, shown again |
-| `background` | work for which nobody waits |
+| `background`, `workshop` | work for which nobody waits; where it is done |
 | `websocket`, `connection` | the API over a websocket, and what one of these remembers |
 | `client`, `refusal`, `settings` | who asks; how they are refused; what all requests share |
 """

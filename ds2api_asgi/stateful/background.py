@@ -1,4 +1,4 @@
-"""Work that goes on when its client has gone: background responses, in a task group that the part's lifespan owns.
+"""Work that goes on when its client has gone: one background response, from its queue to its end.
 
 | who | does what |
 |---|---|
@@ -14,8 +14,7 @@ have failed once its lease is over.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final
 
 import anyio
@@ -36,7 +35,7 @@ from .rewrite import TERMINAL, Rewrite, RewrittenEvent
 from .store import ResponseStore
 from .stored import RUNNING, StoredResponse
 
-__all__ = ["HEARTBEAT", "LEASE", "RENEWAL", "Run", "Workshop"]
+__all__ = ["HEARTBEAT", "LEASE", "RENEWAL", "Ask", "Run"]
 
 HEARTBEAT: Final = 15.0
 """Seconds of silence after which a stream says that it is still there; proxies give up after 60."""
@@ -279,57 +278,6 @@ class Run:
     async def refused(self, refused: Refused) -> None:
         """The answer cannot be read."""
         self._problem = self._problem or ("server_error", str(refused))
-
-
-class Workshop:
-    """Where background responses are worked on, in one event loop.
-
-    Args:
-        places: How many are worked on at a time; others are queued.
-        queue: How many may be queued.
-    """
-
-    def __init__(self, *, places: int, queue: int) -> None:
-        self._limiter = anyio.CapacityLimiter(places)
-        self._most = places + queue
-        self._runs: dict[tuple[str, str], Run] = {}
-        self._group: anyio.abc.TaskGroup | None = None
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        """Work until the block is left; what is not done by then fails."""
-        with unwrapped():
-            async with anyio.create_task_group() as group:
-                self._group = group
-                try:
-                    yield
-                finally:
-                    self._group = None
-                    group.cancel_scope.cancel()
-
-    @property
-    def full(self) -> bool:
-        """Whether no more may be queued."""
-        return len(self._runs) >= self._most
-
-    def find(self, client: str, id_: str) -> Run | None:
-        """The run of a response, if it is worked on here."""
-        return self._runs.get((client, id_))
-
-    def start(self, run: Run, ask: Ask) -> None:
-        """Begin with a response whose queued state has been kept."""
-        assert self._group is not None
-        self._runs[run.client, run.response.id] = run
-        run.announce()
-        self._group.start_soon(self._serve, run, ask)
-
-    async def _serve(self, run: Run, ask: Ask) -> None:
-        try:
-            await run.work(ask, self._limiter)
-        except Exception:
-            _logger.exception("a background response could not be kept")
-        finally:
-            self._runs.pop((run.client, run.response.id), None)
 
 
 def _words(error: bytes, status: int) -> str:

@@ -19,7 +19,6 @@ from ..asgi.lifespan import running
 from ..asgi.path import relative_path
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import ClientGone, ConfigurationError
-from .background import Workshop
 from .client import ClientOf, credential_of, digest_of
 from .refusal import Refused, refuse
 from .request import CreateRequest
@@ -28,6 +27,7 @@ from .routes import Question, Route, creates, route_of
 from .settings import Settings
 from .store import MemoryResponseStore, ResponseStore
 from .websocket import Session
+from .workshop import Workshop
 
 __all__ = ["StatefulResponses"]
 

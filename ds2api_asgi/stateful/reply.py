@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 
 from msgspec import Raw
 
+from ..asgi.disconnect import Watch
 from ..asgi.headers import RawHeaders
 from ..asgi.respond import respond
-from ..asgi.types import Message, Send
+from ..asgi.types import Message, Receive, Send
 from ..framing.sse import write_comment
 from .members import members
 from .refusal import Refused, bad_gateway
 from .replay import error_event, events_of, sse, type_of
-from .rewrite import TERMINAL, RewrittenEvent
+from .rewrite import TERMINAL, RewrittenEvent, shown_event
 
-__all__ = ["Reply", "stream_headers"]
+__all__ = ["Reply", "say_events"]
 
 _BROKE_OFF = "the app broke off before its answer was complete"
 _OF_THE_BODY = frozenset({b"content-length", b"content-type", b"content-encoding", b"transfer-encoding"})
@@ -59,7 +61,7 @@ class Reply:
         self._headers = headers
         if self._streams:
             self._begun = True
-            await self._send({"type": "http.response.start", "status": 200, "headers": stream_headers(headers)})
+            await self._send({"type": "http.response.start", "status": 200, "headers": _stream_headers(headers)})
 
     async def events(self, events: list[RewrittenEvent], *, comments: int, more: bool) -> None:
         """Tell events; of the last, first keep what it says."""
@@ -102,7 +104,7 @@ def _without_body(headers: RawHeaders) -> RawHeaders:
     return [header for header in headers if header[0] not in _OF_THE_BODY]
 
 
-def stream_headers(headers: RawHeaders) -> RawHeaders:
+def _stream_headers(headers: RawHeaders) -> RawHeaders:
     """The headers of a stream of events.
 
     Args:
@@ -110,3 +112,27 @@ def stream_headers(headers: RawHeaders) -> RawHeaders:
     """
     kept = [header for header in _without_body(headers) if header[0] != b"cache-control"]
     return [*kept, (b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+
+
+async def say_events(
+    receive: Receive, send: Send, follow: AsyncGenerator[list[bytes], None], *, encrypted: bool
+) -> None:
+    """Stream events as they come, for as long as the client is there.
+
+    Args:
+        receive: The client's, its body read.
+        send: The client's.
+        follow: Gives the data of events, none for a keep-alive; closed at the end.
+        encrypted: Whether the client may see encrypted reasoning.
+
+    Raises:
+        ClientGone: The client left.
+    """
+    async with aclosing(follow), Watch(receive) as watch:
+        await send({"type": "http.response.start", "status": 200, "headers": _stream_headers([])})
+        async for news in follow:
+            shown = news if encrypted else map(shown_event, news)
+            said = b"".join([sse(data, type_of(data)) for data in shown]) or write_comment(b"ping")
+            await send({"type": "http.response.body", "body": said, "more_body": True})
+        watch.release()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

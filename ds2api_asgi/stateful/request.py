@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
 
 import anyio
 from msgspec import Raw
 from msgspec.structs import replace
 
 from ..asgi.body import Replay, read_body
-from ..asgi.disconnect import Watch
 from ..asgi.exchange import KEY
 from ..asgi.headers import find
 from ..asgi.headers import replace as replace_headers
@@ -19,7 +17,6 @@ from ..asgi.respond import respond
 from ..asgi.types import Message, Receive, Scope, Send
 from ..asgi.unwrapped import unwrapped
 from ..errors import BodyTooLarge, ClientGone, InvalidDocument
-from ..framing.sse import write_comment
 from ..universal import jsontext
 from .answer import Answer
 from .background import LEASE, Ask, Run
@@ -28,13 +25,12 @@ from .create import Conversation, Create, converse, read_create
 from .envelope import envelope
 from .members import NULL, members, value
 from .refusal import Refused, invalid, misread, overloaded, refuse, store_failed, too_large
-from .replay import sse, type_of
-from .reply import Reply, stream_headers
-from .rewrite import Rewrite, shown_event
+from .reply import Reply, say_events
+from .rewrite import Rewrite
 from .settings import Settings
 from .stored import RUNNING, StoredResponse
 
-__all__ = ["CreateRequest", "say_events"]
+__all__ = ["CreateRequest"]
 
 _logger = logging.getLogger("ds2api_asgi.stateful")
 
@@ -279,30 +275,6 @@ async def _never() -> Message:
     """The ``receive`` of work for which nobody waits."""
     await anyio.sleep_forever()
     raise AssertionError("unreachable")
-
-
-async def say_events(
-    receive: Receive, send: Send, follow: AsyncGenerator[list[bytes], None], *, encrypted: bool
-) -> None:
-    """Stream events as they come, for as long as the client is there.
-
-    Args:
-        receive: The client's, its body read.
-        send: The client's.
-        follow: Gives the data of events, none for a keep-alive; closed at the end.
-        encrypted: Whether the client may see encrypted reasoning.
-
-    Raises:
-        ClientGone: The client left.
-    """
-    async with aclosing(follow), Watch(receive) as watch:
-        await send({"type": "http.response.start", "status": 200, "headers": stream_headers([])})
-        async for news in follow:
-            shown = news if encrypted else map(shown_event, news)
-            said = b"".join([sse(data, type_of(data)) for data in shown]) or write_comment(b"ping")
-            await send({"type": "http.response.body", "body": said, "more_body": True})
-        watch.release()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _echo(create: Create) -> dict[str, bytes]:

@@ -23,7 +23,7 @@ from .envelope import failed, with_status
 from .items import named_items, shown_item
 from .refusal import Refused, invalid, refuse, response_not_found, store_failed
 from .replay import events_of
-from .request import say_events
+from .reply import say_events
 from .rewrite import without_thoughts
 from .routes import Question, Route
 from .settings import Settings

@@ -8,9 +8,9 @@ from anyio.lowlevel import RunVar
 from msgspec import Struct
 
 from ..asgi.types import ASGIApp
-from .background import Workshop
 from .client import ClientOf
 from .store import ResponseStore
+from .workshop import Workshop
 
 __all__ = ["Settings"]
 
