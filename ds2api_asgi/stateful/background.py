@@ -18,8 +18,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final
 
 import anyio
-import anyio.abc
-import anyio.lowlevel
 from msgspec.structs import replace
 
 from ..asgi.headers import RawHeaders
