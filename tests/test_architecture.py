@@ -19,6 +19,7 @@ ROOM = {
     "pool": 3,
     "resilience": 3,
     "upstream": 3,
+    "stateful": 3,
     "access": 3,
     "observe": 3,
     "gateway": 4,

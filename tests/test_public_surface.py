@@ -23,7 +23,10 @@ MODULES = ["ds2api_asgi"] + [
     if not found.name.endswith(".__main__")
 ]
 
-DOORS = {f"ds2api_asgi{room}" for room in ("", ".demo", ".pool", ".resilience", ".testing", ".translator", ".upstream")}
+DOORS = {
+    f"ds2api_asgi{room}"
+    for room in ("", ".demo", ".pool", ".resilience", ".stateful", ".testing", ".translator", ".upstream")
+}
 """Packages whose ``__init__`` does nothing but collect what users import."""
 
 
