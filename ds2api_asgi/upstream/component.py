@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata
 from typing import Any
 
-from ..asgi.body import DEFAULT_MAX_BODY, read_body
+from ..asgi.body import DEFAULT_MAX_BODY, Replay, read_body
 from ..asgi.exchange import CREDENTIAL, KEY, Exchange, enter
 from ..asgi.facts import Broke, Unreachable
 from ..asgi.headers import HOP_BY_HOP, RawHeaders, decode, find, request_headers
@@ -32,6 +32,7 @@ from .sender import Sender
 
 __all__ = ["Upstream"]
 
+_PATHS = 64  # of which the URL is remembered; clients choose their paths, so there is a bound
 _NEVER = HOP_BY_HOP | {b"host", b"content-length", b"expect", b"accept-encoding"}
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -94,6 +95,7 @@ class Upstream:
         if client is not None and sender is not None:
             raise ConfigurationError("client and sender exclude each other")
         self._address = Address(base_url)
+        self._url_of_path = lru_cache(_PATHS)(self._address.url)
         self._protocol = None if protocol is None else registry.get(protocol)
         self._api_key = api_key
         self._forward_credentials = forward_credentials
@@ -166,7 +168,9 @@ class Upstream:
 
     def _url(self, scope: Scope) -> str:
         query: bytes = scope.get("query_string") or b""
-        if query and not self._forwards_credentials(scope):
+        if not query:
+            return self._url_of_path(raw_relative_path(scope))
+        if not self._forwards_credentials(scope):
             query = strip_secrets(query)
         return self._address.url(raw_relative_path(scope), query)
 
@@ -174,12 +178,13 @@ class Upstream:
         """The request's body, whether it asks for a stream, and the ``receive`` that is left after it."""
         if scope["method"] in ("GET", "HEAD"):
             return receive, b"", False  # uvicorn on HTTP/2 delivers no http.request for these
-        length = find(scope["headers"], b"content-length")
-        if length is not None and length.isdigit() and int(length[:20]) > self._max_body:
-            raise BodyTooLarge(self._max_body)
+        if not isinstance(receive, Replay):
+            length = find(scope["headers"], b"content-length")
+            if length is not None and length.isdigit() and int(length[:20]) > self._max_body:
+                raise BodyTooLarge(self._max_body)
         replay = await read_body(receive, limit=self._max_body)
-        await replay()  # the body itself; what is left is the disconnect
-        return replay, replay.body, b'"stream"' in replay.body and replay.peek()[1]
+        body = replay.take()
+        return replay, body, b'"stream"' in body and replay.peek()[1]
 
     def _fields(self, scope: Scope) -> RawHeaders:
         fields = request_headers(
