@@ -11,10 +11,10 @@ import anyio
 from msgspec import UNSET
 
 from ..asgi.body import DEFAULT_MAX_BODY, read_body
+from ..asgi.claims import Claims
 from ..asgi.exchange import Exchange, enter
 from ..asgi.facts import Judged, KeyLeased, PoolEmpty
-from ..asgi.headers import Headers, replace
-from ..asgi.path import relative_path
+from ..asgi.headers import replace
 from ..asgi.respond import respond
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import BodyTooLarge, ClientGone, ConfigurationError
@@ -86,6 +86,7 @@ class KeyPool:
         self.app = app
         self.name = name
         self.protocol = registry.get(protocol) if isinstance(protocol, str) else protocol
+        self._claims = Claims(self.protocol.claim)
         self._secrets = {key.alias: key.secret for key in checked}
         self._store = MemoryStore(clock=clock, rng=rng) if store is None else store
         self._store.join(
@@ -106,7 +107,7 @@ class KeyPool:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        claim = self.protocol.claim(scope["method"], relative_path(scope), Headers(scope["headers"]))
+        claim = self._claims.of(scope)
         if claim is None or not claim.method_allowed:
             await self.app(scope, receive, send)
             return
