@@ -56,6 +56,7 @@ class _Question(Struct, frozen=True, kw_only=True):
     route: UpstreamRoute
     translation: Companion | Generation
     body: bytes | None = None
+    peeked: tuple[str | None, bool] | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
@@ -138,9 +139,8 @@ class TranslatedRequest:
         if length.isdecimal() and int(length[:20]) > limit:
             raise BodyTooLarge(limit)
         replay = await read_body(self._receive, limit=limit)
-        await replay()  # the body itself; what is left is the disconnect
         self._receive = replay
-        return replay.body
+        return replay.take()
 
     def _question(self, body: bytes) -> _Question | _Reply:
         if not self._claim.method_allowed:
@@ -185,9 +185,11 @@ class TranslatedRequest:
         context = encoded.context or Context()
         context.request = request
         context.now = int(self._settings.clock())
+        model = encoded.document.get("model")
         return _Question(
             route=route,
             body=jsontext.dumps(encoded.document),
+            peeked=(model if type(model) is str else None, encoded.document.get("stream") is True),
             headers=self._settings.losses.headers(encoded.losses),
             translation=Generation(upstream, client, context, streams=streams)
             if operation is Operation.GENERATE
@@ -227,7 +229,7 @@ class TranslatedRequest:
     async def _ask(self, question: _Question) -> None:
         settings = self._settings
         presence = _Presence(self._receive)
-        receive = presence if question.body is None else Replay(question.body, presence)
+        receive = presence if question.body is None else Replay(question.body, presence, peeked=question.peeked)
         answer = Answer(
             self._send,
             settings.upstream,
