@@ -70,6 +70,10 @@ class Replay:
                 self._peeked = (found.model if isinstance(found.model, str) else None, found.stream is True)
         return self._peeked
 
+    def streams(self) -> bool:
+        """What `peek` says of ``stream``; a body is not parsed for it that does not have the word."""
+        return (self._peeked is not None or b'"stream"' in self.body) and self.peek()[1]
+
     async def __call__(self) -> Message:
         """The body in one message, then whatever the real ``receive`` says."""
         if not self.begun:

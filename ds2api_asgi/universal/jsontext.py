@@ -160,7 +160,7 @@ def loads(data: bytes | str) -> Any:
             `MAX_DEPTH`. Its words hold nothing of the document.
     """
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-    if b"-0" in raw and _INTEGER_MINUS_ZERO.search(raw):  # looked for at a tenth of a pattern's price
+    if _INTEGER_MINUS_ZERO.search(raw):
         value = _loads_odd(data)
     else:
         try:

@@ -183,8 +183,7 @@ class Upstream:
             if length is not None and length.isdigit() and int(length[:20]) > self._max_body:
                 raise BodyTooLarge(self._max_body)
         replay = await read_body(receive, limit=self._max_body)
-        body = replay.take()
-        return replay, body, b'"stream"' in body and replay.peek()[1]
+        return replay, replay.take(), replay.streams()
 
     def _fields(self, scope: Scope) -> RawHeaders:
         fields = request_headers(
