@@ -4,6 +4,7 @@
 |---|---|
 | `path` | where a request points, relative to the mount |
 | `headers` | raw headers, and which may cross us |
+| `claims` | whose a request is |
 | `body` | a request's body, read once and replayed |
 | `gate` | a response held back until it may go |
 | `masking` | our keys in a provider's words |

@@ -28,6 +28,11 @@ class Replay:
 
     Each attempt gets its own (`again`): the bytes are shared, the position is not.
 
+    Args:
+        body: The whole body.
+        receive: The request's ``receive``.
+        peeked: What `peek` would find, where that is known.
+
     Attributes:
         body: The whole body.
         begun: Whether the body has been handed out.
@@ -35,17 +40,20 @@ class Replay:
 
     __slots__ = ("_peeked", "_receive", "begun", "body")
 
-    def __init__(self, body: bytes, receive: Receive) -> None:
+    def __init__(self, body: bytes, receive: Receive, *, peeked: tuple[str | None, bool | None] | None = None) -> None:
         self.body = body
         self._receive = receive
         self.begun = False
-        self._peeked: tuple[str | None, bool | None] | None = None
+        self._peeked = peeked
 
     def again(self) -> Replay:
         """The same body from its start, for another attempt."""
-        replay = Replay(self.body, self._receive)
-        replay._peeked = self._peeked
-        return replay
+        return Replay(self.body, self._receive, peeked=self._peeked)
+
+    def take(self) -> bytes:
+        """The body, handed out; what is left to receive is the disconnect."""
+        self.begun = True
+        return self.body
 
     def peek(self) -> tuple[str | None, bool | None]:
         """The top-level ``model`` and ``stream`` of a JSON body, without building the rest.
@@ -63,6 +71,10 @@ class Replay:
                 model = found.model if isinstance(found.model, str) else None
                 self._peeked = (model, found.stream if isinstance(found.stream, bool) else None)
         return self._peeked
+
+    def says_stream(self) -> bool | None:
+        """What `peek` says of ``stream``; a body is not parsed for it that does not have the word."""
+        return self.peek()[1] if self._peeked is not None or b'"stream"' in self.body else None
 
     async def __call__(self) -> Message:
         """The body in one message, then whatever the real ``receive`` says."""

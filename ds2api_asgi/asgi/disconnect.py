@@ -23,7 +23,7 @@ import anyio
 import anyio.lowlevel
 
 from ..errors import ClientGone
-from .loop import asyncio_scope, on_asyncio
+from .loop import asyncio_loop, asyncio_scope
 from .types import Receive
 from .unwrapped import unwrapped
 
@@ -70,6 +70,8 @@ class Watch:
 
     __slots__ = ("_error", "_expired", "_first_deadline", "_listener", "_receive", "_released", "_scope", "gone")
 
+    _listener: _AtOnce | _Later
+
     def __init__(self, receive: Receive, *, deadline: float = math.inf) -> None:
         self._receive = receive
         self._first_deadline = deadline
@@ -106,8 +108,13 @@ class Watch:
             await anyio.lowlevel.checkpoint()
 
     async def __aenter__(self) -> Self:
-        self._listener = _Later() if on_asyncio() else _AtOnce()
-        self._scope = await self._listener.start(self._listen, self._first_deadline)
+        loop = asyncio_loop()
+        if loop is None:
+            self._listener = at_once = _AtOnce()
+            self._scope = await at_once.start(self._listen, self._first_deadline)
+        else:
+            self._listener = later = _Later(loop)
+            self._scope = later.start(self._listen, self._first_deadline)
         return self
 
     async def __aexit__(
@@ -174,9 +181,10 @@ class _Later:
     The scope has no deadline until then, for that would be a second timer; one that is sooner comes sooner.
     """
 
-    __slots__ = ("_deadline", "_due", "_scope", "_task", "_timer")
+    __slots__ = ("_deadline", "_due", "_loop", "_scope", "_task", "_timer")
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -194,19 +202,18 @@ class _Later:
     def listening(self) -> bool:
         return self._task is not None
 
-    async def start(self, listen: Listen, deadline: float) -> anyio.CancelScope:
-        self._scope = asyncio_scope()()
-        self._scope.__enter__()
-        loop = asyncio.get_running_loop()
-        self._due = loop.time() + GRACE
-        self._timer = loop.call_at(self._due, self._begin, listen)
-        self.deadline = deadline
-        return self._scope
+    def start(self, listen: Listen, deadline: float) -> anyio.CancelScope:
+        self._due = due = self._loop.time() + GRACE
+        self._deadline = deadline
+        self._scope = scope = asyncio_scope()(deadline=deadline if deadline < due else math.inf)
+        scope.__enter__()
+        self._timer = self._loop.call_at(due, self._begin, listen)
+        return scope
 
     def _begin(self, listen: Listen) -> None:
         self._timer = None  # it holds us, and we would be garbage in a cycle
         self._scope.deadline = self._deadline
-        self._task = asyncio.get_running_loop().create_task(listen())
+        self._task = self._loop.create_task(listen())
 
     async def stop(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -12,20 +12,22 @@ from functools import cache
 
 import anyio
 
-__all__ = ["asyncio_scope", "cancel_scope", "current_time", "on_asyncio"]
+__all__ = ["asyncio_loop", "asyncio_scope", "cancel_scope", "current_time"]
 
 
-def on_asyncio() -> bool:
-    """Whether asyncio runs us."""
+def asyncio_loop() -> asyncio.AbstractEventLoop | None:
+    """The loop of asyncio that runs us, or None: it is trio that does."""
     try:
-        return asyncio.current_task() is not None  # trio as a guest has an asyncio loop, but no task of it
+        loop = asyncio.get_running_loop()
     except RuntimeError:
-        return False
+        return None
+    return None if asyncio.current_task(loop) is None else loop  # trio as a guest has a loop, but no task of it
 
 
 def current_time() -> float:
     """What `anyio.current_time` says: seconds."""
-    return asyncio.get_running_loop().time() if on_asyncio() else anyio.current_time()
+    loop = asyncio_loop()
+    return anyio.current_time() if loop is None else loop.time()
 
 
 def cancel_scope(*, deadline: float = math.inf) -> anyio.CancelScope:
@@ -34,7 +36,7 @@ def cancel_scope(*, deadline: float = math.inf) -> anyio.CancelScope:
     Args:
         deadline: In seconds of `current_time`.
     """
-    return (asyncio_scope() if on_asyncio() else anyio.CancelScope)(deadline=deadline)
+    return (anyio.CancelScope if asyncio_loop() is None else asyncio_scope())(deadline=deadline)
 
 
 @cache

@@ -15,12 +15,14 @@ The one rule: a prefix ends at a ``/`` or is none. Litestar's mount ``/llm`` als
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from .types import Scope
 
 __all__ = ["percent_encode", "query", "raw_relative_path", "relative_path", "with_path"]
 
+_PATHS = 64  # that are remembered encoded; some have a model in them, and clients choose models
 _AS_IT_IS = re.compile(r"[A-Za-z0-9/_.~-]*")
 _SAFE = "/:@!$&'()*+,;=~"  # RFC 3986, 3.3: pchar and "/"; letters, digits and "_.-~" are safe anyway
 
@@ -116,4 +118,9 @@ def with_path(scope: Scope, relative: str, query: bytes) -> Scope:
         ``root_path``), which every framework understands.
     """
     path = (scope.get("root_path") or "").rstrip("/") + relative
-    return {**scope, "path": path, "raw_path": percent_encode(path).encode("ascii"), "query_string": query}
+    return {**scope, "path": path, "raw_path": _raw(path), "query_string": query}
+
+
+@lru_cache(_PATHS)
+def _raw(path: str) -> bytes:
+    return percent_encode(path).encode("ascii")

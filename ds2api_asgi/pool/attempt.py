@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 
+from msgspec import Struct
+
 from ..asgi.exchange import Exchange
 from ..asgi.facts import Judged
 from ..asgi.headers import decode, find
@@ -17,7 +19,7 @@ from .keys import Secret
 from .outcome import outcome_of, soft_rest
 from .store import KeyStore, Lease
 
-__all__ = ["MAX_ERROR_BODY", "Attempt"]
+__all__ = ["MAX_ERROR_BODY", "Attempt", "Terms"]
 
 MAX_ERROR_BODY = 64 * 1024
 """Bytes of an error answer that are read to tell what it means; all of them pass."""
@@ -27,6 +29,22 @@ _SERVED = Outcome(event=Event.SERVED)
 _log = logging.getLogger("ds2api_asgi.pool")
 
 
+class Terms(Struct, frozen=True, kw_only=True):
+    """What all attempts of a pool share.
+
+    Attributes:
+        pool: The pool's name, for facts and logs.
+        protocol: How answers are read.
+        store: Who is told.
+        wall: Unix time.
+    """
+
+    pool: str
+    protocol: Protocol
+    store: KeyStore
+    wall: Callable[[], float]
+
+
 class Attempt:
     """Watches one answer.
 
@@ -34,36 +52,39 @@ class Attempt:
     and an error. An answer that breaks off before says nothing of the key.
 
     Args:
-        pool: The pool's name, for facts and logs.
-        protocol: How answers are read.
+        terms: The pool's.
         secret: The key itself.
         operation: What is asked for.
-        store: Who is told.
         lease: What was leased.
         exchange: Where verdicts are noted.
-        wall: Unix time.
+        send: Where the answer goes.
     """
 
+    __slots__ = (
+        "_body",
+        "_exchange",
+        "_judged",
+        "_lease",
+        "_mask",
+        "_operation",
+        "_raw_headers",
+        "_secret",
+        "_send",
+        "_served",
+        "_status",
+        "_stream",
+        "_terms",
+    )
+
     def __init__(
-        self,
-        *,
-        pool: str,
-        protocol: Protocol,
-        secret: Secret,
-        operation: Operation,
-        store: KeyStore,
-        lease: Lease,
-        exchange: Exchange,
-        wall: Callable[[], float],
+        self, terms: Terms, secret: Secret, operation: Operation, lease: Lease, exchange: Exchange, send: Send
     ) -> None:
-        self._pool = pool
-        self._protocol = protocol
+        self._terms = terms
         self._secret = secret
         self._operation = operation
-        self._store = store
         self._lease = lease
         self._exchange = exchange
-        self._wall = wall
+        self._send = send
         self._status = 0
         self._raw_headers: Iterable[tuple[bytes, bytes]] = ()
         self._body = bytearray()
@@ -72,27 +93,31 @@ class Attempt:
         self._served = False
         self._judged = False
 
-    def watch(self, send: Send) -> Send:
-        """Wrap a ``send``; every message passes at once, and unchanged but for our key in an error answer.
+    async def send(self, message: Message) -> None:
+        """Take a message; each passes at once, and unchanged but for our key in an error answer.
 
         It is looked at before it passes: who knows that an answer is complete finds the pool already knowing it.
         """
-
-        async def watched(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self._begin(message)
-            elif message["type"] == "http.response.body":
-                if not self._judged:
-                    await self._look(message.get("body", b""), last=not message.get("more_body", False))
+        kind = message["type"]
+        if kind == "http.response.body":
+            if self._status >= 400 or self._stream is not None:
+                await self._look(message.get("body", b""), last=not message.get("more_body", False))
                 if self._mask is not None:
                     message = self._mask(message)
-            await send(message)
+            elif not message.get("more_body", False):
+                await self._serve()
+        elif kind == "http.response.start":
+            self._begin(message)
+        await self._send(message)
 
-        return watched
+    @property
+    def unread(self) -> bool:
+        """Whether it is an error of which nobody wanted to read the rest."""
+        return self._status >= 400 and not self._judged
 
     async def conclude(self) -> None:
-        """The attempt is over: an error of which nobody wanted to read the rest is judged by what there is of it."""
-        if self._status >= 400 and not self._judged:
+        """The attempt is over: an `unread` error is judged by what there is of it."""
+        if self.unread:
             await self._judge_answer()
 
     def _begin(self, message: Message) -> None:
@@ -102,46 +127,54 @@ class Attempt:
         self._raw_headers = headers = message.get("headers", ())
         if self._is_success() and (find(headers, b"content-encoding") or b"identity") == b"identity":
             kind = (find(headers, b"content-type") or b"").partition(b";")[0].strip().lower()
-            if kind == self._protocol.stream_type().encode():
-                self._stream = self._protocol.stream_watch()
+            if kind == self._terms.protocol.stream_type().encode():
+                self._stream = self._terms.protocol.stream_watch()
 
     async def _look(self, chunk: bytes, *, last: bool) -> None:
-        if self._status >= 400:
+        """Look at a part of an error, or of a stream."""
+        if self._judged:
+            return
+        if self._stream is None:
             self._body += chunk[: MAX_ERROR_BODY - len(self._body)]
             if last or len(self._body) == MAX_ERROR_BODY:
                 await self._judge_answer()
             return
-        if self._stream is not None:
-            self._stream.feed(chunk)
-            if self._stream.failure is not None:
-                await self._judge(self._stream.failure, status=0)
-                return
-        if not self._served and self._is_success() and (last or (self._stream is not None and self._stream.content)):
-            self._served = True
-            soft = soft_rest(self._protocol.limits(decode(self._raw_headers), now=self._wall()))
-            await self._store.report(self._lease, _SERVED if soft is None else Outcome(event=Event.SERVED, soft=soft))
+        self._stream.feed(chunk)
+        if self._stream.failure is not None:
+            await self._judge(self._stream.failure, status=0)
+        elif last or self._stream.content:
+            await self._serve()
+
+    async def _serve(self) -> None:
+        if self._served or not self._is_success():
+            return
+        self._served = True
+        terms = self._terms
+        soft = soft_rest(terms.protocol.limits(decode(self._raw_headers), now=terms.wall()))
+        await terms.store.report(self._lease, _SERVED if soft is None else Outcome(event=Event.SERVED, soft=soft))
 
     def _is_success(self) -> bool:
         return 200 <= self._status < 300
 
     async def _judge_answer(self) -> None:
-        failure = self._protocol.decode_error(self._status, decode(self._raw_headers), bytes(self._body))
+        failure = self._terms.protocol.decode_error(self._status, decode(self._raw_headers), bytes(self._body))
         await self._judge(failure, status=self._status)
 
     async def _judge(self, failure: Failure, *, status: int) -> None:
         self._judged = True
-        now = self._wall()
-        verdict = self._protocol.classify(failure, decode(self._raw_headers), now=now)
-        self._exchange.note(Judged(by="pool", status=status, verdict=verdict, pool=self._pool, key=self._lease.key))
+        terms, key = self._terms, self._lease.key
+        now = terms.wall()
+        verdict = terms.protocol.classify(failure, decode(self._raw_headers), now=now)
+        self._exchange.note(Judged(by="pool", status=status, verdict=verdict, pool=terms.pool, key=key))
         outcome = outcome_of(verdict, wall=now)
         if outcome is not None and outcome.event is Event.FORBIDDEN and self._operation is not Operation.GENERATE:
             # Of embeddings, or for a key that may not list models: nobody's chat with that model may suffer for it.
             return
-        if outcome is not None and await self._store.report(self._lease, outcome):
+        if outcome is not None and await terms.store.report(self._lease, outcome):
             _log.warning(
                 "%s: the upstream refused %s: %s",
-                self._pool,
-                self._lease.key,
+                terms.pool,
+                key,
                 verdict.row,
-                extra={"pool": self._pool, "key": self._lease.key, "row": verdict.row, "status": status},
+                extra={"pool": terms.pool, "key": key, "row": verdict.row, "status": status},
             )

@@ -11,17 +11,17 @@ import anyio
 from msgspec import UNSET
 
 from ..asgi.body import DEFAULT_MAX_BODY, read_body
+from ..asgi.claims import Claims
 from ..asgi.exchange import Exchange, enter
 from ..asgi.facts import Judged, KeyLeased, PoolEmpty
-from ..asgi.headers import Headers, replace
-from ..asgi.path import query, relative_path
+from ..asgi.headers import replace
 from ..asgi.respond import respond
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import BodyTooLarge, ClientGone, ConfigurationError
 from ..protocols import registry
 from ..protocols.base import Operation, Protocol
 from ..universal.failure import Failure, FailureKind, KeyAction
-from .attempt import Attempt
+from .attempt import Attempt, Terms
 from .credentials import with_credential
 from .keys import Key, as_keys
 from .outcome import is_the_keys_fault
@@ -86,6 +86,7 @@ class KeyPool:
         self.app = app
         self.name = name
         self.protocol = registry.get(protocol) if isinstance(protocol, str) else protocol
+        self._claims = Claims(self.protocol.claim)
         self._secrets = {key.alias: key.secret for key in checked}
         self._store = MemoryStore(clock=clock, rng=rng) if store is None else store
         self._store.join(
@@ -96,7 +97,7 @@ class KeyPool:
         # What never waits cannot be interrupted, and a shield costs as much as all else that a pool does.
         self._store_waits = type(self._store) is not MemoryStore
         self._max_body = max_body
-        self._wall = wall
+        self._terms = Terms(pool=name, protocol=self.protocol, store=self._store, wall=wall)
 
     def __repr__(self) -> str:
         return f"<KeyPool {self.name!r} of {len(self._secrets)} {self.protocol.name} keys>"
@@ -106,7 +107,7 @@ class KeyPool:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        claim = self.protocol.claim(scope["method"], relative_path(scope), Headers(scope["headers"]), query(scope))
+        claim = self._claims.of(scope)
         if claim is None or not claim.method_allowed:
             await self.app(scope, receive, send)
             return
@@ -158,20 +159,12 @@ class KeyPool:
             exchange.note(PoolEmpty(pool=self.name, reason=lease.reason.value, retry_after=lease.retry_after))
             await self._refuse(scope, send, _failure_of(lease), _advice_of(lease))
             return
-        attempt = Attempt(
-            pool=self.name,
-            protocol=self.protocol,
-            secret=self._secrets[lease.key],
-            operation=operation,
-            store=self._store,
-            lease=lease,
-            exchange=exchange,
-            wall=self._wall,
-        )
+        secret = self._secrets[lease.key]
+        attempt = Attempt(self._terms, secret, operation, lease, exchange, send)
         try:
             exchange.note(KeyLeased(pool=self.name, key=lease.key))
-            header = self.protocol.authorize(self._secrets[lease.key].reveal())
-            await self.app(with_credential(scope, header, lease.key), receive, attempt.watch(send))
+            header = self.protocol.authorize(secret.reveal())
+            await self.app(with_credential(scope, header, lease.key), receive, attempt.send)
         finally:
             if self._store_waits:
                 with anyio.move_on_after(_RELEASE_TIMEOUT, shield=True):
@@ -181,15 +174,17 @@ class KeyPool:
 
     async def _give_back(self, attempt: Attempt, lease: Lease) -> None:
         try:
-            await attempt.conclude()
+            if attempt.unread:
+                await attempt.conclude()
         finally:
             await self._store.release(lease)
 
     async def _lease(self, exchange: Exchange, model: str | None) -> Lease | Empty:
         failed = {
             fact.key: fact.verdict
-            for fact in exchange.all(Judged)
-            if fact.pool == self.name
+            for fact in exchange
+            if isinstance(fact, Judged)
+            and fact.pool == self.name
             and fact.key is not None
             and (is_the_keys_fault(fact.verdict) or not fact.verdict.same_key)
         }

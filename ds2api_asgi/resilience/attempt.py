@@ -25,7 +25,7 @@ from .judging import Findings, Trouble, cut, late, raised
 from .line import ClientLine
 from .passage import Passage
 from .plan import Failed
-from .timeouts import RequestClock, Timeouts, Watchdog
+from .timeouts import Timeouts, Watchdog
 
 __all__ = ["Attempt", "Lost"]
 
@@ -57,26 +57,20 @@ class Attempt:
         protocol: The protocol that the client speaks.
         exchange: The request's exchange.
         line: The client.
-        timeouts: How long what may take.
-        deadline: When the request as a whole must be done, on the clock of `anyio.current_time`.
-        clock: The request's.
-        wall: Unix time, to read the dates that providers send.
-
-    Attributes:
         dog: Watches over the time it takes.
+        timeouts: How long what may take.
+        wall: Unix time, to read the dates that providers send.
     """
 
-    __slots__ = ("_calls_left", "_exchange", "_line", "_mark", "_passage", "_protocol", "_timeouts", "_wall", "dog")
+    __slots__ = ("_calls_left", "_dog", "_exchange", "_line", "_mark", "_passage", "_protocol", "_timeouts", "_wall")
 
     def __init__(
         self,
         protocol: Protocol,
         exchange: Exchange,
         line: ClientLine,
-        *,
+        dog: Watchdog,
         timeouts: Timeouts,
-        deadline: float,
-        clock: RequestClock,
         wall: Callable[[], float],
     ) -> None:
         self._protocol = protocol
@@ -86,8 +80,8 @@ class Attempt:
         self._wall = wall
         self._mark = len(exchange)
         self._calls_left = exchange.calls_left
-        self.dog = Watchdog(clock, deadline)
-        self._passage = Passage(protocol, exchange, line, dog=self.dog, timeouts=timeouts)
+        self._dog = dog
+        self._passage = Passage(protocol, exchange, line, dog, timeouts)
 
     async def run(self, app: ASGIApp, scope: Scope, receive: Receive, *, stream: bool) -> Lost | None:
         """Run the app; it has ended when this returns.
@@ -107,11 +101,11 @@ class Attempt:
             Exception: What the server's ``receive`` or ``send`` raised, or the app after its complete answer.
         """
         if stream:
-            self.dog.allow("first-content", self._timeouts.first_content)
+            self._dog.allow("first-content", self._timeouts.first_content)
         self._line.on_gone = self._client_left
         error: Exception | None = None
         try:
-            with self.dog.scope:
+            with self._dog.scope:
                 await app(scope, receive, self._passage.send)
         except Exception as caught:  # noqa: BLE001 - what an app raises before its answer becomes one
             error = caught
@@ -127,7 +121,7 @@ class Attempt:
 
     def _client_left(self) -> None:
         if not self._passage.complete:
-            self.dog.allow("leaving", _LEAVING)
+            self._dog.allow("leaving", _LEAVING)
 
     def _pass_on(self, error: Exception | None) -> None:
         """Raise what is not the attempt's own failure."""
@@ -140,8 +134,8 @@ class Attempt:
             raise ClientGone
 
     def _trouble(self, error: Exception | None) -> Trouble:
-        if self.dog.barked and self.dog.cause != "afterwards":
-            return late(self.dog.cause)
+        if self._dog.barked and self._dog.cause != "afterwards":
+            return late(self._dog.cause)
         if error is None and self._passage.started:
             return cut()
         return raised(error)

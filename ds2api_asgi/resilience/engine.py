@@ -19,10 +19,9 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from ..asgi.body import DEFAULT_MAX_BODY, Replay, read_body
+from ..asgi.claims import Claims
 from ..asgi.exchange import Exchange, enter
 from ..asgi.facts import Attempted
-from ..asgi.headers import Headers
-from ..asgi.path import query, relative_path
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import BodyTooLarge, ClientGone, ConfigurationError
 from ..protocols import registry
@@ -96,7 +95,7 @@ class Engine:
         ConfigurationError: An unknown protocol, or terms that cannot work.
     """
 
-    __slots__ = ("_apps", "_plan", "_protocol", "_terms")
+    __slots__ = ("_apps", "_claims", "_plan", "_protocol", "_terms")
 
     def __init__(
         self, apps: Sequence[ASGIApp], plan: PlanFactory, *, protocol: str | Protocol | None, terms: Terms
@@ -105,6 +104,7 @@ class Engine:
         self._apps = tuple(apps)
         self._plan = plan
         self._protocol = registry.get(protocol) if isinstance(protocol, str) else protocol
+        self._claims = Claims(registry.claim if self._protocol is None else self._protocol.claim)
         self._terms = terms
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -140,16 +140,15 @@ class Engine:
 
     def _claim(self, scope: Scope) -> Claim | None:
         """The claim of a request that may be repeated, or None."""
-        claim = (self._protocol or registry).claim(
-            scope["method"], relative_path(scope), Headers(scope["headers"]), query(scope)
-        )
+        claim = self._claims.of(scope)
         return claim if claim is not None and claim.method_allowed and claim.operation in REPEATABLE else None
 
     async def _run(
         self, scope: Scope, body: Replay, exchange: Exchange, line: ClientLine, protocol: Protocol, *, stream: bool
     ) -> list[Lost]:
         """Run the plan; return every failed answer when there is no other, and none when the client has its answer."""
-        bounds = _Bounds(exchange, self._terms)
+        terms = self._terms
+        bounds = _Bounds(exchange, terms)
         plan = self._plan(_elsewhere(exchange))
         patience = _Patience(exchange) if stream else None
         lost: list[Lost] = []
@@ -158,17 +157,10 @@ class Engine:
             exchange.note(
                 Attempted(number=len(lost) + 1, target=step.target, after=step.after, elsewhere=step.elsewhere)
             )
-            attempt = Attempt(
-                protocol,
-                exchange,
-                line,
-                timeouts=self._terms.timeouts,
-                deadline=bounds.deadline,
-                clock=bounds.clock,
-                wall=self._terms.wall,
-            )
+            dog = Watchdog(bounds.clock, bounds.deadline)
+            attempt = Attempt(protocol, exchange, line, dog, terms.timeouts, terms.wall)
             if patience is not None:
-                patience.dog = attempt.dog
+                patience.dog = dog
             outcome = await attempt.run(self._apps[step.target], _own(scope), body.again(), stream=stream)
             if patience is not None:
                 patience.dog = None

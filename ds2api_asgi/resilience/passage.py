@@ -83,7 +83,6 @@ class Passage:
         protocol: Protocol,
         exchange: Exchange,
         line: ClientLine,
-        *,
         dog: Watchdog,
         timeouts: Timeouts,
     ) -> None:
@@ -219,14 +218,19 @@ class Passage:
             self._dog.release()
 
     async def _take_whole(self, data: bytes, more: bool) -> None:
-        self.complete = not more
-        await self._pass({"type": "http.response.body", "body": data, "more_body": more})
-        if not self.open and (not more or self._gate.state is GateState.OPEN):
+        message = {"type": "http.response.body", "body": data, "more_body": more}
+        if more:
+            await self._pass(message)
+            if not self.open and self._gate.state is GateState.OPEN:
+                await self._commit(None)
+            if self.open:
+                self._dog.progress(b"")
+            return
+        self.complete = True
+        if not self.open:
             await self._commit(None)
-        if not more:
-            self._dog.release()
-        elif self.open:
-            self._dog.progress(b"")
+        await self._line.send(message)
+        self._dog.release()
 
     async def _take_error(self, data: bytes, more: bool) -> None:
         assert self.error_body is not None

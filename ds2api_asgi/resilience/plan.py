@@ -129,14 +129,16 @@ def retry_plan(
     Returns:
         The last outcome.
     """
+    outcome = yield Try(target, 0.0, elsewhere)
+    if isinstance(outcome, Answered):  # at once, as most are
+        return outcome
     course = _Course(policy, rng, elsewhere=elsewhere)
-    after = 0.0
-    while True:
+    while not isinstance(outcome, Answered):
+        after = course.pause(outcome)
+        if after is None:
+            break
         outcome = yield Try(target, after, elsewhere)
-        pause = None if isinstance(outcome, Answered) else course.pause(outcome)
-        if pause is None:
-            return outcome
-        after = pause
+    return outcome
 
 
 def failover_plan(

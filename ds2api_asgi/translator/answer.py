@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
+from typing import TypeVar
 
 from ..asgi.headers import RawHeaders, decode, find
 from ..asgi.respond import respond
@@ -42,6 +43,8 @@ MAX_ERROR_BODY = 1024 * 1024
 MAX_HELD = 256 * 1024
 """Bytes of lifecycle frames and keep-alives that wait for content before they are sent all the same."""
 
+Given = TypeVar("Given")
+
 
 class _State(Enum):
     WAITING = "waiting"
@@ -64,6 +67,25 @@ class Answer:
         limit: Bytes of a whole answer.
         headers: Further headers of a good answer.
     """
+
+    __slots__ = (
+        "_client",
+        "_decoder",
+        "_events",
+        "_extra",
+        "_headers",
+        "_inflate",
+        "_kept",
+        "_limit",
+        "_send",
+        "_size",
+        "_state",
+        "_status",
+        "_telling",
+        "_transcoder",
+        "_translation",
+        "_upstream",
+    )
 
     def __init__(
         self,
@@ -111,6 +133,8 @@ class Answer:
                 await self._inflated(self._inflate, body, more=more)
             elif self._state is _State.STREAMING:  # every delta comes along here
                 await self._stream(body, more=more)
+            elif self._state is _State.WHOLE:
+                await self._keep(body, more=more)
             else:
                 await self._body(body, more=more)
         elif kind == "http.response.start" and self._state is _State.WAITING:
@@ -235,7 +259,7 @@ class Answer:
         self._events += self._decoder.feed(body)
         if not more:
             self._events += self._decoder.close()
-            await self._finish(lambda: generation.folded(self._events))
+            await self._finish(generation.folded, self._events)
 
     async def _keep(self, body: bytes, *, more: bool) -> None:
         if self._status < 400:
@@ -250,21 +274,24 @@ class Answer:
         if more:
             return
         whole, self._kept = b"".join(self._kept), []
-        if self._status >= 400:
-            await self._fail(self._upstream.decode_error(self._status, decode(self._headers), whole))
-        elif self._status >= 300:
+        if self._status < 300:
+            await self._finish(self._whole, whole)
+        elif self._status < 400:
             await self._fail(bad_gateway(f"the upstream answered with a redirect ({self._status})"))
         else:
-            await self._finish(lambda: self._translation.whole(self._upstream.parse(whole)))
+            await self._fail(self._upstream.decode_error(self._status, decode(self._headers), whole))
+
+    def _whole(self, body: bytes) -> bytes | Failure:
+        return self._translation.whole(self._upstream.parse(body))
 
     async def _too_large(self) -> None:
         self._kept, self._events = [], []
         await self._fail(bad_gateway(f"the upstream's answer is over the limit of {self._limit} bytes"))
         self._state = _State.GIVEN_UP
 
-    async def _finish(self, translate: Callable[[], bytes | Failure]) -> None:
+    async def _finish(self, translate: Callable[[Given], bytes | Failure], given: Given) -> None:
         try:
-            body = translate()
+            body = translate(given)
         except InvalidDocument as error:
             body = bad_gateway(f"the upstream's answer cannot be read: {error}")
         if isinstance(body, Failure):

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 
 from ..asgi.body import DEFAULT_MAX_BODY
+from ..asgi.claims import Claims
 from ..asgi.exchange import KEY, enter
-from ..asgi.headers import decode, find
-from ..asgi.path import query, relative_path
+from ..asgi.headers import find
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import ClientGone, ConfigurationError
 from ..protocols import registry
@@ -25,8 +25,6 @@ from .losses import Losses
 from .request import TRANSFORMED, Settings, TranslatedRequest
 
 __all__ = ["Translator"]
-
-_PATHS = 64  # claims that are remembered; clients choose their paths, so there is a bound
 
 
 class Translator:
@@ -93,7 +91,7 @@ class Translator:
         self._clients = {name: registry.get(name) for name in sorted({*wanted, speaks})}
         # The app's own protocol claims too: where a path is shared and no header decides, its turn may come first.
         self._claimants = tuple(name for name in registry.names() if name in wanted or name == speaks)
-        self._claim_of_path = lru_cache(_PATHS)(partial(registry.claim, headers={}, among=self._claimants))
+        self._claims = Claims(partial(registry.claim, among=self._claimants))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on what needs no translation."""
@@ -118,13 +116,7 @@ class Translator:
         return not self._settings.transforms or claim.operation not in TRANSFORMED
 
     def _claim(self, scope: Scope) -> Claim | None:
-        """Whose the request is; headers are decoded only where its path alone does not tell."""
-        method, path, asked = scope["method"], relative_path(scope), query(scope)
-        claim = self._claim_of_path(method, path, query=asked)
-        if claim is None:
-            return None
-        if method == "OPTIONS" and find(scope["headers"], b"access-control-request-method") is not None:
+        """Whose the request is."""
+        if scope["method"] == "OPTIONS" and find(scope["headers"], b"access-control-request-method") is not None:
             return None  # a browser's preflight is for who answers CORS
-        if claim.sure:
-            return claim
-        return registry.claim(method, path, decode(scope["headers"]), asked, among=self._claimants)
+        return self._claims.of(scope)

@@ -63,6 +63,7 @@ class _Question(Struct, frozen=True, kw_only=True):
     route: UpstreamRoute
     translation: Companion | Generation
     body: bytes | None = None
+    peeked: tuple[str | None, bool | None] | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
@@ -145,9 +146,8 @@ class TranslatedRequest:
         if length.isdecimal() and int(length[:20]) > limit:
             raise BodyTooLarge(limit)
         replay = await read_body(self._receive, limit=limit)
-        await replay()  # the body itself; what is left is the disconnect
         self._receive = replay
-        return replay.body
+        return replay.take()
 
     @property
     def _has_body(self) -> bool:
@@ -198,9 +198,8 @@ class TranslatedRequest:
         operation = self._claim.operation
         request = self._decoded(body)
         dialect = self._settings.dialect or (request.origin.dialect if client is upstream else "")
-        said = None if request.stream is UNSET else request.stream
         streams = operation is Operation.GENERATE and self._claim.asks_for_stream(
-            said, by_default=client.streams_by_default
+            None if request.stream is UNSET else request.stream, by_default=client.streams_by_default
         )
         if client.streams_by_default or upstream.streams_by_default:  # silence means two things: say what it means
             request = replace(request, stream=streams)
@@ -217,9 +216,11 @@ class TranslatedRequest:
         context = encoded.context or Context()
         context.request = request
         context.now = int(self._settings.clock())
+        model, said = encoded.document.get("model"), encoded.document.get("stream")
         return _Question(
             route=route,
             body=jsontext.dumps(encoded.document),
+            peeked=(model if type(model) is str else None, said if type(said) is bool else None),
             headers=self._settings.losses.headers(losses),
             translation=Generation(upstream, client, context, transformed, streams=streams)
             if operation is Operation.GENERATE
@@ -261,7 +262,7 @@ class TranslatedRequest:
     async def _ask(self, question: _Question) -> None:
         settings = self._settings
         presence = _Presence(self._receive)
-        receive = presence if question.body is None else Replay(question.body, presence)
+        receive = presence if question.body is None else Replay(question.body, presence, peeked=question.peeked)
         answer = Answer(
             self._send,
             settings.upstream,

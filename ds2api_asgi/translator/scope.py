@@ -45,8 +45,9 @@ def upstream_scope(
         A copy. The client's API key stands in the header that the app expects; an answer can only be made of body
         messages, since the extensions for others are left out.
     """
-    copy = with_path(scope, unquote(route.path), route.query)
-    if "%" in route.path:  # as the protocol encoded it
+    encoded = "%" in route.path
+    copy = with_path(scope, unquote(route.path) if encoded else route.path, route.query)
+    if encoded:  # as the protocol encoded it
         root = (scope.get("root_path") or "").rstrip("/")
         copy["raw_path"] = (percent_encode(root) + route.path).encode("ascii")
     copy["method"] = route.method

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from importlib import metadata
 from typing import Any
 
-from ..asgi.body import DEFAULT_MAX_BODY, read_body
+from ..asgi.body import DEFAULT_MAX_BODY, Replay, read_body
+from ..asgi.claims import Claims
 from ..asgi.exchange import CREDENTIAL, KEY, Exchange, enter
 from ..asgi.facts import Broke, Unreachable
 from ..asgi.headers import HOP_BY_HOP, RawHeaders, decode, find, request_headers
@@ -22,7 +23,7 @@ from ..asgi.respond import respond
 from ..asgi.types import Receive, Scope, Send
 from ..errors import BodyTooLarge, BrokenStream, ClientGone, ConfigurationError, TransportError
 from ..protocols import registry
-from ..protocols.base import Claim, Protocol
+from ..protocols.base import Protocol
 from ..universal.failure import Failure, FailureKind
 from .address import Address, UnsafePath, strip_secrets
 from .forward import Forward, Outgoing, Timeouts
@@ -32,10 +33,10 @@ from .sender import Sender
 
 __all__ = ["Upstream"]
 
+_PATHS = 64  # of which the URL is remembered; clients choose their paths, so there is a bound
 _NEVER = HOP_BY_HOP | {b"host", b"content-length", b"expect", b"accept-encoding"}
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_PATHS = 64  # claims that are remembered
 _KIND = {"timeout": FailureKind.TIMEOUT, "pool": FailureKind.OVERLOADED}
 _STATUS = {
     FailureKind.NOT_FOUND: 404,
@@ -95,9 +96,9 @@ class Upstream:
         if client is not None and sender is not None:
             raise ConfigurationError("client and sender exclude each other")
         self._address = Address(base_url)
+        self._url_of_path = lru_cache(_PATHS)(self._address.url)
         self._protocol = None if protocol is None else registry.get(protocol)
-        claim: Callable[[str, str], Claim | None] = partial((self._protocol or registry).claim, headers={})
-        self._claim_of = lru_cache(_PATHS)(claim)
+        self._claims = Claims((self._protocol or registry).claim)
         self._api_key = api_key
         self._forward_credentials = forward_credentials
         self._timeouts = Timeouts(
@@ -169,7 +170,9 @@ class Upstream:
 
     def _url(self, scope: Scope) -> str:
         asked: bytes = scope.get("query_string") or b""
-        if asked and not self._forwards_credentials(scope):
+        if not asked:
+            return self._url_of_path(raw_relative_path(scope))
+        if not self._forwards_credentials(scope):
             asked = strip_secrets(asked)
         return self._address.url(raw_relative_path(scope), asked)
 
@@ -177,17 +180,16 @@ class Upstream:
         """The request's body, whether it asks for a stream, and the ``receive`` that is left after it."""
         if scope["method"] in ("GET", "HEAD"):
             return receive, b"", False  # uvicorn on HTTP/2 delivers no http.request for these
-        length = find(scope["headers"], b"content-length")
-        if length is not None and length.isdigit() and int(length[:20]) > self._max_body:
-            raise BodyTooLarge(self._max_body)
+        if not isinstance(receive, Replay):
+            length = find(scope["headers"], b"content-length")
+            if length is not None and length.isdigit() and int(length[:20]) > self._max_body:
+                raise BodyTooLarge(self._max_body)
         replay = await read_body(receive, limit=self._max_body)
-        await replay()  # the body itself; what is left is the disconnect
-        said = replay.peek()[1] if b'"stream"' in replay.body else None
-        return replay, replay.body, self._streams(scope, said)
+        return replay, replay.take(), self._streams(scope, replay.says_stream())
 
     def _streams(self, scope: Scope, said: bool | None) -> bool:
         """Whether a stream is asked for: by the body, by the path (Gemini), or by default (Ollama)."""
-        claim = self._claim_of(scope["method"], relative_path(scope)) if said is None else None
+        claim = self._claims.of(scope) if said is None else None
         if claim is None:
             return said is True
         by_default = registry.get(claim.protocol).streams_by_default

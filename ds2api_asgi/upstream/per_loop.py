@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Callable
+from weakref import ref
 
 import anyio
 from anyio.lowlevel import RunVar
 
+from ..asgi.loop import asyncio_loop
 from .httpx_sender import HttpxSender
 from .sender import Sender
 
@@ -34,11 +36,13 @@ def default_sender(*, connect_timeout: float) -> Sender:
 
 
 class _Opened:
-    __slots__ = ("closing", "sender")
+    __slots__ = ("closing", "loop", "sender")
 
     def __init__(self, sender: Sender, closing: AsyncGenerator[None, None]) -> None:
         self.sender = sender
         self.closing = closing
+        loop = asyncio_loop()
+        self.loop = None if loop is None else ref(loop)
 
 
 class PerLoop:
@@ -54,11 +58,16 @@ class PerLoop:
     def __init__(self, make: Callable[[], Sender]) -> None:
         self._make = make
         self._opened: RunVar[_Opened | None] = RunVar("ds2api_asgi.upstream.sender", None)
+        # The one that was asked for last: nearly all processes have one loop, and a `RunVar` finds it in a microsecond.
+        self._latest: _Opened | None = None
         self._warned = False
 
     async def get(self) -> Sender:
         """The running loop's sender; opened now, with a warning, when no lifespan has opened it."""
-        opened = self._opened.get()
+        latest, loop = self._latest, asyncio_loop()
+        if latest is not None and latest.loop is not None and loop is not None and latest.loop() is loop:
+            return latest.sender
+        self._latest = opened = self._opened.get()
         if opened is not None:
             return opened.sender
         if not self._warned:
@@ -91,5 +100,6 @@ class PerLoop:
         finally:
             # The loop's registry would keep the sender, and the sender the loop.
             self._opened.set(None)
+            self._latest = None
             with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
                 await sender.aclose()

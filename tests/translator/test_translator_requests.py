@@ -20,6 +20,7 @@ from dialogues import (
     openai_answer,
     request_in,
 )
+from ds2api_asgi.asgi.body import Replay
 from ds2api_asgi.asgi.exchange import KEY, Exchange, enter
 from ds2api_asgi.asgi.facts import Lost
 from ds2api_asgi.asgi.path import raw_relative_path, relative_path
@@ -51,6 +52,26 @@ async def test_the_app_is_asked_in_its_own_protocol(client: str, speaks: str) ->
     assert asked.header("content-length") == str(len(asked.body))
     assert asked.header("content-type") == "application/json"
     assert asked.header("accept-encoding") == "identity"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [{}, {"stream": False}, {"stream": True}])
+@pytest.mark.parametrize(("client", "speaks"), PAIRS)
+async def test_parts_beneath_are_told_what_they_would_read_in_the_body(
+    client: str, speaks: str, stream: dict[str, bool]
+) -> None:
+    told: list[Replay] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        told.append(receive)
+        await ScriptedUpstream([json_script(answer_in(speaks))])(scope, receive, send)
+
+    await Driver(Translator(app, speaks=speaks), headers=HEADERS[client]).request(
+        "POST", PATHS[client], json={**request_in(client), **stream}
+    )
+    (replay,) = told
+    assert replay.peek() == Replay(replay.body, replay).peek()
+    assert replay.peek()[1] == stream.get("stream")
 
 
 @pytest.mark.anyio
@@ -479,6 +500,7 @@ async def test_tokens_are_counted_by_an_app_that_can() -> None:
         upstream=protocol,
         losses=Losses("warn", stated=False),
         dialect="",
+        transforms=(),
         max_body=1000,
         max_answer=1000,
         clock=lambda: 0.0,

@@ -19,6 +19,7 @@ from starlette.routing import Mount
 
 from ds2api_asgi.asgi.lifespan import Mounted, lifespan, running
 from ds2api_asgi.upstream.component import Upstream
+from ds2api_asgi.upstream.per_loop import PerLoop, default_sender
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -94,6 +95,18 @@ def test_one_upstream_serves_one_loop_after_another(echo: str) -> None:
     upstream = Upstream(echo)
     for backend in ("asyncio", "asyncio", "trio", "asyncio"):
         assert anyio.run(ask, upstream, "/x", backend=backend) == b'{"path": "/x?a=%2F"}'
+
+
+@pytest.mark.anyio
+async def test_a_loop_whose_sender_was_closed_gets_another() -> None:
+    per_loop = PerLoop(lambda: default_sender(connect_timeout=1.0))
+    first = await per_loop.open()
+    assert await per_loop.get() is await per_loop.get() is first
+    await per_loop.aclose()
+    second = await per_loop.open()
+    assert second is not first
+    assert await per_loop.get() is second
+    await per_loop.aclose()
 
 
 def test_two_loops_at_once_have_a_sender_each(echo: str) -> None:

@@ -41,7 +41,7 @@ from .media import decode_media, encode_source, home_source
 from .profile import NAME
 from .reasoning import decode_redacted, decode_thinking, encode_reasoning
 
-__all__ = ["decode_answer", "decode_content", "encode_content", "encode_part"]
+__all__ = ["decode_answer", "decode_content", "encode_content", "encode_part", "plain_text"]
 
 
 def decode_content(content: Any, path: str) -> tuple[Part, ...]:
@@ -54,7 +54,17 @@ def decode_content(content: Any, path: str) -> tuple[Part, ...]:
         return (Text(text=content),)
     if type(content) is not list:
         raise InvalidDocument(path, "must be a string or an array")
+    if len(content) == 1 and (text := plain_text(content[0])) is not None:
+        return (Text(text=text),)
     return tuple([_decode_block(block, f"{path}[{index}]") for index, block in enumerate(content)])
+
+
+def plain_text(block: Any) -> str | None:
+    """The text of a block that says nothing else, as most do: such a block needs no path for its errors."""
+    if type(block) is not dict or len(block) != 2 or block.get("type") != "text":
+        return None
+    text = block.get("text")
+    return text if type(text) is str else None
 
 
 def decode_answer(block: Any) -> Part:

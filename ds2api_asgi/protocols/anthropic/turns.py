@@ -17,7 +17,7 @@ from ...universal.loss import LossKind, Severity
 from ...universal.request import Request, Turn
 from ..fields import Json, rest
 from ..scope import Scope
-from .parts import decode_content, encode_content, encode_part
+from .parts import decode_content, encode_content, encode_part, plain_text
 from .profile import NAME, is_strict
 
 __all__ = ["decode_messages", "decode_system", "encode_turns"]
@@ -45,7 +45,22 @@ def decode_messages(messages: Any) -> list[Turn]:
     """
     if type(messages) is not list:
         raise InvalidDocument("messages", "must be an array")
-    return [_decode_message(message, f"messages[{index}]") for index, message in enumerate(messages)]
+    return [
+        _decode_plain(message) or _decode_message(message, f"messages[{index}]")
+        for index, message in enumerate(messages)
+    ]
+
+
+def _decode_plain(message: Any) -> Turn | None:
+    """A message that says nothing beside one text, as most do; None: it says more, or is none."""
+    if type(message) is not dict or len(message) != 2 or type(role := message.get("role")) is not str:
+        return None
+    content = message.get("content")
+    if type(content) is str:
+        return Turn(role=role, parts=(Text(text=content),), form=("content:string",))
+    if type(content) is list and len(content) == 1 and (text := plain_text(content[0])) is not None:
+        return Turn(role=role, parts=(Text(text=text),))
+    return None
 
 
 def _decode_message(message: Any, path: str) -> Turn:

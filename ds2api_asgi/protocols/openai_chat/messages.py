@@ -52,6 +52,9 @@ def decode_message(message: Any, path: str, *, strict: bool) -> Turn:
         InvalidDocument: Such a member, if strict.
     """
     expect(message, OBJECT, path)
+    plain = _decode_plain(message)
+    if plain is not None:
+        return plain
     role = message.get("role")
     forms: list[str] = []
     if role is None and not strict:
@@ -89,6 +92,18 @@ def decode_message(message: Any, path: str, *, strict: bool) -> Turn:
         decode_legacy_call(ext, parts, path, strict=strict)
     name = ext.pop("name") if type(ext.get("name")) is str else UNSET
     return Turn(role=role, parts=tuple(parts), name=name, ext=ext or UNSET, form=tuple(sorted(forms)))
+
+
+def _decode_plain(message: Json) -> Turn | None:
+    """A message of one text and perhaps a null refusal, as most are; None: it says more, or is none."""
+    role, content = message.get("role"), message.get("content")
+    if type(content) is not str or type(role) is not str or role in ("tool", "function"):
+        return None
+    if len(message) == 2:
+        return Turn(role=role, parts=(Text(text=content),), form=("content:string",))
+    if len(message) == 3 and message.get("refusal", "") is None:
+        return Turn(role=role, parts=(Text(text=content),), form=("content:string", "refusal:null"))
+    return None
 
 
 def _decode_content(ext: Json, parts: list[Part], forms: list[str], path: str, *, strict: bool) -> None:

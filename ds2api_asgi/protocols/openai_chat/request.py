@@ -214,7 +214,8 @@ def _write_foreign(request: Request, document: Json, scope: Scope, dialect: Dial
         scope.lacks("parallel_tools", Severity.COSMETIC, "parallel tool calls without tools")
     if request.service_tier is not UNSET and request.service_tier not in TIERS:
         _write_tier(request.service_tier, document, scope)
-    _write_reasoning(request, document, scope)
+    if not (UNSET is request.reasoning_effort is request.reasoning_budget is request.reasoning_mode):
+        _write_reasoning(request, document, scope)
     options: Json = {}
     _write_stream_options(request, options)
     if request.stream is True and request.stream_usage is UNSET:

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ds2api_asgi.asgi.body import Replay
+from ds2api_asgi.universal import jsontext
+
+MEMBERS = st.dictionaries(
+    st.sampled_from(("model", "stream", "other")),
+    st.sampled_from(("m", "stream", True, False, None, 1, {"stream": True})),
+)
+
+
+async def _nobody() -> Any:
+    raise AssertionError("nothing is left to receive")
+
+
+@given(document=MEMBERS | st.just([]))
+def test_says_stream_says_what_peek_says_in_either_order(document: Any) -> None:
+    body = jsontext.dumps(document)
+    fresh, peeked = Replay(body, _nobody), Replay(body, _nobody)
+    assert fresh.says_stream() == peeked.peek()[1] == peeked.says_stream() == peeked.again().says_stream()
+
+
+def test_what_is_known_is_not_read_again() -> None:
+    replay = Replay(b"no JSON at all", _nobody, peeked=("m", True))
+    assert replay.peek() == replay.again().peek() == ("m", True)
+    assert replay.says_stream()
+
+
+@pytest.mark.anyio
+async def test_a_body_that_was_taken_does_not_come_again() -> None:
+    async def gone() -> Any:
+        return {"type": "http.disconnect"}
+
+    replay = Replay(b"{}", gone)
+    assert replay.take() == b"{}"
+    assert await replay() == {"type": "http.disconnect"}
+    assert not replay.again().begun
