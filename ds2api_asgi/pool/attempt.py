@@ -11,6 +11,7 @@ from ..asgi.headers import decode, find
 from ..asgi.masking import Mask
 from ..asgi.types import Message, Send
 from ..protocols.base import Operation, Protocol, StreamWatch
+from ..protocols.hidden import MAX_JUDGED, AnswerJudge, judge_of
 from ..universal.failure import Failure
 from .health import Event, Outcome
 from .keys import Secret
@@ -31,7 +32,7 @@ class Attempt:
     """Watches one answer.
 
     A key has served when a 2xx answer ends, or earlier, when content passes in a stream: a stream may begin with 200
-    and an error. An answer that breaks off before says nothing of the key.
+    and an error, and a whole answer may be one. An answer that breaks off before says nothing of the key.
 
     Args:
         pool: The pool's name, for facts and logs.
@@ -69,6 +70,7 @@ class Attempt:
         self._body = bytearray()
         self._mask: Mask | None = None
         self._stream: StreamWatch | None = None
+        self._judge_whole: AnswerJudge | None = None
         self._served = False
         self._judged = False
 
@@ -104,6 +106,8 @@ class Attempt:
             kind = (find(headers, b"content-type") or b"").partition(b";")[0].strip().lower()
             if kind == self._protocol.stream_type().encode():
                 self._stream = self._protocol.stream_watch()
+            else:
+                self._judge_whole = judge_of(self._protocol, kind)
 
     async def _look(self, chunk: bytes, *, last: bool) -> None:
         if self._status >= 400:
@@ -116,10 +120,22 @@ class Attempt:
             if self._stream.failure is not None:
                 await self._judge(self._stream.failure, status=0)
                 return
+        elif self._judge_whole is not None and (failure := self._hidden(self._judge_whole, chunk, last=last)):
+            await self._judge(failure, status=0)
+            return
         if not self._served and self._is_success() and (last or (self._stream is not None and self._stream.content)):
             self._served = True
             soft = soft_rest(self._protocol.limits(decode(self._raw_headers), now=self._wall()))
             await self._store.report(self._lease, _SERVED if soft is None else Outcome(event=Event.SERVED, soft=soft))
+
+    def _hidden(self, judge: AnswerJudge, chunk: bytes, *, last: bool) -> Failure | None:
+        """The error that a whole answer is under its success status, as far as one can be told."""
+        self._body += chunk
+        if len(self._body) > MAX_JUDGED:
+            self._judge_whole = None
+            self._body.clear()
+            return None
+        return judge(bytes(self._body)) if last else None
 
     def _is_success(self) -> bool:
         return 200 <= self._status < 300

@@ -57,7 +57,7 @@ class Translator:
         clock: Unix time in seconds, for documents that must state one.
 
     Raises:
-        ConfigurationError: A protocol is not installed, or a value cannot work.
+        ConfigurationError: A protocol is not installed or has no such dialect, or a value cannot work.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Translator:
         self.app = app
         self._settings = Settings(
             app=app,
-            upstream=registry.get(speaks),
+            upstream=registry.in_dialect(speaks, dialect),
             losses=Losses(on_loss, stated=loss_header),
             dialect=dialect,
             transforms=tuple(transforms),

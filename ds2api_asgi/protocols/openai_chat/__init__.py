@@ -25,7 +25,7 @@ from .. import openai_models
 from ..base import Protocol
 from ..codec import Codec
 from . import errors, request, response, routes, verdicts
-from .profile import NAME
+from .profile import DIALECTS, NAME
 from .stream_decoder import StreamDecoder
 from .stream_encoder import StreamEncoder
 from .stream_watch import StreamWatch
@@ -43,4 +43,6 @@ PROTOCOL: Protocol = Codec(
     stream_decoder=StreamDecoder,
     stream_encoder=StreamEncoder,
     stream_watch=StreamWatch,
+    dialects=DIALECTS,
+    answer_error=errors.answer_error,
 )

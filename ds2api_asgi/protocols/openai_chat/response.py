@@ -26,7 +26,7 @@ from ..base import Context, Encoded
 from ..fields import Json, put, take
 from ..scope import Scope
 from .choices import decode_choice, encode_foreign_choice, encode_home_choice
-from .errors import decode_failure
+from .errors import decode_failure, error_of
 from .fields import RESPONSE, RESPONSE_HANDLED
 from .profile import NAME, TARGET, TIERS
 from .usage import decode_usage, encode_usage
@@ -40,11 +40,11 @@ def decode_response(document: Json) -> Response:
     """An answer document to universal form; what it does not know is kept.
 
     Raises:
-        InvalidDocument: It has neither ``choices`` nor ``error``.
+        InvalidDocument: It has no ``choices`` and is no error.
     """
     choices = document.get("choices")
-    failed = document.get("error") is not None
-    if type(choices) is not list and not failed:
+    error = error_of(document)
+    if type(choices) is not list and error is None:
         raise InvalidDocument("choices", "must be an array")
     values, rest = take(document, RESPONSE, handled=RESPONSE_HANDLED, strict=False)
     ext = {} if rest is UNSET else rest
@@ -64,8 +64,8 @@ def decode_response(document: Json) -> Response:
         values["usage"] = decode_usage(usage)
     elif "usage" in document:
         ext["usage"] = usage
-    if failed:
-        values["error"] = decode_failure({"error": document["error"]})
+    if error is not None:
+        values["error"] = decode_failure({"error": error["error"]} if "error" in error else error)
     return Response(ext=ext or UNSET, form=tuple(forms), origin=Origin(protocol=NAME), **values)
 
 
