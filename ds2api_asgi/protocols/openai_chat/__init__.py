@@ -25,7 +25,8 @@ from .. import openai_models
 from ..base import Protocol
 from ..codec import Codec
 from . import errors, request, response, routes, verdicts
-from .profile import DIALECTS, NAME
+from .dialects import DIALECTS
+from .profile import NAME
 from .stream_decoder import StreamDecoder
 from .stream_encoder import StreamEncoder
 from .stream_watch import StreamWatch
