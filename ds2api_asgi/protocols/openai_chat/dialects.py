@@ -260,6 +260,7 @@ DIALECTS: Final = {
     "together": _vendor(
         "together",
         base_url="https://api.together.ai",
+        message=_PLAIN | {"name", "reasoning", "reasoning_content"},
         bound="max_tokens",
         developer=False,
         effort=Effort(words=_LOW_TO_HIGH, off=("reasoning.enabled", False)),

@@ -272,7 +272,7 @@ def test_messages_say_thoughts_roles_and_refusals_as_the_vendor_knows_them(vendo
         assert caller["content"] == "I look"
     assert "SIG" not in json.dumps([system, user, caller])
     assert caller["tool_calls"][0]["id"] == result["tool_call_id"]
-    knows = {"azure", "llama.cpp", "openrouter", "together", "vllm", "xai"}
+    knows = {"azure", "llama.cpp", "openrouter", "vllm", "xai"}
     assert refusal == (
         {"role": "assistant", "content": None, "refusal": "I will not"}
         if vendor in knows
