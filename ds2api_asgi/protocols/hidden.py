@@ -45,6 +45,7 @@ def judge_of(protocol: Protocol, content_type: bytes | None) -> AnswerJudge | No
     Returns:
         The judge, for a body of `MAX_JUDGED` bytes at most; None when such an answer hides no error.
     """
-    judge = protocol.answer_error if isinstance(protocol, HidesErrors) else None
+    # Asked of every answer, so not by isinstance, which walks through all members of such a class.
+    judge: AnswerJudge | None = getattr(protocol, "answer_error", None)
     kind = (content_type or b"").partition(b";")[0].strip().lower()
     return judge if judge is not None and kind.endswith(b"json") else None

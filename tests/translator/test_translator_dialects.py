@@ -72,6 +72,20 @@ async def test_a_client_of_the_same_protocol_is_made_to_fit_too() -> None:
     assert upstream.requests[1].path == "/v1/models"
 
 
+async def test_calls_come_back_in_the_shape_that_the_client_knows() -> None:
+    calls = [{"id": "c1", "type": "function", "function": {"name": "run", "arguments": '{"input":"ls"}'}}]
+    upstream = ScriptedUpstream([json_script(answered(tool_calls=calls, content=None))], repeat=True)
+    driver = Driver(Translator(upstream, speaks="openai-chat", dialect="vllm"))
+    asked: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+    custom = {**asked, "tools": [{"type": "custom", "custom": {"name": "run"}}]}
+    message = (await driver.request("POST", "/v1/chat/completions", json=custom)).json()["choices"][0]["message"]
+    assert message["tool_calls"] == [{"id": "c1", "type": "custom", "custom": {"name": "run", "input": "ls"}}]
+    legacy = {**asked, "functions": [{"name": "run", "parameters": {"type": "object"}}]}
+    choice = (await driver.request("POST", "/v1/chat/completions", json=legacy)).json()["choices"][0]
+    assert choice["message"] == {"role": "assistant", "content": None, "function_call": calls[0]["function"]}
+    assert choice["finish_reason"] == "function_call"
+
+
 async def test_a_stream_of_the_same_protocol_keeps_what_it_says() -> None:
     def chunk(finish_reason: Any = None, **delta: Any) -> dict[str, Any]:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}

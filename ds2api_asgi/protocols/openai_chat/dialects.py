@@ -156,7 +156,8 @@ DIALECTS: Final = {
     "": Dialect(),
     "strict": Dialect(thoughts=""),
     "compatible": Dialect(bound="max_tokens", refuses=frozenset()),
-    # OpenAI's own models: all that OpenAI documents, and no more.
+    # OpenAI's own models: all that OpenAI documents, and no more. Its keys are taken as bearers too
+    # (https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle), so no ``api-key`` header is needed.
     "azure": Dialect(name="azure", base_url="https://RESOURCE.openai.azure.com/openai", thoughts=""),
     "cerebras": _vendor(
         "cerebras",

@@ -67,7 +67,8 @@ def fit(request: Request, dialect: Dialect, scope: Scope) -> Fitted:
     if request.tool_choice is not UNSET and "tool_choice" not in changes:
         changes["tool_choice"] = fitting.choice(request)
     changes["turns"] = tuple([fitting.turn(turn, f"turns[{at}]") for at, turn in enumerate(request.turns)])
-    changes["form"] = fitting.forms(request.form)
+    if request.form:
+        changes["form"] = fitting.forms(request.form)
     if scope.home and request.ext is not UNSET:
         changes["ext"] = fitting.ext(request.ext)
     context = inner.context(request)
@@ -212,21 +213,21 @@ class _Fitting:
         if turn.name is not UNSET and not dialect.names:
             scope.lacks(f"{path}.name", Severity.DEGRADED, "names of speakers")
             changes["name"] = UNSET
-        parts = tuple(
-            kept for at, part in enumerate(turn.parts) if (kept := self._part(part, f"{path}.parts[{at}]")) is not None
-        )
-        changes["parts"] = parts
-        form = turn.form
+        fitted = [self._part(part, f"{path}.parts[{at}]") for at, part in enumerate(turn.parts)]
+        parts = tuple([part for part in fitted if part is not None])
+        if any(now is not before for now, before in zip(fitted, turn.parts, strict=True)):
+            changes["parts"] = parts
         if self._home:
             if turn.ext is not UNSET:
                 changes["ext"] = self._message_ext(turn.ext, path)
             gone = {"role:function"} if not self._legacy else set()
             gone |= set() if dialect.says("refusal") else {"refusal:null"}
-            form = tuple(word for word in turn.form if word not in gone)
+            if not gone.isdisjoint(turn.form):
+                changes["form"] = tuple([word for word in turn.form if word not in gone])
             if turn.parts and not parts:  # it was nothing but what has gone
                 changes["parts"] = (Text(text=""),)
-                form = (*form, "content:string")
-        return replace(turn, form=form, **changes)
+                changes["form"] = (*changes.get("form", turn.form), "content:string")
+        return replace(turn, **changes) if changes else turn
 
     def _part(self, part: Part, path: str) -> Part | None:
         match part:
@@ -270,10 +271,13 @@ class _Fitting:
     def _call(self, call: ToolCall, path: str) -> ToolCall:
         scope = self._scope
         changes: dict[str, Any] = {}
-        legacy = self._legacy and "function_call" in call.form
-        if not legacy:
-            changes["id"] = scope.call_id(call, path)
-            changes["form"] = tuple(form for form in call.form if form != "function_call")
+        old = "function_call" in call.form
+        if not (old and self._legacy):
+            id_ = scope.call_id(call, path)
+            if id_ != call.id:
+                changes["id"] = id_
+            if old:
+                changes["form"] = tuple(form for form in call.form if form != "function_call")
         if call.kind == "custom" and not self._dialect.custom:
             scope.add(path, LossKind.APPROXIMATED, Severity.COSMETIC, f"{scope.protocol} has functions only")
             changes.update(kind="function", arguments=wrap_text(call.arguments.text))
@@ -285,7 +289,9 @@ class _Fitting:
     def _result(self, result: ToolResult, path: str) -> ToolResult:
         changes: dict[str, Any] = {}
         if not (self._legacy and result.call_id is UNSET and self._home):
-            changes["call_id"] = self._scope.result_id(result, path)
+            call_id = self._scope.result_id(result, path)
+            if call_id != result.call_id:
+                changes["call_id"] = call_id
         if self._home:
             if result.name is not UNSET and not self._dialect.says("name"):
                 self._scope.lacks(f"{path}.name", Severity.COSMETIC, "name on a tool result")
@@ -295,7 +301,7 @@ class _Fitting:
             self._unmark(result.cache, path, changes)
             if result.parts is not UNSET:
                 parts = [self._part(part, f"{path}.parts[{at}]") for at, part in enumerate(result.parts)]
-                changes["parts"] = tuple(part for part in parts if part is not None)
+                changes["parts"] = tuple([part for part in parts if part is not None])
         return replace(result, **changes) if changes else result
 
     def _message_ext(self, ext: Json, path: str) -> Json | UnsetType:
