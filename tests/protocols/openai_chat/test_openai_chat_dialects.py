@@ -461,6 +461,34 @@ def test_media_of_a_user_stay_beside_the_text() -> None:
         assert [part["type"] for part in content] == ["text", "image_url"]
 
 
+def test_media_that_a_vendor_has_no_place_for_are_told_also_in_results() -> None:
+    sound = Media(kind="audio", source=Base64("aQ=="), mime="audio/wav")
+    look = ToolCall(id="call_1", name="f", arguments=JsonText("{}"))
+    turns = (
+        Turn(role="user", parts=(Text(text="a"), sound)),
+        Turn(role="assistant", parts=(look,)),
+        Turn(role="tool", parts=(ToolResult(call_id="call_1", parts=(Text(text="r"), sound)),)),
+    )
+    request = Request(model="m", turns=turns, origin=Origin(protocol="elsewhere"))
+    document, losses = encode(request, "groq")
+    assert "audio" not in json.dumps(document)
+    told = {loss.path for loss in losses if loss.severity is Severity.SEMANTIC}
+    assert told == {"turns[0].parts[1]", "turns[2].parts[0].parts[1]"}
+    assert "input_audio" in json.dumps(encode(request, "mistral")[0])
+
+
+def test_members_of_mistrals_thoughts_are_told_where_they_have_no_place() -> None:
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "so"}], "closed": True}
+    document = {"model": "m", "messages": [{"role": "assistant", "content": [thinking, {"type": "text", "text": "a"}]}]}
+    request = PROTOCOL.decode_request(document)
+    assert encode(request, "mistral")[0] == document
+    sent, losses = encode(request, "deepseek")
+    assert sent["messages"] == [
+        {"role": "assistant", "reasoning_content": "so", "content": [{"type": "text", "text": "a"}]}
+    ]
+    assert [loss.path for loss in losses] == ["turns[0].parts[0].ext.closed"]
+
+
 # -- where it is asked -----------------------------------------------------------------------------------------------
 
 ENDPOINTS = {
