@@ -524,7 +524,9 @@ def test_an_unknown_dialect_is_refused_when_the_translator_is_made() -> None:
     for speaks, dialect in (("openai-chat", "klingon"), ("anthropic", "1999-01-01"), ("anthropic", "mistral")):
         with pytest.raises(ConfigurationError, match=f"{speaks} has no dialect '{dialect}'; known: ''"):
             Translator(_app, speaks=speaks, dialect=dialect)
-    for speaks in ("openai-chat", "anthropic"):
+    for speaks in registry.names():
+        with pytest.raises(ConfigurationError, match=f"{speaks} has no dialect 'klingon'"):
+            Translator(_app, speaks=speaks, dialect="klingon")
         for dialect in registry.get(speaks).dialects:
             Translator(_app, speaks=speaks, dialect=dialect)
 
