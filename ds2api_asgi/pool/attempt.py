@@ -13,6 +13,7 @@ from ..asgi.headers import decode, find
 from ..asgi.masking import Mask
 from ..asgi.types import Message, Send
 from ..protocols.base import Operation, Protocol, StreamWatch
+from ..protocols.hidden import MAX_JUDGED, AnswerJudge, judge_of
 from ..universal.failure import Failure
 from .health import Event, Outcome
 from .keys import Secret
@@ -49,7 +50,7 @@ class Attempt:
     """Watches one answer.
 
     A key has served when a 2xx answer ends, or earlier, when content passes in a stream: a stream may begin with 200
-    and an error. An answer that breaks off before says nothing of the key.
+    and an error, and a whole answer may be one. An answer that breaks off before says nothing of the key.
 
     Args:
         terms: The pool's.
@@ -63,6 +64,7 @@ class Attempt:
     __slots__ = (
         "_body",
         "_exchange",
+        "_judge_whole",
         "_judged",
         "_lease",
         "_mask",
@@ -90,6 +92,7 @@ class Attempt:
         self._body = bytearray()
         self._mask: Mask | None = None
         self._stream: StreamWatch | None = None
+        self._judge_whole: AnswerJudge | None = None
         self._served = False
         self._judged = False
 
@@ -104,8 +107,8 @@ class Attempt:
                 await self._look(message.get("body", b""), last=not message.get("more_body", False))
                 if self._mask is not None:
                     message = self._mask(message)
-            elif not message.get("more_body", False):
-                await self._serve()
+            else:
+                await self._look_at_whole(message.get("body", b""), last=not message.get("more_body", False))
         elif kind == "http.response.start":
             self._begin(message)
         await self._send(message)
@@ -129,6 +132,8 @@ class Attempt:
             kind = (find(headers, b"content-type") or b"").partition(b";")[0].strip().lower()
             if kind == self._terms.protocol.stream_type().encode():
                 self._stream = self._terms.protocol.stream_watch()
+            else:
+                self._judge_whole = judge_of(self._terms.protocol, kind)
 
     async def _look(self, chunk: bytes, *, last: bool) -> None:
         """Look at a part of an error, or of a stream."""
@@ -152,6 +157,20 @@ class Attempt:
         terms = self._terms
         soft = soft_rest(terms.protocol.limits(decode(self._raw_headers), now=terms.wall()))
         await terms.store.report(self._lease, _SERVED if soft is None else Outcome(event=Event.SERVED, soft=soft))
+
+    async def _look_at_whole(self, chunk: bytes, *, last: bool) -> None:
+        """Look at a part of a whole answer, which may be an error under its success status."""
+        judge = self._judge_whole
+        if judge is not None:
+            self._body += chunk
+            if len(self._body) > MAX_JUDGED:
+                self._judge_whole = None
+                self._body.clear()
+            elif last and (failure := judge(bytes(self._body))) is not None:
+                await self._judge(failure, status=0)
+                return
+        if last:
+            await self._serve()
 
     def _is_success(self) -> bool:
         return 200 <= self._status < 300

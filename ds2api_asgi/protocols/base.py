@@ -379,10 +379,12 @@ class Protocol(Routes, Requests, Responses, Errors, Verdicts, Companions, typing
     Attributes:
         name: What configuration calls it: ``"openai-chat"``, ``"anthropic"``.
         streams_by_default: What a request means that does not say whether its answer comes as a stream.
+        dialects: The dialects that can be asked of an upstream; ``""`` is the default one.
     """
 
     name: str
     streams_by_default: bool
+    dialects: tuple[str, ...]
 
     def stream_type(self, dialect: str = "") -> str:
         """The content-type of its streams, in the client's dialect: ``"text/event-stream"``."""

@@ -19,6 +19,7 @@ from .base import (
     StreamWatch,
     Verdicts,
 )
+from .hidden import AnswerJudge
 
 __all__ = ["Codec"]
 
@@ -41,6 +42,8 @@ class Codec:
         stream_types: That of dialects with another.
         streams_by_default: See `base.Protocol`.
         settle: What a folded stream needs to be the answer that a document would have been; None: nothing.
+        dialects: See `base.Protocol.dialects`.
+        answer_error: See `hidden.HidesErrors`; None: no server of this protocol hides errors.
     """
 
     def __init__(
@@ -60,9 +63,13 @@ class Codec:
         stream_types: Mapping[str, str] | None = None,
         streams_by_default: bool = False,
         settle: Callable[[Response], Response] | None = None,
+        dialects: Iterable[str] = ("",),
+        answer_error: AnswerJudge | None = None,
     ) -> None:
         self.name = name
         self.streams_by_default = streams_by_default
+        self.dialects = tuple(dialects)
+        self.answer_error = answer_error
         self.claim = routes.claim
         self.route = routes.route
         self.authorize = routes.authorize

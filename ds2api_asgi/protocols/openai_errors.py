@@ -25,7 +25,7 @@ from ..universal.retry_after import retry_after
 from .base import WireError
 from .openai_rows import QUOTA
 
-__all__ = ["decode_error", "decode_failure", "encode_error", "encode_failure"]
+__all__ = ["decode_error", "decode_failure", "encode_error", "encode_failure", "stated_status"]
 
 _FAMILY: Final = frozenset({"openai-chat", "openai-responses"})
 """The protocols whose errors are spelled alike, so that one's go to the other's clients as they are."""
@@ -52,6 +52,9 @@ _WORDS: Final = {
     "BadRequestError": FailureKind.INVALID,
 }
 """What an error's own words mean where no status says it (inside a stream, under a success status)."""
+
+_CAPACITY: Final = "capacity_exceeded"
+"""Groq's code under its own status 498, which no table of statuses knows."""
 
 # kind -> status, type, code
 _SPELLING: Final[dict[FailureKind, tuple[int, str, str | None]]] = {
@@ -170,18 +173,30 @@ def _kind(status: int | UnsetType, values: Mapping[str, Any]) -> FailureKind:
     code, type_ = values.get("code"), values.get("type")
     if (type(code) is str and code in QUOTA) or type_ in QUOTA:
         return FailureKind.BILLING
+    if code == _CAPACITY:
+        return FailureKind.OVERLOADED
     if status is not UNSET and status >= _MIN_ERROR:
         return kind_of_status(status)
     for word in (code, type_):
         if type(word) is str and word in _WORDS:
             return _WORDS[word]
-    details = values.get("details") or {}
-    for number in (code, details.get("status_code"), details.get("status")):
-        if type(number) is str and number.isdecimal() and len(number) == len("400"):
-            return _kind(int(number), {})
-        if type(number) is int and _MIN_ERROR <= number <= _MAX_ERROR:
-            return kind_of_status(number)
-    return FailureKind.SERVER
+    stated = stated_status(code, values.get("details") or {})
+    return FailureKind.SERVER if stated is UNSET else kind_of_status(stated)
+
+
+def stated_status(code: Any, details: Any) -> int | UnsetType:
+    """The HTTP status that an error states in its own words, where no status line says it; UNSET: none.
+
+    Args:
+        code: The error's code: OpenRouter, vLLM and llama.cpp put the status there, as a number or text.
+        details: Its further members: Groq says ``status_code``, Azure ``status``.
+    """
+    more = details if isinstance(details, dict) else {}
+    for number in (code, more.get("status_code"), more.get("status")):
+        value = int(number) if type(number) is str and number.isdecimal() and len(number) == len("400") else number
+        if type(value) is int and _MIN_ERROR <= value <= _MAX_ERROR:
+            return value
+    return UNSET
 
 
 def encode_error(failure: Failure) -> WireError:

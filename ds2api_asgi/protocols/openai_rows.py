@@ -74,6 +74,13 @@ ROWS: Final = (
     ),
     Row(id="498.capacity", fault=Fault.MODEL, retry=RetryScope.ROUTE, status=(498,), source=_GROQ),
     Row(
+        id="capacity",
+        fault=Fault.MODEL,
+        retry=RetryScope.ROUTE,
+        code=("capacity_exceeded",),
+        source="https://console.groq.com/docs/flex-processing",
+    ),
+    Row(
         id="401",
         fault=Fault.KEY,
         retry=RetryScope.KEY,
@@ -94,6 +101,13 @@ ROWS: Final = (
         fault=Fault.REQUEST,
         retry=RetryScope.NONE,
         code=("content_filter", "content_policy_violation", "invalid_prompt"),
+        source=_AZURE,
+    ),
+    Row(
+        id="content_filter.detail",
+        fault=Fault.REQUEST,
+        retry=RetryScope.NONE,
+        detail=("innererror.code", "ResponsibleAIPolicyViolation"),
         source=_AZURE,
     ),
     Row(
@@ -142,6 +156,15 @@ ROWS: Final = (
         retry=RetryScope.ROUTE,
         code=("server_is_overloaded", "provider_overloaded"),
         source=_CODES,
+    ),
+    # The code tells OpenRouter's from Cloudflare's: the provider of the model is overloaded, not OpenRouter.
+    Row(
+        id="529.overloaded",
+        fault=Fault.MODEL,
+        retry=RetryScope.ROUTE,
+        status=(529,),
+        code=(529,),
+        source=_OPENROUTER,
     ),
     Row(
         id="cloudflare",

@@ -13,7 +13,7 @@ from importlib import import_module, metadata
 from ..errors import ConfigurationError
 from .base import Claim, Protocol
 
-__all__ = ["claim", "get", "names"]
+__all__ = ["claim", "get", "in_dialect", "names"]
 
 GROUP = "ds2api_asgi.protocols"
 
@@ -45,6 +45,19 @@ def get(name: str) -> Protocol:
             raise ConfigurationError(f"entry point {name!r} of {GROUP} is not a Protocol")
         return protocol
     raise ConfigurationError(f"unknown protocol {name!r}; installed: {', '.join(names())}")
+
+
+def in_dialect(name: str, dialect: str) -> Protocol:
+    """The protocol of this name, if it has this dialect.
+
+    Raises:
+        ConfigurationError: No such protocol is installed, or it has no such dialect.
+    """
+    protocol = get(name)
+    if dialect not in protocol.dialects:
+        known = ", ".join(map(repr, protocol.dialects))
+        raise ConfigurationError(f"{name} has no dialect {dialect!r}; known: {known}")
+    return protocol
 
 
 @cache

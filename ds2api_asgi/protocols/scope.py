@@ -30,12 +30,14 @@ class Target(Struct, frozen=True, kw_only=True):
         call_id: What a whole call id must match.
         tool_name: What a whole tool name must match.
         max_tool_name: Characters of the longest tool name.
+        id_length: Characters of call ids that are made for it; 0: the usual ones.
     """
 
     protocol: str
     call_id: re.Pattern[str]
     tool_name: re.Pattern[str]
     max_tool_name: int
+    id_length: int = 0
 
 
 class Scope:
@@ -152,7 +154,7 @@ class Scope:
 
     def _calls(self) -> CallIds:
         if self._ids is None:
-            self._ids = CallIds(self._target.call_id)
+            self._ids = CallIds(self._target.call_id, self._target.id_length)
         return self._ids
 
     def _changed(self, source: str | UnsetType, target: str, path: str) -> None:

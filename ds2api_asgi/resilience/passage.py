@@ -3,7 +3,7 @@
     the answer                        is let through                  is lost
     status 400 and above              never here: the plan decides    complete, cut, or over its bound
     2xx event stream                  first content, end, or bound    an error event, a cut, content not in time
-    2xx anything else                 complete, or over its bound     a cut
+    2xx anything else                 complete, or over its bound     a cut; an error in the body (`protocols.hidden`)
     other statuses, encoded streams   at once                         never
 
 Of a stream that was let through whole events pass, so that one can always be appended.
@@ -20,6 +20,7 @@ from ..asgi.gate import Gate, GateState
 from ..asgi.headers import RawHeaders, find, replace
 from ..asgi.types import Message
 from ..protocols.base import Protocol, StreamWatch
+from ..protocols.hidden import MAX_JUDGED, AnswerJudge, judge_of
 from ..universal.failure import Failure
 from .frames import FRAMINGS, EventTail, Framing
 from .line import ClientLine
@@ -57,7 +58,7 @@ class Passage:
         open: Whether the answer was let through.
         complete: Whether all is there: the whole answer, the whole error, or the event that makes it one.
         error_body: What there is of the body of an error answer; None when it is no error answer.
-        failure: The error event that came before any content went out.
+        failure: The error that came before any content went out: an event of a stream, or all of a body.
         watch: Watches a stream; None when it is no stream.
     """
 
@@ -66,6 +67,7 @@ class Passage:
         "_exchange",
         "_gate",
         "_held",
+        "_judge",
         "_line",
         "_protocol",
         "_tail",
@@ -94,6 +96,7 @@ class Passage:
         self._gate = Gate(max_bytes=MAX_HELD_ANSWER, max_messages=_MAX_HELD_MESSAGES)
         self._tail: EventTail  # comes with the watch
         self._held = 0
+        self._judge: AnswerJudge | None = None  # of a whole answer that may be an error under a success status
         # How to take a part of the body; a plain function, since a bound method would make us garbage in a cycle.
         self._take: Callable[[Passage, bytes, bool], Awaitable[None]] | None = None
         self.watch: StreamWatch | None = None
@@ -158,6 +161,7 @@ class Passage:
                 message = {**message, "headers": replace(headers, {b"content-length": None})}
         else:
             self._take = Passage._take_whole
+            self._judge = judge_of(self._protocol, find(headers, b"content-type"))
             self._dog.allow("total", None)
         await self._pass(message)
         if commit:
@@ -219,6 +223,9 @@ class Passage:
 
     async def _take_whole(self, data: bytes, more: bool) -> None:
         message = {"type": "http.response.body", "body": data, "more_body": more}
+        judge = self._judge if not self.open else None
+        if judge is not None:
+            self._held += len(data)
         if more:
             await self._pass(message)
             if not self.open and self._gate.state is GateState.OPEN:
@@ -227,6 +234,11 @@ class Passage:
                 self._dog.progress(b"")
             return
         self.complete = True
+        if judge is not None and self._held <= MAX_JUDGED:
+            self.failure = judge(self._gate.body + data)
+            if self.failure is not None:
+                self._heard_out()
+                return
         if not self.open:
             await self._commit(None)
         await self._line.send(message)

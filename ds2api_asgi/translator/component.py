@@ -14,7 +14,7 @@ from functools import partial
 from ..asgi.body import DEFAULT_MAX_BODY
 from ..asgi.claims import Claims
 from ..asgi.exchange import KEY, enter
-from ..asgi.headers import find
+from ..asgi.headers import decode, find
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import ClientGone, ConfigurationError
 from ..protocols import registry
@@ -32,9 +32,9 @@ class Translator:
 
         app = Translator(local_app, speaks="openai-chat", clients=["anthropic"])
 
-    A client of another protocol is translated, stream or not; a client that speaks the app's own protocol, and every
-    request that is no client protocol's, passes with its bytes untouched. Errors are said in the client's protocol;
-    an exception of the app is raised again after the client was told, so that servers log it.
+    A client of another protocol is translated, stream or not; a client that speaks the app's own protocol in the app's
+    dialect, and every request that is no client protocol's, passes with its bytes untouched. Errors are said in the
+    client's protocol; an exception of the app is raised again after the client was told, so that servers log it.
 
     Args:
         app: The ASGI app that answers.
@@ -48,14 +48,15 @@ class Translator:
         transforms: What requests, and their answers on the way back, go through: ``[TextTools()]`` for a model without
             tools, ``[ThinkTags()]`` for one that prints its thoughts. Clients that speak the app's own protocol are
             then translated too.
-        dialect: The dialect of `speaks` that the app understands (``"2026-10-21"``); ``""``: the protocol's default.
+        dialect: The dialect of `speaks` that the app understands (``"2026-10-21"``, ``"mistral"``); ``""``: the
+            protocol's default. With one, clients of the same protocol are made to fit it too.
         loss_header: Whether answers state the losses of their requests: ``x-ds2-loss: 2;max=degraded``.
         max_body: Bytes of a request that is translated; more is answered 413.
         max_answer: Bytes of a whole answer that is translated; more is answered 502.
         clock: Unix time in seconds, for documents that must state one.
 
     Raises:
-        ConfigurationError: A protocol is not installed, or a value cannot work.
+        ConfigurationError: A protocol is not installed or has no such dialect, or a value cannot work.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Translator:
         self.app = app
         self._settings = Settings(
             app=app,
-            upstream=registry.get(speaks),
+            upstream=registry.in_dialect(speaks, dialect),
             losses=Losses(on_loss, stated=loss_header),
             dialect=dialect,
             transforms=tuple(transforms),
@@ -96,7 +97,7 @@ class Translator:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on what needs no translation."""
         claim = self._claim(scope) if scope["type"] == "http" else None
-        if claim is None or self._passes(claim):
+        if claim is None or self._passes(claim, scope):
             await self.app(scope, receive, send)
             return
         outermost = KEY not in scope
@@ -109,11 +110,14 @@ class Translator:
             if not outermost:  # parts above must learn of it; a server would log it as a crash
                 raise
 
-    def _passes(self, claim: Claim) -> bool:
+    def _passes(self, claim: Claim, scope: Scope) -> bool:
         """Whether a request is the app's own, and nothing is to be changed in it."""
-        if claim.protocol != self._settings.upstream.name:
+        upstream, dialect = self._settings.upstream, self._settings.dialect
+        if claim.protocol != upstream.name:
             return False
-        return not self._settings.transforms or claim.operation not in TRANSFORMED
+        if claim.operation not in TRANSFORMED:
+            return True
+        return not self._settings.transforms and (not dialect or upstream.dialect(decode(scope["headers"])) == dialect)
 
     def _claim(self, scope: Scope) -> Claim | None:
         """Whose the request is."""

@@ -85,9 +85,9 @@ def convert(
 
     Raises:
         InvalidDocument: The body is not a document of this kind.
-        ConfigurationError: A protocol is not installed, or the kind is none of the four.
+        ConfigurationError: A protocol is not installed or has no such dialect, or the kind is none of the four.
     """
-    reader, writer = registry.get(source), registry.get(target)
+    reader, writer = registry.in_dialect(source, source_dialect), registry.in_dialect(target, target_dialect)
     if kind not in ("request", "response", "stream", "error"):
         raise ConfigurationError(f"kind must be request, response, stream or error, not {kind!r}")
     data = _bytes(body, kind)

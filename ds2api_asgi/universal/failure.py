@@ -177,7 +177,7 @@ class Row(Struct, frozen=True, kw_only=True):
     key: KeyAction = KeyAction.NONE
     status: tuple[int, ...] = ()
     type: tuple[str, ...] = ()
-    code: tuple[str, ...] = ()
+    code: tuple[str | int, ...] = ()
     message: re.Pattern[str] | None = None
     detail: tuple[str, str] | None = None
     source: str = ""

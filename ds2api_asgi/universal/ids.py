@@ -22,14 +22,19 @@ class CallIds:
     its own, and results after it belong to it. Results without an id answer the calls without one since the last
     result: the first of their name, else the first.
 
+    Args:
+        pattern: What a whole id must match.
+        length: Characters of the ids that are made, small letters and digits; 0: ``call_`` and 20 of them.
+
     Attributes:
         back: Target spelling to source spelling, for ids that had to change.
     """
 
-    __slots__ = ("_answered", "_count", "_current", "_pattern", "_used", "_waiting", "back")
+    __slots__ = ("_answered", "_count", "_current", "_length", "_pattern", "_used", "_waiting", "back")
 
-    def __init__(self, pattern: re.Pattern[str]) -> None:
+    def __init__(self, pattern: re.Pattern[str], length: int = 0) -> None:
         self._pattern = pattern
+        self._length = length
         self._used: set[str] = set()
         self._current: dict[str | None, str] = {}
         self._waiting: list[tuple[str, str]] = []  # calls without an id that have no result yet: name, target
@@ -49,11 +54,11 @@ class CallIds:
         if source is not None and source not in self._used and self._pattern.fullmatch(source):
             target = source
         else:
-            target = _digest(
+            target = self._digest(
                 f"{ordinal}:{name}" if source is None else f"{ordinal if source in self._current else ''}:{source}"
             )
             while target in self._used:
-                target = _digest(target)
+                target = self._digest(target)
         self._used.add(target)
         self._current[source] = target
         if self._answered:
@@ -81,11 +86,11 @@ class CallIds:
             return known
         if source is not None and self._pattern.fullmatch(source):
             return source
-        return _digest(f"orphan:{source}")
+        return self._digest(f"orphan:{source}")
 
-
-def _digest(text: str) -> str:
-    return "call_" + base64.b32encode(_sha256(text)).decode().lower()[:20]
+    def _digest(self, text: str) -> str:
+        letters = base64.b32encode(_sha256(text)).decode().lower()
+        return letters[: self._length] if self._length else "call_" + letters[:20]
 
 
 class ToolNames:

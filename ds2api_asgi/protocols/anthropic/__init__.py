@@ -23,7 +23,7 @@ from __future__ import annotations
 from ..base import Protocol
 from ..codec import Codec
 from . import companions, errors, request, response, routes, verdicts
-from .profile import NAME
+from .profile import DIALECTS, NAME
 from .stream_decoder import StreamDecoder
 from .stream_encoder import StreamEncoder
 from .stream_watch import StreamWatch
@@ -42,4 +42,5 @@ PROTOCOL: Protocol = Codec(
     stream_encoder=StreamEncoder,
     stream_watch=StreamWatch,
     settle=response.settle,
+    dialects=("", *DIALECTS),
 )

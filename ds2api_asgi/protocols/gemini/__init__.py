@@ -25,7 +25,7 @@ from __future__ import annotations
 from ..base import Protocol
 from ..codec import Codec
 from . import companions, errors, request, response, routes, verdicts
-from .profile import JSON_ARRAY, NAME
+from .profile import DIALECTS, JSON_ARRAY, NAME
 from .stream_decoder import StreamDecoder
 from .stream_encoder import StreamEncoder
 from .stream_watch import StreamWatch
@@ -44,4 +44,5 @@ PROTOCOL: Protocol = Codec(
     stream_encoder=StreamEncoder,
     stream_watch=StreamWatch,
     stream_types={JSON_ARRAY: "application/json"},
+    dialects=DIALECTS,
 )

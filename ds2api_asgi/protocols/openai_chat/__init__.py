@@ -25,6 +25,7 @@ from .. import openai_models
 from ..base import Protocol
 from ..codec import Codec
 from . import errors, request, response, routes, verdicts
+from .dialects import DIALECTS
 from .profile import NAME
 from .stream_decoder import StreamDecoder
 from .stream_encoder import StreamEncoder
@@ -43,4 +44,6 @@ PROTOCOL: Protocol = Codec(
     stream_decoder=StreamDecoder,
     stream_encoder=StreamEncoder,
     stream_watch=StreamWatch,
+    dialects=DIALECTS,
+    answer_error=errors.answer_error,
 )

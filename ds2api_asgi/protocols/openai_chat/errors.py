@@ -6,18 +6,22 @@ https://platform.openai.com/docs/guides/error-codes (read 2026-11-23).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from msgspec import UNSET, UnsetType
 
+from ...errors import InvalidDocument
 from ...framing.sse import write_event
 from ...universal.failure import Failure
-from ...universal.jsontext import dumps
+from ...universal.jsontext import dumps, loads
 from .. import openai_errors
 from ..openai_errors import encode_error, encode_failure
 from .profile import NAME
 
-__all__ = ["decode_error", "decode_failure", "encode_error", "stream_error"]
+__all__ = ["answer_error", "decode_error", "decode_failure", "encode_error", "error_of", "stream_error"]
+
+_MARKER: Final = b'"error"'
+"""Part of every error body; inside a text its last quote would be escaped, so no answer's words contain it."""
 
 
 def decode_error(status: int | UnsetType, headers: Mapping[str, str], body: bytes) -> Failure:
@@ -28,6 +32,42 @@ def decode_error(status: int | UnsetType, headers: Mapping[str, str], body: byte
 def decode_failure(document: dict[str, Any], status: int | UnsetType = UNSET) -> Failure:
     """An error document to universal form; status UNSET inside a stream."""
     return openai_errors.decode_failure(document, status, protocol=NAME)
+
+
+def error_of(document: dict[str, Any]) -> dict[str, Any] | None:
+    """The error that an answer's document is, or None.
+
+    It stands in ``error`` (Azure; OpenRouter, also beside ``choices``), in each of the choices (OpenRouter), or is the
+    whole document (older vLLM, Mistral: ``{"object": "error", "message": …}``). A choice that failed beside one that
+    did not makes no error of the answer.
+
+    Args:
+        document: An answer, or a chunk of a stream.
+
+    Returns:
+        A document for `decode_failure`.
+    """
+    if document.get("error") is not None:
+        return {"error": document["error"]} if "choices" in document else document
+    if document.get("object") == "error":
+        return document
+    choices = document.get("choices")
+    if type(choices) is not list or not choices:
+        return None
+    errors = [choice.get("error") if type(choice) is dict else None for choice in choices]
+    return None if None in errors else {"error": errors[0]}
+
+
+def answer_error(body: bytes) -> Failure | None:
+    """See `hidden.HidesErrors`."""
+    if _MARKER not in body:
+        return None
+    try:
+        document = loads(body)
+    except InvalidDocument:
+        return None
+    error = error_of(document) if type(document) is dict else None
+    return None if error is None else decode_failure(error)
 
 
 def stream_error(failure: Failure) -> bytes:

@@ -1,4 +1,4 @@
-"""What servers of this protocol accept: dialects, ids, names, efforts, and the rules a request must keep.
+"""What servers of this protocol accept: ids, names, efforts, and the rules a request must keep; vendors: `dialects`.
 
 https://platform.openai.com/docs/api-reference/chat/create (read 2026-11-23).
 """
@@ -8,64 +8,21 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from msgspec import Struct
-
-from ...errors import ConfigurationError
 from ..scope import Target
 
 __all__ = [
     "CALL_ID",
-    "DIALECTS",
     "EFFORTS",
     "MAX_STOP",
     "NAME",
     "TARGET",
     "TIERS",
     "TOOL_NAME",
-    "Dialect",
-    "dialect",
     "violations",
 ]
 
 NAME: Final = "openai-chat"
 """What configuration calls the protocol."""
-
-
-class Dialect(Struct, frozen=True, kw_only=True):
-    """What a family of upstreams accepts beside the standard.
-
-    Attributes:
-        reasoning: Whether reasoning of earlier turns is sent back as ``reasoning_content`` (DeepSeek, vLLM, llama.cpp
-            and others want it; OpenAI ignores it).
-        max_tokens: Whether the bound of output goes by its old name, the only one that some servers know.
-        top_k: Whether ``top_k`` is accepted.
-    """
-
-    reasoning: bool = True
-    max_tokens: bool = False
-    top_k: bool = False
-
-
-DIALECTS: Final = {
-    "": Dialect(),
-    "strict": Dialect(reasoning=False),
-    "compatible": Dialect(max_tokens=True, top_k=True),
-}
-"""``""`` suits OpenAI and most others, ``"strict"`` sends nothing that OpenAI does not document, ``"compatible"`` is
-for servers that only know ``max_tokens`` and take ``top_k``."""
-
-
-def dialect(name: str) -> Dialect:
-    """The dialect of this name.
-
-    Raises:
-        ConfigurationError: There is none.
-    """
-    try:
-        return DIALECTS[name]
-    except KeyError:
-        known = ", ".join(map(repr, DIALECTS))
-        raise ConfigurationError(f"{NAME} has no dialect {name!r}; known: {known}") from None
 
 
 CALL_ID: Final = re.compile(r"[!-~]{1,40}")

@@ -24,9 +24,12 @@ from ...universal.request import Request
 from ..base import Encoded, Operation
 from ..fields import INTEGER, OBJECT, STRINGS, Json, expect, put, take, unplaced
 from ..scope import Scope
+from .dialects import Dialect
+from .dialects import dialect as dialect_of
 from .fields import PLACED, REQUEST, REQUEST_HANDLED
-from .profile import EFFORTS, MAX_STOP, NAME, TARGET, TIERS, Dialect
-from .profile import dialect as dialect_of
+from .fitting import fit
+from .profile import EFFORTS, NAME, TARGET
+from .spelling import spell, spell_budget, unspell
 from .tools import decode_choice, decode_format, decode_tools, encode_choice, encode_format, encode_tools
 from .turns import decode_turns, encode_turns
 
@@ -57,18 +60,22 @@ def decode_request(
 
     Args:
         document: From `parse`.
-        dialect: From `routes.dialect`.
+        dialect: One of `dialects.DIALECTS`; matters only for members that a vendor spells in a way of its own.
         operation: Makes no difference.
 
     Raises:
         InvalidDocument: A value of the wrong type, or ``model`` or ``messages`` missing.
+        ConfigurationError: There is no such dialect.
     """
+    document, found = unspell(document, dialect_of(dialect)) if dialect else (document, {})
     if type(document.get("model")) is not str:
         raise InvalidDocument("model", "must be a string")
     turns = decode_turns(document.get("messages"))
     values, rest = take(document, REQUEST, handled=REQUEST_HANDLED)
     ext = {} if rest is UNSET else rest
-    if len(values) + len(ext) + 1 == len(document):  # nothing structured in it
+    if found:
+        values.update(found)
+    elif len(values) + len(ext) + 1 == len(document):  # nothing structured in it
         return Request(turns=turns, ext=rest, origin=Origin(protocol=NAME, dialect=dialect), **values)
     forms: list[str] = []
     _decode_structured(document, values, ext, forms)
@@ -144,7 +151,7 @@ def encode_request(
 
     Args:
         request: Born anywhere; one that was born here is written back as it was.
-        dialect: One of `profile.DIALECTS`.
+        dialect: One of `dialects.DIALECTS`; a document that was born here is made to fit a vendor too.
         operation: Makes no difference.
 
     Raises:
@@ -152,6 +159,10 @@ def encode_request(
     """
     profile = dialect_of(dialect)
     scope = Scope(TARGET, origin=request.origin.protocol, dialect=dialect)
+    original, fitted = request, None
+    if profile.name:
+        fitted = fit(request, profile, scope)
+        request = fitted.request
     document: Json = {}
     put(request, REQUEST, document)
     document["messages"] = encode_turns(request, scope)
@@ -161,14 +172,18 @@ def encode_request(
         document["response_format"] = encode_format(request.output_format, scope)
     if scope.home:
         _write_home(request, document)
+        if request.reasoning_budget is not UNSET:  # only a vendor's dialect can have said one
+            _write_reasoning(request, document, scope, profile)
     else:
         _write_foreign(request, document, scope, profile)
-    scope.losses.extend(unplaced(request, PLACED, NAME))
-    return Encoded(
-        document=document,
-        losses=tuple(scope.losses),
-        context=scope.context(request),
-    )
+    scope.losses.extend(unplaced(request, PLACED, profile.name or NAME))
+    context = scope.context(original)
+    if fitted is not None:
+        spell(document, profile, scope)
+        ids = fitted.call_ids
+        context.call_ids = {**ids, **{target: ids.get(source, source) for target, source in context.call_ids.items()}}
+        context.custom_tools = fitted.custom
+    return Encoded(document=document, losses=tuple(scope.losses), context=context)
 
 
 def _write_home(request: Request, document: Json) -> None:
@@ -200,25 +215,25 @@ def _write_stream_options(request: Request, options: Json) -> None:
 def _write_foreign(request: Request, document: Json, scope: Scope, dialect: Dialect) -> None:
     scope.ext(request.ext, "")
     if request.max_output_tokens is not UNSET:
-        document[_BOUNDS[dialect.max_tokens]] = request.max_output_tokens
+        document[dialect.bound] = request.max_output_tokens
     if request.stop is not UNSET:
-        _write_stop(request.stop, document, scope)
+        _write_stop(request.stop, document, scope, dialect)
     if not set(request.modalities or ()) <= _MODALITIES:
         del document["modalities"]
         scope.lacks("modalities", Severity.SEMANTIC, "such modalities")
-    if request.top_k is not UNSET and not dialect.top_k:
+    if request.top_k is not UNSET and not dialect.takes("top_k"):
         del document["top_k"]
         scope.lacks("top_k", Severity.DEGRADED, "top_k")
     if "parallel_tool_calls" in document and "tools" not in document:
         del document["parallel_tool_calls"]
         scope.lacks("parallel_tools", Severity.COSMETIC, "parallel tool calls without tools")
-    if request.service_tier is not UNSET and request.service_tier not in TIERS:
+    if request.service_tier is not UNSET and request.service_tier not in dialect.tiers:
         _write_tier(request.service_tier, document, scope)
     if not (UNSET is request.reasoning_effort is request.reasoning_budget is request.reasoning_mode):
-        _write_reasoning(request, document, scope)
+        _write_reasoning(request, document, scope, dialect)
     options: Json = {}
     _write_stream_options(request, options)
-    if request.stream is True and request.stream_usage is UNSET:
+    if request.stream is True and request.stream_usage is UNSET and dialect.takes("stream_options"):
         # Other protocols state usage in every stream.
         options["include_usage"] = True
         scope.add("stream_usage", LossKind.INVENTED, Severity.COSMETIC, "so that the stream states usage")
@@ -226,13 +241,14 @@ def _write_foreign(request: Request, document: Json, scope: Scope, dialect: Dial
         document["stream_options"] = options
 
 
-def _write_stop(stop: tuple[str, ...], document: Json, scope: Scope) -> None:
+def _write_stop(stop: tuple[str, ...], document: Json, scope: Scope, dialect: Dialect) -> None:
+    most = dialect.max_stop
     if stop:
-        document["stop"] = list(stop[:MAX_STOP])
+        document["stop"] = list(stop[:most])
     else:
         scope.lacks("stop", Severity.COSMETIC, "empty list of stop sequences")
-    if len(stop) > MAX_STOP:
-        scope.add("stop", LossKind.CLAMPED, Severity.SEMANTIC, f"{NAME} takes {MAX_STOP} stop sequences")
+    if len(stop) > most:
+        scope.add("stop", LossKind.CLAMPED, Severity.SEMANTIC, f"{NAME} takes {most} stop sequences")
 
 
 def _write_tier(tier: str, document: Json, scope: Scope) -> None:
@@ -244,8 +260,10 @@ def _write_tier(tier: str, document: Json, scope: Scope) -> None:
         scope.lacks("service_tier", Severity.COSMETIC, "such tier")
 
 
-def _write_reasoning(request: Request, document: Json, scope: Scope) -> None:
+def _write_reasoning(request: Request, document: Json, scope: Scope, dialect: Dialect) -> None:
     """One word for all that another protocol says about reasoning: an effort beats a budget, "disabled" beats both."""
+    if spell_budget(request, document, dialect, scope):
+        return
     mode, budget, effort = request.reasoning_mode, request.reasoning_budget, request.reasoning_effort
     written: str | None = None if effort is UNSET else effort
     if mode == "disabled":

@@ -19,14 +19,16 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from ...errors import InvalidDocument
+from ...universal.jsontext import JsonText
 from ...universal.loss import LossKind, Severity
 from ...universal.node import Origin
 from ...universal.response import Response
+from ..arguments import unwrap_text
 from ..base import Context, Encoded
 from ..fields import Json, put, take
 from ..scope import Scope
-from .choices import decode_choice, encode_foreign_choice, encode_home_choice
-from .errors import decode_failure
+from .choices import decode_choice, encode_foreign_choice, encode_home_choice, legacy_client
+from .errors import decode_failure, error_of
 from .fields import RESPONSE, RESPONSE_HANDLED
 from .profile import NAME, TARGET, TIERS
 from .usage import decode_usage, encode_usage
@@ -40,11 +42,11 @@ def decode_response(document: Json) -> Response:
     """An answer document to universal form; what it does not know is kept.
 
     Raises:
-        InvalidDocument: It has neither ``choices`` nor ``error``.
+        InvalidDocument: It has no ``choices`` and is no error.
     """
     choices = document.get("choices")
-    failed = document.get("error") is not None
-    if type(choices) is not list and not failed:
+    error = error_of(document)
+    if type(choices) is not list and error is None:
         raise InvalidDocument("choices", "must be an array")
     values, rest = take(document, RESPONSE, handled=RESPONSE_HANDLED, strict=False)
     ext = {} if rest is UNSET else rest
@@ -64,8 +66,8 @@ def decode_response(document: Json) -> Response:
         values["usage"] = decode_usage(usage)
     elif "usage" in document:
         ext["usage"] = usage
-    if failed:
-        values["error"] = decode_failure({"error": document["error"]})
+    if error is not None:
+        values["error"] = decode_failure({"error": error["error"]} if "error" in error else error)
     return Response(ext=ext or UNSET, form=tuple(forms), origin=Origin(protocol=NAME), **values)
 
 
@@ -81,6 +83,8 @@ def encode_response(response: Response, context: Context) -> Encoded:
     """
     scope = Scope(TARGET, origin=response.origin.protocol, context=context)
     document = _encode_home(response, scope) if scope.home else _encode_foreign(response, context, scope)
+    if scope.home and (context.custom_tools or legacy_client(context)):
+        _to_client(document, context)
     return Encoded(document=document, losses=tuple(scope.losses))
 
 
@@ -102,6 +106,31 @@ def _encode_home(response: Response, scope: Scope) -> Json:
                 document[key] = value
             document.setdefault(key, value)
     return document
+
+
+def _to_client(document: Json, context: Context) -> None:
+    """Give calls back in the shapes that the client's request had, and the vendor's dialect has not."""
+    legacy = legacy_client(context)
+    for choice in document.get("choices") or ():
+        message = choice.get("message") if type(choice) is dict else None
+        if type(message) is not dict or not message.get("tool_calls"):
+            continue
+        calls = message["tool_calls"]
+        message["tool_calls"] = [_call_to_client(call, context) for call in calls]
+        if legacy and "function" in calls[0]:
+            message["function_call"] = calls[0]["function"]
+            del message["tool_calls"]
+            if choice.get("finish_reason") == "tool_calls":
+                choice["finish_reason"] = "function_call"
+
+
+def _call_to_client(call: Json, context: Context) -> Json:
+    inner = call.get("function")
+    if type(inner) is not dict or inner.get("name") not in context.custom_tools:
+        return call
+    text = unwrap_text(JsonText(str(inner.get("arguments", ""))))
+    rest = {key: value for key, value in call.items() if key not in ("type", "function")}
+    return {**rest, "type": "custom", "custom": {"name": inner["name"], "input": text}}
 
 
 def _encode_foreign(response: Response, context: Context, scope: Scope) -> Json:

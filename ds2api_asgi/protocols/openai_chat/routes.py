@@ -10,8 +10,10 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from ..base import Claim, Operation, UpstreamRoute
+from .dialects import dialect as dialect_of
 from .profile import NAME
 
 __all__ = ["authorize", "claim", "dialect", "route"]
@@ -57,12 +59,17 @@ def route(
     *,
     stream: bool,  # noqa: ARG001 - the body says it
     model: str | UnsetType,
-    dialect: str,  # noqa: ARG001 - the paths are the same in all
+    dialect: str,
 ) -> UpstreamRoute | None:
     """How to ask an upstream; None for token counts, which the protocol has not."""
     if operation is Operation.GET_MODEL:
-        return UpstreamRoute(method="GET", path=f"{_PREFIX}/models/{quote(model or '', safe='/:')}")
-    return _ROUTES.get(operation)
+        found = UpstreamRoute(method="GET", path=f"{_PREFIX}/models/{quote(model or '', safe='/:')}")
+    elif operation in _ROUTES:
+        found = _ROUTES[operation]
+    else:
+        return None
+    prefix = dialect_of(dialect).prefix
+    return found if prefix == _PREFIX else replace(found, path=prefix + found.path[len(_PREFIX) :])
 
 
 def authorize(secret: str) -> tuple[bytes, bytes]:

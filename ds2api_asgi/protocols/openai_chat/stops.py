@@ -28,6 +28,7 @@ _REASONS: Final = {
 }
 _WORDS: Final = {reason: word for word, reason in _REASONS.items()}
 _NATIVE: Final = {
+    "": StopReason.END,  # Snowflake
     "function_call": StopReason.TOOL,
     "eos": StopReason.END,  # Together
     "model_length": StopReason.LENGTH,  # Mistral

@@ -105,7 +105,7 @@ class Choice:
             self._seen.update(ext)
             out.append(Extra(ext, "candidate", self.index))
         reason = choice.get("finish_reason")
-        if type(reason) is str and not self.stopped:
+        if type(reason) is str and reason and not self.stopped:  # some say "" where others say null
             self.close_all(out)
             self.stopped = True
             out.append(StopEvent(decode_stop(reason), self.index))

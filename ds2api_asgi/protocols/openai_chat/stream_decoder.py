@@ -20,7 +20,7 @@ from ...universal.response import Stop, StopReason
 from ..fields import take
 from ..mould import Mould
 from ..stream import FrameDecoder
-from .errors import decode_failure
+from .errors import decode_failure, error_of
 from .fields import RESPONSE
 from .messages import REASONING
 from .profile import NAME
@@ -127,6 +127,9 @@ class StreamDecoder(FrameDecoder[SseEvent]):
         if type(choices) is list:
             for choice in choices:
                 if type(choice) is dict:
+                    if "error" in choice and (error := error_of({"choices": choices})) is not None:
+                        self._fail_with(decode_failure(error), choices, out)
+                        return
                     if "usage" in choice:  # Moonshot
                         self._count(choice["usage"], out)
                     self._choice(choice).step(choice, out)

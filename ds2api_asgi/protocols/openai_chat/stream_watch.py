@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..stream import LineWatch
-from .errors import decode_failure
+from .errors import decode_failure, error_of
 from .messages import REASONING
 
 __all__ = ["StreamWatch"]
@@ -41,9 +41,10 @@ class StreamWatch(LineWatch):
         )
 
     def _document(self, document: dict[str, Any]) -> None:
-        if document.get("error") is not None or document.get("object") == "error":
+        error = error_of(document)
+        if error is not None:
             if self.failure is None:
-                self.failure = decode_failure(document)
+                self.failure = decode_failure(error)
             return
         choices = document.get("choices")
         for choice in choices if type(choices) is list else ():
@@ -54,7 +55,8 @@ class StreamWatch(LineWatch):
         index = choice.get("index")
         if type(index) is not int:
             index = 0
-        if type(choice.get("finish_reason")) is str:
+        reason = choice.get("finish_reason")
+        if type(reason) is str and reason:
             self._choices[index] = True
             self.content = True
             self.terminal = self.terminal or all(self._choices.values())

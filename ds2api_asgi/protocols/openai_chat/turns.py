@@ -24,10 +24,11 @@ from ...universal.templates import ERROR_PREFIX, TOOL_MEDIA
 from ..fields import Json
 from ..scope import Scope
 from .calls import encode_call
+from .dialects import dialect
 from .marks import encode_cache
 from .messages import decode_message, encode_message
 from .parts import encode_part
-from .profile import NAME, dialect
+from .profile import NAME
 
 __all__ = ["decode_turns", "encode_turns"]
 
@@ -267,7 +268,7 @@ class _Writer:
         if part.text is UNSET and not part.summary:
             scope.add(path, LossKind.ORIGIN_MISMATCH, Severity.DEGRADED, "only its minter can read it")
             return
-        if not dialect(scope.dialect).reasoning:
+        if not dialect(scope.dialect).thoughts:
             scope.lacks(path, Severity.DEGRADED, "reasoning in messages")
             return
         scope.ext(part.ext, path)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
+
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from ...universal.failure import Failure, Verdict
+from ..openai_errors import stated_status
 from ..openai_limits import limits
 from ..openai_rows import ROWS
 from ..verdict import verdict_of
@@ -12,7 +17,11 @@ from .profile import NAME
 
 __all__ = ["classify", "limits"]
 
+_MIN_ERROR: Final = 400
+
 
 def classify(failure: Failure, headers: Mapping[str, str], *, now: float) -> Verdict:
-    """See `base.Verdicts.classify`."""
+    """See `base.Verdicts.classify`; under a success status the one that the error states counts."""
+    if failure.status is UNSET or failure.status < _MIN_ERROR:
+        failure = replace(failure, status=stated_status(failure.code, failure.details))
     return verdict_of(failure, headers, rows=ROWS, limits=limits(headers, now=now), protocol=NAME, now=now)

@@ -22,7 +22,7 @@ from .. import openai_models
 from ..base import Protocol
 from ..codec import Codec
 from . import errors, request, response, routes, verdicts
-from .profile import NAME
+from .profile import DIALECTS, NAME
 from .settle import settle
 from .stream_decoder import StreamDecoder
 from .stream_encoder import StreamEncoder
@@ -42,4 +42,5 @@ PROTOCOL: Protocol = Codec(
     stream_encoder=StreamEncoder,
     stream_watch=StreamWatch,
     settle=settle,
+    dialects=DIALECTS,
 )

@@ -50,6 +50,20 @@ PROVIDER = (Fault.PROVIDER, RetryScope.SAME, KeyAction.NONE)
         (200, error("content_filter", status=400), FailureKind.INVALID, REQUEST),
         (UNSET, error(None, type_="overloaded_error"), FailureKind.OVERLOADED, OVERLOADED),
         (UNSET, error("who knows"), FailureKind.SERVER, SERVER),
+        # Vendors.
+        (402, error("invalid_request_error", message="Insufficient Balance"), FailureKind.BILLING, QUOTA),  # DeepSeek
+        (UNSET, error(402), FailureKind.BILLING, QUOTA),  # OpenRouter, under a success status
+        (UNSET, error(403, message="flagged by moderation"), FailureKind.PERMISSION, REQUEST),
+        (UNSET, error(502), FailureKind.BAD_GATEWAY, PROVIDER),
+        (UNSET, error(503), FailureKind.OVERLOADED, OVERLOADED),
+        (200, error(529), FailureKind.OVERLOADED, OVERLOADED),
+        (529, error(529, message="Provider returned error"), FailureKind.OVERLOADED, OVERLOADED),
+        (498, error("capacity_exceeded"), FailureKind.OVERLOADED, OVERLOADED),  # Groq
+        (UNSET, error("capacity_exceeded"), FailureKind.OVERLOADED, OVERLOADED),
+        (UNSET, error("tool_use_failed", status_code=400), FailureKind.INVALID, REQUEST),
+        (400, error(None, innererror={"code": "ResponsibleAIPolicyViolation"}), FailureKind.INVALID, REQUEST),  # Azure
+        (404, error("DeploymentNotFound"), FailureKind.NOT_FOUND, (Fault.KEY, RetryScope.KEY, KeyAction.BLOCK_MODEL)),
+        (503, error(503, type_="unavailable_error"), FailureKind.OVERLOADED, OVERLOADED),  # llama.cpp, loading
     ],
 )
 def test_what_follows(status: Any, body: bytes, kind: FailureKind, verdict: Any) -> None:

@@ -14,7 +14,7 @@ from ds2api_asgi.universal.failure import FailureKind, Fault, KeyAction
 CLAIMS = [
     ("POST", "/v1/responses", Operation.GENERATE, True),
     ("POST", "/responses/", Operation.GENERATE, True),
-    ("POST", "/v1/responses?x=1", Operation.GENERATE, True),
+    ("POST", "/v1/responses/", Operation.GENERATE, True),
     ("POST", "/v1/responses/input_tokens", Operation.COUNT_TOKENS, True),
     ("POST", "/v1/embeddings", Operation.EMBED, False),
     ("GET", "/v1/models", Operation.LIST_MODELS, False),
