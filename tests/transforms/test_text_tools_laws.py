@@ -142,7 +142,9 @@ def test_eager_calls_are_the_same_calls_unless_one_breaks_off(text: str) -> None
 
 
 names_of_tools = st.text(min_size=1, max_size=8)
-deep_values = st.one_of(json_values, st.text(max_size=20), written)
+strings = st.one_of(st.text(max_size=20), written)
+nested = st.one_of(st.lists(strings, min_size=1, max_size=2), st.dictionaries(strings, strings, min_size=1, max_size=2))
+deep_values = st.one_of(json_values, strings, nested)
 objects = st.dictionaries(
     st.one_of(st.text(max_size=6), st.sampled_from(["path", "input", "_x"])), deep_values, max_size=4
 )
