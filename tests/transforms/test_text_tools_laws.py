@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from documents import json_objects, json_values
@@ -19,6 +19,7 @@ from ds2api_asgi.universal.failure import Failure, FailureKind
 from ds2api_asgi.universal.fold import fold, unfold
 from ds2api_asgi.universal.jsontext import JsonText, dumps
 from ds2api_asgi.universal.request import FunctionTool, Turn
+from ds2api_asgi.universal.response import StopReason
 from text_tools_kit import TOOLS, answer, parts_of, request, streamed
 
 NAMES = [dialect.name for dialect in DIALECTS]
@@ -126,8 +127,24 @@ def test_a_stream_that_breaks_off_has_lost_nothing(text: str, cut: int) -> None:
     assert said(parts_of(fold(streamed(way, [*events, cut_off]), protocol="p"))) == text
 
 
+@given(text=written)
+def test_eager_calls_are_the_same_calls_unless_one_breaks_off(text: str) -> None:
+    source = answer(text)
+    got, wanted = begun(eager=True).response(source), begun().response(source)
+    stop = got.candidates[0].stop
+    assume(stop and stop.reason is not StopReason.MALFORMED)
+    for one, other in zip(parts_of(got), parts_of(wanted), strict=True):
+        if isinstance(one, ToolCall) and isinstance(other, ToolCall):
+            assert (one.id, one.name, one.kind) == (other.id, other.name, other.kind)
+            assert one.arguments.same(other.arguments)
+        else:
+            assert one == other
+
+
 names_of_tools = st.text(min_size=1, max_size=8)
-deep_values = st.one_of(json_values, st.text(max_size=20), written)
+strings = st.one_of(st.text(max_size=20), written)
+nested = st.one_of(st.lists(strings, min_size=1, max_size=2), st.dictionaries(strings, strings, min_size=1, max_size=2))
+deep_values = st.one_of(json_values, strings, nested)
 objects = st.dictionaries(
     st.one_of(st.text(max_size=6), st.sampled_from(["path", "input", "_x"])), deep_values, max_size=4
 )

@@ -149,7 +149,12 @@ def test_eager_json_that_breaks_off_is_never_valid(text: str) -> None:
     assert shown(parts_of(begun().response(answer(text)))) == [text]
 
 
-@pytest.mark.parametrize("broken", ["", "]]></parameter>", "]]></parameter></tool_calls>", "]]></parameter></invoke"])
+TWICE = ']]></parameter><parameter name="path"><![CDATA[again]]></parameter></invoke></tool_calls>'
+
+
+@pytest.mark.parametrize(
+    "broken", ["", "]]></parameter>", "]]></parameter></tool_calls>", "]]></parameter></invoke", TWICE]
+)
 def test_an_eager_call_that_breaks_off_is_cut_and_never_valid(broken: str) -> None:
     way = begun(TextTools(eager=True))
     text = '<tool_calls><invoke name="write"><parameter name="path"><![CDATA[some' + broken

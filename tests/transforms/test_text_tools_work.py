@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from ds2api_asgi.transforms.text_tools import DIALECTS
 from ds2api_asgi.transforms.text_tools.cursor import WINDOW
 from ds2api_asgi.transforms.text_tools.offer import Tally
+from ds2api_asgi.transforms.text_tools.pieces import Arguments, Called, Done
 from ds2api_asgi.transforms.text_tools.repair import listed, repaired
 from ds2api_asgi.transforms.text_tools.sieve import MAX_BLANK, Sieve
 from ds2api_asgi.transforms.text_tools.values import Value, json_of
@@ -86,17 +88,28 @@ def test_no_more_is_held_than_the_bound(kind: str, bound: int) -> None:
     assert reader.held == 0
 
 
-def test_an_eager_string_is_not_kept() -> None:
+@pytest.mark.parametrize(
+    ("head", "tail"),
+    [
+        (f"{BENCHMARK.HEAD}<![CDATA[", "]]></parameter></invoke></tool_calls>"),
+        ('<tool_call>{"name": "f", "arguments": {"a": "', '"}}</tool_call>'),
+    ],
+)
+@pytest.mark.parametrize("many", [1, 1000])
+def test_an_eager_string_is_not_kept(head: str, tail: str, many: int) -> None:
     reader = sieve(eager=True, bound=200)
-    out = reader.feed(f"{BENCHMARK.HEAD}<![CDATA[")
-    for _ in range(1000):
-        out += reader.feed("sixteen letters.")
+    out = reader.feed(head)
+    for _ in range(1000 // many):
+        out += reader.feed("sixteen letters." * many)
         assert reader.held < WINDOW
-    out += reader.feed("]]></parameter></invoke></tool_calls>") + reader.close()
-    assert len(out) == len(["call", "its first member"]) + 1000 + len(["quote", "bracket", "end"])
+    out += reader.feed(tail) + reader.close()
+    assert isinstance(out[0], Called)
+    assert out[-1] == Done(whole=True)
+    said = "".join(piece.text for piece in out if isinstance(piece, Arguments))
+    assert json.loads(said) == {"a": "sixteen letters." * 1000}
 
 
-@pytest.mark.parametrize("size", [500, 10_000])
+@pytest.mark.parametrize("size", [500, 100_000])
 @pytest.mark.parametrize(
     "text",
     ['{"', '\\"', "{a:", '"\\', ", ", "[", "{", "a ", '{"a', "<a", "<a ", "<item>", "</item>", "<br", "&#1"],
