@@ -191,7 +191,8 @@ def test_results_with_ids_of_their_own_belong_to_the_call_of_their_name() -> Non
         ({"error": "x"}, "x", True),
         ({"output": [1, 2.0]}, "[1,2.0]", UNSET),
         ({"error": {"code": 1}}, '{"code":1}', True),
-        ({"name": "f", "content": "x"}, '{"name":"f","content":"x"}', UNSET),
+        ({"name": "f", "content": "x"}, "x", UNSET),
+        ({"name": "f", "content": 1}, '{"name":"f","content":1}', UNSET),
         ({}, "{}", UNSET),
     ],
 )
@@ -400,7 +401,9 @@ def test_how_much_to_think_is_said_once(members: dict[str, Any], want: dict[str,
         ({"mode": "NONE"}, "none"),
         ({"mode": "ANY", "allowedFunctionNames": ["f"]}, NamedTool(name="f")),
         ({"mode": "ANY", "allowedFunctionNames": ["f", "g"]}, ToolSubset(mode="required", names=("f", "g"))),
-        ({"mode": "VALIDATED"}, UNSET),
+        ({"mode": "VALIDATED"}, "auto"),
+        ({"mode": "validated", "allowedFunctionNames": ["f"]}, ToolSubset(mode="auto", names=("f",))),
+        ({"mode": "OTHER"}, UNSET),
     ],
 )
 def test_choices_are_read_and_come_back(calling: dict[str, Any], want: Any) -> None:
