@@ -27,6 +27,11 @@ def event(kind: str, **members: Any) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (kind.encode(), json.dumps({"type": kind, **members}).encode())
 
 
+def candidate(text: str, **more: Any) -> bytes:
+    chunk = {"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "index": 0, **more}]}
+    return b"data: %s\r\n\r\n" % json.dumps(chunk).encode()
+
+
 MESSAGE = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": None}
 STREAMS = {
     "openai-chat": [
@@ -46,17 +51,29 @@ STREAMS = {
         event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 2}),
         event("message_stop"),
     ],
+    "gemini": [
+        b'data: {"usageMetadata": {"promptTokenCount": 1}, "modelVersion": "m"}\r\n\r\n',
+        candidate("Hi"),
+        candidate(" you"),
+        candidate("", finishReason="STOP"),
+    ],
 }
-PRELUDE = {"openai-chat": 2, "anthropic": 3}  # events before the first content
-END = {"openai-chat": 6, "anthropic": 7}  # events until nothing can be missing any more
-PATHS = {"openai-chat": "/v1/chat/completions", "anthropic": "/v1/messages"}
+PRELUDE = {"openai-chat": 2, "anthropic": 3, "gemini": 1}  # events before the first content
+END = {"openai-chat": 6, "anthropic": 7, "gemini": 4}  # events until nothing can be missing any more
+PATHS = {
+    "openai-chat": "/v1/chat/completions",
+    "anthropic": "/v1/messages",
+    "gemini": "/v1beta/models/m:streamGenerateContent?alt=sse",
+}
 OVERLOADED = {
     "openai-chat": b'data: {"error": {"message": "busy", "type": "server_error", "code": "server_is_overloaded"}}\n\n',
     "anthropic": event("error", error={"type": "overloaded_error", "message": "busy"}),
+    "gemini": b'data: {"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}}\r\n\r\n',
 }
 RATE = {
     "openai-chat": {"error": {"message": "slow", "type": "requests", "code": "rate_limit_exceeded"}},
     "anthropic": {"type": "error", "error": {"type": "rate_limit_error", "message": "slow"}},
+    "gemini": {"error": {"code": 429, "message": "slow", "status": "RESOURCE_EXHAUSTED"}},
 }
 
 
@@ -77,7 +94,7 @@ async def test_a_good_stream_passes_byte_for_byte(stage, name):
 async def test_a_stream_cut_anywhere_never_looks_whole(stage, name, size):
     events = STREAMS[name]
     whole = b"".join(events)
-    content = len(b"".join(events[: PRELUDE[name] + 1]))
+    content = len(b"".join(events[: PRELUDE[name] + 1])) - whole.endswith(b"\r\n")  # a bare CR ends a line too
     end = len(b"".join(events[: END[name]]))
     step = {1: 13, 7: 3, 4096: 1}[size]
     for cut in range(0, len(whole), step):

@@ -437,6 +437,8 @@ async def test_what_cannot_work_is_refused_at_once(options: Any) -> None:
         (None, "/v1/messages", b"x-api-key: own"),
         ("openai-chat", "/v1/chat/completions", b"authorization: Bearer own"),
         (None, "/v1/chat/completions", b"authorization: Bearer own"),
+        ("gemini", "/v1beta/models/m:generateContent", b"x-goog-api-key: own"),
+        (None, "/v1beta/models/m:generateContent", b"x-goog-api-key: own"),
     ],
 )
 async def test_the_api_key_goes_in_the_protocols_own_header(
@@ -448,7 +450,14 @@ async def test_the_api_key_goes_in_the_protocols_own_header(
     assert b"theirs" not in server.heads[0]
 
 
-@pytest.mark.parametrize(("path", "mark"), [("/v1/messages", b'"type":"error"'), ("/v1/chat/completions", b'"param"')])
+@pytest.mark.parametrize(
+    ("path", "mark"),
+    [
+        ("/v1/messages", b'"type":"error"'),
+        ("/v1/chat/completions", b'"param"'),
+        ("/v1beta/models/m:generateContent", b'"status":"'),
+    ],
+)
 async def test_errors_are_spelled_in_the_protocol_of_the_path(serve: Any, path: str, mark: bytes) -> None:
     async with serve(hang_up) as server, opened(server.url) as upstream:
         client = await Client(path).ask(upstream)

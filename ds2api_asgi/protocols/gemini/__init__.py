@@ -2,13 +2,15 @@
 
 https://ai.google.dev/api/generate-content (read 2026-11-23). Decisions:
 
-* The path names the model and tells whether the answer is a stream: ``Claim`` has both, the body neither.
+* The path names the model and tells whether the answer is a stream: ``Claim`` has both, and counts for more than what
+  a body says.
 * Members spelled with underscores are read as those in camelCase, and go back as they came (`spelling`).
 * A client that asks for a stream without ``alt=sse`` gets a JSON array: the dialect ``"json_array"``. Upstreams are
-  always asked for server-sent events; streams of both kinds are read.
+  always asked for server-sent events; streams of both kinds are read. An array that ends in an error is not closed.
 * Calls without an id get one that is made of their ordinal and name; results without one, or with one of their own,
-  belong to the first call of their name that waits (`pairing`).
+  belong to the first call of their name that waits, else to the first that waits (`pairing`).
 * A result's text is ``{"output": …}``, a failed one's ``{"error": …}``. Other objects are their JSON text (`calls`).
+* ``VALIDATED`` is ``AUTO`` to others; it is also what the choice among some tools without a must becomes here.
 * A ``thoughtSignature`` stays on its part and goes to no other provider. Where a model of generation 3 demands one for
   a call that another model made, the provider's own word for none stands there, reported.
 * Schemas are JSON Schema (``parametersJsonSchema``, ``responseJsonSchema``); the older dialect is converted (`schema`).

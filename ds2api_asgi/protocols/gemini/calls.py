@@ -4,6 +4,7 @@ A result's ``response`` is an object. Text stands in it as ``{"output": …}``, 
 objects are their JSON text to us. What the object looked like is in the form:
 
 * ``response:NAME``: one member of this name that is a string; ``response:NAME:json``: one that is another value;
+* ``response:named=NAME``: ``{"name": NAME, "content": …}`` with a string, as the AI SDK sends it;
 * ``response:json``: any other object; ``response:absent``: there was none.
 
 It follows https://ai.google.dev/api/caching#FunctionCall and …#FunctionResponse (read 2026-11-23).
@@ -33,6 +34,7 @@ Wire = dict[str, Any]
 
 _CALL: Final = ("id", "name", "args")
 _RESULT: Final = ("id", "name", "response", "parts")
+_NAMED: Final = "response:named="
 _TEXTS: Final = ("output", "error", "result", "content")
 
 
@@ -163,6 +165,8 @@ def _response_text(response: Wire) -> tuple[str, str]:
             if type(value) is str:
                 return value, f"response:{name}"
             return dumps(value).decode(), f"response:{name}:json"
+    if response.keys() == {"name", "content"} and type(response["content"]) is type(response["name"]) is str:
+        return response["content"], f"{_NAMED}{response['name']}"
     return dumps(response).decode(), "response:json"
 
 
@@ -266,6 +270,8 @@ def _response(result: ToolResult, texts: list[str], path: str, scope: Scope) -> 
 
 
 def _as_it_was(tag: str, text: str, *, failed: bool) -> Wire:
+    if tag.startswith(_NAMED) and not failed:
+        return {"name": tag[len(_NAMED) :], "content": text}
     _, name, *json = tag.split(":")
     if name == "json" or json:
         value = JsonText(text)

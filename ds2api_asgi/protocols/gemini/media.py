@@ -30,7 +30,6 @@ _GUESS: Final = {"image": "image/jpeg", "audio": "audio/mp3", "video": "video/mp
 _INLINE: Final = ("data", "mimeType", "displayName")
 _FILE: Final = ("fileUri", "mimeType", "displayName")
 _ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
-_PADDING: Final = (b"", b"=", b"==")
 # Addresses that mean something to this provider only.
 _OWN: Final = ("gs://", "https://generativelanguage.googleapis.com/")
 
@@ -112,20 +111,24 @@ def encode_media(part: Media, path: str, scope: Scope) -> list[Part]:
                 scope.add(path, LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has no data URLs")
                 mime = found[0] if mime is UNSET else mime
     if "data" in document:
-        if not _is_base64(document["data"]):
+        padded = _padded(document["data"])
+        if padded is None:
             scope.drop(path, Severity.BLOCKING, "its data is no base64")
             return []
-        if len(document["data"]) % 4:
-            document["data"] += "=" * (-len(document["data"]) % 4)
+        if padded != document["data"]:
+            document["data"] = padded
             scope.add(f"{path}.source", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} takes no base64 unpadded")
     document["mimeType"] = _mime(part, mime, path, scope)
     _losses(part, path, scope)
     return [{member: document}]
 
 
-def _is_base64(data: str) -> bool:
-    """Whether the provider can read it; a text is not decoded for that."""
-    return len(data) % 4 != 1 and data.isascii() and data.encode().translate(None, _ALPHABET) in _PADDING
+def _padded(data: str) -> str | None:
+    """Base64 as the provider reads it, None when it is none; a text is not decoded for that."""
+    bare = data.rstrip("=")
+    if len(bare) % 4 == 1 or len(data) - len(bare) > 2 or not bare.isascii():
+        return None
+    return None if bare.encode().translate(None, _ALPHABET) else bare + "=" * (-len(bare) % 4)
 
 
 def _mime(part: Media, mime: str | UnsetType, path: str, scope: Scope) -> str:

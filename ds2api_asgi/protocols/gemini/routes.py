@@ -80,6 +80,7 @@ def claim(method: str, path: str, headers: Mapping[str, str], query: str = "") -
         model=_model(model, tuned=tuned),
         stream=stream if operation is Operation.GENERATE else UNSET,
         dialect=JSON_ARRAY if stream and not _SSE.search(query) else "",
+        sure=sure or method == "POST",  # what is asked with GET may be another protocol's model of an odd name
         method_allowed=method == "POST",
     )
 

@@ -164,7 +164,9 @@ def _foreign_function(tool: FunctionTool, path: str, scope: Scope) -> Wire:
     return document
 
 
-_MODES: Final[dict[str, ToolChoice]] = {"AUTO": "auto", "ANY": "required", "NONE": "none"}
+# VALIDATED is AUTO whose calls obey their schemas; unlike AUTO it may stand beside names.
+_MODES: Final[dict[str, ToolChoice]] = {"AUTO": "auto", "VALIDATED": "auto", "ANY": "required", "NONE": "none"}
+_VALIDATED: Final = "mode:validated"
 _WORDS: Final = {"auto": "AUTO", "required": "ANY", "none": "NONE"}
 
 
@@ -191,6 +193,8 @@ def decode_choice(config: Wire) -> tuple[ToolChoice | UnsetType, list[str], Wire
             return UNSET, form, left
         form.append("mode:lower")
     choice = _MODES[mode.upper()]
+    if mode.upper() == "VALIDATED":
+        form.append(_VALIDATED)
     del left["mode"]
     if names:
         if choice == "none":
@@ -229,14 +233,16 @@ def encode_choice(request: Request, tools: bool, scope: Scope) -> Wire:
         document = {"mode": _WORDS.get(choice.mode, "AUTO"), "allowedFunctionNames": names}
         if not scope.home:
             scope.ext(choice.ext, "tool_choice")
-            if choice.mode != "required" or len(names) == 1:
-                # Beside AUTO the provider takes no names; VALIDATED means the same with them.
-                document["mode"] = "VALIDATED" if choice.mode != "required" else "ANY"
+            if choice.mode != "required":
+                document["mode"] = "VALIDATED"
+            if choice.mode not in {"auto", "required"} or (choice.mode == "required" and len(names) == 1):
                 scope.add("tool_choice", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} says it so")
             elif choice.tools is not UNSET:
                 scope.lacks("tool_choice.tools", Severity.COSMETIC, "further tools to choose from")
     else:
         document = {"mode": _WORDS[choice]}
+    if scope.home and _VALIDATED in request.form and document["mode"] == "AUTO":
+        document["mode"] = "VALIDATED"
     if scope.home and "mode:lower" in request.form:
         document["mode"] = document["mode"].lower()
     return document

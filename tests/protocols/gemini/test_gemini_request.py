@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
+from ds2api_asgi import convert
 from ds2api_asgi.errors import InvalidDocument
 from ds2api_asgi.protocols.base import Operation
 from ds2api_asgi.protocols.gemini import PROTOCOL
@@ -191,7 +192,8 @@ def test_results_with_ids_of_their_own_belong_to_the_call_of_their_name() -> Non
         ({"error": "x"}, "x", True),
         ({"output": [1, 2.0]}, "[1,2.0]", UNSET),
         ({"error": {"code": 1}}, '{"code":1}', True),
-        ({"name": "f", "content": "x"}, '{"name":"f","content":"x"}', UNSET),
+        ({"name": "f", "content": "x"}, "x", UNSET),
+        ({"name": "f", "content": 1}, '{"name":"f","content":1}', UNSET),
         ({}, "{}", UNSET),
     ],
 )
@@ -400,7 +402,9 @@ def test_how_much_to_think_is_said_once(members: dict[str, Any], want: dict[str,
         ({"mode": "NONE"}, "none"),
         ({"mode": "ANY", "allowedFunctionNames": ["f"]}, NamedTool(name="f")),
         ({"mode": "ANY", "allowedFunctionNames": ["f", "g"]}, ToolSubset(mode="required", names=("f", "g"))),
-        ({"mode": "VALIDATED"}, UNSET),
+        ({"mode": "VALIDATED"}, "auto"),
+        ({"mode": "validated", "allowedFunctionNames": ["f"]}, ToolSubset(mode="auto", names=("f",))),
+        ({"mode": "OTHER"}, UNSET),
     ],
 )
 def test_choices_are_read_and_come_back(calling: dict[str, Any], want: Any) -> None:
@@ -446,3 +450,41 @@ def test_recorded_counts_come_back() -> None:
     for item in items:
         request = decode(item["body"], operation=Operation.COUNT_TOKENS)
         assert equal(loads(dumps(PROTOCOL.encode_request(request).document)), item["body"]), item["id"]
+
+
+def test_base64_is_padded_and_what_is_none_is_refused() -> None:
+    def sent(data: str) -> Any:
+        media = Media(kind="image", source=Base64(data), mime="image/png")
+        return PROTOCOL.encode_request(foreign(turns=(Turn(role="user", parts=(Text(text="hi"), media)),)))
+
+    for data in ("aQ", "aQ=", "aQ=="):
+        (_, part) = sent(data).document["contents"][0]["parts"]
+        assert part["inlineData"]["data"] == "aQ=="
+    for data in ("a", "a b=", "é123", "aQ=a"):
+        encoded = sent(data)
+        assert len(encoded.document["contents"][0]["parts"]) == 1
+        assert any(loss.severity is Severity.BLOCKING for loss in encoded.losses)
+
+
+def test_results_are_paired_by_order_where_nothing_else_fits() -> None:
+    calls = [{"functionCall": {"name": "a", "args": {"n": n}}} for n in range(2)]
+    results = [{"functionResponse": {"name": name, "response": {"output": name}}} for name in ("x", "y")]
+    document = {"contents": [USER, {"role": "model", "parts": calls}, {"role": "user", "parts": results}]}
+    request = decode(document)
+    called, answered = request.turns[1].parts, request.turns[2].parts
+    assert [part.call_id for part in answered] == [part.id for part in called]  # type: ignore[union-attr]
+    assert back(document) == document
+
+
+def test_parallel_calls_in_contents_of_their_own_are_one_step() -> None:
+    """As a streamed chat of google-genai sends them back: one content for each chunk, the last without a word."""
+    calls = [{"functionCall": {"id": f"c{n}", "name": "w", "args": {}}} for n in range(2)]
+    said = [*({"role": "model", "parts": [call]} for call in calls), {"role": "model", "parts": [{"text": ""}]}]
+    results = [{"functionResponse": {"id": f"c{n}", "name": "w", "response": {"output": str(n)}}} for n in range(2)]
+    document = {"contents": [USER, *said, {"role": "user", "parts": results}]}
+    chat = convert(document, kind="request", source="gemini", target="openai-chat", model="m").document["messages"]
+    assert [message["role"] for message in chat] == ["user", "assistant", "tool", "tool"]
+    assert [call["id"] for call in chat[1]["tool_calls"]] == ["c0", "c1"]
+    claude = convert(document, kind="request", source="gemini", target="anthropic", model="m").document["messages"]
+    assert [len(message["content"]) for message in claude] == [1, 2, 2]
+    assert back(document) == document

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
+from ds2api_asgi.protocols import registry
 from ds2api_asgi.protocols.base import Operation, Protocol
 from ds2api_asgi.protocols.gemini import PROTOCOL
 
@@ -122,3 +123,18 @@ def test_counts_come_back() -> None:
     assert PROTOCOL.decode_token_count(PROTOCOL.encode_token_count(7)) == 7
     assert PROTOCOL.decode_token_count({"total_tokens": 3}) == 3
     assert PROTOCOL.decode_token_count({}) == 0
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-api-key": "k"}, {"anthropic-version": "x"}, {"x-goog-api-key": "k"}])
+@pytest.mark.parametrize("path", ["/v1/models/m:generateContent", "//v1beta/models/m:generateContent"])
+def test_a_question_for_an_answer_is_its_own_whatever_the_headers_say(path: str, headers: dict[str, str]) -> None:
+    claim = registry.claim("POST", path, headers)
+    assert claim is not None
+    assert (claim.protocol, claim.operation, claim.model) == ("gemini", Operation.GENERATE, "m")
+
+
+def test_the_path_counts_for_more_than_a_model_in_the_body() -> None:
+    claim = PROTOCOL.claim("POST", "/v1beta/models/path:generateContent", {})
+    assert claim is not None
+    request = PROTOCOL.decode_request({"model": "models/body", "contents": []})
+    assert (request.model, claim.complete(request).model) == ("body", "path")

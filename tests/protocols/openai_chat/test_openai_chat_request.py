@@ -463,3 +463,25 @@ def test_carried_reasoning_is_read_back_with_its_payloads() -> None:
     assert messages_of(request) == [message]
     changed = {**message, "reasoning_content": "edited"}
     assert messages_of(PROTOCOL.decode_request(chat(changed))) == [changed]
+
+
+def test_an_empty_text_does_not_part_calls_from_their_results() -> None:
+    turns = (user(Text(text="q")), assistant(call("c1")), assistant(Text(text="")), user(ToolResult(call_id="c1")))
+    messages = messages_of(foreign(*turns))
+    assert [message["role"] for message in messages] == ["user", "assistant", "tool"]
+
+
+def test_a_file_by_its_address_is_one_and_comes_back() -> None:
+    file = {"type": "file", "file": {"file_data": "https://a.b/c.pdf", "filename": "c.pdf"}}
+    document = chat({"role": "user", "content": [file]})
+    request = PROTOCOL.decode_request(document)
+    (part,) = request.turns[0].parts
+    assert isinstance(part, Media)
+    assert part.source == Url("https://a.b/c.pdf")
+    assert PROTOCOL.encode_request(request).document == document
+
+
+def test_modalities_that_nobody_knows_here_are_reported() -> None:
+    encoded = PROTOCOL.encode_request(foreign(user(Text(text="q")), modalities=("text", "image")))
+    assert "modalities" not in encoded.document
+    assert [loss.path for loss in encoded.losses] == ["modalities"]
