@@ -9,10 +9,40 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from typing import Any
 
-__all__ = ["CallIds", "ToolNames"]
+from .jsontext import JsonText, dumps
+
+__all__ = ["CallIds", "ToolNames", "call_id_of", "invented_id"]
 
 _DIGEST = 12
+
+
+def invented_id(seed: str) -> str:
+    """A call id where the source has none, the same for the same seed: ``call_`` and 20 characters of base32."""
+    return "call_" + base64.b32encode(_sha256(seed)).decode().lower()[:20]
+
+
+def call_id_of(turn: int, ordinal: int, name: str, arguments: JsonText) -> str:
+    """The id of an answer's call where the upstream's protocol has none.
+
+    The ordinals tell all calls of a conversation apart; name and arguments tell apart what was called when the same
+    turn was answered twice.
+
+    Args:
+        turn: How many answers the conversation had before.
+        ordinal: How many calls this answer had before.
+        name: The tool.
+        arguments: Spelling does not matter.
+    """
+    meant = dumps(_sorted(arguments.value)).decode() if arguments.is_object else arguments.text
+    return invented_id(f"{turn}:{ordinal}:{name}:{meant}")
+
+
+def _sorted(value: Any) -> Any:
+    if type(value) is dict:
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(each) for each in value] if type(value) is list else value
 
 
 class CallIds:
@@ -49,11 +79,11 @@ class CallIds:
         if source is not None and source not in self._used and self._pattern.fullmatch(source):
             target = source
         else:
-            target = _digest(
+            target = invented_id(
                 f"{ordinal}:{name}" if source is None else f"{ordinal if source in self._current else ''}:{source}"
             )
             while target in self._used:
-                target = _digest(target)
+                target = invented_id(target)
         self._used.add(target)
         self._current[source] = target
         if self._answered:
@@ -81,11 +111,7 @@ class CallIds:
             return known
         if source is not None and self._pattern.fullmatch(source):
             return source
-        return _digest(f"orphan:{source}")
-
-
-def _digest(text: str) -> str:
-    return "call_" + base64.b32encode(_sha256(text)).decode().lower()[:20]
+        return invented_id(f"orphan:{source}")
 
 
 class ToolNames:
