@@ -141,9 +141,7 @@ def write(capsule: Capsule, secret: bytes | None = None) -> str | None:
         document["n"] = list(capsule.lengths)
     if capsule.told:
         document["t"] = True
-    for key, value in (("h", capsule.digest), ("c", capsule.call)):
-        if value:
-            document[key] = value
+    document.update({key: value for key, value in (("h", capsule.digest), ("c", capsule.call)) if value})
     if capsule.layout:
         document["l"] = [list(entry) for entry in capsule.layout]
     text = f"{MARK}{capsule.minter.token}.{_text(dumps(document))}"

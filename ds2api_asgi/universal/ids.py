@@ -42,6 +42,8 @@ def call_id_of(turn: int, ordinal: int, name: str, arguments: JsonText) -> str:
 def _sorted(value: Any) -> Any:
     if type(value) is dict:
         return {key: _sorted(value[key]) for key in sorted(value)}
+    if isinstance(value, float):
+        return float(value)
     return [_sorted(each) for each in value] if type(value) is list else value
 
 

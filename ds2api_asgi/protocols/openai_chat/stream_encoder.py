@@ -39,7 +39,7 @@ from ..arguments import unwrap_text
 from ..base import Context
 from ..fields import Json
 from ..scope import Scope
-from .carry import encode_detail
+from .carry import EXTRA, encode_detail, encode_extra, foreign_payloads
 from .choices import legacy_client
 from .citations import encode_citation, foreign_citation
 from .errors import stream_error
@@ -287,7 +287,12 @@ class StreamEncoder:
                 choice.details += 1
                 self._envelope.chunk(live.choice, {"reasoning_details": [detail]})
                 return
-        self._scope.opaque(tuple(live.opaque), live.path)
+        payloads = tuple(live.opaque)
+        extra = encode_extra(payloads) if isinstance(part, ToolCall) and not self._legacy else None
+        if extra is not None:
+            self._envelope.chunk(live.choice, {"tool_calls": [{"index": live.number, EXTRA: extra}]})
+            payloads = foreign_payloads(payloads)
+        self._scope.opaque(payloads, live.path)
 
     def _cite(self, live: Live) -> None:
         annotations: list[Json] = []

@@ -7,7 +7,20 @@
 
 from .pack import Packer, answers_before
 from .slots import SLOTS, Slots
+from .store import CarryStore, MemoryCarryStore, recall, remember
 from .stream import PackingEncoder
 from .unpack import only_for, unpack
 
-__all__ = ["SLOTS", "Packer", "PackingEncoder", "Slots", "answers_before", "only_for", "unpack"]
+__all__ = [
+    "SLOTS",
+    "CarryStore",
+    "MemoryCarryStore",
+    "Packer",
+    "PackingEncoder",
+    "Slots",
+    "answers_before",
+    "only_for",
+    "recall",
+    "remember",
+    "unpack",
+]

@@ -6,7 +6,7 @@ says what the part is to the client, and which parts that only carry a capsule c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from msgspec import UNSET, Struct
@@ -21,6 +21,7 @@ from ...universal.node import Opaque
 from ...universal.request import Request, Turn
 from ...universal.response import Candidate, Response
 from .slots import Slots
+from .store import MAX_STORED
 
 __all__ = ["DETAILS", "EXTRA", "ITEM", "Packer", "answers_before", "item_payloads", "texts_of"]
 
@@ -70,20 +71,33 @@ class Packer:
     """Puts the payloads of one answer into capsules.
 
     Args:
-        slots: The client's; None: it keeps nothing, and payloads stay for the store to take.
-        minter: Tells who answers; asked when the first payload is there.
+        slots: The client's; None: it keeps nothing.
+        minter: Tells who answers; asked when there is something to tell it of.
         secret: Key of the MAC, or None.
         turn: How many answers the conversation had before.
+        ids: Call ids that the client knows by another spelling.
+        keeps: Whether the parts are kept for a store.
 
     Attributes:
         losses: Payloads that are too large, with the paths that the part has in the upstream's answer.
+        kept: The parts of the first candidate with their payloads; None: they are not kept, or too large.
     """
 
     def __init__(
-        self, *, slots: Slots | None, minter: Callable[[], Minter], secret: bytes | None = None, turn: int = 0
+        self,
+        *,
+        slots: Slots | None,
+        minter: Callable[[], Minter],
+        secret: bytes | None = None,
+        turn: int = 0,
+        ids: Mapping[str, str] | None = None,
+        keeps: bool = False,
     ) -> None:
         self.slots = slots
         self.losses: list[Loss] = []
+        self.kept: list[Part] | None = [] if keeps else None
+        self._room = MAX_STORED
+        self._ids = ids or {}
         self._minter = minter
         self._secret = secret
         self._turn = turn
@@ -108,11 +122,11 @@ class Packer:
             for part in turn.parts:
                 packed = self.part(self.identified(part, candidate.index), candidate.index, about)
                 parts += [*packed.parts, *packed.behind]
-            turn, details = _without_details(turn, self._of_chat)
+            rest, details = _without_details(turn, self._of_chat)
             if details is not None:
                 parts += self.message(details, candidate.index)
             changes: dict[str, Any] = {"id": UNSET, "phase": UNSET} if about and self.slots is not None else {}
-            turns.append(replace(turn, parts=tuple(parts), **changes))
+            turns.append(replace(rest, parts=tuple(parts), **changes))
         behind = self.layout(candidate.index)
         if behind and turns:
             turns[-1] = replace(turns[-1], parts=(*turns[-1].parts, *behind))
@@ -143,9 +157,15 @@ class Packer:
             return Packed((part,))
         slots = self.slots
         payloads = self._payloads(part, choice, about)
+        bare = _bare(part, self._of_chat) if payloads or part.opaque else part
+        if index == 0 and self.kept is not None:
+            self._keep(replace(bare, opaque=tuple(payloads)))
+        elif slots is None:
+            return Packed((part,))  # its encoder reports what is lost
         if slots is None:
-            return Packed((part,))
-        part = _bare(part, self._of_chat)
+            sealed = bool(payloads) and isinstance(bare, Reasoning) and not any(texts_of(bare))
+            return Packed(() if sealed else (bare,))
+        part = bare
         if isinstance(part, Reasoning):
             return self._thought(part, payloads, choice, index, slots)
         return self._other(part, payloads, choice, index, slots)
@@ -160,9 +180,18 @@ class Packer:
             return [*payloads, *about] if payloads else []
         return [*payloads, *(each for each in about if each.kind != ITEM or choice.thought)]
 
-    def _thought(
-        self, part: Reasoning, payloads: list[Opaque], choice: _Choice, index: int, slots: Slots
-    ) -> Packed:
+    def _keep(self, part: Reasoning | Text | ToolCall) -> None:
+        texts = texts_of(part) if isinstance(part, Reasoning) else [getattr(part, "text", "")]
+        self._room -= sum(map(len, texts)) + 1
+        if self.kept is not None:
+            self.kept.append(part)
+            if self._room < 0:
+                self.kept = None
+                path = "candidates[0].turns[0]"
+                reason = "too large to be kept for the next turn"
+                self.losses.append(Loss(path=path, kind=LossKind.DROPPED, severity=Severity.DEGRADED, reason=reason))
+
+    def _thought(self, part: Reasoning, payloads: list[Opaque], choice: _Choice, index: int, slots: Slots) -> Packed:
         texts = texts_of(part)
         visible = any(texts)
         if visible:
@@ -191,7 +220,7 @@ class Packer:
             value = self._write("text", payloads, choice, index, texts=[part.text])
         else:
             choice.layout.append(("call", 0))
-            value = self._write("call", payloads, choice, index, call=part.id or "")
+            value = self._write("call", payloads, choice, index, call=self._ids.get(part.id or "", part.id or ""))
         if value is None:
             return Packed((part,))
         if slots.inline:
@@ -205,8 +234,10 @@ class Packer:
         """The parts that carry what a vendor's message says of its thoughts as a whole."""
         slots = self.slots
         payload = Opaque(kind=DETAILS, value=dumps(details).decode(), protocol=_CHAT)
+        if index == 0 and self.kept is not None:
+            self._keep(Reasoning(opaque=(payload,)))
         if slots is None:
-            return [Reasoning(opaque=(payload,))]
+            return []
         value = self._write("message", [payload], self._choice(index), index)
         return [] if value is None else [Reasoning(opaque=(slots.put(value, slots.sealed),))]
 

@@ -72,9 +72,7 @@ SLOTS: Final = {
     for slots in (
         Slots(protocol="anthropic", thought="signature", sealed="redacted", split=True),
         Slots(protocol="openai-responses", thought="encrypted", sealed="encrypted", summaries=True),
-        Slots(
-            protocol="gemini", thought="thought_signature", sealed="thought_signature", inline=True, base64=True
-        ),
+        Slots(protocol="gemini", thought="thought_signature", sealed="thought_signature", inline=True, base64=True),
         Slots(protocol="openai-chat", thought="signature", sealed="redacted", gathered=True),
     )
 }

@@ -116,12 +116,13 @@ class _Stored(Struct, array_like=True):
 
     kind: str
     texts: list[str]
-    payloads: list[tuple[str, str, str, str, str]] = []  # noqa: RUF012  # msgspec copies it
+    payloads: list[tuple[str, str, str, str, str]] = []  # msgspec copies it
     name: str = ""
     id: str = ""
     told: bool = False
 
 
+_NO_ARGUMENTS: Final = JsonText("{}")
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _DECODE: Final = msgspec.msgpack.Decoder(list[_Stored]).decode
 
@@ -151,22 +152,22 @@ def _visible(parts: Iterable[Part]) -> list[str]:
             texts.append(part.text)
         elif isinstance(part, ToolCall):
             # The id's digest is one of name and arguments, whatever their spelling.
-            others.append(call_id_of(0, 0, part.name, part.arguments))
+            others.append(call_id_of(0, 0, part.name, part.arguments if part.arguments.text else _NO_ARGUMENTS))
         elif isinstance(part, ToolResult):
             others += _visible(part.parts or ())
     return ["".join(texts), *others]
 
 
 def remember(
-    store: CarryStore, owner: bytes, request: Request, parts: Sequence[Part], minter: Minter
+    store: CarryStore, owner: bytes, before: Turn | None, parts: Sequence[Part], minter: Minter
 ) -> Loss | None:
     """Keep an answer's payloads.
 
     Args:
         store: Where.
         owner: Digest of the client's credential.
-        request: What was answered.
-        parts: Of the answer.
+        before: The turn that was answered.
+        parts: Of the answer, names and ids as the client knows them.
         minter: Who answered.
 
     Returns:
@@ -181,7 +182,6 @@ def remember(
         return _loss("candidates[0].turns[0]", LossKind.DROPPED, "it cannot be kept for the next turn")
     if len(value) > MAX_STORED:
         return _loss("candidates[0].turns[0]", LossKind.DROPPED, "too large to be kept for the next turn")
-    before = request.turns[-1] if request.turns else None
     store.put(key_of(owner, before, parts), value)
     return _loss("candidates[0].turns[0]", LossKind.STATEFUL, "its payloads are kept here for a client that drops them")
 
@@ -207,7 +207,7 @@ def recall(store: CarryStore, owner: bytes, request: Request) -> tuple[Request, 
     Args:
         store: Where.
         owner: Digest of the client's credential.
-        request: As the client's decoder gave it.
+        request: As the client's decoder gave it; answers that have payloads already stay as they are.
 
     Returns:
         The request, the same object when nothing was found; and what was taken from the store.
@@ -215,20 +215,30 @@ def recall(store: CarryStore, owner: bytes, request: Request) -> tuple[Request, 
     turns: list[Turn] = []
     losses: list[Loss] = []
     waiting: list[ToolCall] = []
-    for index, turn in enumerate(request.turns):
-        if turn.role == "assistant":
-            before = request.turns[index - 1] if index else None
-            value = store.get(key_of(owner, before, turn.parts))
-            parts = None if value is None else _restored(value)
-            waiting = []
-            if parts is not None:
-                others = [part for part in turn.parts if not isinstance(part, (Reasoning, Text, ToolCall))]
-                turn = replace(turn, parts=(*parts, *others))
-                waiting = [part for part in parts if isinstance(part, ToolCall)]
-                losses.append(_loss(f"turns[{index}]", LossKind.STATEFUL, "its payloads were kept here"))
-        elif waiting:
-            turn = _paired(turn, waiting)
-        turns.append(turn)
+    index = 0
+    while index < len(request.turns):
+        end = index
+        while end < len(request.turns) and request.turns[end].role == "assistant":
+            end += 1
+        if end == index:
+            turns.append(_paired(request.turns[index], waiting))
+            index += 1
+            continue
+        run = request.turns[index:end]
+        parts = [part for turn in run for part in turn.parts]
+        found = None
+        if not any(getattr(part, "opaque", ()) for part in parts):
+            value = store.get(key_of(owner, request.turns[index - 1] if index else None, parts))
+            found = None if value is None else _restored(value)
+        waiting = []
+        if found is None:
+            turns += run
+        else:
+            waiting = [part for part in found if isinstance(part, ToolCall)]
+            others = [part for part in parts if not isinstance(part, (Reasoning, Text, ToolCall))]
+            losses.append(_loss(f"turns[{len(turns)}]", LossKind.STATEFUL, "its payloads were kept here"))
+            turns.append(replace(run[0], parts=(*found, *others)))
+        index = end
     return (replace(request, turns=tuple(turns)) if losses else request), losses
 
 
@@ -250,27 +260,26 @@ def _part(stored: _Stored) -> Part:
         case "text":
             return Text(text="".join(texts), opaque=opaque)
         case "call":
-            return ToolCall(
-                name=stored.name, arguments=JsonText("".join(texts)), id=stored.id or UNSET, opaque=opaque
-            )
+            return ToolCall(name=stored.name, arguments=JsonText("".join(texts)), id=stored.id or UNSET, opaque=opaque)
     told: Any = texts.pop() if stored.told and texts else UNSET
     return Reasoning(text=told, summary=tuple(texts), opaque=opaque)
 
 
 def _paired(turn: Turn, waiting: list[ToolCall]) -> Turn:
     """The turn with the ids of the calls that its results answer: the first of their name, else the first."""
+    if not waiting:
+        return turn
     parts: list[Part] = []
     for part in turn.parts:
         if isinstance(part, ToolResult) and waiting and not any(part.call_id == call.id for call in waiting):
             call = next((call for call in waiting if call.name == part.name), waiting[0])
             waiting.remove(call)
-            part = replace(part, call_id=call.id)
-        parts.append(part)
+            parts.append(replace(part, call_id=call.id))
+        else:
+            parts.append(part)
     return replace(turn, parts=tuple(parts))
 
 
 def _loss(path: str, kind: LossKind, reason: str) -> Loss:
     severity = Severity.COSMETIC if kind is LossKind.STATEFUL else Severity.DEGRADED
     return Loss(path=path, kind=kind, severity=severity, reason=reason)
-
-

@@ -281,16 +281,21 @@ class PackingEncoder:
     Args:
         packer: See `StreamPacker`.
         encoder: The client's.
+        done: Called when the stream is complete; gives what was lost by then.
 
     Attributes:
         losses: The encoder's, and payloads that were too large.
     """
 
-    def __init__(self, packer: Packer, encoder: Any) -> None:
+    def __init__(self, packer: Packer, encoder: Any, done: Callable[[], Iterable[Loss]]) -> None:
         self.losses: list[Loss] = encoder.losses
+        self._done = done
         self._feed = StreamPacker(packer, self.losses).feed
         self._write: Callable[[Iterable[Event]], bytes] = encoder.write
 
     def write(self, events: Iterable[Event]) -> bytes:
         """See `base.StreamEncoder.write`."""
-        return self._write(self._feed(events))
+        client = self._feed(events)
+        if client and type(client[-1]) is End:
+            self.losses += self._done()
+        return self._write(client)

@@ -162,15 +162,15 @@ class _Run:
             self._turns[at] = replace(turn, parts=parts) if parts or not turn.parts else None
 
     def _lose(self, at: int, capsule: Capsule, reason: str, losses: list[Loss]) -> None:
-        for payload in capsule.payloads:
-            losses.append(
-                Loss(
-                    path=f"turns[{at}]",
-                    kind=LossKind.DROPPED,
-                    severity=Severity.DEGRADED,
-                    reason=f"{payload.kind} of {payload.protocol}: {reason}",
-                )
+        losses += [
+            Loss(
+                path=f"turns[{at}]",
+                kind=LossKind.DROPPED,
+                severity=Severity.DEGRADED,
+                reason=f"{payload.kind} of {payload.protocol}: {reason}",
             )
+            for payload in capsule.payloads
+        ]
 
     # where parts stand in their order
 
@@ -219,7 +219,7 @@ class _Run:
             each.part
             for each in held
             if not (each.capsules and isinstance(each.part, Reasoning) and not each.part.opaque)
-            or any(texts_of(each.part))  # type: ignore[arg-type]
+            or any(texts_of(each.part))
         ]
         if not capsules:
             return parts
@@ -255,13 +255,18 @@ def _tail(out: list[Piece], capsule: Capsule, kind: type) -> int | None:
     length = 0
     while length < wanted and begin:
         part = out[begin - 1][1]
-        if not isinstance(part, kind) or part.opaque:  # type: ignore[attr-defined]
+        if not isinstance(part, kind) or _payloads(part):
             break
         begin -= 1
         length += len(_said(part))
     if length != wanted or digest_of(_said(part) for _, part in out[begin:]) != capsule.digest:
         return None
     return begin
+
+
+def _payloads(part: Any) -> tuple[Opaque, ...]:
+    found: tuple[Opaque, ...] = getattr(part, "opaque", ())
+    return found
 
 
 def _said(part: Any) -> str:
@@ -277,7 +282,7 @@ def _sign_text(at: int, capsule: Capsule, out: list[Piece]) -> bool:
     pieces = out[begin:]
     if len(pieces) == 1:
         number, part = pieces[0]
-        out[begin] = (number, replace(part, opaque=capsule.payloads))  # type: ignore[call-arg]
+        out[begin] = (number, replace(part, opaque=capsule.payloads))
     else:
         text = "".join(_said(part) for _, part in pieces)
         out[begin:] = [(pieces[-1][0] if pieces else at, Text(text=text, opaque=capsule.payloads))]
@@ -417,22 +422,22 @@ def only_for(request: Request, minter: Minter) -> tuple[Request, list[Loss]]:
 
 
 def _only(part: Part, minter: Minter, path: str, losses: list[Loss]) -> Part | None:
-    payloads: tuple[Opaque, ...] = getattr(part, "opaque", ())
+    payloads = _payloads(part)
     foreign = [each for each in payloads if each.origin and each.origin != minter.token]
     if not foreign:
         return part
-    for payload in foreign:
-        losses.append(
-            Loss(
-                path=path,
-                kind=LossKind.ORIGIN_MISMATCH,
-                severity=Severity.DEGRADED,
-                reason=f"only {payload.origin} can read its {payload.kind}",
-            )
+    losses += [
+        Loss(
+            path=path,
+            kind=LossKind.ORIGIN_MISMATCH,
+            severity=Severity.DEGRADED,
+            reason=f"only {payload.origin} can read its {payload.kind}",
         )
+        for payload in foreign
+    ]
     kept = tuple(each for each in payloads if each not in foreign)
     if isinstance(part, Reasoning) and not kept and not any(texts_of(part)):
         return None
     if isinstance(part, Text) and not kept and not part.text:
         return None
-    return replace(part, opaque=kept)  # type: ignore[call-arg]
+    return replace(part, opaque=kept)
