@@ -90,6 +90,8 @@ def _normal_item(item: Json) -> Json:
         kept["content"] = texts
     if kept.get("content") is None:
         kept.pop("content", None)
+    if "arguments" in kept:  # their spelling is the client's
+        kept["arguments"] = json.loads(kept["arguments"])
     return kept
 
 
@@ -107,6 +109,8 @@ def _normal_chat(message: Json) -> Json:
     }
     if isinstance(kept.get("content"), list):
         kept["content"] = "".join(part["text"] for part in kept["content"])
+    for call in kept.get("tool_calls", ()):
+        call["function"]["arguments"] = json.loads(call["function"]["arguments"])
     thought = message.get("reasoning_content", message.get("reasoning"))
     if thought:
         kept["reasoning"] = thought
@@ -258,7 +262,7 @@ def _tagged(response: Response) -> Response:
 
     (candidate,) = response.candidates
     parts = [tagged(part, item_tags(at, turn)) for at, turn in enumerate(candidate.turns) for part in turn.parts]
-    turn = replace(candidate.turns[0], parts=tuple(parts), id=None or "")
+    turn = replace(candidate.turns[0], parts=tuple(parts))
     return replace(response, candidates=(replace(candidate, turns=(turn,)),))
 
 

@@ -290,7 +290,10 @@ class StreamEncoder:
         payloads = tuple(live.opaque)
         extra = encode_extra(payloads) if isinstance(part, ToolCall) and not self._legacy else None
         if extra is not None:
-            self._envelope.chunk(live.choice, {"tool_calls": [{"index": live.number, EXTRA: extra}]})
+            assert isinstance(part, ToolCall)
+            inner = {"arguments" if part.kind == "function" else "input": ""}  # SDKs want it in every piece
+            entry: Json = {"index": live.number, part.kind: inner, EXTRA: extra}
+            self._envelope.chunk(live.choice, {"tool_calls": [entry]})
             payloads = foreign_payloads(payloads)
         self._scope.opaque(payloads, live.path)
 

@@ -196,7 +196,9 @@ class Packer:
         visible = any(texts)
         if visible:
             choice.layout.append(("thought", sum(map(len, texts))))
-        value = self._write("thought", payloads, choice, index, texts=texts, told=part.text is not UNSET)
+        bound = visible and slots.inline and choice.carries
+        told = part.text is not UNSET
+        value = self._write("thought", payloads, choice, index, texts=texts, told=told, bound=bound)
         if not visible:
             if value is None:
                 return Packed((part,) if not payloads else ())
@@ -217,7 +219,8 @@ class Packer:
         if isinstance(part, Text):
             if part.text or payloads:
                 choice.layout.append(("text", len(part.text)))
-            value = self._write("text", payloads, choice, index, texts=[part.text])
+            bound = bool(part.text) and slots.inline and choice.carries
+            value = self._write("text", payloads, choice, index, texts=[part.text], bound=bound)
         else:
             choice.layout.append(("call", 0))
             value = self._write("call", payloads, choice, index, call=self._ids.get(part.id or "", part.id or ""))
@@ -260,8 +263,14 @@ class Packer:
         texts: Iterable[str] = (),
         told: bool = False,
         call: str = "",
+        bound: bool = False,
     ) -> str | None:
-        if not payloads:
+        """The capsule of a part; None when it has no payloads, or too many.
+
+        One that is `bound` has a capsule all the same: its client may send it back in pieces, and what was signed
+        before it is signed together with it.
+        """
+        if not payloads and not bound:
             return None
         texts = tuple(texts)
         capsule = Capsule(

@@ -176,6 +176,7 @@ class _Run:
 
     def _in_order(self, losses: list[Loss]) -> list[Piece]:
         out: list[Piece] = []
+        bound: list[Part] = []
         for held in self._held:
             part, at = held.part, held.at
             if not held.capsules:
@@ -186,7 +187,8 @@ class _Run:
                 out.append((at, part))
             for capsule in held.capsules:
                 self._put(at, capsule, out, losses, on_it=not carrier)
-        return out
+                bound += [out[-1][1]] if out else []
+        return _pieced(out, bound) if self._slots.inline else out
 
     def _put(self, at: int, capsule: Capsule, out: list[Piece], losses: list[Loss], *, on_it: bool) -> None:
         match capsule.part:
@@ -237,6 +239,31 @@ def _signature(ext: dict[str, Any]) -> str | None:
         case {"google": {"thought_signature": str(value)}}:
             return value
     return None
+
+
+def _pieced(pieces: list[Piece], bound: list[Part]) -> list[Piece]:
+    """What came in chunks as one part again, where no capsule told so: neighbours of one kind in turns of their own."""
+    out: list[Piece] = []
+    for at, part in pieces:
+        if not _is_piece(part) or any(part is each for each in bound):
+            out.append((at, part))
+        elif not _said(part):
+            continue  # the end of a stream says nothing
+        elif out and _joins(out[-1], at, part, bound):
+            out[-1] = (at, replace(part, text=_said(out[-1][1]) + _said(part)))  # type: ignore[call-arg]
+        else:
+            out.append((at, part))
+    return out
+
+
+def _joins(last: Piece, at: int, part: Part, bound: list[Part]) -> bool:
+    return last[0] != at and type(last[1]) is type(part) and _is_piece(last[1]) and all(last[1] is not b for b in bound)
+
+
+def _is_piece(part: Part) -> bool:
+    if isinstance(part, Text):
+        return not part.opaque and UNSET is part.citations is part.cache is part.ext
+    return isinstance(part, Reasoning) and not (part.opaque or part.summary) and part.ext is UNSET
 
 
 def _sign_call(capsule: Capsule, out: list[Piece], *, last: bool) -> bool:
