@@ -22,6 +22,8 @@ from ...universal.node import Opaque
 
 __all__ = ["SLOTS", "Slots"]
 
+_PLAIN: Final = bytes.maketrans(b"-_", b"+/")
+
 
 class Slots(Struct, frozen=True, kw_only=True):
     """The slots of one protocol.
@@ -61,7 +63,9 @@ class Slots(Struct, frozen=True, kw_only=True):
         """The capsule that a slot's text is, if it is one."""
         if self.base64:
             try:
-                text = base64.b64decode(text.encode("ascii"), validate=True).decode("ascii")
+                # google-genai reads one alphabet and writes the other.
+                plain = text.encode("ascii").translate(_PLAIN)
+                text = base64.b64decode(plain, validate=True).decode("ascii")
             except (binascii.Error, ValueError):
                 return None
         return read(text, secret)
