@@ -358,9 +358,9 @@ def _both(document: Any, got: Converted, case: Any) -> None:
 def _tool_index(document: Any, got: Converted, case: Any) -> None:
     message = document["choices"][0]["message"]
     assert message["tool_calls"][0].get("index", 0) == 0
-    carried = json.dumps(message)
-    assert "SIG" in carried
-    assert "RD" in carried
+    details = message["reasoning_details"]
+    assert [detail["type"] for detail in details[:2]] == ["reasoning.text", "reasoning.encrypted"]
+    assert all(detail.get("signature", detail.get("data")).startswith("ds2.1.anthropic~") for detail in details)
     # The client echoes the message; the payloads reach their minter again.
     request = {
         "model": "m",

@@ -266,7 +266,7 @@ def _unfold_part(key: int, part: Part, choice: int, chunk: int | None) -> Iterab
         case Refusal():
             yield Open(key, replace(part, text=""), choice)
             yield from _deltas(key, part.text, chunk)
-        case Reasoning(text=text, summary=summary) if text is UNSET and not summary:
+        case Reasoning() if part.text is UNSET and not part.summary:
             # Nothing of it comes in pieces: one that is sealed comes whole, as its decoders give it.
             yield Open(key, part, choice)
             yield Close(key)

@@ -219,11 +219,7 @@ class _Writer:
             scope.add(f"{path}.parts", LossKind.RELOCATED, Severity.DEGRADED, f"{NAME} keeps kinds of parts apart")
         if len(thoughts) > 1 or len(refusals) > 1:
             scope.add(f"{path}.parts", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has one text for each kind")
-        message: Json = {"role": "assistant"}
-        if thoughts:
-            message["reasoning_content"] = "".join(thoughts)
-        if details:
-            message[DETAILS] = details
+        message: Json = {"role": "assistant", **_thought(thoughts, details)}
         # Null beside calls is what everybody sends; without calls there must be content.
         message["content"] = _content(content) if content or not (calls or refusals) else None
         if refusals:
@@ -318,6 +314,12 @@ def _plain(turn: Turn) -> str | None:
     if part.opaque or not (UNSET is part.cache is part.citations is part.ext):
         return None
     return part.text if UNSET is turn.ext is turn.name is turn.id is turn.status is turn.phase else None
+
+
+def _thought(thoughts: list[str], details: list[Any]) -> Json:
+    """The members of a message that say what the model thought."""
+    members: Json = {"reasoning_content": "".join(thoughts)} if thoughts else {}
+    return {**members, DETAILS: details} if details else members
 
 
 def _content(content: list[Json]) -> str | list[Json]:

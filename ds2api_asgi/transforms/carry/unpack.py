@@ -250,7 +250,7 @@ def _pieced(pieces: list[Piece], bound: list[Part]) -> list[Piece]:
         elif not _said(part):
             continue  # the end of a stream says nothing
         elif out and _joins(out[-1], at, part, bound):
-            out[-1] = (at, replace(part, text=_said(out[-1][1]) + _said(part)))  # type: ignore[call-arg]
+            out[-1] = (at, replace(part, text=_said(out[-1][1]) + _said(part)))
         else:
             out.append((at, part))
     return out
