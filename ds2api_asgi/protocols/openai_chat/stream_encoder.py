@@ -321,6 +321,8 @@ class StreamEncoder:
             case "summary":
                 scope.add(f"{live.path}.summary", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has no summaries")
                 if event.value:
+                    if live.told is not None:
+                        live.told.append(event.value)
                     self._out += (live.head, json_string(event.value), live.tail)
             case "citation":
                 if scope.home:

@@ -97,7 +97,7 @@ class _Run:
         self._end = end
         self._slots = slots
         self._secret = secret
-        self._seen: set[str] = set()
+        self._seen: set[str] = set()  # a call's capsule may stand in two places
         self._held: list[_Held] = []
         for at in range(start, end):
             for part in turns[at].parts:
@@ -114,7 +114,7 @@ class _Run:
             capsule = self._slots.take(payload, self._secret)
             if capsule is None:
                 kept.append(payload)
-            elif payload.value not in self._seen:
+            else:
                 self._seen.add(payload.value)
                 found.append(capsule)
         changes: dict[str, Any] = {}
@@ -142,8 +142,7 @@ class _Run:
             capsule = self._slots.opened(value, self._secret) if type(value) is str else None
             if capsule is None:
                 left.append(detail)
-            elif value not in self._seen:
-                self._seen.add(str(value))
+            elif capsule.part != "call" or value not in self._seen:
                 found.append(_Held(at, Reasoning(), (capsule,)))
         if len(left) != len(turn.ext[DETAILS]):
             ext = {key: value for key, value in turn.ext.items() if key != DETAILS}
@@ -276,7 +275,10 @@ def _sign_call(capsule: Capsule, out: list[Piece], *, last: bool) -> bool:
 
 
 def _tail(out: list[Piece], capsule: Capsule, kind: type) -> int | None:
-    """Where the pieces begin that the capsule's part came in; None: they are not there as they were."""
+    """Where the pieces begin that the capsule's part came in; None: they are not there as they were.
+
+    A client that joins what comes in chunks may have joined the part to the one before it, which is cut off again.
+    """
     wanted = sum(capsule.lengths)
     begin = len(out)
     length = 0
@@ -286,8 +288,20 @@ def _tail(out: list[Piece], capsule: Capsule, kind: type) -> int | None:
             break
         begin -= 1
         length += len(_said(part))
-    if length != wanted or digest_of(_said(part) for _, part in out[begin:]) != capsule.digest:
+    if length < wanted:
         return None
+    text = "".join(_said(part) for _, part in out[begin:])
+    if digest_of((text[length - wanted :],)) != capsule.digest:
+        return None
+    if length > wanted:
+        at, part = out[begin]
+        whole: Any = part
+        said = _said(part)
+        cut = length - wanted
+        changes: dict[str, Any] = {"summary": ()} if isinstance(part, Reasoning) else {}
+        before = replace(whole, text=said[:cut], **changes)
+        out[begin : begin + 1] = [(at, before), (at, replace(whole, text=said[cut:], **changes))]
+        begin += 1
     return begin
 
 

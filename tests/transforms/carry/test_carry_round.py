@@ -63,7 +63,9 @@ thoughts = st.one_of(
         opaque=payloads,
     ),
 )  # fmt: skip
-said = st.one_of(st.builds(Text, text=words, opaque=none | payloads), st.builds(Text, text=st.just(""), opaque=payloads))
+said = st.one_of(
+    st.builds(Text, text=words, opaque=none | payloads), st.builds(Text, text=st.just(""), opaque=payloads)
+)
 calls = st.builds(
     ToolCall, name=st.just("f"), arguments=json_objects.map(JsonText.of), id=st.just("call"), opaque=none | payloads
 )
