@@ -142,7 +142,8 @@ def _judge(client: str, upstream: Upstream, answered: list[int], losses: list[Lo
     own = {(index, turn) for turn, index in enumerate(answered) if index == upstream.index}
     assert own <= given, "a payload did not reach its minter"
     for index, _ in given - own:
-        assert home and ORIGINS[index][0] == client, f"{ORIGINS[upstream.index]} was given what {ORIGINS[index]} minted"
+        untouched = home and ORIGINS[index][0] == client
+        assert untouched, f"{ORIGINS[upstream.index]} was given what {ORIGINS[index]} minted"
     kept_back = [index for index in answered if index != upstream.index and not (home and ORIGINS[index][0] == client)]
     if client != "ollama" and not home:
         # What a vendor of the client's own protocol minted is known by its member only.

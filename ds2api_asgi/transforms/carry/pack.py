@@ -329,10 +329,10 @@ def _without_details(turn: Turn, of_chat: bool) -> tuple[Turn, Any]:
     return replace(turn, ext=ext or UNSET), details
 
 
-_RANKS: Final = {"thought": 0, "sealed": 0, "text": 1, "call": 2}
+_RANKS: Final = {"thought": 0, "sealed": 1, "text": 2, "call": 3}
 
 
 def _canonical(layout: list[tuple[str, int]]) -> bool:
     """Whether a message that keeps kinds apart tells the order all the same."""
     ranks = [_RANKS[kind] for kind, _ in layout]
-    return ranks == sorted(ranks) and ranks.count(0) <= 1 and ranks.count(1) <= 1
+    return ranks == sorted(ranks) and ranks.count(0) <= 1 and ranks.count(2) <= 1
