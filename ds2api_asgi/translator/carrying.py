@@ -73,8 +73,10 @@ class Carriage(Struct, frozen=True, kw_only=True):
             stored: See above.
 
         Raises:
-            ConfigurationError: The family is no word.
+            ConfigurationError: The family is no word, or the secret empty.
         """
+        if secret is not None and not secret:
+            raise ConfigurationError("secret is empty")
         family, _, group = origin.partition("/")
         try:
             minter = Minter.of(protocol, family, group)

@@ -185,7 +185,7 @@ async def test_without_an_origin_a_client_of_the_apps_own_protocol_is_not_even_r
 
 @pytest.mark.parametrize(
     "options",
-    [{"origin": "a b"}, {"origin": "ä/x"}, {"origin": "x" * 65}, {"carry_store_clients": "ollama"}],
+    [{"origin": "a b"}, {"origin": "ä/x"}, {"origin": "x" * 65}, {"carry_store_clients": "ollama"}, {"secret": ""}],
 )
 def test_settings_that_cannot_work_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):

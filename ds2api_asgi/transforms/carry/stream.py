@@ -89,15 +89,18 @@ class StreamPacker:
     def feed(self, events: Iterable[Event]) -> list[Event]:
         """The client's events for the upstream's."""
         out: list[Event] = []
+        lives = self._live
         for event in events:
-            if type(event) is Delta:
-                live = self._live.get(event.key)
-                if live is None:
-                    out.append(event)
-                else:
-                    self._delta(live, event, out)
-            else:
+            if type(event) is not Delta:
                 self._other(event, out)
+                continue
+            live = lives.get(event.key)
+            if live is not None:
+                if live.held is not None or live.text is None or event.channel != "text":
+                    self._delta(live, event, out)
+                    continue
+                live.text.append(event.text)
+            out.append(event)
         return out
 
     def _delta(self, live: _Live, event: Delta, out: list[Event]) -> None:
