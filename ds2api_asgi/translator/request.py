@@ -217,7 +217,8 @@ class TranslatedRequest:
         encoded = upstream.encode_request(asked, dialect=dialect, operation=operation)
         losses = (*dropped, *transformed.losses, *encoded.losses)
         self._lose(losses)
-        self._carrying.ask(encoded.document, request)
+        if operation is Operation.GENERATE:
+            self._carrying.ask(encoded.document, request)
         context = encoded.context or Context()
         context.request = request
         context.now = int(self._settings.clock())

@@ -46,6 +46,7 @@ _SHAPE: Final = re.compile(
     r"ds2\.1\.([A-Za-z0-9_-]{1,64})~([A-Za-z0-9_-]{1,64})~([a-z2-7]{0,16})\.([A-Za-z0-9_-]+)(?:\.([A-Za-z0-9_-]{22}))?"
 )
 _PARTS: Final = ("thought", "text", "call", "message")
+_KINDS: Final = ("thought", "sealed", "text", "call")
 _MAC_BYTES: Final = 16
 
 
@@ -102,7 +103,8 @@ class Capsule(Struct, frozen=True, kw_only=True):
         told: A thought has a text of its own, be it empty.
         digest: `digest_of` the part's texts.
         call: The id that the client knows the call by.
-        layout: Of a message: what its parts were in order, ``("thought", -1)`` or ``("text", 12)`` with its length.
+        layout: Of a message: what its parts were in order, with their code points: ``("thought", 40)``, ``("text", 12)``,
+            ``("sealed", 0)`` for a thought without text, ``("call", 0)``.
     """
 
     minter: Minter
@@ -185,7 +187,8 @@ def _read_document(document: Any, minter: Minter) -> Capsule | None:
         all(type(each) is list and 2 <= len(each) <= 3 and all(type(word) is str for word in each) for each in payloads)
         and all(type(number) is int and number >= 0 for number in lengths)
         and all(
-            type(each) is list and len(each) == 2 and type(each[0]) is str and type(each[1]) is int for each in layout
+            type(each) is list and len(each) == 2 and each[0] in _KINDS and type(each[1]) is int and each[1] >= 0
+            for each in layout
         )
         and all(type(text) is str for text in texts)
     ):

@@ -38,7 +38,9 @@ def capsules(draw: st.DrawFn) -> Capsule:
             told=st.booleans(),
             digest=st.lists(texts, max_size=2).map(digest_of),
             call=texts,
-            layout=st.lists(st.tuples(texts, st.integers()), max_size=3).map(tuple),
+            layout=st.lists(
+                st.tuples(st.sampled_from(["thought", "sealed", "text", "call"]), st.integers(0, 2**70)), max_size=3
+            ).map(tuple),
         )
     )
 
@@ -96,6 +98,9 @@ look_alikes = st.one_of(
                 b'{"k":"text","t":false}',
                 b'{"k":"call","c":1}',
                 b'{"k":"message","l":[["text"]]}',
+                b'{"k":"message","l":[["text",-1]]}',
+                b'{"k":"message","l":[["other",1]]}',
+                b'{"k":"message","l":[[[],1]]}',
                 b"[" * 5000,
             ]
         ),

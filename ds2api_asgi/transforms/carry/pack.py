@@ -18,19 +18,13 @@ from ...universal.ids import call_id_of
 from ...universal.jsontext import dumps
 from ...universal.loss import Loss, LossKind, Severity
 from ...universal.node import Opaque
-from ...universal.request import Request, Turn
+from ...universal.request import Turn
 from ...universal.response import Candidate, Response
+from .parts import DETAILS, EXTRA, ITEM, item_payloads, texts_of
 from .slots import Slots
 from .store import MAX_STORED
 
-__all__ = ["DETAILS", "EXTRA", "ITEM", "Packer", "answers_before", "item_payloads", "texts_of"]
-
-ITEM: Final = "item_id"
-PHASE: Final = "phase"
-DETAILS: Final = "reasoning_details"
-"""The member of an OpenAI Chat message in which vendors sign or encrypt thoughts; as a payload, its JSON."""
-EXTRA: Final = "extra_content"
-"""The member of an OpenAI Chat call in which Google signs it; as a payload, its JSON."""
+__all__ = ["Packed", "Packer"]
 
 _CHAT: Final = "openai-chat"
 
@@ -291,25 +285,6 @@ class Packer:
             return None
         choice.carries = True
         return value
-
-
-def texts_of(part: Reasoning) -> list[str]:
-    """All that a thought tells, in order."""
-    return [*part.summary, *(() if part.text is UNSET else (part.text,))]
-
-
-def item_payloads(turn: Turn) -> tuple[Opaque, ...]:
-    """What an item of OpenAI Responses says of itself that its next request must repeat."""
-    found = ((ITEM, turn.id), (PHASE, turn.phase))
-    return tuple(Opaque(kind=kind, value=value, protocol="") for kind, value in found if value is not UNSET)
-
-
-def answers_before(request: Request | Any) -> int:
-    """How many answers the conversation has: each run of an assistant's turns is one."""
-    if request is UNSET:
-        return 0
-    roles = [turn.role for turn in request.turns]
-    return sum(role == "assistant" and (not at or roles[at - 1] != role) for at, role in enumerate(roles))
 
 
 def _bare(part: Any, of_chat: bool) -> Any:

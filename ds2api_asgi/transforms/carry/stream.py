@@ -20,7 +20,8 @@ from ...universal.jsontext import JsonText
 from ...universal.loss import Loss
 from ...universal.node import Opaque
 from ...universal.request import Turn
-from .pack import DETAILS, EXTRA, Packer, item_payloads
+from .pack import Packer
+from .parts import DETAILS, EXTRA, item_payloads
 
 __all__ = ["MAX_DETAILS", "PackingEncoder", "StreamPacker"]
 
