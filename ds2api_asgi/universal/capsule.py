@@ -103,8 +103,8 @@ class Capsule(Struct, frozen=True, kw_only=True):
         told: A thought has a text of its own, be it empty.
         digest: `digest_of` the part's texts.
         call: The id that the client knows the call by.
-        layout: Of a message: what its parts were in order, with their code points: ``("thought", 40)``, ``("text", 12)``,
-            ``("sealed", 0)`` for a thought without text, ``("call", 0)``.
+        layout: Of a message: what its parts were in order, with their code points: ``("thought", 40)``,
+            ``("text", 12)``, ``("sealed", 0)`` for a thought without text, ``("call", 0)``.
     """
 
     minter: Minter

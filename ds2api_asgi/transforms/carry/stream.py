@@ -17,16 +17,19 @@ from msgspec.structs import replace
 from ...universal.content import Part, Reasoning, Text, ToolCall
 from ...universal.events import Close, Delta, End, Event, Extra, Open, Set, Start, StopEvent
 from ...universal.jsontext import JsonText
-from ...universal.loss import Loss
+from ...universal.loss import Loss, LossKind, Severity
 from ...universal.node import Opaque
 from ...universal.request import Turn
 from .pack import Packer
 from .parts import DETAILS, EXTRA, item_payloads
 
-__all__ = ["MAX_DETAILS", "PackingEncoder", "StreamPacker"]
+__all__ = ["MAX_DETAILS", "MAX_TOLD", "PackingEncoder", "StreamPacker"]
 
 MAX_DETAILS: Final = 4096
 """Pieces of a vendor's ``reasoning_details`` that are put together; more are lost."""
+
+MAX_TOLD: Final = 8 * 1024 * 1024
+"""Code points of a part's text that are remembered until the part is complete; a longer part loses its payloads."""
 
 _CARRIERS: Final = 1 << 40  # keys of our own, which no decoder gives
 
@@ -42,10 +45,10 @@ class _Live:
         summaries: Pieces of each summary.
         text: Pieces of its text; None: it has none so far.
         held: Events that wait; None: it is told as it comes.
-        ext: Members of it that are payloads.
+        room: How much more of its text is remembered.
     """
 
-    __slots__ = ("about", "choice", "held", "opaque", "part", "summaries", "text")
+    __slots__ = ("about", "choice", "held", "opaque", "part", "room", "summaries", "text")
 
     def __init__(self, part: Reasoning | Text | ToolCall, choice: int, about: tuple[Opaque, ...]) -> None:
         self.part = part
@@ -55,12 +58,13 @@ class _Live:
         self.summaries: list[list[str]] = []
         self.text: list[str] | None = None
         self.held: list[Event] | None = None
+        self.room = MAX_TOLD
 
     def whole(self) -> Part:
         """The part as it is now."""
         text = None if self.text is None else "".join(self.text)
         part = self.part
-        changes: dict[str, Any] = {"opaque": tuple(self.opaque)}
+        changes: dict[str, Any] = {"opaque": tuple(self.opaque) if self.room >= 0 else ()}
         if isinstance(part, ToolCall):
             changes["arguments"] = JsonText(text or "")
         elif isinstance(part, Text):
@@ -97,7 +101,8 @@ class StreamPacker:
                 continue
             live = lives.get(event.key)
             if live is not None:
-                if live.held is not None or live.text is None or event.channel != "text":
+                live.room -= len(event.text)
+                if live.held is not None or live.text is None or event.channel != "text" or live.room < 0:
                     self._delta(live, event, out)
                     continue
                 live.text.append(event.text)
@@ -105,7 +110,9 @@ class StreamPacker:
         return out
 
     def _delta(self, live: _Live, event: Delta, out: list[Event]) -> None:
-        if event.channel == "summary":
+        if live.room < 0 and not isinstance(live.part, ToolCall):
+            pass  # too much of it
+        elif event.channel == "summary":
             if not live.summaries:
                 live.summaries.append([])
             live.summaries[-1].append(event.text)
@@ -213,6 +220,10 @@ class StreamPacker:
             out.append(Open(key, replace(opened.part, id=whole.id), live.choice))
             out += live.held[1:]
             live.held = None
+        if live.room < 0 and live.opaque:
+            path = f"candidates[{live.choice}].turns[0].parts"
+            reason = "its part is too large to be known again"
+            self._losses.append(Loss(path=path, kind=LossKind.DROPPED, severity=Severity.DEGRADED, reason=reason))
         known = len(packer.losses)
         packed = packer.part(whole, live.choice, live.about)
         self._losses += packer.losses[known:]

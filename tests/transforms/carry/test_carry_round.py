@@ -227,3 +227,19 @@ def test_a_store_gives_back_what_a_client_drops(parts: tuple[Part, ...], chunk: 
     assert [loss.kind for loss in losses] == [LossKind.STATEFUL]
     assert plain(answered(request)) == plain(parts)
     assert recall(store, b"another", history) == (history, [])
+
+
+def test_a_part_that_is_too_long_to_be_known_again_loses_its_payloads_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ds2api_asgi.transforms.carry.stream.MAX_TOLD", 10)
+    payload = Opaque(kind="signature", value="S", protocol="elsewhere")
+    parts = (Reasoning(text="x" * 40, opaque=(payload,)), Text(text="y" * 40), Reasoning(text="z", opaque=(payload,)))
+    packer = Packer(slots=SLOTS["anthropic"], minter=lambda: MINTER)
+    encoder = PackingEncoder(packer, registry.get("anthropic").stream_encoder(context()), lambda: ())
+    data = encoder.write(unfold(answer_with(parts), chunk=4))
+    assert data.count(b"ds2.1.") == 1
+    assert data.count(b"yyyy") == 10
+    assert [loss.reason for loss in encoder.losses if loss.path.startswith("candidates[0].turns[0].parts")] == [
+        "its part is too large to be known again"
+    ]
