@@ -108,9 +108,9 @@ class Carrying:
     def __init__(self, carriage: Carriage, client: str, owner: str, exchange: Exchange | None = None) -> None:
         self._carriage = carriage
         self._slots = SLOTS.get(client)
-        self._owner = hashlib.sha256(owner.encode("utf-8", "surrogatepass")).digest()
         self._home = client == carriage.minter.protocol
         self._store = carriage.store if client in carriage.stored and not self._home else None
+        self._owner = b"" if self._store is None else hashlib.sha256(owner.encode("utf-8", "surrogatepass")).digest()
         self._exchange = exchange
         self._begun = 0 if exchange is None else len(exchange)
 

@@ -25,6 +25,8 @@ def only_for(request: Request, minter: Minter) -> tuple[Request, list[Loss]]:
     """
     turns: list[Turn] = []
     losses: list[Loss] = []
+    if not any(payloads_of(part) for turn in request.turns for part in turn.parts):
+        return request, losses
     for index, turn in enumerate(request.turns):
         parts = [_only(part, minter, f"turns[{index}]", losses) for part in turn.parts]
         kept = tuple(part for part in parts if part is not None)

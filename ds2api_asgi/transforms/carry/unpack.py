@@ -23,7 +23,7 @@ from ...universal.loss import Loss, LossKind, Severity
 from ...universal.node import Opaque
 from ...universal.request import Request, Turn
 from .message import Message
-from .parts import DETAILS, EXTRA, texts_of
+from .parts import DETAILS, EXTRA, payloads_of, texts_of
 from .pieces import Piece, pieced, sign_call, sign_text, sign_thought
 from .slots import Slots
 
@@ -47,6 +47,8 @@ def unpack(request: Request, slots: Slots, secret: bytes | None = None) -> tuple
     losses: list[Loss] = []
     touched = False
     for start, end in _runs(turns):
+        if not any(_may_carry(turn) for turn in turns[start:end]):
+            continue
         run = _Run(turns, start, end, slots, secret)
         if run.capsules:
             run.restore(losses)
@@ -65,6 +67,16 @@ def _runs(turns: Sequence[Turn]) -> Iterator[tuple[int, int]]:
         if end > start:
             yield start, end
         start = max(end, start + 1)
+
+
+def _may_carry(turn: Turn) -> bool:
+    """Whether there may be capsules in a turn: most have none, and are not looked at any closer."""
+    if turn.ext is not UNSET and DETAILS in turn.ext:
+        return True
+    for part in turn.parts:
+        if payloads_of(part) or (type(part) is ToolCall and part.ext is not UNSET and EXTRA in part.ext):
+            return True
+    return False
 
 
 class _Held(Struct, frozen=True):
