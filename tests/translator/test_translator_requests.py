@@ -506,7 +506,6 @@ async def test_tokens_are_counted_by_an_app_that_can() -> None:
         max_answer=1000,
         clock=lambda: 0.0,
         carriage=Carriage.of("anthropic"),
-        transforms=(),
     )
     claim = Claim(protocol="anthropic", operation=Operation.COUNT_TOKENS)
 
