@@ -30,7 +30,7 @@ from .errors import (
 )
 from .pool import Key, KeyPool
 from .resilience import Failover, Retry
-from .translator import Converted, Translator, convert
+from .translator import Converted, MemoryCarryStore, Translator, convert
 from .upstream import Upstream
 
 __version__ = "0.1.0"
@@ -49,6 +49,7 @@ __all__ = [
     "Key",
     "KeyPool",
     "LossRejected",
+    "MemoryCarryStore",
     "Mounted",
     "Retry",
     "Translator",

@@ -5,6 +5,7 @@ Every case between the protocols that are here must have a check; a case without
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -358,9 +359,9 @@ def _both(document: Any, got: Converted, case: Any) -> None:
 def _tool_index(document: Any, got: Converted, case: Any) -> None:
     message = document["choices"][0]["message"]
     assert message["tool_calls"][0].get("index", 0) == 0
-    carried = json.dumps(message)
-    assert "SIG" in carried
-    assert "RD" in carried
+    details = message["reasoning_details"]
+    assert [detail["type"] for detail in details[:2]] == ["reasoning.text", "reasoning.encrypted"]
+    assert all(detail.get("signature", detail.get("data")).startswith("ds2.1.anthropic~") for detail in details)
     # The client echoes the message; the payloads reach their minter again.
     request = {
         "model": "m",
@@ -488,8 +489,8 @@ def _to_a_gemini_client(document: Any, got: Converted, case: Any) -> None:
     thought, text, call = document["candidates"][0]["content"]["parts"]
     assert (thought["text"], thought["thought"], text["text"]) == ("th", True, "a")
     assert call["functionCall"] == {"id": "toolu_9", "name": "w", "args": {"a": 1}}
-    # A signature of another provider is never one of ours; that it is gone is said.
-    assert "candidates[0].turns[0].parts[0].opaque[0]" in _paths(got)
+    # A signature of another provider is never one of ours: it goes in an envelope that says whose it is.
+    assert base64.b64decode(thought["thoughtSignature"]).startswith(b"ds2.1.anthropic~")
 
 
 @check("D83")
@@ -505,7 +506,8 @@ def _cumulative(document: Any, got: Converted, case: Any) -> None:
 def _signature_at_the_end(document: Any, got: Converted, case: Any) -> None:
     assert [block["text"] for block in _blocks(document) if block["type"] == "text"] == ["hi"]
     assert document[-1]["type"] == "message_stop"
-    assert "candidates[0].turns[0].parts[1].opaque[0]" in _paths(got)
+    (sealed,) = [block["data"] for block in _blocks(document) if block["type"] == "redacted_thinking"]
+    assert sealed.startswith("ds2.1.gemini~")
 
 
 @check("D96")

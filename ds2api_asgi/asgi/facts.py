@@ -6,7 +6,27 @@ from msgspec import Struct
 
 from ..universal.failure import Verdict
 
-__all__ = ["Attempted", "Broke", "Committed", "Judged", "KeyLeased", "Lost", "PoolEmpty", "Unreachable"]
+__all__ = [
+    "AccountGroup",
+    "Attempted",
+    "Broke",
+    "Committed",
+    "Judged",
+    "KeyLeased",
+    "Lost",
+    "PoolEmpty",
+    "Unreachable",
+]
+
+
+class AccountGroup(Struct, frozen=True, kw_only=True, gc=False):
+    """A part near the upstream says whose account answers: opaque payloads are bound to it.
+
+    Attributes:
+        group: Any name of the organisation or project (``"org-blue"``), never a key.
+    """
+
+    group: str
 
 
 class Attempted(Struct, frozen=True, kw_only=True, gc=False):

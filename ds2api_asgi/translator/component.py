@@ -20,9 +20,12 @@ from ..errors import ClientGone, ConfigurationError
 from ..protocols import registry
 from ..protocols.base import Claim
 from ..transforms.base import Transform
+from ..transforms.carry import CarryStore, MemoryCarryStore
 from ..universal.loss import LossPolicy
+from .carrying import Carriage
 from .losses import Losses
 from .request import TRANSFORMED, Settings, TranslatedRequest
+from .strip import HISTORIES, stripped
 
 __all__ = ["Translator"]
 
@@ -54,6 +57,16 @@ class Translator:
         max_body: Bytes of a request that is translated; more is answered 413.
         max_answer: Bytes of a whole answer that is translated; more is answered 502.
         clock: Unix time in seconds, for documents that must state one.
+        origin: Which upstream this is, when several may answer one conversation: ``"family"`` or
+            ``"family/account group"`` (``"bedrock/team-blue"``). Opaque state (signed or encrypted thoughts) goes back
+            to the origin that minted it only; any other's is dropped, and reported. Upstreams that read each other's
+            have one origin. Then requests of clients that speak the app's own protocol are looked through, too: those
+            that hold another origin's state are rid of it, all others pass with their bytes untouched. ``""``: the
+            only upstream of its protocol.
+        secret: Signs the capsules in which clients carry opaque state; without it they are believed as they are.
+        carry_store: Where that state waits for clients that drop it; None: a store of 64 MB in this process.
+        carry_store_clients: The protocols of these clients. Ollama's have nowhere to keep it and drop ids of calls,
+            too; those of the others keep it themselves, so a store is used for them only when named here.
 
     Raises:
         ConfigurationError: A protocol is not installed or has no such dialect, or a value cannot work.
@@ -72,12 +85,26 @@ class Translator:
         max_body: int = DEFAULT_MAX_BODY,
         max_answer: int = DEFAULT_MAX_BODY,
         clock: Callable[[], float] = time.time,
+        origin: str = "",
+        secret: str | bytes | None = None,
+        carry_store: CarryStore | None = None,
+        carry_store_clients: Iterable[str] = ("ollama",),
     ) -> None:
         if isinstance(clients, str):
             raise ConfigurationError("clients takes a list of protocol names")
         if max_body < 1 or max_answer < 1:
             raise ConfigurationError("max_body and max_answer are at least 1")
+        if isinstance(carry_store_clients, str):
+            raise ConfigurationError("carry_store_clients takes a list of protocol names")
         self.app = app
+        stored = tuple(carry_store_clients)
+        carriage = Carriage.of(
+            speaks,
+            origin,
+            secret=secret,
+            store=MemoryCarryStore() if carry_store is None and stored else carry_store,
+            stored=stored,
+        )
         self._settings = Settings(
             app=app,
             upstream=registry.in_dialect(speaks, dialect),
@@ -87,6 +114,7 @@ class Translator:
             max_body=max_body,
             max_answer=max_answer,
             clock=clock,
+            carriage=carriage,
         )
         wanted = set(registry.names() if clients is None else clients)
         self._clients = {name: registry.get(name) for name in sorted({*wanted, speaks})}
@@ -98,7 +126,10 @@ class Translator:
         """Answer, or pass on what needs no translation."""
         claim = self._claim(scope) if scope["type"] == "http" else None
         if claim is None or self._passes(claim, scope):
-            await self.app(scope, receive, send)
+            if claim is not None and self._settings.carriage.strips and claim.operation in HISTORIES:
+                await stripped(self._settings, claim, scope, receive, send)
+            else:
+                await self.app(scope, receive, send)
             return
         outermost = KEY not in scope
         scope, exchange = enter(scope)

@@ -15,6 +15,7 @@ from ..protocols.base import Context, Operation, Protocol, UpstreamRoute
 from ..universal import jsontext
 from ..universal.loss import Loss
 from ..universal.request import Request
+from .carrying import Carriage, Carrying
 
 __all__ = ["Converted", "Kind", "convert"]
 
@@ -114,25 +115,33 @@ def _completed(request: Request, *, model: str | None, stream: bool | None) -> R
 def _convert_request(reader: Protocol, writer: Protocol, request: Request, target_dialect: str) -> Converted:
     if reader.streams_by_default != writer.streams_by_default and request.stream is UNSET:
         request = replace(request, stream=reader.streams_by_default)  # silence means two things: say what it means
-    encoded = writer.encode_request(request, dialect=target_dialect)
+    carried, losses = _carrying(writer, reader).request(request)
+    encoded = writer.encode_request(carried, dialect=target_dialect)
     context = encoded.context or Context()
     context.request = request
     streams = writer.streams_by_default if request.stream is UNSET else request.stream
     route = writer.route(Operation.GENERATE, stream=streams, model=request.model, dialect=target_dialect)
     body = jsontext.dumps(encoded.document)
-    return Converted(body=body, losses=encoded.losses, context=context, route=route)
+    return Converted(body=body, losses=(*losses, *encoded.losses), context=context, route=route)
+
+
+def _carrying(upstream: Protocol, client: Protocol) -> Carrying:
+    """Opaque state as translators have it that were told nothing."""
+    return Carrying(Carriage.of(upstream.name), client.name, "")
 
 
 def _convert_response(reader: Protocol, writer: Protocol, data: bytes, context: Context) -> Converted:
     response = reader.decode_response(reader.parse(data))
     if response.error is not UNSET:
         return Converted(body=jsontext.dumps(writer.encode_error(response.error).document))
+    response, losses = _carrying(reader, writer).response(response, context)
     encoded = writer.encode_response(response, context)
-    return Converted(body=jsontext.dumps(encoded.document), losses=encoded.losses)
+    return Converted(body=jsontext.dumps(encoded.document), losses=(*encoded.losses, *losses))
 
 
 def _convert_stream(reader: Protocol, writer: Protocol, data: bytes, context: Context) -> Converted:
-    decoder, encoder = reader.stream_decoder(), writer.stream_encoder(context)
+    decoder = reader.stream_decoder()
+    encoder = _carrying(reader, writer).encoder(writer.stream_encoder(context), context)
     body = encoder.write(decoder.feed(data)) + encoder.write(decoder.close())
     return Converted(body=body, losses=tuple(encoder.losses))
 

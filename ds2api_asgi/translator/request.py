@@ -23,8 +23,9 @@ from ..universal.failure import Failure, FailureKind
 from ..universal.loss import Loss, LossKind, Severity
 from ..universal.request import Request
 from .answer import Answer
+from .carrying import Carriage, Carrying
 from .losses import Losses
-from .scope import upstream_scope
+from .scope import credential_of, upstream_scope
 from .transformed import Transformed
 from .translation import Companion, Generation
 
@@ -47,6 +48,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_body: int
     max_answer: int
     clock: Callable[[], float]
+    carriage: Carriage
 
 
 class _Reply(Struct, frozen=True, kw_only=True):
@@ -114,6 +116,7 @@ class TranslatedRequest:
         self._receive = receive
         self._send = send
         self._headers = decode(scope["headers"])
+        self._carrying = Carrying(settings.carriage, client.name, credential_of(scope["headers"], client), exchange)
 
     async def run(self) -> None:
         """Serve it.
@@ -203,7 +206,8 @@ class TranslatedRequest:
         )
         if client.streams_by_default or upstream.streams_by_default:  # silence means two things: say what it means
             request = replace(request, stream=streams)
-        transformed = Transformed(self._settings.transforms, request)
+        carried, dropped = self._carrying.request(request)
+        transformed = Transformed(self._settings.transforms, carried)
         asked = transformed.request
         route = upstream.route(operation, stream=streams, model=asked.model, dialect=dialect)
         if route is None and operation is Operation.GENERATE:
@@ -211,8 +215,10 @@ class TranslatedRequest:
         if route is None:
             return self._estimate(asked)
         encoded = upstream.encode_request(asked, dialect=dialect, operation=operation)
-        losses = (*transformed.losses, *encoded.losses)
+        losses = (*dropped, *transformed.losses, *encoded.losses)
         self._lose(losses)
+        if operation is Operation.GENERATE:
+            self._carrying.ask(encoded.document, request)
         context = encoded.context or Context()
         context.request = request
         context.now = int(self._settings.clock())
@@ -222,7 +228,7 @@ class TranslatedRequest:
             body=jsontext.dumps(encoded.document),
             peeked=(model if type(model) is str else None, said if type(said) is bool else None),
             headers=self._settings.losses.headers(losses),
-            translation=Generation(upstream, client, context, transformed, streams=streams)
+            translation=Generation(upstream, client, context, transformed, carrying=self._carrying, streams=streams)
             if operation is Operation.GENERATE
             else Companion(lambda found: client.encode_token_count(upstream.decode_token_count(found))),
         )

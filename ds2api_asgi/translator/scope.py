@@ -9,7 +9,7 @@ from ..asgi.path import percent_encode, with_path
 from ..asgi.types import Scope
 from ..protocols.base import Protocol, UpstreamRoute
 
-__all__ = ["upstream_scope"]
+__all__ = ["credential_of", "upstream_scope"]
 
 # What the client said to its own provider or about its own body; the upstream's protocol says its own.
 _CLIENTS_OWN = CREDENTIALS | {
@@ -67,14 +67,14 @@ def _headers(
         own[b"content-length"] = b"%d" % len(body)
     own.update(route.headers)
     dropped = _OF_THE_BODY if client is upstream else _CLIENTS_OWN
-    if client is not upstream and (secret := _credential(headers, client)):
+    if client is not upstream and (secret := credential_of(headers, client)):
         name, value = upstream.authorize(secret)
         own[name] = value
     kept = [header for header in headers if (key := header[0].lower()) not in dropped and key not in own]
     return [*kept, *own.items()]
 
 
-def _credential(headers: RawHeaders, client: Protocol) -> str:
+def credential_of(headers: RawHeaders, client: Protocol) -> str:
     """The API key that the client sent: in its protocol's own header, else in another's; ``""``: it sent none."""
     for name in (client.authorize("")[0], *_CREDENTIALS):
         text = (find(headers, name) or b"").decode("latin-1").strip()

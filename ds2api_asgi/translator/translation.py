@@ -14,6 +14,7 @@ from ..universal.failure import Failure
 from ..universal.fold import unfold
 from ..universal.loss import Loss
 from ..universal.response import Response
+from .carrying import Carrying
 from .transformed import Transformed
 
 __all__ = ["Companion", "Generation"]
@@ -52,6 +53,7 @@ class Generation:
         context: What the request's encoder wants its answer to know.
         transformed: The request among the translator's transforms.
         streams: Whether the client asked for a stream; an app that answers otherwise is folded or unfolded.
+        carrying: What becomes of its opaque state.
 
     Attributes:
         streams: As given.
@@ -59,7 +61,14 @@ class Generation:
     """
 
     def __init__(
-        self, upstream: Protocol, client: Protocol, context: Context, transformed: Transformed, *, streams: bool
+        self,
+        upstream: Protocol,
+        client: Protocol,
+        context: Context,
+        transformed: Transformed,
+        *,
+        carrying: Carrying,
+        streams: bool,
     ) -> None:
         self.streams = streams
         self.losses: Sequence[Loss] = ()
@@ -67,6 +76,7 @@ class Generation:
         self._client = client
         self._context = context
         self._transformed = transformed
+        self._carrying = carrying
 
     def whole(self, document: dict[str, Any]) -> bytes | Failure:
         """The client's body for the app's document; a stream when the client asked for one.
@@ -90,10 +100,14 @@ class Generation:
     def _encode(self, response: Response) -> bytes | Failure:
         if response.error is not UNSET:
             return response.error
+        response, losses = self._carrying.response(response, self._context)
         if self.streams:
-            return self.encoder().write(unfold(response))
+            encoder = self._client.stream_encoder(self._context)
+            body = encoder.write(unfold(response))
+            self.losses = (*encoder.losses, *losses)
+            return body
         encoded = self._client.encode_response(response, self._context)
-        self.losses = encoded.losses
+        self.losses = (*encoded.losses, *losses)
         return jsontext.dumps(encoded.document)
 
     @property
@@ -108,6 +122,6 @@ class Generation:
 
     def encoder(self) -> StreamEncoder:
         """The encoder of the client's stream; its losses are ours."""
-        encoder = self._client.stream_encoder(self._context)
+        encoder = self._carrying.encoder(self._client.stream_encoder(self._context), self._context)
         self.losses = encoder.losses
         return encoder

@@ -266,6 +266,11 @@ def _unfold_part(key: int, part: Part, choice: int, chunk: int | None) -> Iterab
         case Refusal():
             yield Open(key, replace(part, text=""), choice)
             yield from _deltas(key, part.text, chunk)
+        case Reasoning() if part.text is UNSET and not part.summary:
+            # Nothing of it comes in pieces: one that is sealed comes whole, as its decoders give it.
+            yield Open(key, part, choice)
+            yield Close(key)
+            return
         case Reasoning():
             yield Open(key, replace(part, text="" if part.text is not UNSET else UNSET, summary=(), opaque=()), choice)
             for summary in part.summary:

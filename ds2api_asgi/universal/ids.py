@@ -9,10 +9,46 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from typing import Any
 
-__all__ = ["CallIds", "ToolNames"]
+from .jsontext import JsonText, dumps
+
+__all__ = ["CallIds", "ToolNames", "call_id_of", "invented_id"]
 
 _DIGEST = 12
+
+
+def invented_id(seed: str) -> str:
+    """A call id where the source has none, the same for the same seed: ``call_`` and 20 characters of base32."""
+    return "call_" + _letters(seed)[:20]
+
+
+def _letters(seed: str) -> str:
+    return base64.b32encode(_sha256(seed)).decode().lower()
+
+
+def call_id_of(turn: int, ordinal: int, name: str, arguments: JsonText) -> str:
+    """The id of an answer's call where the upstream's protocol has none.
+
+    The ordinals tell all calls of a conversation apart; name and arguments tell apart what was called when the same
+    turn was answered twice.
+
+    Args:
+        turn: How many answers the conversation had before.
+        ordinal: How many calls this answer had before.
+        name: The tool.
+        arguments: Spelling does not matter.
+    """
+    meant = dumps(_sorted(arguments.value)).decode() if arguments.is_object else arguments.text
+    return invented_id(f"{turn}:{ordinal}:{name}:{meant}")
+
+
+def _sorted(value: Any) -> Any:
+    if type(value) is dict:
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    if isinstance(value, float):
+        return float(value)
+    return [_sorted(each) for each in value] if type(value) is list else value
 
 
 class CallIds:
@@ -89,8 +125,7 @@ class CallIds:
         return self._digest(f"orphan:{source}")
 
     def _digest(self, text: str) -> str:
-        letters = base64.b32encode(_sha256(text)).decode().lower()
-        return letters[: self._length] if self._length else "call_" + letters[:20]
+        return _letters(text)[: self._length] if self._length else invented_id(text)
 
 
 class ToolNames:

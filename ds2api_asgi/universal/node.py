@@ -40,13 +40,16 @@ class Opaque(Struct, frozen=True, kw_only=True):
     """A payload that only the party that minted it can read; returned to it unchanged, shown to no other.
 
     Attributes:
-        kind: ``"signature"``, ``"encrypted"``, ``"redacted"``, ``"item_id"``, ``"thought_signature"``.
+        kind: ``"signature"``, ``"encrypted"``, ``"redacted"``, ``"item_id"``, ``"phase"``, ``"thought_signature"`` …
         value: The payload.
         protocol: The protocol it was minted in.
         position: Where it stood: ``"on"`` its part, ``"before"`` or ``"after"`` it as a carrier of its own.
+        origin: Which upstream of that protocol minted it, as `capsule.Minter.token` has it; ``""``: the document does
+            not say.
     """
 
     kind: str
     value: str
     protocol: str
     position: str = "on"
+    origin: str = ""

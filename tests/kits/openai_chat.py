@@ -25,6 +25,7 @@ KIT = Kit(
     events=TypeAdapter(openai.types.chat.ChatCompletionChunk),
     extensions={
         "reasoning_content": "DeepSeek's and vLLM's member for reasoning, echoed by SDKs and ignored by others",
+        "extra_content": "Google's member for the signature of a call, echoed by SDKs",
         "reasoning_details": "OpenRouter's member for reasoning that only its minter can read, echoed by SDKs",
     },
     call_id=re.compile(r".{1,40}", re.DOTALL),

@@ -29,6 +29,7 @@ from ds2api_asgi.protocols import registry
 from ds2api_asgi.protocols.base import Claim, Operation
 from ds2api_asgi.testing import Driver, ScriptedUpstream, json_script
 from ds2api_asgi.translator import Translator
+from ds2api_asgi.translator.carrying import Carriage
 from ds2api_asgi.translator.losses import Losses
 from ds2api_asgi.translator.request import Settings, TranslatedRequest
 
@@ -504,6 +505,7 @@ async def test_tokens_are_counted_by_an_app_that_can() -> None:
         max_body=1000,
         max_answer=1000,
         clock=lambda: 0.0,
+        carriage=Carriage.of("anthropic"),
     )
     claim = Claim(protocol="anthropic", operation=Operation.COUNT_TOKENS)
 

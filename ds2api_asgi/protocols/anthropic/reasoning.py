@@ -15,7 +15,7 @@ from ..fields import STRING, Json, optional, rest
 from ..scope import Scope
 from .profile import NAME
 
-__all__ = ["decode_redacted", "decode_thinking", "encode_reasoning"]
+__all__ = ["decode_redacted", "decode_thinking", "encode_reasoning", "is_sealed"]
 
 
 def decode_thinking(block: Json, path: str) -> Part:
@@ -39,6 +39,15 @@ def decode_redacted(block: Json, path: str) -> Part:
         raise InvalidDocument(f"{path}.data", "must be a string")
     payload = Opaque(kind="redacted", value=data, protocol=NAME)
     return Reasoning(opaque=(payload,), ext=rest(block, ("type", "data")))
+
+
+def is_sealed(part: Reasoning) -> bool:
+    """Whether a thought is nothing but data that this provider's clients keep."""
+    return (
+        part.text is UNSET
+        and not part.summary
+        and any(payload.protocol == NAME and payload.kind == "redacted" for payload in part.opaque)
+    )
 
 
 def encode_reasoning(part: Reasoning, path: str, scope: Scope) -> list[Json]:

@@ -24,6 +24,7 @@ from ..scope import Scope
 from .marks import encode_citation
 from .parts import encode_part
 from .profile import NAME
+from .reasoning import is_sealed
 from .scan import Scanner
 
 __all__ = ["SUFFIX", "Blocks"]
@@ -162,7 +163,7 @@ class Blocks:
             if not home:
                 for citation in cited or ():
                     self._citation(wire, citation)
-        elif isinstance(part, Reasoning) and (part.text is not UNSET or not home):
+        elif isinstance(part, Reasoning) and (part.text is not UNSET or not (home or is_sealed(part))):
             if home:
                 self._start_block(wire)
             for text in (part.text or "", *(() if part.text else part.summary)):

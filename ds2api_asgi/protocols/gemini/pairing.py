@@ -7,13 +7,11 @@ a result that it had another than its call (Gemini CLI makes them up), ``name:ca
 
 from __future__ import annotations
 
-import base64
-import hashlib
-
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from ...universal.content import Part, ToolCall, ToolResult
+from ...universal.ids import invented_id
 
 __all__ = ["Pairing", "invent_call_id"]
 
@@ -26,8 +24,7 @@ def invent_call_id(seed: str, ordinal: int, name: str) -> str:
         ordinal: Of the call, from 0.
         name: The tool.
     """
-    digest = hashlib.sha256(f"{seed}:{ordinal}:{name}".encode("utf-8", "surrogatepass")).digest()
-    return "call_" + base64.b32encode(digest).decode().lower()[:20]
+    return invented_id(f"{seed}:{ordinal}:{name}")
 
 
 class Pairing:

@@ -24,7 +24,7 @@ from ..base import Context
 from ..fields import Json
 from ..scope import Scope
 from .calls import encode_call
-from .carry import encode_detail
+from .carry import EXTRA, encode_detail, encode_extra, foreign_payloads
 from .citations import foreign_citation
 from .fields import CHOICE_HANDLED
 from .messages import decode_message, encode_message
@@ -178,7 +178,7 @@ def _gather(part: Part, path: str, message: _Message, scope: Scope) -> int | Non
             return 2
         case ToolCall():
             scope.ext(part.ext, path)
-            scope.opaque(part.opaque, path)
+            scope.opaque(foreign_payloads(part.opaque), path)
             for name in ("namespace", "caller", "cache"):
                 if getattr(part, name) is not UNSET:
                     scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} of a call")
@@ -223,7 +223,9 @@ def _write_call(call: ToolCall, path: str, context: Context, scope: Scope) -> Js
     name = scope.tool_name(call.name, f"{path}.name")
     if name in context.custom_tools:
         return {"id": id_, "type": "custom", "custom": {"name": name, "input": unwrap_text(call.arguments)}}
-    return encode_call(call, id_, name, home=False)
+    extra = encode_extra(call.opaque)
+    document = encode_call(call, id_, name, home=False)
+    return document if extra is None else {**document, EXTRA: extra}
 
 
 def legacy_client(context: Context) -> bool:

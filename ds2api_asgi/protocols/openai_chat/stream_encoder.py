@@ -39,7 +39,7 @@ from ..arguments import unwrap_text
 from ..base import Context
 from ..fields import Json
 from ..scope import Scope
-from .carry import encode_detail
+from .carry import EXTRA, encode_detail, encode_extra, foreign_payloads
 from .choices import legacy_client
 from .citations import encode_citation, foreign_citation
 from .errors import stream_error
@@ -287,7 +287,15 @@ class StreamEncoder:
                 choice.details += 1
                 self._envelope.chunk(live.choice, {"reasoning_details": [detail]})
                 return
-        self._scope.opaque(tuple(live.opaque), live.path)
+        payloads = tuple(live.opaque)
+        extra = encode_extra(payloads) if isinstance(part, ToolCall) and not self._legacy else None
+        if extra is not None:
+            assert isinstance(part, ToolCall)
+            inner = {"arguments" if part.kind == "function" else "input": ""}  # SDKs want it in every piece
+            entry: Json = {"index": live.number, part.kind: inner, EXTRA: extra}
+            self._envelope.chunk(live.choice, {"tool_calls": [entry]})
+            payloads = foreign_payloads(payloads)
+        self._scope.opaque(payloads, live.path)
 
     def _cite(self, live: Live) -> None:
         annotations: list[Json] = []
@@ -313,6 +321,8 @@ class StreamEncoder:
             case "summary":
                 scope.add(f"{live.path}.summary", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has no summaries")
                 if event.value:
+                    if live.told is not None:
+                        live.told.append(event.value)
                     self._out += (live.head, json_string(event.value), live.tail)
             case "citation":
                 if scope.home:

@@ -24,6 +24,7 @@ from ...universal.templates import ERROR_PREFIX, TOOL_MEDIA
 from ..fields import Json
 from ..scope import Scope
 from .calls import encode_call
+from .carry import DETAILS, EXTRA, encode_extra, foreign_payloads, vendors
 from .dialects import dialect
 from .marks import encode_cache
 from .messages import decode_message, encode_message
@@ -189,6 +190,7 @@ class _Writer:
     def _assistant(self, turn: Turn, rest: list[tuple[str, Part]], path: str) -> None:
         scope = self._scope
         thoughts: list[str] = []
+        details: list[Any] = []
         content: list[Json] = []
         refusals: list[str] = []
         calls: list[Json] = []
@@ -200,7 +202,7 @@ class _Writer:
             last = max(last, rank)
             match part:
                 case Reasoning():
-                    self._reasoning(part, at, thoughts)
+                    details += self._details(part, at, thoughts)
                 case Text():
                     document = encode_part(part, at, scope)
                     if document is not None:
@@ -218,9 +220,7 @@ class _Writer:
             scope.add(f"{path}.parts", LossKind.RELOCATED, Severity.DEGRADED, f"{NAME} keeps kinds of parts apart")
         if len(thoughts) > 1 or len(refusals) > 1:
             scope.add(f"{path}.parts", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has one text for each kind")
-        message: Json = {"role": "assistant"}
-        if thoughts:
-            message["reasoning_content"] = "".join(thoughts)
+        message: Json = {"role": "assistant", **_thought(thoughts, details)}
         # Null beside calls is what everybody sends; without calls there must be content.
         message["content"] = _content(content) if content or not (calls or refusals) else None
         if refusals:
@@ -239,6 +239,10 @@ class _Writer:
         Protocols of items say each call and each thought apart, but results answer one message's calls.
         """
         last = self.messages[-1] if self.messages else {}
+        details = message.get(DETAILS, [])
+        if details and last.get("role") == "assistant" and len(message) == 3 and not message["content"]:
+            last[DETAILS] = [*last.get(DETAILS, ()), *details]  # a carrier, which says nothing itself
+            return True
         lone = "reasoning_content" in last and not last["content"] and "refusal" not in last
         if (
             last.get("role") != "assistant"
@@ -252,6 +256,8 @@ class _Writer:
         elif "tool_calls" in last and said:
             reason = f"{NAME} keeps kinds of parts apart"
             self._scope.add(f"{path}.parts", LossKind.RELOCATED, Severity.DEGRADED, reason)
+        if details:
+            last[DETAILS] = [*last.get(DETAILS, ()), *details]
         for key in ("reasoning_content", "refusal"):
             if key in message:
                 last[key] = last.get(key, "") + message[key]
@@ -263,6 +269,13 @@ class _Writer:
             last["tool_calls"] = [*last.get("tool_calls", ()), *message["tool_calls"]]
         return True
 
+    def _details(self, part: Reasoning, path: str, thoughts: list[str]) -> list[Any]:
+        """Write a thought, unless it is nothing but a vendor's details, which are given back."""
+        found = vendors(part.opaque, DETAILS)
+        if found is None or part.text is not UNSET or part.summary:
+            self._reasoning(part, path, thoughts)
+        return found if type(found) is list else []
+
     def _reasoning(self, part: Reasoning, path: str, thoughts: list[str]) -> None:
         scope = self._scope
         if part.text is UNSET and not part.summary:
@@ -272,7 +285,7 @@ class _Writer:
             scope.lacks(path, Severity.DEGRADED, "reasoning in messages")
             return
         scope.ext(part.ext, path)
-        scope.opaque(part.opaque, path)
+        scope.opaque(foreign_payloads(part.opaque), path)
         if part.summary:
             scope.add(f"{path}.summary", LossKind.APPROXIMATED, Severity.DEGRADED, f"{NAME} has no summaries")
         thoughts.append("".join(part.summary) if part.text is UNSET else part.text)
@@ -280,13 +293,15 @@ class _Writer:
     def _call(self, call: ToolCall, path: str) -> Json:
         scope = self._scope
         scope.ext(call.ext, path)
-        scope.opaque(call.opaque, path)
+        scope.opaque(foreign_payloads(call.opaque), path)
         encode_cache(call.cache, {}, path, scope)
         for name in ("namespace", "caller"):
             if getattr(call, name) is not UNSET:
                 scope.lacks(f"{path}.{name}", Severity.DEGRADED, f"{name} of a call")
         name = scope.tool_name(call.name, f"{path}.name")
-        return encode_call(call, scope.call_id(call, path), name, home=False)
+        document = encode_call(call, scope.call_id(call, path), name, home=False)
+        extra = encode_extra(call.opaque)
+        return document if extra is None else {**document, EXTRA: extra}
 
 
 _RANKS: dict[type, int] = {Reasoning: 0, Refusal: 2, ToolCall: 3}
@@ -300,6 +315,12 @@ def _plain(turn: Turn) -> str | None:
     if part.opaque or not (UNSET is part.cache is part.citations is part.ext):
         return None
     return part.text if UNSET is turn.ext is turn.name is turn.id is turn.status is turn.phase else None
+
+
+def _thought(thoughts: list[str], details: list[Any]) -> Json:
+    """The members of a message that say what the model thought."""
+    members: Json = {"reasoning_content": "".join(thoughts)} if thoughts else {}
+    return {**members, DETAILS: details} if details else members
 
 
 def _content(content: list[Json]) -> str | list[Json]:

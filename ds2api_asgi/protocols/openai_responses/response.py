@@ -47,6 +47,7 @@ __all__ = [
     "echo_of",
     "encode_response",
     "envelope_of",
+    "sealed_by_us",
     "thought_of",
     "tier_of",
 ]
@@ -301,7 +302,7 @@ def _write_part(
             message["content"].append(document)
             return message
         case Reasoning():
-            if part.text is UNSET and not part.summary:
+            if part.text is UNSET and not part.summary and not sealed_by_us(part):
                 scope.opaque(part.opaque, path)
                 return message
             output.append({"id": item_id("reasoning", seed), **thought_of(part, path, scope)})
@@ -315,6 +316,11 @@ def _write_part(
             scope.lacks(path, Severity.SEMANTIC, "place for this in an answer")
             return message
     return None
+
+
+def sealed_by_us(part: Reasoning) -> bool:
+    """Whether a thought has encrypted content of this protocol."""
+    return any(payload.protocol == NAME and payload.kind == ENCRYPTED for payload in part.opaque)
 
 
 def thought_of(part: Reasoning, path: str, scope: Scope) -> Json:

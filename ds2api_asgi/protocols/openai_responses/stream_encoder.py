@@ -31,7 +31,7 @@ from .errors import encode_event, encode_failed
 from .items import encode_item
 from .parts import encode_part
 from .profile import NAME, TARGET, item_id
-from .response import answer_id, call_item, envelope_of, thought_of
+from .response import answer_id, call_item, envelope_of, sealed_by_us, thought_of
 from .settle import COMPLETED, amended, bare, turn_of
 from .stops import DETAILS, encode_stop
 from .stream_live import Live, Message
@@ -422,6 +422,8 @@ class StreamEncoder:
         self._end_message(message, out)
 
     def _close_reasoning(self, live: Live, whole: Reasoning, out: list[bytes]) -> None:
+        if live.index < 0 and sealed_by_us(whole):
+            self._begin_reasoning(live, out)
         if live.index < 0:  # nothing in it that this client may know
             self._scope.opaque(whole.opaque, live.path)
             return

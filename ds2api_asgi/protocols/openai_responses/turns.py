@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from ...errors import InvalidDocument
 from ...universal.content import OpaquePart, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
@@ -29,6 +30,7 @@ from ..fields import STRING, Json, expect
 from ..scope import Scope
 from .items import ENCRYPTED, SUMMARY, THOUGHT, decode_item, encode_call, encode_item, typed_texts
 from .marks import encode_cache
+from .minted import foreign_payloads, id_of, message_of
 from .parts import encode_part, encode_refusal
 from .profile import NAME, dialect, item_id
 
@@ -168,9 +170,13 @@ class _Writer:
                     }
                 )
             case Text():
-                document = encode_part(part, role, path, scope)
+                bare = replace(part, opaque=foreign_payloads(part.opaque)) if part.opaque else part
+                document = encode_part(bare, role, path, scope)
                 if document is not None:
-                    self.items.append({"role": role, "content": document["text"]})
+                    item = message_of(part, document, self.items[-1] if self.items else None)
+                    if item is None:
+                        item = {"role": role, "content": document["text"]}
+                    self.items += [item] if item else ()
             case OpaquePart(protocol=protocol):
                 scope.lacks(path, Severity.SEMANTIC, f"place for this part of {protocol}")
             case _:
@@ -179,13 +185,16 @@ class _Writer:
     def _call(self, call: ToolCall, path: str) -> None:
         scope = self._scope
         scope.ext(call.ext, path)
-        scope.opaque(call.opaque, path)
+        scope.opaque(foreign_payloads(call.opaque), path)
         encode_cache(call.cache, {}, path, scope)
         for name in ("namespace", "caller"):
             if getattr(call, name) is not UNSET:
                 scope.lacks(f"{path}.{name}", Severity.DEGRADED, f"{name} of a call from elsewhere")
         name = scope.tool_name(call.name, f"{path}.name")
         item = encode_call(call, scope.call_id(call, path), name)
+        id_ = id_of(call.opaque)
+        if id_ is not None:
+            item = {"id": id_, **item}
         if call.kind == "custom":
             self._custom.add(item.get("call_id"))
         self.items.append(item)
@@ -228,14 +237,16 @@ class _Writer:
             scope.add(path, LossKind.ORIGIN_MISMATCH, Severity.DEGRADED, f"{NAME} takes its own thoughts only")
             return
         scope.ext(part.ext, path)
-        scope.opaque(tuple(o for o in part.opaque if o.value != payload), path)
-        # Only an item of the model's own has an id, but the SDK's types demand one.
-        seed = payload or f"{len(self.items)}:{part.text}:{part.summary}"
-        turn = path.rpartition(".")[0]
-        scope.add(f"{turn}.id", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands one")
+        scope.opaque(foreign_payloads(tuple(o for o in part.opaque if o.value != payload)), path)
+        id_ = id_of(part.opaque)
+        if id_ is None:
+            # Only an item of the model's own has an id, but the SDK's types demand one.
+            id_ = item_id("reasoning", payload or f"{len(self.items)}:{part.text}:{part.summary}")
+            turn = path.rpartition(".")[0]
+            scope.add(f"{turn}.id", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands one")
         item: Json = {
             "type": "reasoning",
-            "id": item_id("reasoning", seed),
+            "id": id_,
             "summary": typed_texts(SUMMARY, part.summary),
         }
         if part.text is not UNSET:

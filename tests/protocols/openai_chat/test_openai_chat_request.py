@@ -450,16 +450,16 @@ def test_a_subset_of_tools_is_allowed_tools() -> None:
 
 def test_carried_reasoning_is_read_back_with_its_payloads() -> None:
     details = [
-        {"type": "reasoning.text", "text": "th", "signature": "S", "format": "ds2.1.anthropic", "index": 0},
-        {"type": "reasoning.encrypted", "data": "D", "format": "ds2.1.anthropic", "index": 1},
+        {"type": "reasoning.text", "text": "th", "signature": "S", "format": "ds2", "index": 0},
+        {"type": "reasoning.encrypted", "data": "D", "format": "ds2", "index": 1},
     ]
     message = {"role": "assistant", "content": "a", "reasoning_content": "th", "reasoning_details": details}
     request = PROTOCOL.decode_request(chat(message))
     thought, redacted, _ = request.turns[0].parts
     assert isinstance(thought, Reasoning)
     assert isinstance(redacted, Reasoning)
-    assert thought.opaque == (Opaque(kind="signature", value="S", protocol="anthropic"),)
-    assert redacted.opaque == (Opaque(kind="redacted", value="D", protocol="anthropic"),)
+    assert thought.opaque == (Opaque(kind="signature", value="S", protocol="openai-chat"),)
+    assert redacted.opaque == (Opaque(kind="redacted", value="D", protocol="openai-chat"),)
     assert messages_of(request) == [message]
     changed = {**message, "reasoning_content": "edited"}
     assert messages_of(PROTOCOL.decode_request(chat(changed))) == [changed]

@@ -189,8 +189,8 @@ def test_a_client_of_functions_is_answered_with_function_call() -> None:
 
 def test_payloads_of_reasoning_are_given_to_the_client_to_carry() -> None:
     parts = (
-        Reasoning(text="th", opaque=(Opaque(kind="signature", value="S", protocol="elsewhere"),)),
-        Reasoning(opaque=(Opaque(kind="redacted", value="D", protocol="elsewhere"),)),
+        Reasoning(text="th", opaque=(Opaque(kind="signature", value="S", protocol="openai-chat"),)),
+        Reasoning(opaque=(Opaque(kind="redacted", value="D", protocol="openai-chat"),)),
         Text(text="a"),
     )
     encoded = PROTOCOL.encode_response(foreign(*parts), Context())

@@ -465,8 +465,8 @@ def test_streams_say_what_documents_say() -> None:
                     "content": "é😀\u2028",
                     "reasoning_content": "th",
                     "reasoning_details": [
-                        {"type": "reasoning.text", "text": "th", "signature": "S", "format": "ds2.1.x", "index": 0},
-                        {"type": "reasoning.encrypted", "data": "D", "format": "ds2.1.x", "index": 1},
+                        {"type": "reasoning.text", "text": "th", "signature": "S", "format": "ds2", "index": 0},
+                        {"type": "reasoning.encrypted", "data": "D", "format": "ds2", "index": 1},
                     ],
                     "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
                 },
