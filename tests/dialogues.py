@@ -14,9 +14,15 @@ PATHS = {
     "anthropic": "/v1/messages",
     "openai-chat": "/v1/chat/completions",
     "gemini": "/v1beta/models/demo-small:generateContent",
+    "ollama": "/api/chat",
 }
 STREAM_PATHS = {**PATHS, "gemini": "/v1beta/models/demo-small:streamGenerateContent?alt=sse"}
-HEADERS = {"anthropic": ANTHROPIC_HEADERS, "openai-chat": OPENAI_HEADERS, "gemini": GEMINI_HEADERS}
+HEADERS = {
+    "anthropic": ANTHROPIC_HEADERS,
+    "openai-chat": OPENAI_HEADERS,
+    "gemini": GEMINI_HEADERS,
+    "ollama": OPENAI_HEADERS,
+}
 
 
 def path_of(protocol: str, *, stream: bool | None = None, model: str = "demo-small") -> str:
@@ -41,7 +47,17 @@ def gemini_request(*, stream: bool | None = None, **more: Any) -> dict[str, Any]
     return {"contents": [{"role": "user", "parts": [{"text": "hello"}]}], **more}
 
 
-_REQUESTS = {"anthropic": anthropic_request, "openai-chat": openai_request, "gemini": gemini_request}
+def ollama_request(*, stream: bool | None = None, **more: Any) -> dict[str, Any]:
+    """A message that says hello; silence would ask for a stream."""
+    return {**openai_request(**more), "stream": stream is True}
+
+
+_REQUESTS = {
+    "anthropic": anthropic_request,
+    "openai-chat": openai_request,
+    "gemini": gemini_request,
+    "ollama": ollama_request,
+}
 
 
 def request_in(protocol: str, *, stream: bool | None = None, **more: Any) -> dict[str, Any]:
@@ -142,8 +158,42 @@ def gemini_frames(*texts: str) -> list[bytes]:
     return [b"data: " + json.dumps(chunk).encode() + b"\r\n\r\n" for chunk in chunks]
 
 
-_FRAMES = {"anthropic": anthropic_frames, "openai-chat": openai_frames, "gemini": gemini_frames}
-_ANSWERS = {"anthropic": anthropic_answer, "openai-chat": openai_answer, "gemini": gemini_answer}
+def ollama_answer(text: str = "Hi there", **more: Any) -> dict[str, Any]:
+    """A whole answer, and the last line of a stream."""
+    return {
+        "model": "demo-small",
+        "created_at": "2023-11-14T22:13:20Z",
+        "message": {"role": "assistant", "content": text},
+        "done": True,
+        "done_reason": "stop",
+        "prompt_eval_count": 3,
+        "eval_count": 2,
+        **more,
+    }
+
+
+def ollama_frames(*texts: str) -> list[bytes]:
+    """The lines of a whole stream: the texts, the end."""
+    around = {"model": "demo-small", "created_at": "2023-11-14T22:13:20Z", "done": False}
+    lines = [{**around, "message": {"role": "assistant", "content": text}} for text in texts]
+    return [json.dumps(line).encode() + b"\n" for line in [*lines, ollama_answer("")]]
+
+
+_FRAMES = {
+    "anthropic": anthropic_frames,
+    "openai-chat": openai_frames,
+    "gemini": gemini_frames,
+    "ollama": ollama_frames,
+}
+_ANSWERS = {
+    "anthropic": anthropic_answer,
+    "openai-chat": openai_answer,
+    "gemini": gemini_answer,
+    "ollama": ollama_answer,
+}
+STREAM_TYPES = {name: "application/x-ndjson" if name == "ollama" else "text/event-stream" for name in PATHS}
+"""The content-type of streams."""
+STREAM_HEADERS = {name: ((b"content-type", kind.encode()),) for name, kind in STREAM_TYPES.items()}
 
 
 def frames_in(protocol: str, *texts: str) -> list[bytes]:
@@ -162,6 +212,8 @@ def words_of(protocol: str, document: dict[str, Any]) -> str:
         return "".join(block["text"] for block in document["content"])
     if protocol == "gemini":
         return "".join(part["text"] for part in document["candidates"][0]["content"]["parts"])
+    if protocol == "ollama":
+        return str(document["message"]["content"])
     return str(document["choices"][0]["message"]["content"])
 
 
@@ -171,16 +223,21 @@ def error_in(protocol: str, message: str) -> dict[str, Any]:
         return {"type": "error", "error": {"type": "api_error", "message": message}}
     if protocol == "gemini":
         return {"error": {"code": 500, "message": message, "status": "INTERNAL"}}
+    if protocol == "ollama":
+        return {"error": message}
     return {"error": {"message": message, "type": "server_error"}}
 
 
 def streamed(*frames: bytes) -> Script:
-    """A script that streams frames, a body message each."""
-    return [Start(200, EVENT_STREAM), *frames]
+    """A script that streams frames, a body message each; lines of JSON are Ollama's."""
+    lines = bool(frames) and frames[0].startswith(b"{")
+    return [Start(200, ((b"content-type", b"application/x-ndjson"),) if lines else EVENT_STREAM), *frames]
 
 
 def events_of(body: bytes) -> list[dict[str, Any]]:
-    """The JSON values of a stream of server-sent events, ``[DONE]`` as ``{"done": true}``."""
+    """The JSON values of a stream: of server-sent events, ``[DONE]`` as ``{"done": true}``, or of lines of JSON."""
+    if body.startswith(b"{"):
+        return [json.loads(line) for line in body.split(b"\n") if line]
     data = [line[5:].strip() for line in body.decode().split("\n") if line.startswith("data:")]
     return [{"done": True} if text == "[DONE]" else json.loads(text) for text in data]
 
@@ -194,6 +251,8 @@ def text_of(protocol: str, body: bytes) -> str:
         elif protocol == "gemini":
             parts = [part for c in event.get("candidates", ()) for part in c["content"].get("parts", ())]
             found += [part.get("text", "") for part in parts]
+        elif protocol == "ollama":
+            found.append(event.get("message", {}).get("content", ""))
         else:
             found += [choice["delta"].get("content") or "" for choice in event.get("choices", ())]
     return "".join(found)
@@ -206,6 +265,8 @@ def ended_well(protocol: str, body: bytes) -> bool:
         return bool(events) and events[-1].get("type") == "message_stop"
     if protocol == "gemini":
         return bool(events) and any("finishReason" in c for c in events[-1].get("candidates", ()))
+    if protocol == "ollama":
+        return bool(events) and events[-1].get("done") is True
     return {"done": True} in events
 
 
@@ -214,7 +275,10 @@ def error_of(protocol: str, document: dict[str, Any]) -> dict[str, Any]:
     if protocol == "anthropic":
         assert document["type"] == "error", document
     error = document["error"]
-    if protocol == "gemini":
+    if protocol == "ollama":
+        assert type(error) is str, document
+        error = {"message": error}
+    elif protocol == "gemini":
         assert isinstance(error["code"], int)
         assert isinstance(error["status"], str)
     else:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from dialogues import PATHS, answer_in, frames_in, gemini_answer
+from dialogues import PATHS, STREAM_HEADERS, answer_in, frames_in, gemini_answer
 
 JSON = ((b"content-type", b"application/json"),)
 EVENTS = ((b"content-type", b"text/event-stream"),)
@@ -49,13 +49,30 @@ class Provider:
         return said
 
     def _answer(self, method: str, path: str, body: bytes) -> _Said:
-        return self._gemini(method, path) if self._speaks == "gemini" else self._other(method, path, body)
+        if self._speaks == "ollama":
+            return self._ollama(method, path, body)
+        return self._gemini(method, path, body) if self._speaks == "gemini" else self._other(method, path, body)
 
-    def _gemini(self, method: str, path: str) -> _Said:
+    def _ollama(self, method: str, path: str, body: bytes) -> _Said:
+        if method == "GET" and path == "/api/tags":
+            return _document({"models": [{"name": "m"}]})
+        if method == "POST" and path == "/api/show":
+            return _document({"details": {}, "capabilities": []})
+        if method == "POST" and path == "/api/embed":
+            return _document({"embeddings": [[0.5]] * len(json.loads(body)["input"])})
+        if method == "POST" and path == "/api/chat":
+            if b'"stream":false' in body.replace(b" ", b""):
+                return _document(answer_in("ollama"))
+            return _Said(200, STREAM_HEADERS["ollama"], frames_in("ollama", "Hi"))
+        return _document({"error": "not found"}, status=404)
+
+    def _gemini(self, method: str, path: str, body: bytes) -> _Said:
         if method == "GET" and path == "/v1beta/models":
             return _document({"models": [{"name": "models/m"}]})
         if method == "GET" and path.startswith("/v1beta/models/"):
             return _document({"name": "models/m"})
+        if method == "POST" and path.endswith(":batchEmbedContents"):
+            return _document({"embeddings": [{"values": [0.5]}] * len(json.loads(body)["requests"])})
         if method == "POST" and path.endswith(":countTokens"):
             return _document({"totalTokens": 3})
         if method == "POST" and path.endswith(":generateContent"):
@@ -72,6 +89,8 @@ class Provider:
                 {"id": "m", "object": "model", "type": "model", "display_name": "M", "created": 1, "owned_by": "me",
                  "created_at": "2026-01-01T00:00:00Z"}
             )  # fmt: skip
+        if method == "POST" and path == "/v1/embeddings" and self._speaks != "anthropic":
+            return _document({"data": [{"embedding": [0.5]}] * len(json.loads(body)["input"])})
         if method == "POST" and path == "/v1/messages/count_tokens" and self._speaks == "anthropic":
             return _document({"input_tokens": 3})
         if method == "POST" and path == PATHS[self._speaks]:

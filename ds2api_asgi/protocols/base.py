@@ -16,6 +16,7 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType, field
 from msgspec.structs import replace
 
+from ..universal.embedding import EmbeddingRequest, EmbeddingResponse
 from ..universal.events import Event
 from ..universal.failure import Failure, Verdict
 from ..universal.loss import Loss
@@ -26,6 +27,7 @@ __all__ = [
     "Claim",
     "Companions",
     "Context",
+    "Embeddings",
     "Encoded",
     "Errors",
     "Limits",
@@ -369,6 +371,48 @@ class Companions(typing.Protocol):
         ...
 
 
+class Embeddings(typing.Protocol):
+    """Texts that become vectors."""
+
+    def decode_embedding_request(self, document: dict[str, Any], *, dialect: str = "") -> EmbeddingRequest:
+        """A request document to universal form.
+
+        Args:
+            document: From `Requests.parse`.
+            dialect: As the claim or the headers tell it: paths of one protocol may differ in their words.
+
+        Raises:
+            InvalidDocument: A value of the wrong type, or a required one missing; names the path.
+        """
+        ...
+
+    def encode_embedding_request(self, request: EmbeddingRequest, *, dialect: str = "") -> Encoded:
+        """Universal form to a request document; losses tell what it could not say."""
+        ...
+
+    def decode_embedding_response(self, document: dict[str, Any]) -> EmbeddingResponse:
+        """An answer document to universal form.
+
+        Raises:
+            InvalidDocument: It has no vectors.
+        """
+        ...
+
+    def encode_embedding_response(
+        self, response: EmbeddingResponse, request: EmbeddingRequest | UnsetType = UNSET
+    ) -> Encoded:
+        """Universal form to an answer document.
+
+        Args:
+            response: Born anywhere.
+            request: The client's; UNSET when an answer is converted alone.
+
+        Raises:
+            InvalidDocument: It has not a vector for each input, or one that is none.
+        """
+        ...
+
+
 @typing.runtime_checkable
 class Protocol(Routes, Requests, Responses, Errors, Verdicts, Companions, typing.Protocol):
     """A wire protocol: its paths, its codec, its errors, its companions.
@@ -380,11 +424,22 @@ class Protocol(Routes, Requests, Responses, Errors, Verdicts, Companions, typing
         name: What configuration calls it: ``"openai-chat"``, ``"anthropic"``.
         streams_by_default: What a request means that does not say whether its answer comes as a stream.
         dialects: The dialects that can be asked of an upstream; ``""`` is the default one.
+        embeddings: How texts become vectors; None: the protocol has no such thing.
     """
 
     name: str
     streams_by_default: bool
     dialects: tuple[str, ...]
+    embeddings: Embeddings | None
+
+    def idle(self, request: Request, *, now: int) -> dict[str, Any] | None:
+        """What answers a request that asks nothing of a model (an empty prompt loads it); None: a model is asked.
+
+        Args:
+            request: A client's.
+            now: Unix time.
+        """
+        ...
 
     def stream_type(self, dialect: str = "") -> str:
         """The content-type of its streams, in the client's dialect: ``"text/event-stream"``."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from ..universal.events import Event
 from ..universal.fold import fold
+from ..universal.request import Request
 from ..universal.response import Response
 from .base import (
     Companions,
     Context,
+    Embeddings,
     Errors,
     Requests,
     Responses,
@@ -41,6 +44,8 @@ class Codec:
         stream_type: The content-type of streams.
         stream_types: That of dialects with another.
         streams_by_default: See `base.Protocol`.
+        embeddings: See `base.Protocol`.
+        idle: See `base.Protocol`; None: each request asks a model.
         settle: What a folded stream needs to be the answer that a document would have been; None: nothing.
         dialects: See `base.Protocol.dialects`.
         answer_error: See `hidden.HidesErrors`; None: no server of this protocol hides errors.
@@ -62,6 +67,8 @@ class Codec:
         stream_type: str = "text/event-stream",
         stream_types: Mapping[str, str] | None = None,
         streams_by_default: bool = False,
+        embeddings: Embeddings | None = None,
+        idle: Callable[[Request, int], dict[str, Any] | None] | None = None,
         settle: Callable[[Response], Response] | None = None,
         dialects: Iterable[str] = ("",),
         answer_error: AnswerJudge | None = None,
@@ -70,6 +77,7 @@ class Codec:
         self.streams_by_default = streams_by_default
         self.dialects = tuple(dialects)
         self.answer_error = answer_error
+        self.embeddings = embeddings
         self.claim = routes.claim
         self.route = routes.route
         self.authorize = routes.authorize
@@ -95,10 +103,15 @@ class Codec:
         self.stream_watch = stream_watch
         self._stream_type = stream_type
         self._stream_types = dict(stream_types or {})
+        self._idle = idle
         self._settle = settle
 
     def __repr__(self) -> str:
         return f"Codec({self.name!r})"
+
+    def idle(self, request: Request, *, now: int) -> dict[str, Any] | None:
+        """See `base.Protocol.idle`."""
+        return None if self._idle is None else self._idle(request, now)
 
     def stream_type(self, dialect: str = "") -> str:
         """See `base.Protocol.stream_type`."""

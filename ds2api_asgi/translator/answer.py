@@ -33,7 +33,7 @@ from .commit import says_content
 from .failures import bad_gateway, failure_of, truncated
 from .headers import document_headers, error_headers, media_type, stream_headers
 from .transcoder import Transcoder
-from .translation import Companion, Generation
+from .translation import Companion, Embedding, Generation
 
 __all__ = ["MAX_ERROR_BODY", "MAX_HELD", "Answer"]
 
@@ -92,7 +92,7 @@ class Answer:
         send: Send,
         upstream: Protocol,
         client: Protocol,
-        translation: Companion | Generation,
+        translation: Companion | Embedding | Generation,
         *,
         limit: int,
         headers: Sequence[tuple[bytes, bytes]] = (),
@@ -173,7 +173,7 @@ class Answer:
     def _state_of_start(self) -> _State:
         generation = self._translation
         streamed = self._status < 300 and media_type(self._headers) == self._upstream.stream_type()
-        if not streamed or isinstance(generation, Companion):
+        if not streamed or isinstance(generation, (Companion, Embedding)):
             return _State.WHOLE
         if not generation.streams:
             self._decoder = generation.decoder()

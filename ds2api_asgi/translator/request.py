@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from ..asgi.body import Replay, read_body
@@ -27,7 +28,7 @@ from .carrying import Carriage, Carrying
 from .losses import Losses
 from .scope import credential_of, upstream_scope
 from .transformed import Transformed
-from .translation import Companion, Generation
+from .translation import Companion, Embedding, Generation
 
 __all__ = ["TRANSFORMED", "Settings", "TranslatedRequest"]
 
@@ -63,10 +64,20 @@ class _Question(Struct, frozen=True, kw_only=True):
     """What the app is asked, and what becomes of its answer."""
 
     route: UpstreamRoute
-    translation: Companion | Generation
+    translation: Companion | Embedding | Generation
     body: bytes | None = None
     peeked: tuple[str | None, bool | None] | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+async def _send_head(send: Send, message: Message) -> None:
+    """Send what answers HEAD: headers as for GET, and no body (some servers would write it)."""
+    await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+
+def _named(row: dict[str, Any], model: str | UnsetType) -> dict[str, Any]:
+    """A model under the name that was asked for, where the answer does not repeat it."""
+    return row if row.get("id") or model is UNSET else {**row, "id": model}
 
 
 class _Presence:
@@ -114,7 +125,7 @@ class TranslatedRequest:
         self._scope = scope
         self._exchange = exchange
         self._receive = receive
-        self._send = send
+        self._send = partial(_send_head, send) if scope["method"] == "HEAD" else send
         self._headers = decode(scope["headers"])
         self._carrying = Carrying(settings.carriage, client.name, credential_of(scope["headers"], client), exchange)
 
@@ -170,7 +181,7 @@ class TranslatedRequest:
                 case Operation.ABOUT:
                     return _Reply(status=200, document=self._claim.about or {})
                 case Operation.EMBED:
-                    return self._refusal(FailureKind.NOT_FOUND, 404, f"embeddings {self._not_spoken}")
+                    return self._embedding_question(body)
         except LossRejected as error:
             path = error.losses[0].path  # codecs spell some refusals as their SDKs know them, by what was refused
             return self._refusal(FailureKind.INVALID, 400, f"this {self._not_spoken}: {error}", param=path)
@@ -188,18 +199,29 @@ class TranslatedRequest:
             FailureKind.METHOD, 405, f"the method {method} is not allowed here", headers=((b"allow", allowed),)
         )
 
-    def _decoded(self, body: bytes) -> Request:
+    def _parsed(self, body: bytes) -> dict[str, Any]:
         if self._headers.get("content-encoding", "identity") != "identity":
             raise InvalidDocument("", "the body is compressed, which is not supported")
+        return self._client.parse(body)
+
+    @property
+    def _dialect(self) -> str:
+        """The client's."""
+        said = self._claim.dialect
+        return self._client.dialect(self._headers) if said is UNSET else said
+
+    def _decoded(self, body: bytes) -> Request:
         client, claim = self._client, self._claim
-        dialect = client.dialect(self._headers) if claim.dialect is UNSET else claim.dialect
-        request = client.decode_request(client.parse(body), dialect=dialect, operation=claim.operation)
+        request = client.decode_request(self._parsed(body), dialect=self._dialect, operation=claim.operation)
         return claim.complete(request)
 
     def _document_question(self, body: bytes) -> _Question | _Reply:
         client, upstream = self._client, self._settings.upstream
         operation = self._claim.operation
         request = self._decoded(body)
+        idle = client.idle(request, now=int(self._settings.clock())) if operation is Operation.GENERATE else None
+        if idle is not None:
+            return _Reply(status=200, document=idle)
         dialect = self._settings.dialect or (request.origin.dialect if client is upstream else "")
         streams = operation is Operation.GENERATE and self._claim.asks_for_stream(
             None if request.stream is UNSET else request.stream, by_default=client.streams_by_default
@@ -233,6 +255,26 @@ class TranslatedRequest:
             else Companion(lambda found: client.encode_token_count(upstream.decode_token_count(found))),
         )
 
+    def _embedding_question(self, body: bytes) -> _Question | _Reply:
+        client, upstream, claim = self._client, self._settings.upstream, self._claim
+        if client.embeddings is None or upstream.embeddings is None:
+            return self._refusal(FailureKind.NOT_FOUND, 404, f"embeddings {self._not_spoken}")
+        request = client.embeddings.decode_embedding_request(self._parsed(body), dialect=self._dialect)
+        if claim.model is not UNSET:  # the path has the last word, as it is what routes by
+            request = replace(request, model=claim.model)
+        dialect = self._settings.dialect
+        route = upstream.route(Operation.EMBED, stream=False, model=request.model, dialect=dialect)
+        if route is None:
+            return self._refusal(FailureKind.NOT_FOUND, 404, f"embeddings {self._not_spoken}")
+        encoded = upstream.embeddings.encode_embedding_request(request, dialect=dialect)
+        self._lose(encoded.losses)
+        return _Question(
+            route=route,
+            body=jsontext.dumps(encoded.document),
+            headers=self._settings.losses.headers(encoded.losses),
+            translation=Embedding(upstream.embeddings, client.embeddings, request),
+        )
+
     def _models_question(self, body: bytes) -> _Question | _Reply:
         client, upstream, claim = self._client, self._settings.upstream, self._claim
         model = self._decoded(body).model if self._has_body else claim.model
@@ -242,7 +284,7 @@ class TranslatedRequest:
         if claim.operation is Operation.LIST_MODELS:
             translation = Companion(lambda found: client.encode_models(upstream.decode_models(found)))
         else:
-            translation = Companion(lambda found: client.encode_model(upstream.decode_model(found)))
+            translation = Companion(lambda found: client.encode_model(_named(upstream.decode_model(found), model)))
         asked = None if route.document is None else jsontext.dumps(route.document)
         return _Question(route=route, translation=translation, body=asked)
 

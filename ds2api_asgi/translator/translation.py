@@ -1,4 +1,4 @@
-"""What becomes of an app's answer: `Companion` documents one to one, a `Generation` whole or as a stream."""
+"""What becomes of an app's answer: a `Companion` and an `Embedding` one to one, a `Generation` also as a stream."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 from msgspec import UNSET
 
-from ..protocols.base import Context, Protocol, StreamDecoder, StreamEncoder
+from ..protocols.base import Context, Embeddings, Protocol, StreamDecoder, StreamEncoder
 from ..universal import jsontext
+from ..universal.embedding import EmbeddingRequest
 from ..universal.events import Event
 from ..universal.failure import Failure
 from ..universal.fold import unfold
@@ -17,7 +18,7 @@ from ..universal.response import Response
 from .carrying import Carrying
 from .transformed import Transformed
 
-__all__ = ["Companion", "Generation"]
+__all__ = ["Companion", "Embedding", "Generation"]
 
 
 class Companion:
@@ -42,6 +43,36 @@ class Companion:
             InvalidDocument: It cannot be read.
         """
         return jsontext.dumps(self._translate(document))
+
+
+class Embedding:
+    """Vectors.
+
+    Args:
+        upstream: How the app says them.
+        client: How the client does.
+        request: The client's.
+
+    Attributes:
+        losses: What the answer does not say; nothing before it was translated.
+    """
+
+    def __init__(self, upstream: Embeddings, client: Embeddings, request: EmbeddingRequest) -> None:
+        self.losses: Sequence[Loss] = ()
+        self._upstream = upstream
+        self._client = client
+        self._request = request
+
+    def whole(self, document: dict[str, Any]) -> bytes | Failure:
+        """The client's body for the app's document.
+
+        Raises:
+            InvalidDocument: It cannot be read, or has not a vector for each input.
+        """
+        response = self._upstream.decode_embedding_response(document)
+        encoded = self._client.encode_embedding_response(response, self._request)
+        self.losses = encoded.losses
+        return jsontext.dumps(encoded.document)
 
 
 class Generation:

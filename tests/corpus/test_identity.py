@@ -61,4 +61,4 @@ def test_every_error_comes_back(kit: Kit) -> None:
         assert equal(again.document, item["body"]), item["id"]
         # An error under a success status becomes one under an error status.
         assert again.status == status or status in (200, UNSET), item["id"]
-    assert items
+    assert items or not kit.errors

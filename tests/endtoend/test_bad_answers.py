@@ -19,7 +19,7 @@ from dialogues import HEADERS, answer_in, ended_well, error_of, events_of, frame
 from ds2api_asgi import BrokenStream, KeyPool, Retry, Translator, Upstream
 from ds2api_asgi.testing import Answer, Driver
 
-NAMES = ("openai-chat", "anthropic", "gemini")
+NAMES = ("openai-chat", "anthropic", "gemini", "ollama")
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
@@ -111,7 +111,7 @@ def test_no_answer_of_an_upstream_makes_the_nest_lie(
     if client != speaks:
         _is_an_answer_or_error(client, answer, stream=stream)
     elif breaks and answer.status == 200 and b"content-length" not in {name.lower() for name, _ in headers}:
-        ended = any(word in answer.body for word in (b"[DONE]", b"message_stop", b"finishReason"))
+        ended = any(word in answer.body for word in (b"[DONE]", b"message_stop", b"finishReason", b'"done": true'))
         assert ended or b'"error"' in answer.body
 
 
@@ -134,4 +134,4 @@ def _is_an_answer_or_error(client: str, answer: Answer, *, stream: bool) -> None
         assert answer.json()[_HOLDS[client]] is not None
 
 
-_HOLDS = {"anthropic": "content", "openai-chat": "choices", "gemini": "candidates"}
+_HOLDS = {"anthropic": "content", "openai-chat": "choices", "gemini": "candidates", "ollama": "message"}

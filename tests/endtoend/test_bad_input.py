@@ -26,7 +26,7 @@ from ds2api_asgi.protocols import registry
 from ds2api_asgi.testing import Answer, Driver, ScriptedUpstream, json_script
 from providers import Provider
 
-NAMES = ("openai-chat", "anthropic", "gemini")
+NAMES = ("openai-chat", "anthropic", "gemini", "ollama")
 MAX_BODY = 4096
 
 
@@ -186,7 +186,10 @@ def _check(part: str, speaks: str, asked: dict[str, Any], answer: Answer, sender
     foreign = claim is not None and claim.protocol != speaks
     if answer.status >= 400:
         error = answer.json()
-        if claim is not None and error["error"].get("type") != "theirs":
+        theirs = error["error"] == "not found" or (
+            type(error["error"]) is dict and error["error"].get("type") == "theirs"
+        )
+        if claim is not None and not theirs:
             error_of(claim.protocol if part in TRANSLATING else speaks, error)
         assert "Traceback" not in answer.text
     if not sender.asked:
@@ -199,7 +202,7 @@ def _check(part: str, speaks: str, asked: dict[str, Any], answer: Answer, sender
     assert not headers.keys() & {b"cookie", b"connection", b"transfer-encoding", b"host"}
     if part in TRANSLATING and foreign:
         assert claim.method_allowed
-        models = "/v1beta/models" if speaks == "gemini" else "/v1/models"
+        models = {"gemini": "/v1beta/models", "ollama": "/api/tags"}.get(speaks, "/v1/models")
         asks = path.rpartition(":")[2] if speaks == "gemini" else path
         assert (method, asks) in _ROUTES[speaks] or (method == "GET" and path.startswith(models))
         assert body == b"" if method == "GET" else isinstance(json.loads(body), dict)
@@ -211,8 +214,14 @@ def _check(part: str, speaks: str, asked: dict[str, Any], answer: Answer, sender
 
 _CREDENTIALS = {None, *(prefix + b"sk-%d" % n for n in (1, 2, 3) for prefix in (b"", b"Bearer "))}
 _ROUTES = {
-    "openai-chat": {("POST", "/v1/chat/completions")},
-    "gemini": {("POST", "generateContent"), ("POST", "streamGenerateContent"), ("POST", "countTokens")},
+    "openai-chat": {("POST", "/v1/chat/completions"), ("POST", "/v1/embeddings")},
+    "gemini": {
+        ("POST", "generateContent"),
+        ("POST", "streamGenerateContent"),
+        ("POST", "countTokens"),
+        ("POST", "batchEmbedContents"),
+    },
+    "ollama": {("POST", "/api/chat"), ("POST", "/api/show"), ("POST", "/api/embed")},
     "anthropic": {("POST", "/v1/messages"), ("POST", "/v1/messages/count_tokens")},
 }
 

@@ -54,7 +54,10 @@ class Kit:
         efforts: Which of `lawkit`'s efforts it has a word for.
         uncounted: Counters of usage that its answers have none for.
         open_ended: Whether its streams have no last word: only their end tells that they are complete.
+        unsaid: Members of parts that it has no place for, and why.
+        nameless: Whether its answers have no id.
         recorded: How many requests, answers and streams the corpus has at least.
+        errors: Whether the corpus has errors of it.
     """
 
     name: str
@@ -78,7 +81,10 @@ class Kit:
     efforts: tuple[str, ...] = ("low", "medium", "high", "max")
     uncounted: frozenset[str] = frozenset()
     open_ended: bool = False
+    unsaid: dict[str, str] = field(default_factory=dict)
+    nameless: bool = False
     recorded: tuple[int, int, int] = (100, 100, 50)
+    errors: bool = True
 
     @property
     def protocol(self) -> Protocol:

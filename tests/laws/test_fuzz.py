@@ -140,10 +140,13 @@ def _has(holder: Any, key: Any) -> bool:
 
 
 def _nodes(value: Any) -> Iterator[tuple[Any, Any]]:
-    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, member in list(members):
-        yield value, key
-        yield from _nodes(member)
+    waiting = [value]  # no recursion: what replaces values may be deep
+    while waiting:
+        holder = waiting.pop()
+        members = holder.items() if isinstance(holder, dict) else enumerate(holder) if isinstance(holder, list) else ()
+        for key, member in list(members):
+            yield holder, key
+            waiting.append(member)
 
 
 def _cut_up(data: bytes, chance: random.Random) -> bytes:

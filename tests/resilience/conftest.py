@@ -169,11 +169,13 @@ class Stage:
 
         return scene
 
-    def stream(self, *parts: bytes, then: Exception | None = None, final: bool = True) -> Scene:
+    def stream(
+        self, *parts: bytes, then: Exception | None = None, final: bool = True, kind: str = "text/event-stream"
+    ) -> Scene:
         """Streams parts; then raises, or ends with (or without) the last body message."""
 
         async def scene(scope: Any, receive: Any, send: Any) -> None:
-            fields = [(b"content-type", b"text/event-stream; charset=utf-8")]
+            fields = [(b"content-type", f"{kind}; charset=utf-8".encode())]
             await send({"type": "http.response.start", "status": 200, "headers": fields})
             for part in parts:
                 await send({"type": "http.response.body", "body": part, "more_body": True})

@@ -32,6 +32,14 @@ def candidate(text: str, **more: Any) -> bytes:
     return b"data: %s\r\n\r\n" % json.dumps(chunk).encode()
 
 
+def line(**members: Any) -> bytes:
+    return b"%s\n" % json.dumps({"model": "m", "created_at": "2026-01-01T00:00:00Z", "done": False, **members}).encode()
+
+
+def said(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}
+
+
 MESSAGE = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": None}
 STREAMS = {
     "openai-chat": [
@@ -57,23 +65,55 @@ STREAMS = {
         candidate(" you"),
         candidate("", finishReason="STOP"),
     ],
+    "ollama": [
+        line(message=said("")),
+        line(message=said("Hi")),
+        line(message=said(" you")),
+        line(message=said(""), done=True, done_reason="stop", eval_count=2),
+    ],
+    "ollama generate": [
+        line(response=""),
+        line(response="Hi"),
+        line(response=" you"),
+        line(response="", done=True, done_reason="stop", context=[1, 2]),
+    ],
 }
-PRELUDE = {"openai-chat": 2, "anthropic": 3, "gemini": 1}  # events before the first content
-END = {"openai-chat": 6, "anthropic": 7, "gemini": 4}  # events until nothing can be missing any more
+PROTOCOLS = {name: name.partition(" ")[0] for name in STREAMS}
+KINDS = {name: registry.get(protocol).stream_type() for name, protocol in PROTOCOLS.items()}
+PRELUDE = {
+    "openai-chat": 2,
+    "anthropic": 3,
+    "gemini": 1,
+    "ollama": 1,
+    "ollama generate": 1,
+}  # events before the first content
+END = {
+    "openai-chat": 6,
+    "anthropic": 7,
+    "gemini": 4,
+    "ollama": 4,
+    "ollama generate": 4,
+}  # events until nothing can be missing any more
 PATHS = {
     "openai-chat": "/v1/chat/completions",
     "anthropic": "/v1/messages",
     "gemini": "/v1beta/models/m:streamGenerateContent?alt=sse",
+    "ollama": "/api/chat",
+    "ollama generate": "/api/generate",
 }
 OVERLOADED = {
     "openai-chat": b'data: {"error": {"message": "busy", "type": "server_error", "code": "server_is_overloaded"}}\n\n',
     "anthropic": event("error", error={"type": "overloaded_error", "message": "busy"}),
     "gemini": b'data: {"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}}\r\n\r\n',
+    "ollama": b'{"error": "server busy, please try again"}\n',
+    "ollama generate": b'{"error": "server busy, please try again"}\n',
 }
 RATE = {
     "openai-chat": {"error": {"message": "slow", "type": "requests", "code": "rate_limit_exceeded"}},
     "anthropic": {"type": "error", "error": {"type": "rate_limit_error", "message": "slow"}},
     "gemini": {"error": {"code": 429, "message": "slow", "status": "RESOURCE_EXHAUSTED"}},
+    "ollama": {"error": "too many requests"},
+    "ollama generate": {"error": "too many requests"},
 }
 
 
@@ -85,7 +125,7 @@ async def ask(name: str, app: Any, **terms: Any) -> Any:
 
 @pytest.mark.parametrize("name", STREAMS)
 async def test_a_good_stream_passes_byte_for_byte(stage, name):
-    answer = await ask(name, stage.Actor(stage.stream(*STREAMS[name])))
+    answer = await ask(name, stage.Actor(stage.stream(*STREAMS[name], kind=KINDS[name])))
     assert answer.body == b"".join(STREAMS[name])
 
 
@@ -99,13 +139,16 @@ async def test_a_stream_cut_anywhere_never_looks_whole(stage, name, size):
     step = {1: 13, 7: 3, 4096: 1}[size]
     for cut in range(0, len(whole), step):
         reads = [whole[at : min(at + size, cut)] for at in range(0, cut, size)]
-        app = stage.Actor(stage.stream(*reads, then=BrokenStream("reset", "gone")), stage.stream(whole))
+        app = stage.Actor(
+            stage.stream(*reads, then=BrokenStream("reset", "gone"), kind=KINDS[name]),
+            stage.stream(whole, kind=KINDS[name]),
+        )
         answer = await ask(name, app)
         assert (answer.status, answer.complete) == (200, True)
         if app.calls == 2:
             assert answer.body == whole
             continue
-        watch = registry.get(name).stream_watch()
+        watch = registry.get(PROTOCOLS[name]).stream_watch()
         watch.feed(answer.body)
         assert cut >= content
         assert (watch.failure is not None) == (cut < end)
@@ -115,8 +158,8 @@ async def test_a_stream_cut_anywhere_never_looks_whole(stage, name, size):
 @pytest.mark.parametrize("name", STREAMS)
 async def test_an_error_before_content_is_retried_and_else_has_its_real_status(stage, name):
     prelude = STREAMS[name][: PRELUDE[name]]
-    failing = stage.stream(*prelude, OVERLOADED[name])
-    answer = await ask(name, stage.Actor(failing, stage.stream(*STREAMS[name])))
+    failing = stage.stream(*prelude, OVERLOADED[name], kind=KINDS[name])
+    answer = await ask(name, stage.Actor(failing, stage.stream(*STREAMS[name], kind=KINDS[name])))
     assert answer.body == b"".join(STREAMS[name])
     answer = await ask(name, stage.Actor(failing), max_attempts=1)
     assert answer.status in (503, 529)
@@ -139,12 +182,13 @@ async def test_what_we_say_ourselves_has_the_protocols_shape(stage, name, terms,
     answer = await ask(name, stage.Actor(stage.fails(RuntimeError("bug"))), **terms)
     assert answer.status in ({status} if status == 413 else {500, 502})
     assert "bug" not in answer.text
-    assert answer.json()["error"]["message"]
+    error = answer.json()["error"]
+    assert error if name.startswith("ollama") else error["message"]
 
 
 @pytest.mark.parametrize("name", STREAMS)
 async def test_a_fresh_watch_sees_content_in_the_middle_of_a_stream(name):
-    watch = registry.get(name).stream_watch()
+    watch = registry.get(PROTOCOLS[name]).stream_watch()
     watch.feed(b": ping\n\n")
     assert not watch.content
     watch.feed(STREAMS[name][PRELUDE[name]])

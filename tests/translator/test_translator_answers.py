@@ -14,6 +14,8 @@ from dialogues import (
     ANTHROPIC_HEADERS,
     HEADERS,
     OPENAI_HEADERS,
+    STREAM_HEADERS,
+    STREAM_TYPES,
     answer_in,
     anthropic_request,
     ended_well,
@@ -53,6 +55,10 @@ PAIRS = [
     ("openai-chat", "gemini"),
     ("gemini", "anthropic"),
     ("anthropic", "gemini"),
+    ("ollama", "openai-chat"),
+    ("openai-chat", "ollama"),
+    ("ollama", "anthropic"),
+    ("anthropic", "ollama"),
 ]
 JSON = ((b"content-type", b"application/json"),)
 
@@ -81,7 +87,7 @@ async def test_a_whole_answer_is_translated(client: str, speaks: str) -> None:
 async def test_a_stream_is_translated(client: str, speaks: str) -> None:
     answer = await _played(client, speaks, *streamed(*frames_in(speaks, "Hi", " there")), stream=True)
     assert answer.status == 200
-    assert answer.header("content-type") == "text/event-stream"
+    assert answer.header("content-type") == STREAM_TYPES[client]
     assert answer.header("cache-control") == "no-cache"
     assert answer.header("x-accel-buffering") == "no"
     assert answer.header("content-length") is None
@@ -102,7 +108,7 @@ async def test_a_stream_where_none_was_asked_for_becomes_a_whole_answer(client: 
 @pytest.mark.parametrize(("client", "speaks"), PAIRS)
 async def test_a_whole_answer_where_a_stream_was_asked_for_becomes_a_stream(client: str, speaks: str) -> None:
     answer = await _ask(client, speaks, ScriptedUpstream([json_script(answer_in(speaks))]), stream=True)
-    assert answer.header("content-type") == "text/event-stream"
+    assert answer.header("content-type") == STREAM_TYPES[client]
     assert text_of(client, answer.body) == "Hi there"
     assert ended_well(client, answer.body)
 
@@ -218,7 +224,7 @@ async def test_a_compressed_answer_is_read_all_the_same(client: str, speaks: str
     data = squeeze(b"".join(frames_in(speaks, "Hi", " there")))
     pieces = [data[index : index + 7] for index in range(0, len(data), 7)]
     answer = await _played(
-        client, speaks, Start(200, (*EVENT_STREAM, (b"content-encoding", coding))), *pieces, stream=stream
+        client, speaks, Start(200, (*STREAM_HEADERS[speaks], (b"content-encoding", coding))), *pieces, stream=stream
     )
     assert answer.status == 200
     assert answer.header("content-encoding") is None
@@ -254,7 +260,7 @@ async def test_an_answer_over_the_bound_is_a_bad_gateway_and_its_app_is_stopped(
 
     async def endless(scope: Any, receive: Any, send: Any) -> None:
         nonlocal sent
-        headers = EVENT_STREAM if frames == "stream" else JSON
+        headers = STREAM_HEADERS[speaks] if frames == "stream" else JSON
         if frames == "bomb":
             headers = (*JSON, (b"content-encoding", b"gzip"))
         chunk = gzip.compress(b" " * 10_000_000) if frames == "bomb" else b": keep-alive" + b" " * 990 + b"\n"
@@ -376,11 +382,16 @@ async def test_a_stream_cut_anywhere_never_looks_like_a_success(
     client: str, speaks: str, ending: str, *, stream: bool
 ) -> None:
     whole = b"".join(frames_in(speaks, "Hi", " there"))
-    last = {"anthropic": b"event: message_stop", "openai-chat": b'"stop"', "gemini": b'"STOP"'}
+    last = {
+        "anthropic": b"event: message_stop",
+        "openai-chat": b'"stop"',
+        "gemini": b'"STOP"',
+        "ollama": b'"done": true',
+    }
     end = whole.index(last[speaks])
     for cut in range(0, end, 13):
         sent: list[Any] = []
-        app = Translator(_cutting(whole[:cut], ending), speaks=speaks)
+        app = Translator(_cutting(whole[:cut], ending, speaks), speaks=speaks)
         try:
             await _call(app, client, sent, stream=stream)
         except Oops:
@@ -396,9 +407,9 @@ async def test_a_stream_cut_anywhere_never_looks_like_a_success(
             assert start["status"] >= 500
 
 
-def _cutting(data: bytes, ending: str) -> Any:
+def _cutting(data: bytes, ending: str, speaks: str) -> Any:
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": list(EVENT_STREAM)})
+        await send({"type": "http.response.start", "status": 200, "headers": list(STREAM_HEADERS[speaks])})
         await send({"type": "http.response.body", "body": data, "more_body": True})
         if ending == "raise":
             raise Oops
@@ -567,7 +578,7 @@ async def test_a_tool_is_called_under_the_name_that_the_client_gave_it() -> None
 async def test_after_the_finish_a_clean_end_will_do_but_a_break_is_a_break(ending: str, *, well: bool) -> None:
     sent: list[Any] = []
     data = b"".join(openai_frames("Hi")[:-1])
-    await _call(Translator(_cutting(data, ending), speaks="openai-chat"), "anthropic", sent, stream=True)
+    await _call(Translator(_cutting(data, ending, "openai-chat"), speaks="openai-chat"), "anthropic", sent, stream=True)
     body = b"".join(message.get("body", b"") for message in sent)
     assert ended_well("anthropic", body) is well
     assert ("error" in events_of(body)[-1]) is not well

@@ -5,11 +5,12 @@ It follows https://docs.anthropic.com/en/api/messages (read 2026-11-22).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec import DecodeError as MsgspecError
 from msgspec.json import Decoder
+from msgspec.structs import replace
 
 from ...errors import InvalidDocument
 from ...universal.jsontext import JsonText, loads
@@ -119,13 +120,37 @@ def decode_request(
     return Request(turns=tuple(turns), ext=ext or UNSET, origin=Origin(protocol=NAME, dialect=dialect), **values)
 
 
+# Read 2026-11-28: https://docs.claude.com/en/api/messages-count-tokens
+_ANSWERS_ONLY: Final[dict[str, Any]] = dict.fromkeys(
+    (
+        "max_output_tokens",
+        "stream",
+        "stream_usage",
+        "stop",
+        "temperature",
+        "top_p",
+        "top_k",
+        "metadata",
+        "user",
+        "safety_identifier",
+        "service_tier",
+        "container",
+        "inference_geo",
+    ),
+    UNSET,
+)
+
+
 def encode_request(
     request: Request,
     *,
     dialect: str = "",
-    operation: Operation = Operation.GENERATE,  # noqa: ARG001 - the document is the same
+    operation: Operation = Operation.GENERATE,
 ) -> Encoded:
-    """See `Protocol.encode_request`."""
+    """See `Protocol.encode_request`; a count is not asked with what only an answer needs, which is no loss."""
+    counts = operation is Operation.COUNT_TOKENS
+    if counts:
+        request = replace(request, **_ANSWERS_ONLY)
     scope = Scope(TARGET, origin=request.origin.protocol, dialect=dialect)
     system, messages = encode_turns(request, scope)
     document: dict[str, Any] = {}
@@ -151,6 +176,8 @@ def encode_request(
         _put_ext(request, document)
     else:
         _adapt(request, document, scope)
+    if counts and document.pop("max_tokens", None) is not None:
+        scope.losses[:] = [loss for loss in scope.losses if loss.path != "max_output_tokens"]
     _adapt_to_dialect(document, scope)
     scope.losses.extend(unplaced(request, PLACED_AT_HOME if scope.home else PLACED, NAME))
     scope.ext(request.ext, "")

@@ -108,7 +108,7 @@ def encode_response(response: Response, context: Context) -> Encoded:
     document: dict[str, Any] = {}
     put(response, RESPONSE, document)
     candidate = response.candidates[0] if response.candidates else Candidate()
-    role = candidate.turns[0].role if candidate.turns else "assistant"
+    role = candidate.turns[0].role if candidate.turns and scope.home else "assistant"
     content = _content(candidate, scope)
     members = {"type": "message", "role": role, "content": content}
     absent = response.form if scope.home else ()

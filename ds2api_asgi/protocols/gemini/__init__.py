@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from ..base import Protocol
 from ..codec import Codec
-from . import companions, errors, request, response, routes, verdicts
+from . import companions, embeddings, errors, request, response, routes, verdicts
 from .profile import DIALECTS, JSON_ARRAY, NAME
 from .stream_decoder import StreamDecoder
 from .stream_encoder import StreamEncoder
@@ -42,6 +42,7 @@ PROTOCOL: Protocol = Codec(
     errors=errors,
     verdicts=verdicts,
     companions=companions,
+    embeddings=embeddings,
     stream_decoder=StreamDecoder,
     stream_encoder=StreamEncoder,
     stream_watch=StreamWatch,

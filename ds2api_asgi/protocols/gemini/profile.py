@@ -17,6 +17,7 @@ from ...universal.jsontext import JsonText
 from ..scope import Target
 
 __all__ = [
+    "BATCH",
     "CALL_ID",
     "DATA",
     "DIALECTS",
@@ -37,6 +38,9 @@ NAME: Final = "gemini"
 
 JSON_ARRAY: Final = "json_array"
 """The dialect of a client that asked for a stream without ``alt=sse``."""
+
+BATCH: Final = "batch"
+"""The dialect of a client that asked for the embeddings of several contents."""
 
 DIALECTS: Final = ("", JSON_ARRAY)
 

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 from msgspec import UNSET, UnsetType
 
 from ..base import Claim, Operation, UpstreamRoute
-from .profile import JSON_ARRAY, NAME
+from .profile import BATCH, JSON_ARRAY, NAME
 
 __all__ = ["authorize", "claim", "dialect", "route"]
 
@@ -29,7 +29,7 @@ _METHODS: Final = {
 }
 _VERBS: Final = {
     Operation.COUNT_TOKENS: "countTokens",
-    Operation.EMBED: "embedContent",
+    Operation.EMBED: "batchEmbedContents",
 }
 _SSE: Final = re.compile(r"(?:^|&)(?:alt|%24alt|\$alt)=sse(?:&|$)")
 _PATH: Final = re.compile(
@@ -79,10 +79,16 @@ def claim(method: str, path: str, headers: Mapping[str, str], query: str = "") -
         prefix=prefix,
         model=_model(model, tuned=tuned),
         stream=stream if operation is Operation.GENERATE else UNSET,
-        dialect=JSON_ARRAY if stream and not _SSE.search(query) else "",
+        dialect=_dialect(verb, query),
         sure=sure or method == "POST",  # what is asked with GET may be another protocol's model of an odd name
         method_allowed=method == "POST",
     )
+
+
+def _dialect(verb: str, query: str) -> str:
+    if verb == "batchEmbedContents":
+        return BATCH
+    return JSON_ARRAY if verb == "streamGenerateContent" and not _SSE.search(query) else ""
 
 
 def _model(name: str, *, tuned: bool) -> str:

@@ -1,4 +1,4 @@
-"""Ollama, and everything that speaks it: ``POST /api/chat``.
+"""Ollama, and everything that speaks it: ``POST /api/chat``, and ``POST /api/generate`` as a dialect.
 
 https://docs.ollama.com/api (read 2026-11-23). Decisions:
 
@@ -12,7 +12,8 @@ https://docs.ollama.com/api (read 2026-11-23). Decisions:
   has to put the default of one protocol into the words of the other.
 * There is no choice among tools: where none may be called none are shown, anything else is reported.
 * One member says all of reasoning: an effort, or a yes or no to a mode; a budget becomes an effort.
-* Images are base64 without a type; anything else that is no text has no place.
+* Images are base64 without a type; anything else that is no text has no place. An answer has none at all: the official
+  client fails on one.
 * An answer with calls has ended to call them, whatever its reason says.
 * Nanoseconds of an answer are members that only Ollama knows.
 """
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 from ..base import Protocol
 from ..codec import Codec
-from . import companions, errors, request, response, routes, verdicts
+from . import companions, embeddings, errors, generate, request, response, routes, verdicts
 from .profile import NAME
 from .stream_decoder import StreamDecoder
 from .stream_encoder import StreamEncoder
@@ -37,6 +38,8 @@ PROTOCOL: Protocol = Codec(
     errors=errors,
     verdicts=verdicts,
     companions=companions,
+    embeddings=embeddings,
+    idle=generate.idle,
     stream_decoder=StreamDecoder,
     stream_encoder=StreamEncoder,
     stream_watch=StreamWatch,

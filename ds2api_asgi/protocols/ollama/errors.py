@@ -69,11 +69,13 @@ def decode_error(status: int | UnsetType, headers: Mapping[str, str], body: byte
         message = _plain_text(headers, body)
     elif "error" in document:
         message = _message(document["error"])
-        values["ext"] = {key: value for key, value in document.items() if key != "error" or type(value) is not str}
+        values["ext"] = {
+            key: value for key, value in document.items() if key != "error" or value != message or not value
+        }
     else:  # another protocol's error
         message = _message(document)
         values["details"] = document
-    if not message and type(document) is not dict:
+    if not message:  # where it stood an empty text, `ext` keeps that
         message = "the upstream failed" if status is UNSET else f"the upstream answered {status}"
     wait = retry_after(headers, None)
     return Failure(

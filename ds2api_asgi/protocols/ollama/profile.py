@@ -10,10 +10,16 @@ from typing import Any, Final
 
 from ..scope import Target
 
-__all__ = ["EFFORTS", "NAME", "ROLES", "TARGET", "violations"]
+__all__ = ["EFFORTS", "GENERATE", "LEGACY", "NAME", "ROLES", "TARGET", "violations"]
 
 NAME: Final = "ollama"
 """What configuration calls the protocol."""
+
+GENERATE: Final = "generate"
+"""The dialect of ``POST /api/generate``: one prompt in place of a conversation."""
+
+LEGACY: Final = "legacy"
+"""The dialect of ``POST /api/embeddings``: the vector of one text."""
 
 EFFORTS: Final = ("low", "medium", "high", "max")
 """Words that ``think`` takes beside true and false (https://docs.ollama.com/capabilities/thinking)."""

@@ -1,4 +1,4 @@
-"""The request: ``POST /api/chat``.
+"""The request: ``POST /api/chat``, and ``POST /api/generate`` in its words (`generate`).
 
 https://docs.ollama.com/api/chat (read 2026-11-23). A request that does not say ``stream`` is answered with a stream:
 `Request.stream` stays UNSET then, since decoding transcribes.
@@ -29,7 +29,8 @@ from ..fields import OBJECT, Json, expect, put, take, unplaced
 from ..scope import Scope
 from .calls import keep_arguments
 from .fields import OPTIONS, PLACED, REQUEST, REQUEST_HANDLED
-from .profile import EFFORTS, NAME, TARGET
+from .generate import request_in_chat, request_in_generate
+from .profile import EFFORTS, GENERATE, NAME, TARGET
 from .tools import decode_format, decode_tools, encode_format, encode_tools
 from .turns import decode_turns, encode_turns
 
@@ -71,6 +72,8 @@ def decode_request(
         document = {"model": document.get("model", document.get("name"))}
     if type(document.get("model")) is not str:
         raise InvalidDocument("model", "must be a string")
+    if dialect == GENERATE:
+        document = request_in_chat(document)
     values, rest = take(document, REQUEST, handled=REQUEST_HANDLED)
     ext: Json = {} if rest is UNSET else rest
     forms: list[str] = []
@@ -130,7 +133,7 @@ def encode_request(
 
     Args:
         request: Born anywhere; one that was born here is written back as it was.
-        dialect: There is only one.
+        dialect: Only a request that was born in one is written in it.
         operation: Makes no difference.
     """
     scope = Scope(TARGET, origin=request.origin.protocol, dialect=dialect)
@@ -155,6 +158,8 @@ def encode_request(
         scope.ext(request.ext, "")
     scope.losses.extend(unplaced(request, PLACED, NAME))
     custom = [tool.name for tool in request.tools or () if isinstance(tool, FunctionTool) and tool.kind == "custom"]
+    if scope.home and request.origin.dialect == GENERATE:
+        document = request_in_generate(document)
     return Encoded(document=document, losses=tuple(scope.losses), context=scope.context(request, custom))
 
 

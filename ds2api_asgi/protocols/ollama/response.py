@@ -19,7 +19,7 @@ from typing import Any
 from msgspec import UNSET
 
 from ...errors import InvalidDocument
-from ...universal.content import Base64, Media, Part, Reasoning, ToolCall
+from ...universal.content import Part, Reasoning, ToolCall
 from ...universal.jsontext import dumps
 from ...universal.loss import LossKind, Severity
 from ...universal.node import Origin
@@ -31,6 +31,7 @@ from ..scope import Scope
 from .calls import encode_foreign_call
 from .errors import decode_error
 from .fields import RESPONSE_HANDLED
+from .generate import FORM, answer_in_chat, answer_in_generate, wanted
 from .messages import decode_message, encode_message
 from .profile import NAME, TARGET
 from .stops import decode_stop, encode_stop
@@ -47,8 +48,11 @@ def decode_response(document: Json) -> Response:
     """An answer document to universal form; what it does not know is kept.
 
     Raises:
-        InvalidDocument: It has neither ``message`` nor ``error``.
+        InvalidDocument: It has neither ``message`` nor ``response`` nor ``error``.
     """
+    generated = "message" not in document and type(document.get("response")) is str
+    if generated:
+        document = answer_in_chat(document)
     message = document.get("message")
     failed = document.get("error") is not None
     if type(message) is not dict and not failed:
@@ -76,6 +80,8 @@ def decode_response(document: Json) -> Response:
         ext.update((key, document[key]) for key in ("message", "done", "done_reason", "logprobs") if key in document)
     if failed:
         values["error"] = decode_error(UNSET, {}, dumps({"error": document["error"]}))
+    if generated:
+        forms = (*forms, FORM)
     return Response(usage=usage, ext=ext or UNSET, form=forms, origin=Origin(protocol=NAME), **values)
 
 
@@ -116,6 +122,8 @@ def encode_response(response: Response, context: Context) -> Encoded:
     """
     scope = Scope(TARGET, origin=response.origin.protocol, context=context)
     document = _encode_home(response, scope) if scope.home else _encode_foreign(response, context, scope)
+    if FORM in response.form if scope.home else wanted(context):
+        document = answer_in_generate(document)
     return Encoded(document=document, losses=tuple(scope.losses))
 
 
@@ -208,12 +216,11 @@ class _Message:
         ordered: Whether its parts came in the order that a message has, one of each kind.
     """
 
-    __slots__ = ("_content", "_images", "_last", "_thinking", "calls", "ordered")
+    __slots__ = ("_content", "_last", "_thinking", "calls", "ordered")
 
     def __init__(self) -> None:
         self._thinking: list[str] = []
         self._content: list[str] = []
-        self._images: list[str] = []
         self._last = -1
         self.calls: list[Json] = []
         self.ordered = True
@@ -232,9 +239,6 @@ class _Message:
                 scope.add(path, LossKind.ORIGIN_MISMATCH, Severity.DEGRADED, "only its minter can read it")
             case ToolCall():
                 self.calls.append(encode_foreign_call(part, path, scope))
-                self._rank(3)
-            case Media(kind="image", source=Base64(data=data)):
-                self._images.append(data)
                 self._rank(2)
             case _:
                 said = text_of(part, path, scope)
@@ -253,8 +257,6 @@ class _Message:
         document: Json = {"role": "assistant", "content": "".join(self._content)}
         if self._thinking:
             document["thinking"] = "".join(self._thinking)
-        if self._images:
-            document["images"] = self._images
         if self.calls:
             document["tool_calls"] = self.calls
         return document

@@ -1,17 +1,20 @@
 """Paths: which requests are this protocol's, and how an upstream is asked.
 
+Those that change what a server holds (``/api/pull``, ``/push``, ``/create``, ``/copy``, ``/delete``, ``/blobs``) are
+not ours: they pass untouched.
+
 https://docs.ollama.com/api (read 2026-11-23).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from msgspec import UnsetType
 
 from ..base import Claim, Operation, UpstreamRoute
-from .profile import NAME
+from .profile import GENERATE, LEGACY, NAME
 
 __all__ = ["authorize", "claim", "dialect", "route"]
 
@@ -19,14 +22,20 @@ _PREFIX: Final = "/api"
 
 _PATHS: Final = {
     "/chat": ("POST", Operation.GENERATE),
+    "/generate": ("POST", Operation.GENERATE),
     "/tags": ("GET", Operation.LIST_MODELS),
     "/show": ("POST", Operation.GET_MODEL),  # the body names the model
     "/embed": ("POST", Operation.EMBED),
     "/embeddings": ("POST", Operation.EMBED),
     "/version": ("GET", Operation.ABOUT),
+    "/ps": ("GET", Operation.ABOUT),
 }
-_ABOUT: Final = {"version": "0.13.0"}
-"""A server of this age has all that we translate; clients compare it with what they need."""
+_DIALECTS: Final = {"/generate": GENERATE, "/embeddings": LEGACY}
+_ABOUT: Final[dict[str, dict[str, Any]]] = {
+    "/version": {"version": "0.13.0"},  # a server of this age has all that we translate; clients compare it
+    "/ps": {"models": []},  # no model is loaded here: they are elsewhere
+}
+"""What answers questions about the server itself."""
 
 
 def claim(method: str, path: str, headers: Mapping[str, str], query: str = "") -> Claim | None:  # noqa: ARG001 - the interface's
@@ -40,8 +49,9 @@ def claim(method: str, path: str, headers: Mapping[str, str], query: str = "") -
         protocol=NAME,
         operation=operation,
         prefix=_PREFIX,
-        method_allowed=method == allowed,
-        about=_ABOUT if operation is Operation.ABOUT else None,
+        dialect=_DIALECTS.get(rest, ""),
+        method_allowed=method == allowed or (method == "HEAD" and allowed == "GET"),
+        about=_ABOUT.get(rest),
     )
 
 
@@ -50,13 +60,13 @@ def route(
     *,
     stream: bool,  # noqa: ARG001 - the body says it
     model: str | UnsetType,
-    dialect: str,  # noqa: ARG001 - there is only one
+    dialect: str,
 ) -> UpstreamRoute | None:
     """How to ask an upstream; None for token counts, which the protocol has not."""
     if operation is Operation.GET_MODEL:
         return UpstreamRoute(method="POST", path=_PREFIX + "/show", document={"model": model or ""})
     for path, (method, known) in _PATHS.items():
-        if known is operation:
+        if known is operation and _DIALECTS.get(path, "") == (dialect if operation is Operation.GENERATE else ""):
             return UpstreamRoute(method=method, path=_PREFIX + path)
     return None
 
@@ -66,6 +76,6 @@ def authorize(secret: str) -> tuple[bytes, bytes]:
     return b"authorization", b"Bearer " + secret.encode()
 
 
-def dialect(headers: Mapping[str, str]) -> str:  # noqa: ARG001 - there is only one
-    """``""``: there is only one."""
+def dialect(headers: Mapping[str, str]) -> str:  # noqa: ARG001 - the path tells it
+    """``""``: paths tell the others."""
     return ""

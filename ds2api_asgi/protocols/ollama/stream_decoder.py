@@ -20,6 +20,7 @@ from ..stream import FrameDecoder
 from .calls import keep_arguments
 from .errors import decode_error
 from .fields import RESPONSE_HANDLED
+from .generate import answer_in_chat
 from .messages import decode_message
 from .profile import NAME
 from .stops import decode_stop
@@ -82,6 +83,8 @@ class StreamDecoder(FrameDecoder[bytes]):
         if line.get("error") is not None:
             self._fail(decode_error(UNSET, _NO_HEADERS, frame), out)
             return
+        if "message" not in line and "response" in line:
+            line = answer_in_chat(line)
         usage, read = decode_usage(line)
         rest = {key: value for key, value in line.items() if key not in RESPONSE_HANDLED and key not in read}
         if self._seen is None:

@@ -37,6 +37,7 @@ from ..fields import Json
 from ..scope import Scope
 from .calls import encode_call, encode_foreign_call
 from .errors import stream_error
+from .generate import answer_in_generate, wanted
 from .profile import NAME, TARGET
 from .response import model_of
 from .stops import encode_stop
@@ -46,7 +47,7 @@ from .usage import encode_usage
 
 __all__ = ["StreamEncoder"]
 
-_LINE_END: Final = b'},"done":false}\n'
+_LINE_END: Final = b',"done":false}\n'
 
 
 class _Live:
@@ -76,6 +77,8 @@ class StreamEncoder:
         "_calls",
         "_context",
         "_envelope",
+        "_generates",
+        "_line_end",
         "_live",
         "_parts",
         "_pending",
@@ -97,6 +100,8 @@ class StreamEncoder:
         self._calls = 0
         self._envelope: Json = {}
         self._pending: Json = {}  # members that the next line carries beside its own
+        self._generates = wanted(context)
+        self._line_end = _LINE_END if self._generates else b"}" + _LINE_END
         self._text = b""
         self._thought = b""
         self._stop: Stop | UnsetType = UNSET
@@ -118,7 +123,7 @@ class StreamEncoder:
                     continue
                 if self._pending:
                     self._flush(out)
-                out += (part.head, json_string(text), _LINE_END)
+                out += (part.head, json_string(text), self._line_end)
             else:
                 self._other(event, out)
         return b"".join(out)
@@ -168,14 +173,17 @@ class StreamEncoder:
 
     def _head(self, member: str) -> bytes:
         """All of a line that stands before the text of a delta."""
-        message = {"role": "assistant", "content": "", member: "\0"}
-        return dumps({**self._envelope, "message": message}).partition(rb'"\u0000"')[0]
+        message = {"role": "assistant", "content": "", member: "\0"}  # its member comes last
+        return dumps(self._spelled({**self._envelope, "message": message})).partition(rb'"\u0000"')[0]
 
     def _line(self, out: list[bytes], **members: Any) -> None:
         line: Json = {**self._envelope, "message": {"role": "assistant", "content": ""}, **self._pending, **members}
         self._pending = {}
         line.setdefault("done", False)
-        out.append(write_line(dumps(line)))
+        out.append(write_line(dumps(self._spelled(line))))
+
+    def _spelled(self, line: Json) -> Json:
+        return answer_in_generate(line) if self._generates else line
 
     def _flush(self, out: list[bytes]) -> None:
         """Say members that could not wait for a line to carry them."""
@@ -197,7 +205,7 @@ class StreamEncoder:
                 scope.ext(part.ext, path)
                 scope.opaque(part.opaque, path)
                 self._begin(event.key, path, self._thought, "".join(part.summary) + (part.text or ""), out)
-            case Media(kind="image", source=Base64(data=data)):
+            case Media(kind="image", source=Base64(data=data)) if scope.home:
                 self._line(out, message={"role": "assistant", "content": "", "images": [data]})
             case OpaquePart(json=json, protocol=protocol) if protocol == NAME:
                 self._line(out, message={"role": "assistant", "content": "", **json})
@@ -219,7 +227,7 @@ class StreamEncoder:
     def _say(self, live: _Live, text: str, out: list[bytes]) -> None:
         if self._pending:
             self._flush(out)
-        out += (live.head, json_string(text), _LINE_END)
+        out += (live.head, json_string(text), self._line_end)
 
     def _close(self, key: int, out: list[bytes]) -> None:
         live = self._live.pop(key, None)

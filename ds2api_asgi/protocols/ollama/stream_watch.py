@@ -17,7 +17,7 @@ from .errors import decode_error
 __all__ = ["StreamWatch"]
 
 _MARKED: Final = re.compile(rb'"done"\s*:\s*true|"error"')
-_CONTENT: Final = ("content", "thinking", "tool_calls", "images")
+_CONTENT: Final = ("content", "response", "thinking", "tool_calls", "images")
 
 
 class StreamWatch(LineWatch):
@@ -32,7 +32,7 @@ class StreamWatch(LineWatch):
         if document.get("error") is not None:
             self.failure = self.failure or decode_error(UNSET, {}, dumps(document))
             return
-        message = document.get("message")
+        message = document.get("message", document)  # an answer to a prompt has no message around it
         if type(message) is dict and any(message.get(name) for name in _CONTENT):
             self.content = True
         if document.get("done") is True:

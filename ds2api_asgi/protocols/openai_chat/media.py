@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from ...universal.content import Base64, FileId, Inline, Media, OpaquePart, Part, PlainText, Source, Text, Url
 from ...universal.loss import LossKind, Severity
-from ...universal.media import data_url, parse_data_url
+from ...universal.media import data_url, parse_data_url, sniff_mime
 from ..fields import OBJECT, STRING, Json, expect
 from ..scope import Scope
 from .marks import decode_cache, encode_cache, merged, without
@@ -171,6 +172,9 @@ _KINDS: Final[dict[str, Any]] = {"image": "image", "audio": "audio", "video": "v
 
 def encode_media(part: Media, path: str, scope: Scope) -> Json | None:
     """Media to a content part; None when it has none (reported)."""
+    if part.mime is UNSET and part.kind != "audio" and not scope.home and isinstance(part.source, Base64):
+        part = replace(part, mime=sniff_mime(part.source.data) or "application/octet-stream")
+        scope.add(f"{path}.mime", LossKind.INVENTED, Severity.COSMETIC, "a data URL has a type; the data may show it")
     file = part.kind == "document" or (scope.home and "file" in part.form)
     writer = _write_file if file else _WRITERS.get(part.kind)
     document = writer(part, path, scope) if writer is not None else None

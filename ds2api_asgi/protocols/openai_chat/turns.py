@@ -12,9 +12,10 @@ A conversation that was born here is written back as it was. For any other the r
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from ...errors import InvalidDocument
 from ...universal.content import Media, OpaquePart, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
@@ -170,6 +171,9 @@ class _Writer:
 
     def _other(self, turn: Turn, rest: list[tuple[str, Part]], path: str) -> None:
         scope = self._scope
+        if turn.role not in _ROLES:
+            scope.add(f"{path}.role", LossKind.APPROXIMATED, Severity.SEMANTIC, f"{NAME} has no such role")
+            turn = replace(turn, role="user")
         content: list[Json] = []
         for at, part in rest:
             if turn.role != "user" and not isinstance(part, (Text, OpaquePart)):
@@ -304,13 +308,14 @@ class _Writer:
         return document if extra is None else {**document, EXTRA: extra}
 
 
+_ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _RANKS: dict[type, int] = {Reasoning: 0, Refusal: 2, ToolCall: 3}
 """The order that a message keeps its kinds of parts in; content is 1."""
 
 
 def _plain(turn: Turn) -> str | None:
     """The text of a turn that says nothing beside one text, as most turns do; None: it says more."""
-    if len(turn.parts) != 1 or type(part := turn.parts[0]) is not Text:
+    if len(turn.parts) != 1 or type(part := turn.parts[0]) is not Text or turn.role not in _ROLES:
         return None
     if part.opaque or not (UNSET is part.cache is part.citations is part.ext):
         return None

@@ -18,7 +18,7 @@ https://platform.openai.com/docs/api-reference/responses (read 2026-11-23). Deci
 
 from __future__ import annotations
 
-from .. import openai_models
+from .. import openai_embeddings, openai_models
 from ..base import Protocol
 from ..codec import Codec
 from . import errors, request, response, routes, verdicts
@@ -38,6 +38,7 @@ PROTOCOL: Protocol = Codec(
     errors=errors,
     verdicts=verdicts,
     companions=openai_models,
+    embeddings=openai_embeddings,
     stream_decoder=StreamDecoder,
     stream_encoder=StreamEncoder,
     stream_watch=StreamWatch,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import anthropic.types
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -399,3 +400,26 @@ def test_a_conversation_in_which_nothing_is_said_is_blocked() -> None:
     encoded = say(user(""))
     assert encoded.document["messages"] == []
     assert lost(encoded, "turns").severity is Severity.BLOCKING
+
+
+@pytest.mark.parametrize("protocol", ["core", "anthropic"])
+def test_a_count_is_asked_with_what_the_provider_counts_and_nothing_else(protocol: str) -> None:
+    request = Request(
+        model="m",
+        turns=(user(),),
+        tools=(FunctionTool(name="f", schema={"type": "object"}),),
+        tool_choice="auto",
+        temperature=0.5,
+        top_p=0.5,
+        stop=("x",),
+        stream=True,
+        max_output_tokens=9,
+        metadata={"a": "b"},
+        user="u",
+        service_tier="auto",
+        origin=Origin(protocol=protocol),
+    )
+    encoded = PROTOCOL.encode_request(request, operation=Operation.COUNT_TOKENS)
+    assert set(encoded.document) == {"model", "messages", "tools", "tool_choice"}
+    assert set(encoded.document) <= set(anthropic.types.MessageCountTokensParams.__annotations__)
+    assert encoded.losses == ()

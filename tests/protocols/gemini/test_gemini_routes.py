@@ -36,7 +36,7 @@ def test_it_is_a_protocol() -> None:
             "",
         ),
         ("/v1beta/models/e:embedContent", Operation.EMBED, "e", UNSET, ""),
-        ("/v1beta/models/e:batchEmbedContents", Operation.EMBED, "e", UNSET, ""),
+        ("/v1beta/models/e:batchEmbedContents", Operation.EMBED, "e", UNSET, "batch"),
     ],
 )
 def test_its_paths_are_claimed(path: str, operation: Operation, model: str, stream: Any, dialect: str) -> None:
