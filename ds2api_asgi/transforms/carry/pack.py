@@ -119,7 +119,9 @@ class Packer:
             rest, details = _without_details(turn, self._of_chat)
             if details is not None:
                 parts += self.message(details, candidate.index)
-            changes: dict[str, Any] = {"id": UNSET, "phase": UNSET} if about and self.slots is not None else {}
+            changes: dict[str, Any] = {}
+            if about and self.slots is not None:  # what is carried is not lost
+                changes = {"phase": UNSET, "id": UNSET if self._choice(candidate.index).thought else turn.id}
             turns.append(replace(rest, parts=tuple(parts), **changes))
         behind = self.layout(candidate.index)
         if behind and turns:

@@ -11,7 +11,7 @@ import hashlib
 import time
 import typing
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -229,7 +229,7 @@ def recall(store: CarryStore, owner: bytes, request: Request) -> tuple[Request, 
         found = None
         if not any(getattr(part, "opaque", ()) for part in parts):
             value = store.get(key_of(owner, request.turns[index - 1] if index else None, parts))
-            found = None if value is None else _restored(value)
+            found = None if value is None else _restored(value, parts)
         waiting = []
         if found is None:
             turns += run
@@ -242,15 +242,17 @@ def recall(store: CarryStore, owner: bytes, request: Request) -> tuple[Request, 
     return (replace(request, turns=tuple(turns)) if losses else request), losses
 
 
-def _restored(value: bytes) -> list[Part] | None:
+def _restored(value: bytes, parts: Iterable[Part]) -> list[Part] | None:
+    """The stored parts; calls are the client's own, which differ in spelling only, with what it dropped."""
     try:
         stored = _DECODE(value)
     except msgspec.MsgspecError:  # a shared store may hold anything
         return None
-    return [_part(each) for each in stored]
+    calls = iter([part for part in parts if isinstance(part, ToolCall)])
+    return [_part(each, calls) for each in stored]
 
 
-def _part(stored: _Stored) -> Part:
+def _part(stored: _Stored, calls: Iterator[ToolCall]) -> Part:
     opaque = tuple(
         Opaque(kind=kind, value=value, position=position, protocol=protocol, origin=origin)
         for kind, value, position, protocol, origin in stored.payloads
@@ -260,7 +262,8 @@ def _part(stored: _Stored) -> Part:
         case "text":
             return Text(text="".join(texts), opaque=opaque)
         case "call":
-            return ToolCall(name=stored.name, arguments=JsonText("".join(texts)), id=stored.id or UNSET, opaque=opaque)
+            call = next(calls, None) or ToolCall(name=stored.name, arguments=JsonText("".join(texts)))
+            return replace(call, id=stored.id or UNSET, opaque=opaque)
     told: Any = texts.pop() if stored.told and texts else UNSET
     return Reasoning(text=told, summary=tuple(texts), opaque=opaque)
 
