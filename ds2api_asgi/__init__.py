@@ -11,7 +11,9 @@ An LLM endpoint is an ASGI app; every part takes such an app and is such an app:
 | `KeyPool` | gives each request a key that works |
 | `Retry`, `Failover` | try again, or elsewhere, until the first content; never cut a stream silently |
 | `Translator` | speaks every protocol in front of an app that speaks one |
-| `convert` | the same for one document, with no web at all |
+| `TextTools`, `ThinkTags` | transforms of a `Translator`: tools for models without, thoughts that are printed |
+| `StatefulResponses` | keeps the state of the OpenAI Responses API in front of an app that has none |
+| `convert` | translates one document, with no web at all |
 | `lifespan`, `running`, `Mounted` | open and close parts with their host, mount them where a framework cannot |
 """
 
@@ -30,6 +32,8 @@ from .errors import (
 )
 from .pool import Key, KeyPool
 from .resilience import Failover, Retry
+from .stateful import MemoryResponseStore, ResponseStore, SQLiteResponseStore, StatefulResponses
+from .transforms import TextTools, ThinkTags
 from .translator import Converted, MemoryCarryStore, Translator, convert
 from .upstream import Upstream
 
@@ -50,8 +54,14 @@ __all__ = [
     "KeyPool",
     "LossRejected",
     "MemoryCarryStore",
+    "MemoryResponseStore",
     "Mounted",
+    "ResponseStore",
     "Retry",
+    "SQLiteResponseStore",
+    "StatefulResponses",
+    "TextTools",
+    "ThinkTags",
     "Translator",
     "TransportError",
     "Upstream",

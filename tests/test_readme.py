@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -103,9 +104,15 @@ def test_the_commands_of_the_examples_are_those_at_their_heads() -> None:
 # the tour
 
 
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The tour's program writes a file beside it."""
+    monkeypatch.chdir(tmp_path)
+
+
 async def _tour(base_url: str, keys: list[str]) -> dict[str, Any]:
     """Run the tour's program against a provider here that accepts its keys; gives what it defined."""
-    source = re.sub(r"https://api\.(?:openai|anthropic)\.com", base_url, "\n".join(_blocks("python")))
+    source = re.sub(r"https://api\.(?:openai\.com|anthropic\.com|mistral\.ai)", base_url, "\n".join(_blocks("python")))
     assert [key for key in keys if key not in source] == []
     namespace: dict[str, Any] = {"__name__": "tour"}
     exec(compile(source, "README.md", "exec", dont_inherit=True), namespace)
@@ -113,7 +120,9 @@ async def _tour(base_url: str, keys: list[str]) -> dict[str, Any]:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("name", ["llm", "claude", "fleet", "local", "api", "litestar", "starlette", "quart"])
+@pytest.mark.parametrize("name", [
+    "llm", "claude", "fleet", "local", "coder", "stateful", "api", "litestar", "starlette", "quart"
+])  # fmt: skip
 async def test_an_app_of_the_tour_answers_anthropics_client(name: str, anyio_backend: str) -> None:
     if name == "quart" and anyio_backend == "trio":
         pytest.skip("Quart runs on asyncio only")

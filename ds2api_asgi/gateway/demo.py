@@ -13,6 +13,7 @@ from ..demo import DemoModel
 from ..errors import ConfigurationError
 from ..pool import KeyPool
 from ..resilience import Retry
+from ..stateful import StatefulResponses
 from ..translator import Translator
 from .front import Front
 from .quickstart import snippets
@@ -60,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def demo_gateway(*, keys: Sequence[str] = DEFAULT_KEYS, pace: float = 0.0) -> ASGIApp:
-    """The demo model behind a key pool, retries and a translator.
+    """The demo model behind a key pool, retries, a translator, and the state of the Responses API.
 
     Args:
         keys: What the model accepts and the pool draws from; clients may send any key or none.
@@ -70,7 +71,7 @@ def demo_gateway(*, keys: Sequence[str] = DEFAULT_KEYS, pace: float = 0.0) -> AS
         ConfigurationError: A key cannot be one.
     """
     pool = KeyPool(DemoModel(pace=pace, keys=keys), protocol="openai-chat", keys=keys)
-    return Front(Translator(Retry(pool, protocol="openai-chat"), speaks="openai-chat"))
+    return StatefulResponses(Front(Translator(Retry(pool, protocol="openai-chat"), speaks="openai-chat")))
 
 
 def _base_url(host: str, port: int) -> str:

@@ -36,13 +36,17 @@ def test_it_says_where_it_listens_and_what_to_ask(demo: Running) -> None:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_its_curl_lines_work(demo: Running) -> None:
-    chat, chat_stream, message, message_stream, models = [shell(s.text).stdout for s in _snippets(demo, "sh")]
+    said = [shell(snippet.text).stdout for snippet in _snippets(demo, "sh")]
+    chat, chat_stream, message, message_stream, response, gemini, ollama, models = said
     answer = json.loads(chat)["choices"][0]["message"]["content"]
     assert "Hello" in answer
     assert json.loads(message)["content"] == [{"type": "text", "text": answer}]
     assert chat_stream.endswith("data: [DONE]\n\n")
     assert message_stream.startswith("event: message_start\n")
     assert "event: message_stop\n" in message_stream
+    assert json.loads(response)["output"][0]["content"][0]["text"] == answer
+    assert json.loads(gemini)["candidates"][0]["content"]["parts"] == [{"text": answer}]
+    assert json.loads(ollama)["message"]["content"] == answer
     assert "demo-small" in [model["id"] for model in json.loads(models)["data"]]
 
 

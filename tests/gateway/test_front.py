@@ -45,7 +45,7 @@ async def test_head_of_the_first_page_has_no_body(gateway: Driver) -> None:
     ("GET", "/elsewhere", 404),
     ("POST", "/v1/elsewhere", 404),
     ("HEAD", "/elsewhere", 404),
-    ("POST", "/v1/responses/elsewhere", 404),
+    ("POST", "/v1/chat/elsewhere", 404),
     ("POST", "/", 405),
 ])  # fmt: skip
 async def test_what_no_protocol_claims_does_not_reach_the_model(
