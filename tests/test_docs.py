@@ -1,0 +1,47 @@
+"""The pages that programs write are what these programs write today."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from types import ModuleType
+
+import pytest
+
+from commands import ROOT
+from ds2api_asgi.universal.request import Request
+from shared import needs_shared
+
+DOCS = ROOT / "docs"
+
+
+@pytest.fixture
+def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The program of a page."""
+    if not DOCS.exists():
+        pytest.skip("not a checkout: docs is not part of a source distribution")
+    monkeypatch.syspath_prepend(str(DOCS))
+    yield import_module(request.param)
+    sys.modules.pop(request.param, None)
+
+
+@pytest.mark.parametrize("written", ["mapping"], indirect=True)
+def test_the_mapping_is_what_the_codecs_do(written: ModuleType) -> None:
+    assert (DOCS / "mapping.md").read_text() == written.page(), "python docs/mapping.py > docs/mapping.md"
+
+
+@pytest.mark.parametrize("written", ["mapping"], indirect=True)
+def test_the_mapping_has_every_member_of_a_request(written: ModuleType) -> None:
+    structure = {"turns", "tools", "origin", "ext", "form"}
+    assert set(written.REQUEST) == set(Request.__struct_fields__) - structure
+
+
+@needs_shared
+@pytest.mark.parametrize("written", ["corpus"], indirect=True)
+def test_the_table_of_recorded_traffic_is_true(written: ModuleType) -> None:
+    assert (DOCS / "corpus.md").read_text() == written.page(), "python docs/corpus.py > docs/corpus.md"
+
+
+def test_every_page_that_is_linked_exists() -> None:
+    assert {"mapping.md", "corpus.md", "self-hosted.md"} <= {page.name for page in DOCS.glob("*.md")}
