@@ -199,6 +199,11 @@ def encode_error(failure: Failure) -> WireError:
     return WireError(status=status, headers=tuple(headers), document=encode_failure(failure))
 
 
+def type_of(kind: FailureKind) -> str:
+    """The type string of errors of this kind."""
+    return _SPELLING[kind][1]
+
+
 def encode_failure(failure: Failure) -> dict[str, Any]:
     """The document of an error."""
     if failure.protocol not in _FAMILY:

@@ -209,8 +209,8 @@ class _Writer:
                     refusals.append(part.text)
                 case ToolCall():
                     calls.append(self._call(part, at))
-                case OpaquePart(protocol=protocol):
-                    scope.lacks(at, Severity.SEMANTIC, f"place for this part of {protocol}")
+                case OpaquePart():
+                    scope.foreign(part, at)
                 case _:
                     scope.lacks(at, Severity.SEMANTIC, "place for this in an assistant message")
         if not ordered:

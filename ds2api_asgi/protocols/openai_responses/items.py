@@ -26,6 +26,7 @@ from ...universal.content import OpaquePart, Part, Reasoning, Text, ToolCall, To
 from ...universal.jsontext import JsonText
 from ...universal.node import Opaque
 from ...universal.request import Turn
+from ..capsule import seal, unseal
 from ..fields import STRING, Field, Json, expect, table, take
 from ..scope import Scope
 from .parts import decode_parts, encode_part
@@ -44,6 +45,10 @@ __all__ = [
 
 ENCRYPTED: Final = "encrypted"
 """The kind of payload that ``encrypted_content`` is."""
+
+_REFERENCE: Final = "item_reference"
+_STATEFUL: Final = frozenset({_REFERENCE, "compaction", "compaction_summary", "configuration_update"})
+"""Items without which the conversation is another one; a reference may leave its type out."""
 
 _OUTPUTS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
 _ITEM: Final = table(Field("id", "id", STRING), Field("status", "status", STRING))
@@ -90,9 +95,10 @@ def decode_item(item: Any, path: str, *, strict: bool) -> Turn:
 
 def opaque_turn(item: Any, role: Any = None) -> Turn:
     """The turn of an item that is kept as it is; an assistant's, if it does not say whose it is."""
+    kind = item.get("type", _REFERENCE if "id" in item else None) if type(item) is dict else None
     return Turn(
         role=role if type(role) is str else "assistant",
-        parts=(OpaquePart(json=item, protocol=NAME),),
+        parts=(OpaquePart(json=item, protocol=NAME, stateful=type(kind) is str and kind in _STATEFUL),),
         form=("item",),
     )
 
@@ -190,7 +196,7 @@ def _decode_reasoning(item: Json, path: str) -> Turn:
         ext["content"] = item["content"]
     opaque: tuple[Opaque, ...] = ()
     if type(item.get("encrypted_content")) is str:
-        opaque = (Opaque(kind=ENCRYPTED, value=item["encrypted_content"], protocol=NAME),)
+        opaque = (unseal(item["encrypted_content"], kind=ENCRYPTED, protocol=NAME),)
     elif "encrypted_content" in item:
         if item["encrypted_content"] is not None:
             raise InvalidDocument(f"{path}.encrypted_content", f"must be {STRING}")
@@ -341,8 +347,7 @@ def _encode_reasoning(turn: Turn, part: Reasoning) -> Json:
         _put_texts(item, "summary", SUMMARY, part.summary, demanded=True)
     _put_texts(item, "content", THOUGHT, () if part.text is UNSET else (part.text,), demanded=False)
     for payload in part.opaque:
-        if payload.protocol == NAME and payload.kind == ENCRYPTED:
-            item["encrypted_content"] = payload.value
+        item["encrypted_content"] = seal(payload, protocol=NAME)
     return item
 
 

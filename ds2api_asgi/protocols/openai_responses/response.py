@@ -27,11 +27,12 @@ from ...universal.request import Request, Turn
 from ...universal.response import Candidate, Response
 from ..arguments import unwrap_text
 from ..base import Context, Encoded
+from ..capsule import seal
 from ..fields import Json, put, take
 from ..scope import Scope
-from .errors import decode_failure, encode_failed
+from .errors import encode_failed, failure_of
 from .fields import ECHOES, RESPONSE, RESPONSE_HANDLED
-from .items import ENCRYPTED, SUMMARY, THOUGHT, decode_item, encode_call, encode_item, typed_texts
+from .items import SUMMARY, THOUGHT, decode_item, encode_call, encode_item, typed_texts
 from .parts import encode_part
 from .profile import NAME, TARGET, TIERS, item_id
 from .request import settings
@@ -85,8 +86,8 @@ def decode_response(document: Json) -> Response:
         InvalidDocument: It has neither ``output`` nor ``error``.
     """
     output = document.get("output")
-    failed = document.get("error") is not None
-    if type(output) is not list and not failed:
+    failure = failure_of(document)
+    if type(output) is not list and failure is None:
         raise InvalidDocument("output", "must be an array")
     values, ext = decode_envelope(document)
     forms: list[str] = []
@@ -108,8 +109,8 @@ def decode_response(document: Json) -> Response:
         values["usage"] = decode_usage(usage)
     elif "usage" in document:
         ext["usage"] = usage
-    if failed:
-        values["error"] = decode_failure(document["error"])
+    if failure is not None:
+        values["error"] = failure
     return Response(
         candidates=(Candidate(turns=turns, stop=stop),),
         ext=ext or UNSET,
@@ -301,15 +302,14 @@ def _write_part(
             message["content"].append(document)
             return message
         case Reasoning():
-            if part.text is UNSET and not part.summary:
-                scope.opaque(part.opaque, path)
+            if part.text is UNSET and not part.summary and not part.opaque:
                 return message
             output.append({"id": item_id("reasoning", seed), **thought_of(part, path, scope)})
         case ToolCall():
             item = call_item(part, path, context, scope)
             output.append({"id": item_id(item["type"], seed), **item})
-        case OpaquePart(protocol=protocol):
-            scope.lacks(path, Severity.SEMANTIC, f"place for this part of {protocol}")
+        case OpaquePart():
+            scope.foreign(part, path)
             return message
         case _:
             scope.lacks(path, Severity.SEMANTIC, "place for this in an answer")
@@ -320,13 +320,12 @@ def _write_part(
 def thought_of(part: Reasoning, path: str, scope: Scope) -> Json:
     """A thought of another protocol to its item, without an id."""
     scope.ext(part.ext, path)
-    scope.opaque(tuple(o for o in part.opaque if o.protocol != NAME), path)
+    scope.opaque(part.opaque[1:], path)
     item: Json = {"type": "reasoning", "status": "completed", "summary": typed_texts(SUMMARY, part.summary)}
     if part.text is not UNSET:
         item["content"] = typed_texts(THOUGHT, (part.text,))
-    for payload in part.opaque:
-        if payload.protocol == NAME and payload.kind == ENCRYPTED:
-            item["encrypted_content"] = payload.value
+    if part.opaque:
+        item["encrypted_content"] = seal(part.opaque[0], protocol=NAME)
     return item
 
 

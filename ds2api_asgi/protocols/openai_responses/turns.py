@@ -76,6 +76,8 @@ def encode_turns(request: Request, document: Json, scope: Scope) -> None:
         writer = _Writer(scope)
         for index, turn in enumerate(request.turns):
             writer.turn(turn, f"turns[{index}]")
+        if request.turns and not writer.items:
+            scope.drop("turns", Severity.BLOCKING, f"{NAME} wants an item with something in it")
         document["input"] = writer.items
         return
     turns = list(enumerate(request.turns))
@@ -171,8 +173,8 @@ class _Writer:
                 document = encode_part(part, role, path, scope)
                 if document is not None:
                     self.items.append({"role": role, "content": document["text"]})
-            case OpaquePart(protocol=protocol):
-                scope.lacks(path, Severity.SEMANTIC, f"place for this part of {protocol}")
+            case OpaquePart():
+                scope.foreign(part, path)
             case _:
                 scope.lacks(path, Severity.SEMANTIC, "place for this in an assistant message")
 
@@ -233,13 +235,18 @@ class _Writer:
         seed = payload or f"{len(self.items)}:{part.text}:{part.summary}"
         turn = path.rpartition(".")[0]
         scope.add(f"{turn}.id", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands one")
+        summary, text = part.summary, part.text
+        if payload is not None and text and not summary:
+            # Other protocols have one text for it, but a server that encrypts its thoughts told a summary.
+            summary, text = (text,), UNSET
+            scope.add(path, LossKind.RELOCATED, Severity.COSMETIC, f"{NAME} had it as the summary")
         item: Json = {
             "type": "reasoning",
             "id": item_id("reasoning", seed),
-            "summary": typed_texts(SUMMARY, part.summary),
+            "summary": typed_texts(SUMMARY, summary),
         }
-        if part.text is not UNSET:
-            item["content"] = typed_texts(THOUGHT, (part.text,))
+        if text is not UNSET:
+            item["content"] = typed_texts(THOUGHT, (text,))
         if payload is not None:
             item["encrypted_content"] = payload
         self.items.append(item)

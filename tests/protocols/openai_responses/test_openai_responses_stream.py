@@ -220,7 +220,7 @@ def test_an_item_seen_at_the_end_only_is_told_then() -> None:
         (("error", {"code": "rate_limit_exceeded", "message": "slow"}), FailureKind.RATE, "slow"),
         (("error", {"error": {"type": "server_error", "message": "oh"}}), FailureKind.SERVER, "oh"),
         (("failed", {"response": {"error": {"code": "invalid_prompt", "message": "no"}}}), None, "no"),
-        (("failed", {"response": None}), FailureKind.SERVER, "the upstream failed"),
+        (("failed", {"response": None}), FailureKind.SERVER, "the upstream's answer says that it failed"),
     ],
 )
 def test_a_failed_stream_is_an_error(event: Any, kind: FailureKind | None, message: str) -> None:
