@@ -109,8 +109,8 @@ class Scope:
         """Note a part that only its home knows; path is the part's."""
         name = self._target.protocol
         if part.stateful:
-            kind = part.json.get("type") if type(part.json) is dict else None
-            self.add(path, LossKind.STATEFUL, Severity.BLOCKING, f"only {part.protocol} can resolve this {kind}")
+            reason = f"only a server of {part.protocol} can resolve this {part.stateful}"
+            self.add(path, LossKind.STATEFUL, Severity.BLOCKING, reason)
         else:
             self.add(path, LossKind.DROPPED, Severity.SEMANTIC, f"{name} has no place for this part of {part.protocol}")
 

@@ -30,5 +30,7 @@ KIT = Kit(
         ("Base64ImageSourceParam", "data"): base64_texts,
         ("Base64PDFSourceParam", "data"): base64_texts,
     },
+    payloads=(("signature", True), ("redacted", False)),
+    replay=lambda answer: [{"role": "assistant", "content": answer["content"]}],
     needed={"model": "m", "max_tokens": 9},
 )

@@ -54,6 +54,8 @@ class Kit:
         efforts: Which of `lawkit`'s efforts it has a word for.
         uncounted: Counters of usage that its answers have none for.
         open_ended: Whether its streams have no last word: only their end tells that they are complete.
+        payloads: Kinds of payload that the provider mints for its thoughts, and whether the thought has words, too.
+        replay: What a client puts into its history of an answer.
         recorded: How many requests, answers and streams the corpus has at least.
     """
 
@@ -78,6 +80,8 @@ class Kit:
     efforts: tuple[str, ...] = ("low", "medium", "high", "max")
     uncounted: frozenset[str] = frozenset()
     open_ended: bool = False
+    payloads: tuple[tuple[str, bool], ...] = ()
+    replay: Callable[[Any], list[Any]] | None = None
     recorded: tuple[int, int, int] = (100, 100, 50)
 
     @property

@@ -34,6 +34,7 @@ KIT = Kit(
         ("Choice", "index"): st.integers(0, 3),
         ("InputAudio", "data"): base64_texts,
     },
+    replay=lambda answer: [answer["choices"][0]["message"]],
     needed={"model": "m"},
     refused={
         "dd0a1097b1ec": "stream is not a boolean",

@@ -41,5 +41,7 @@ KIT = Kit(
     },
     cut={"86ee556e3b99": "a hand-written stream whose last event lacks its last brace"},
     history="input",
+    payloads=(("encrypted", True), ("encrypted", False)),
+    replay=lambda answer: answer["output"],
     cannot={"stop": "the API has no stop sequences"},
 )

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from ...errors import InvalidDocument
 from ...universal.content import Part, Reasoning
 from ...universal.loss import LossKind, Severity
-from ...universal.node import Opaque
+from ..capsule import seal, unseal
 from ..fields import STRING, Json, optional, rest
 from ..scope import Scope
 from .profile import NAME
@@ -26,7 +26,7 @@ def decode_thinking(block: Json, path: str) -> Part:
     signature = optional(block, "signature", STRING, path)
     return Reasoning(
         text=thought,
-        opaque=(Opaque(kind="signature", value=signature, protocol=NAME),) if signature else (),
+        opaque=(unseal(signature, kind="signature", protocol=NAME),) if signature else (),
         ext=rest(block, ("type", "thinking", "signature")),
         form=("signature:absent",) if signature is UNSET else (),
     )
@@ -37,19 +37,26 @@ def decode_redacted(block: Json, path: str) -> Part:
     data = block.get("data")
     if type(data) is not str:
         raise InvalidDocument(f"{path}.data", "must be a string")
-    payload = Opaque(kind="redacted", value=data, protocol=NAME)
+    payload = unseal(data, kind="redacted", protocol=NAME)
     return Reasoning(opaque=(payload,), ext=rest(block, ("type", "data")))
 
 
 def encode_reasoning(part: Reasoning, path: str, scope: Scope) -> list[Json]:
-    """Write a thought: upstream only what this provider signed, to clients all there is to read."""
+    """Write a thought: upstream only what this provider signed, to clients all there is to read, and to carry."""
     blocks: list[Json] = []
     signature = ""
+    texts = part.summary if part.text is UNSET else (part.text,)
     for index, payload in enumerate(part.opaque):
         if payload.protocol == NAME and payload.kind == "signature":
             signature = payload.value
         elif payload.protocol == NAME and payload.kind == "redacted":
             blocks.append({"type": "redacted_thinking", "data": payload.value})
+        elif (scope.home or scope.answer) and len(part.opaque) == 1:
+            sealed = seal(payload, protocol=NAME)
+            if texts:
+                signature = sealed
+            else:
+                blocks.append({"type": "redacted_thinking", "data": sealed})
         else:
             scope.add(
                 f"{path}.opaque[{index}]",
@@ -57,7 +64,6 @@ def encode_reasoning(part: Reasoning, path: str, scope: Scope) -> list[Json]:
                 Severity.DEGRADED,
                 f"only {payload.protocol} can read it",
             )
-    texts = part.summary if part.text is UNSET else (part.text,)
     if not (scope.home or scope.answer) and not signature and not (blocks and not texts):
         scope.drop(path, Severity.DEGRADED, f"{NAME} takes only thoughts that it has signed")
         return []
@@ -72,7 +78,7 @@ def encode_reasoning(part: Reasoning, path: str, scope: Scope) -> list[Json]:
         scope.drop(path, Severity.DEGRADED, "there is nothing in it that can be said")
         return []
     if texts:
-        blocks[0]["signature"] = signature
+        blocks[len(texts) - 1]["signature"] = signature
         if scope.home and "signature:absent" in part.form and not signature:
             del blocks[0]["signature"]
     if scope.home:

@@ -20,6 +20,7 @@ from ...universal.jsontext import JsonText, dumps, json_string
 from ...universal.loss import LossKind, Severity
 from ...universal.node import Opaque
 from ..arguments import RAW
+from ..capsule import seal
 from ..scope import Scope
 from .marks import encode_citation
 from .parts import encode_part
@@ -42,18 +43,20 @@ class _Wire:
         key: The part's.
         part: As it opened.
         started: Its block has started.
+        redacted: The signature is no signature, or another's: without a text it is a redacted thought.
         signature: Comes as one delta at the end, whenever it came: clients overwrite it with each.
         scanner: Tells when a call's arguments are complete; None where they need not be followed.
         wrapped: The arguments are no object and stand in one as text.
     """
 
-    __slots__ = ("blank", "key", "part", "scanner", "signature", "started", "wrapped")
+    __slots__ = ("blank", "key", "part", "redacted", "scanner", "signature", "started", "wrapped")
 
     def __init__(self, key: int, part: Part) -> None:
         self.key = key
         self.part = part
         self.started = False
         self.signature = ""
+        self.redacted = False
         self.scanner: Scanner | None = None
         self.wrapped = False
         self.blank = ""
@@ -162,8 +165,8 @@ class Blocks:
             if not home:
                 for citation in cited or ():
                     self._citation(wire, citation)
-        elif isinstance(part, Reasoning) and (part.text is not UNSET or not home):
-            if home:
+        elif isinstance(part, Reasoning) and (part.text is not UNSET or not (home and part.opaque)):
+            if home and part.text is not UNSET:
                 self._start_block(wire)
             for text in (part.text or "", *(() if part.text else part.summary)):
                 self._text(wire, text)
@@ -272,8 +275,9 @@ class Blocks:
         self._text(wire, text)
 
     def _payload(self, wire: _Wire, payload: Opaque) -> None:
-        if payload.protocol == NAME and payload.kind == "signature" and isinstance(wire.part, Reasoning):
-            wire.signature = payload.value
+        if isinstance(wire.part, Reasoning) and not wire.signature:
+            wire.signature = seal(payload, protocol=NAME)
+            wire.redacted = payload.protocol != NAME or payload.kind != "signature"
         else:
             self._scope.opaque((payload,), self._path(wire.key))
 
@@ -288,7 +292,11 @@ class Blocks:
         self._say(b"content_block_delta", {"type": "content_block_delta", "index": self._index, "delta": delta})
 
     def _leave_wire(self, wire: _Wire) -> None:
-        if wire.signature and not wire.started:
+        silent = isinstance(wire.part, Reasoning) and wire.part.text is UNSET
+        if wire.signature and not wire.started and wire.redacted and silent:
+            self._begin(wire, {"type": "redacted_thinking", "data": wire.signature})
+            wire.signature = ""
+        elif wire.signature and not wire.started:
             self._start_block(wire)
         if wire.wrapped:
             self._json('"}')

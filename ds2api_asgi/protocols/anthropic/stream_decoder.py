@@ -35,6 +35,7 @@ from ...universal.events import (
 )
 from ...universal.jsontext import JsonText, loads
 from ...universal.node import Opaque
+from ..capsule import unseal
 from ..stream import FrameDecoder
 from .errors import decode_failure
 from .marks import decode_citations
@@ -230,7 +231,7 @@ class StreamDecoder(FrameDecoder[SseEvent]):
                 block.said = block.said or bool(text)
                 events.append(Delta(block.key, text))
         elif kind == "signature_delta" and isinstance(part, Reasoning) and type(delta.get("signature")) is str:
-            block.signature = Opaque(kind="signature", value=delta["signature"], protocol=NAME)
+            block.signature = unseal(delta["signature"], kind="signature", protocol=NAME)
         elif kind == "citations_delta" and isinstance(part, Text):
             try:
                 (citation,) = decode_citations([delta.get("citation")], "")

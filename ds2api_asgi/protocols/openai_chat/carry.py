@@ -6,7 +6,8 @@ which official SDKs echo::
 
     "reasoning_details": [
       {"type": "reasoning.text", "text": "…", "signature": "…", "format": "ds2.1.anthropic", "index": 0},
-      {"type": "reasoning.encrypted", "data": "…", "format": "ds2.1.anthropic", "index": 1}
+      {"type": "reasoning.encrypted", "data": "…", "format": "ds2.1.anthropic", "index": 1},
+      {"type": "reasoning.encrypted", "data": "…", "text": "…", "format": "ds2.1.{protocol}.{kind}", "index": 2}
     ]
 
 The text stands in ``reasoning_content`` too. Only details in our own format are read back; those of others stay in
@@ -22,7 +23,7 @@ from msgspec import UNSET, UnsetType
 from ...universal.content import Reasoning
 from ...universal.node import Opaque
 
-__all__ = ["decode_detail", "decode_details", "encode_detail"]
+__all__ = ["decode_detail", "decode_details", "encode_detail", "text_of"]
 
 _FORMAT: Final = "ds2.1."
 
@@ -39,15 +40,27 @@ def decode_detail(detail: Any) -> Reasoning | None:
             return None
     if not named.startswith(_FORMAT):
         return None
-    return Reasoning(text=text, opaque=(Opaque(kind=kind, value=value, protocol=named[len(_FORMAT) :]),))
+    protocol, dot, said = named[len(_FORMAT) :].partition(".")
+    if dot:
+        text, kind = detail.get("text", UNSET), said
+        if text is not UNSET and type(text) is not str:
+            return None
+    return Reasoning(text=text, opaque=(Opaque(kind=kind, value=value, protocol=protocol),))
 
 
 def encode_detail(part: Reasoning, index: int) -> dict[str, Any] | None:
     """A thought as a detail; None when it has no payload, or one of another shape."""
-    if len(part.opaque) != 1 or part.summary:
+    if len(part.opaque) != 1:
         return None
     payload = part.opaque[0]
     named = _FORMAT + payload.protocol
+    if payload.kind not in ("signature", "redacted"):
+        told = text_of(part)
+        text = {"text": told} if told else {}
+        data = {"type": "reasoning.encrypted", "data": payload.value, **text}
+        return {**data, "format": f"{named}.{payload.kind}", "index": index}
+    if part.summary:
+        return None
     if payload.kind == "signature" and part.text is not UNSET:
         return {
             "type": "reasoning.text",
@@ -59,6 +72,11 @@ def encode_detail(part: Reasoning, index: int) -> dict[str, Any] | None:
     if payload.kind == "redacted" and part.text is UNSET:
         return {"type": "reasoning.encrypted", "data": payload.value, "format": named, "index": index}
     return None
+
+
+def text_of(part: Reasoning) -> str:
+    """All that can be read of a thought, as ``reasoning_content`` has it."""
+    return "".join(part.summary) + (part.text or "")
 
 
 def decode_details(details: Any, text: Any) -> list[Reasoning] | None:

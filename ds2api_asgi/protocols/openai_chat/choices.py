@@ -24,7 +24,7 @@ from ..base import Context
 from ..fields import Json
 from ..scope import Scope
 from .calls import encode_call
-from .carry import encode_detail
+from .carry import encode_detail, text_of
 from .citations import foreign_citation
 from .fields import CHOICE_HANDLED
 from .messages import decode_message, encode_message
@@ -161,7 +161,9 @@ def _gather(part: Part, path: str, message: _Message, scope: Scope) -> int | Non
             if detail is not None:
                 scope.ext(part.ext, path)
                 message.details.append(detail)
-                message.reasoning.append(text or "")
+                message.reasoning.append(text_of(part))
+                if summary:
+                    scope.add(f"{path}.summary", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has no summaries")
                 return 0
             if text is UNSET and not summary:
                 scope.add(path, LossKind.ORIGIN_MISMATCH, Severity.DEGRADED, "only its minter can read it")

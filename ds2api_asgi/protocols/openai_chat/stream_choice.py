@@ -172,6 +172,7 @@ class Choice:
                 others.append(detail)
             elif thought.text and self._kind == REASONING[0]:
                 out.append(Set(self._key, "opaque", thought.opaque[0]))
+                self._close_text(out)  # the payload ends its thought; more text is the next one's
             else:
                 self._close_text(out)
                 out.append(Close(self._open(thought, out)))

@@ -281,7 +281,8 @@ class StreamEncoder:
         part = live.part
         if isinstance(part, Reasoning):
             text = "".join(live.told or ())
-            whole = replace(part, text=text if text or part.text is not UNSET else UNSET, opaque=tuple(live.opaque))
+            told = text if text or part.text is not UNSET else UNSET
+            whole = replace(part, text=told, summary=(), opaque=tuple(live.opaque))
             detail = encode_detail(whole, choice.details)
             if detail is not None:
                 choice.details += 1
@@ -313,6 +314,7 @@ class StreamEncoder:
             case "summary":
                 scope.add(f"{live.path}.summary", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has no summaries")
                 if event.value:
+                    live.told = [*(live.told or ()), event.value]
                     self._out += (live.head, json_string(event.value), live.tail)
             case "citation":
                 if scope.home:

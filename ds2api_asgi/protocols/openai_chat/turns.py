@@ -55,6 +55,8 @@ def encode_turns(request: Request, scope: Scope) -> list[Json]:
         else:
             writer.plain(turn.role, text)
     writer.flush()
+    if request.turns and not writer.messages:
+        scope.drop("turns", Severity.BLOCKING, f"{NAME} wants a message with something in it")
     return writer.messages
 
 
@@ -217,16 +219,10 @@ class _Writer:
             scope.add(f"{path}.parts", LossKind.RELOCATED, Severity.DEGRADED, f"{NAME} keeps kinds of parts apart")
         if len(thoughts) > 1 or len(refusals) > 1:
             scope.add(f"{path}.parts", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has one text for each kind")
-        message: Json = {"role": "assistant"}
-        if thoughts:
-            message["reasoning_content"] = "".join(thoughts)
-        # Null beside calls is what everybody sends; without calls there must be content.
-        message["content"] = _content(content) if content or not (calls or refusals) else None
-        if refusals:
-            message["refusal"] = "".join(refusals)
-        if calls:
-            message["tool_calls"] = calls
-        if not content and not calls and not refusals and not thoughts:
+        message = _assistant_message(thoughts, content, refusals, calls)
+        if len(message) == len(("role", "content")) and not content:
+            if turn.parts:
+                return  # nothing of it can be said here, and an empty message would be said by nobody
             scope.add(f"{path}.parts", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands content")
         if not (turn.name is UNSET and self._joined(message, path)):
             self._append(turn, message)
@@ -299,6 +295,19 @@ def _plain(turn: Turn) -> str | None:
     if part.opaque or not (UNSET is part.cache is part.citations is part.ext):
         return None
     return part.text if UNSET is turn.ext is turn.name is turn.id is turn.status is turn.phase else None
+
+
+def _assistant_message(thoughts: list[str], content: list[Json], refusals: list[str], calls: list[Json]) -> Json:
+    message: Json = {"role": "assistant"}
+    if thoughts:
+        message["reasoning_content"] = "".join(thoughts)
+    # Null beside calls is what everybody sends; without calls there must be content.
+    message["content"] = _content(content) if content or not (calls or refusals) else None
+    if refusals:
+        message["refusal"] = "".join(refusals)
+    if calls:
+        message["tool_calls"] = calls
+    return message
 
 
 def _content(content: list[Json]) -> str | list[Json]:

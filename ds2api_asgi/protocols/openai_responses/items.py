@@ -98,7 +98,7 @@ def opaque_turn(item: Any, role: Any = None) -> Turn:
     kind = item.get("type", _REFERENCE if "id" in item else None) if type(item) is dict else None
     return Turn(
         role=role if type(role) is str else "assistant",
-        parts=(OpaquePart(json=item, protocol=NAME, stateful=type(kind) is str and kind in _STATEFUL),),
+        parts=(OpaquePart(json=item, protocol=NAME, stateful=kind if type(kind) is str and kind in _STATEFUL else ""),),
         form=("item",),
     )
 

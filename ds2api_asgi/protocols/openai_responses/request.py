@@ -25,7 +25,7 @@ from ..base import Encoded, Operation
 from ..fields import BOOLEAN, OBJECT, STRING, Json, expect, put, take, unplaced
 from ..scope import Scope
 from .effort import decode_reasoning, encode_reasoning, write_reasoning
-from .fields import PLACED, REQUEST, REQUEST_HANDLED
+from .fields import COUNTED, PLACED, REQUEST, REQUEST_HANDLED
 from .profile import NAME, TARGET, TIERS
 from .profile import dialect as dialect_of
 from .tools import decode_choice, decode_format, decode_tools, encode_choice, encode_format, encode_tools
@@ -147,14 +147,15 @@ def encode_request(
     request: Request,
     *,
     dialect: str = "",
-    operation: Operation = Operation.GENERATE,  # noqa: ARG001 - the document is the same
+    operation: Operation = Operation.GENERATE,
 ) -> Encoded:
     """Universal form to a request document.
 
     Args:
         request: Born anywhere; one that was born here is written back as it was.
         dialect: One of `profile.DIALECTS`.
-        operation: Makes no difference.
+        operation: `Operation.COUNT_TOKENS` documents of other protocols say only what is counted: OpenAI refuses the
+            rest there.
 
     Raises:
         ConfigurationError: There is no such dialect.
@@ -167,6 +168,8 @@ def encode_request(
         for key, value in (request.ext or {}).items():
             if key.partition(".")[0] not in _GROUPS or "." not in key:
                 document.setdefault(key, value)
+    elif operation is Operation.COUNT_TOKENS:
+        document = {key: value for key, value in document.items() if key in COUNTED}
     scope.losses.extend(unplaced(request, PLACED, NAME))
     return Encoded(document=document, losses=tuple(scope.losses), context=scope.context(request))
 

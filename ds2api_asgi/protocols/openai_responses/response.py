@@ -29,6 +29,7 @@ from ..arguments import unwrap_text
 from ..base import Context, Encoded
 from ..capsule import seal
 from ..fields import Json, put, take
+from ..namespaces import flat_names
 from ..scope import Scope
 from .errors import encode_failed, failure_of
 from .fields import ECHOES, RESPONSE, RESPONSE_HANDLED
@@ -48,6 +49,7 @@ __all__ = [
     "echo_of",
     "encode_response",
     "envelope_of",
+    "names_of",
     "thought_of",
     "tier_of",
 ]
@@ -338,9 +340,20 @@ def call_item(call: ToolCall, path: str, context: Context, scope: Scope) -> Json
             scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} of a call from elsewhere")
     name = scope.tool_name(call.name, f"{path}.name")
     id_ = scope.call_id(call, path)
+    named = names_of(name, context)
     if name in context.custom_tools:
-        return {"type": "custom_tool_call", "call_id": id_, "name": name, "input": unwrap_text(call.arguments)}
-    item = encode_call(call, id_, name)
+        return {"type": "custom_tool_call", "call_id": id_, **named, "input": unwrap_text(call.arguments)}
+    item = {**encode_call(call, id_, name), **named}
     if item.get("arguments") == "":
         item["arguments"] = _NO_ARGUMENTS
     return item if call.kind == "custom" else {**item, "status": "completed"}
+
+
+def names_of(name: str, context: Context) -> Json:
+    """The name of a called tool, and its namespace if the client declared it in one."""
+    request = context.request
+    if request is not UNSET and request.origin.protocol == NAME:
+        for (namespace, inner), flat in flat_names(request.tools).items():
+            if flat == name:
+                return {"name": inner, "namespace": namespace}
+    return {"name": name}

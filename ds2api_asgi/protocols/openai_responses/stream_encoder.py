@@ -31,7 +31,7 @@ from .errors import encode_event, encode_failed
 from .items import encode_item
 from .parts import encode_part
 from .profile import NAME, TARGET, item_id
-from .response import answer_id, call_item, envelope_of, thought_of
+from .response import answer_id, call_item, envelope_of, names_of, thought_of
 from .settle import COMPLETED, amended, bare, turn_of
 from .stops import DETAILS, encode_stop
 from .stream_live import Live, Message
@@ -317,7 +317,7 @@ class StreamEncoder:
         else:
             id_ = scope.call_id(call, live.path)
             live.part = replace(call, id=id_)
-            known = {"call_id": id_, "name": name}
+            known = {"call_id": id_, **names_of(name, self._context)}
         live.index, live.item = self._begin(live.about, kind, {**known, key: ""}, out)
         event = "response.custom_tool_call_input" if custom else "response.function_call_arguments"
         live.head = _head(f"{event}.delta", {"item_id": live.item, "output_index": live.index})
@@ -445,9 +445,7 @@ class StreamEncoder:
         if self._scope.home:
             (item,) = encode_item(replace(live.about, parts=(whole,)), live.path, self._scope)
         else:
-            named = whole.name
             item = {"id": live.item, **call_item(whole, live.path, self._context, self._scope), "call_id": whole.id}
-            item["name"] = self._scope.tool_name(named, f"{live.path}.name")
         custom = item["type"] == "custom_tool_call"
         key = "input" if custom else "arguments"
         text = item.get(key) or ""

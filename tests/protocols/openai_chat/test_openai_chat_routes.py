@@ -22,7 +22,7 @@ def test_it_is_a_protocol() -> None:
         ("GET", "/v1/chat/completions", Operation.GENERATE, False, True),
         ("POST", "/v1/embeddings", Operation.EMBED, True, True),
         ("GET", "/v1/models", Operation.LIST_MODELS, True, False),
-        ("GET", "/models/?limit=2", Operation.LIST_MODELS, True, False),
+        ("GET", "/models/", Operation.LIST_MODELS, True, False),
         ("POST", "/v1/models/x", Operation.GET_MODEL, False, False),
     ],
 )
