@@ -75,6 +75,8 @@ def decode_item(item: Any, path: str, *, strict: bool) -> Turn:
             raise InvalidDocument(path, "must be an object")
         return opaque_turn(item)
     kind = item.get("type", "message" if "role" in item else None)
+    if type(kind) is not str:
+        return opaque_turn(item, item.get("role") if strict else None)
     if not strict and (kind in _OUTPUTS or (kind == "message" and item.get("role") != "assistant")):
         return opaque_turn(item)  # in an answer it is the provider's own business
     try:
