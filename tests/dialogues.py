@@ -49,6 +49,62 @@ def request_in(protocol: str, *, stream: bool | None = None, **more: Any) -> dic
     return _REQUESTS[protocol](stream=stream, **more)
 
 
+def responses_request(*, stream: bool | None = None, **more: Any) -> dict[str, Any]:
+    """A question for a response that says hello."""
+    document = {"model": "demo-small", "input": [{"role": "user", "content": "hello"}], **more}
+    return document if stream is None else {**document, "stream": stream}
+
+
+def responses_answer(text: str = "Hi there", **more: Any) -> dict[str, Any]:
+    """A whole response."""
+    content = [{"type": "output_text", "text": text, "annotations": []}]
+    item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": content}
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1_700_000_000,
+        "status": "completed",
+        "error": None,
+        "incomplete_details": None,
+        "model": "demo-small",
+        "output": [item],
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "usage": {
+            "input_tokens": 3,
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens": 2,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": 5,
+        },
+        **more,
+    }
+
+
+def responses_frames(*texts: str) -> list[bytes]:
+    """The frames of a whole stream: created, item, part, the texts, their ends."""
+    whole = responses_answer("".join(texts))
+    (item,) = whole["output"]
+    (part,) = item["content"]
+    begun = {**whole, "status": "in_progress", "output": [], "usage": None}
+    place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    added = {**item, "status": "in_progress", "content": []}
+    events: list[dict[str, Any]] = [
+        {"type": "response.created", "response": begun},
+        {"type": "response.in_progress", "response": begun},
+        {"type": "response.output_item.added", "output_index": 0, "item": added},
+        {"type": "response.content_part.added", **place, "part": {**part, "text": ""}},
+        *({"type": "response.output_text.delta", **place, "delta": text, "logprobs": []} for text in texts),
+        {"type": "response.output_text.done", **place, "text": part["text"], "logprobs": []},
+        {"type": "response.content_part.done", **place, "part": part},
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": "response.completed", "response": whole},
+    ]
+    numbered = [{**event, "sequence_number": number} for number, event in enumerate(events)]
+    return [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in numbered]
+
+
 def openai_answer(text: str = "Hi there", **more: Any) -> dict[str, Any]:
     """A whole completion."""
     return {
@@ -213,6 +269,10 @@ def error_of(protocol: str, document: dict[str, Any]) -> dict[str, Any]:
     """The error object of an error document or event, whose shape is checked."""
     if protocol == "anthropic":
         assert document["type"] == "error", document
+    if document.get("type") == "response.failed":
+        document = document["response"]
+    if protocol == "openai-responses" and document.get("type") == "error":
+        document = {"error": document}  # the members of the event are the error's
     error = document["error"]
     if protocol == "gemini":
         assert isinstance(error["code"], int)

@@ -184,8 +184,13 @@ def _kind(status: int | UnsetType, values: Mapping[str, Any]) -> FailureKind:
     return FailureKind.SERVER
 
 
-def encode_error(failure: Failure) -> WireError:
-    """Universal form to an error answer; one that was born here keeps its status and its members."""
+def encode_error(failure: Failure, *, protocol: str) -> WireError:
+    """Universal form to an error answer; one that was born here keeps its status and its members.
+
+    Args:
+        failure: What went wrong.
+        protocol: The name of the protocol that it is written in.
+    """
     status, _, _ = _SPELLING[failure.kind]
     if failure.protocol in _FAMILY and failure.status is not UNSET and failure.status >= _MIN_ERROR:
         status = failure.status
@@ -196,7 +201,7 @@ def encode_error(failure: Failure) -> WireError:
         headers.append((b"retry-after-ms", str(math.ceil(failure.retry_after * 1000)).encode()))
     if failure.request_id is not UNSET:
         headers.append((b"x-request-id", failure.request_id.encode("ascii", "ignore")))
-    return WireError(status=status, headers=tuple(headers), document=encode_failure(failure))
+    return WireError(status=status, headers=tuple(headers), document=encode_failure(failure, protocol=protocol))
 
 
 def type_of(kind: FailureKind) -> str:
@@ -204,9 +209,10 @@ def type_of(kind: FailureKind) -> str:
     return _SPELLING[kind][1]
 
 
-def encode_failure(failure: Failure) -> dict[str, Any]:
-    """The document of an error."""
-    if failure.protocol not in _FAMILY:
+def encode_failure(failure: Failure, *, protocol: str) -> dict[str, Any]:
+    """The document of an error; the arguments are those of `encode_error`."""
+    odd = failure.ext is not UNSET and "error" in failure.ext and failure.protocol != protocol
+    if failure.protocol not in _FAMILY or odd:
         _, type_, code = _SPELLING[failure.kind]
         if failure.protocol is UNSET:  # our own: its words are nobody's spelling
             type_ = type_ if failure.type is UNSET else failure.type

@@ -30,6 +30,10 @@ PAIRS = [
     ("openai-chat", "gemini"),
     ("gemini", "anthropic"),
     ("anthropic", "gemini"),
+    ("openai-responses", "openai-chat"),
+    ("openai-responses", "anthropic"),
+    ("openai-chat", "openai-responses"),
+    ("anthropic", "openai-responses"),
 ]
 
 

@@ -53,6 +53,10 @@ PAIRS = [
     ("openai-chat", "gemini"),
     ("gemini", "anthropic"),
     ("anthropic", "gemini"),
+    ("openai-responses", "openai-chat"),
+    ("openai-responses", "anthropic"),
+    ("openai-chat", "openai-responses"),
+    ("anthropic", "openai-responses"),
 ]
 JSON = ((b"content-type", b"application/json"),)
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialogues import (
+    CONTENT,
     HEADERS,
     PATHS,
     answer_in,
@@ -24,7 +25,7 @@ from dialogues import (
 from ds2api_asgi.testing import EVENT_STREAM, Driver, ScriptedUpstream, Start, json_script
 from ds2api_asgi.translator import Translator
 
-PAIRS = st.sampled_from([("anthropic", "openai-chat"), ("openai-chat", "anthropic")])
+PAIRS = st.sampled_from([(client, speaks) for client in PATHS for speaks in PATHS if client != speaks])
 JSON = ((b"content-type", b"application/json"),)
 
 _scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
@@ -194,4 +195,4 @@ def _is_an_answer_or_error(client: str, answer: Any, *, stream: bool) -> None:
         last = events_of(answer.body)[-1]
         assert ended_well(client, answer.body) is not ("error" in last)
     else:
-        assert answer.json()["content" if client == "anthropic" else "choices"] is not None
+        assert answer.json()[CONTENT[client]] is not None

@@ -35,6 +35,15 @@ PAIRS = [
     ("gemini", "anthropic"),
     ("anthropic", "gemini"),
 ]
+    ("openai-responses", "openai-chat"),
+    ("openai-responses", "anthropic"),
+    ("openai-chat", "openai-responses"),
+    ("anthropic", "openai-responses"),
+]
+
+
+BEGIN = {"anthropic": 2, "openai-chat": 1, "openai-responses": 4}
+"""Frames of a stream before its first content."""
 
 
 def _driver(client: str, speaks: str, app: Any, **options: Any) -> Driver:
@@ -81,7 +90,7 @@ async def _sends(client: str, speaks: str, *reads: bytes) -> list[Any]:
             sent.append(message)
             await send(message)
 
-        await Translator(ScriptedUpstream([streamed(*reads)]), speaks=speaks)(scope, receive, tapped)
+        await Translator(ScriptedUpstream([streamed(*reads)]), speaks=speaks, clock=lambda: 1.0)(scope, receive, tapped)
 
     await Driver(tap, headers=HEADERS[client]).request(
         "POST", STREAM_PATHS[client], json=request_in(client, stream=True)
@@ -113,7 +122,7 @@ async def test_no_read_without_events_makes_a_send(client: str, speaks: str) -> 
 @pytest.mark.parametrize(("client", "speaks"), PAIRS)
 async def test_nothing_is_said_before_the_first_content(client: str, speaks: str) -> None:
     frames = frames_in(speaks, "Hi")
-    begin = 2 if speaks == "anthropic" else 1
+    begin = BEGIN[speaks]
     reached, go_on = anyio.Event(), anyio.Event()
     started = anyio.Event()
     script = [Start(200, EVENT_STREAM), *frames[:begin], b": ping\n\n", Set(reached), Wait(go_on), *frames[begin:]]
@@ -163,7 +172,7 @@ async def test_an_error_before_any_content_is_a_true_status(
 async def test_an_error_after_content_comes_as_the_last_event_after_the_content(
     client: str, speaks: str, *, in_one_read: bool
 ) -> None:
-    frames = [*frames_in(speaks, "Hi")[: 3 if speaks == "anthropic" else 2], ERRORS[speaks]]
+    frames = [*frames_in(speaks, "Hi")[: BEGIN[speaks] + 1], ERRORS[speaks]]
     frames = [b"".join(frames)] if in_one_read else frames
     answer = await _driver(client, speaks, ScriptedUpstream([streamed(*frames)])).request(
         "POST", STREAM_PATHS[client], json=request_in(client, stream=True)

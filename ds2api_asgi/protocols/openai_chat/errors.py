@@ -14,7 +14,7 @@ from ...framing.sse import write_event
 from ...universal.failure import Failure
 from ...universal.jsontext import dumps
 from .. import openai_errors
-from ..openai_errors import encode_error, encode_failure
+from ..base import WireError
 from .profile import NAME
 
 __all__ = ["decode_error", "decode_failure", "encode_error", "stream_error"]
@@ -30,6 +30,11 @@ def decode_failure(document: dict[str, Any], status: int | UnsetType = UNSET) ->
     return openai_errors.decode_failure(document, status, protocol=NAME)
 
 
+def encode_error(failure: Failure) -> WireError:
+    """See `base.Errors.encode_error`."""
+    return openai_errors.encode_error(failure, protocol=NAME)
+
+
 def stream_error(failure: Failure) -> bytes:
     r"""A failure in the middle of a stream: ``data: {"error": …}\n\n``; no ``[DONE]`` follows it."""
-    return write_event(dumps(encode_failure(failure)))
+    return write_event(dumps(openai_errors.encode_failure(failure, protocol=NAME)))

@@ -16,7 +16,7 @@ from ...framing.sse import write_event
 from ...universal.failure import Failure, FailureKind
 from ...universal.jsontext import dumps
 from .. import openai_errors
-from ..openai_errors import encode_error, encode_failure
+from ..base import WireError
 from .profile import NAME
 
 __all__ = [
@@ -41,6 +41,11 @@ _CODES: Final = {
 def decode_error(status: int | UnsetType, headers: Mapping[str, str], body: bytes) -> Failure:
     """See `base.Errors.decode_error`."""
     return openai_errors.decode_error(status, headers, body, protocol=NAME)
+
+
+def encode_error(failure: Failure) -> WireError:
+    """See `base.Errors.encode_error`."""
+    return openai_errors.encode_error(failure, protocol=NAME)
 
 
 def failure_of(answer: Mapping[str, Any]) -> Failure | None:
@@ -88,7 +93,7 @@ def encode_event(failure: Failure, number: int) -> bytes:
         failure: What went wrong.
         number: Its ``sequence_number``.
     """
-    error = encode_failure(failure).get("error")
+    error = openai_errors.encode_failure(failure, protocol=NAME).get("error")
     told = error if type(error) is dict else {}
     code = told.get("code")
     param = told.get("param")
