@@ -265,13 +265,18 @@ def ended_well(protocol: str, body: bytes) -> bool:
     return {"done": True} in events
 
 
+def is_error(event: dict[str, Any]) -> bool:
+    """Whether an event of a stream is an error of its protocol."""
+    return "error" in event or event.get("type") in ("error", "response.failed")
+
+
 def error_of(protocol: str, document: dict[str, Any]) -> dict[str, Any]:
     """The error object of an error document or event, whose shape is checked."""
     if protocol == "anthropic":
         assert document["type"] == "error", document
     if document.get("type") == "response.failed":
         document = document["response"]
-    if protocol == "openai-responses" and document.get("type") == "error":
+    if protocol == "openai-responses" and document.get("type") == "error" and "error" not in document:
         document = {"error": document}  # the members of the event are the error's
     error = document["error"]
     if protocol == "gemini":

@@ -129,7 +129,7 @@ def _is_an_answer_or_error(client: str, answer: Answer, *, stream: bool) -> None
         assert answer.status >= 400
         error_of(client, answer.json())
     elif stream:
-        assert ended_well(client, answer.body) is not ("error" in events_of(answer.body)[-1])
+        assert ended_well(client, answer.body) is not is_error(events_of(answer.body)[-1])
     else:
         assert answer.json()[_HOLDS[client]] is not None
 

@@ -24,7 +24,7 @@ async def _burst(app: Any, count: int, *, client: str, stream: bool) -> list[int
     async def ask() -> None:
         answer = await Driver(app).request("POST", path, json=body)
         assert answer.complete
-        assert b'"error"' not in answer.body
+        assert b'"error"' not in answer.body.replace(b'"error":null', b"")
         statuses.append(answer.status)
 
     async with anyio.create_task_group() as group:
