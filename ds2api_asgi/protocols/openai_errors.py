@@ -25,7 +25,7 @@ from ..universal.retry_after import retry_after
 from .base import WireError
 from .openai_rows import QUOTA
 
-__all__ = ["decode_error", "decode_failure", "encode_error", "encode_failure"]
+__all__ = ["decode_error", "decode_failure", "encode_error", "encode_failure", "type_of"]
 
 _FAMILY: Final = frozenset({"openai-chat", "openai-responses"})
 """The protocols whose errors are spelled alike, so that one's go to the other's clients as they are."""

@@ -12,7 +12,7 @@ A conversation that was born here is written back as it was. For any other the r
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from msgspec import UNSET
 
@@ -20,8 +20,9 @@ from ...errors import InvalidDocument
 from ...universal.content import Media, OpaquePart, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from ...universal.loss import LossKind, Severity
 from ...universal.request import Request, Turn
-from ...universal.templates import ERROR_PREFIX, TOOL_MEDIA
+from ...universal.templates import TOOL_MEDIA
 from ..fields import Json
+from ..openai_results import say_failure, string_or_parts
 from ..scope import Scope
 from .calls import encode_call
 from .marks import encode_cache
@@ -30,6 +31,8 @@ from .parts import encode_part
 from .profile import NAME, dialect
 
 __all__ = ["decode_turns", "encode_turns"]
+
+_TEXT: Final = "text"
 
 
 def decode_turns(messages: Any) -> tuple[Turn, ...]:
@@ -153,20 +156,8 @@ class _Writer:
             media.append(document)
         if media:
             self._media += [{"type": "text", "text": TOOL_MEDIA[1].format(id=call_id)}, *media]
-        if result.is_error is not UNSET:
-            if result.is_error:
-                content = _prefixed(ERROR_PREFIX[1], content)
-                # The words stand in the content, so all of the result differs.
-                scope.add(
-                    path,
-                    LossKind.TEXTUALISED,
-                    Severity.DEGRADED,
-                    f"{NAME} has no error flag on tool results",
-                    template=ERROR_PREFIX[0],
-                )
-            else:
-                scope.lacks(f"{path}.is_error", Severity.COSMETIC, "error flag on tool results")
-        return _content(content)
+        content = say_failure(result, content, _TEXT, path, scope)
+        return string_or_parts(content, _TEXT)
 
     def _other(self, turn: Turn, rest: list[tuple[str, Part]], path: str) -> None:
         scope = self._scope
@@ -180,7 +171,7 @@ class _Writer:
                 content.append(document)
         if not rest:
             scope.add(f"{path}.parts", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands content")
-        self._append(turn, {"role": turn.role, "content": _content(content)})
+        self._append(turn, {"role": turn.role, "content": string_or_parts(content, _TEXT)})
 
     def _append(self, turn: Turn, message: Json) -> None:
         if turn.name is not UNSET:
@@ -302,7 +293,7 @@ def _assistant_message(thoughts: list[str], content: list[Json], refusals: list[
     if thoughts:
         message["reasoning_content"] = "".join(thoughts)
     # Null beside calls is what everybody sends; without calls there must be content.
-    message["content"] = _content(content) if content or not (calls or refusals) else None
+    message["content"] = string_or_parts(content, _TEXT) if content or not (calls or refusals) else None
     if refusals:
         message["refusal"] = "".join(refusals)
     if calls:
@@ -310,20 +301,5 @@ def _assistant_message(thoughts: list[str], content: list[Json], refusals: list[
     return message
 
 
-def _content(content: list[Json]) -> str | list[Json]:
-    """A lone text is a string: it says the same, and some servers take nothing else."""
-    if not content:
-        return ""
-    if len(content) == 1 and content[0]["type"] == "text" and len(content[0]) == 2:
-        return str(content[0]["text"])
-    return content
-
-
 def _listed(content: str | list[Json]) -> list[Json]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
-
-
-def _prefixed(prefix: str, content: list[Json]) -> list[Json]:
-    if len(content) == 1 and content[0]["type"] == "text" and len(content[0]) == 2:
-        return [{"type": "text", "text": prefix + content[0]["text"]}]
-    return [{"type": "text", "text": prefix}, *content]

@@ -14,7 +14,6 @@ demands and the source has not (ids, time, what is repeated of the request) is d
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Final
 
 from msgspec import UNSET
@@ -30,12 +29,14 @@ from ..base import Context, Encoded
 from ..capsule import seal
 from ..fields import Json, put, take
 from ..namespaces import flat_names
+from ..openai_answers import answer_digest, created_of, model_of, report_rest
+from ..openai_settings import tier_of
 from ..scope import Scope
 from .errors import encode_failed, failure_of
 from .fields import ECHOES, RESPONSE, RESPONSE_HANDLED
 from .items import SUMMARY, THOUGHT, decode_item, encode_call, encode_item, typed_texts
 from .parts import encode_part
-from .profile import NAME, TARGET, TIERS, item_id
+from .profile import NAME, TARGET, item_id
 from .request import settings
 from .stops import DETAILS, decode_stop, encode_stop
 from .turns import instructions_of
@@ -51,7 +52,6 @@ __all__ = [
     "envelope_of",
     "names_of",
     "thought_of",
-    "tier_of",
 ]
 
 _OBJECT: Final = "response"
@@ -172,10 +172,7 @@ def _encode_home(response: Response, scope: Scope) -> Json:
 def _encode_foreign(response: Response, context: Context, scope: Scope) -> Json:
     id_ = answer_id(response) if response.id is UNSET else response.id
     document = envelope_of(response, context, scope, id_=id_)
-    for name in ("container", "context_management"):
-        if getattr(response, name) is not UNSET:
-            scope.lacks(name, Severity.DEGRADED, name)
-    scope.ext(response.ext, "")
+    report_rest(response, scope)
     output: list[Json] = []
     for index, candidate in enumerate(response.candidates):
         if index:
@@ -198,18 +195,15 @@ def _encode_foreign(response: Response, context: Context, scope: Scope) -> Json:
 def envelope_of(response: Response, context: Context, scope: Scope, *, id_: str) -> Json:
     """An answer of another protocol without its output: what every snapshot of a stream has, too."""
     request = context.request
-    model = response.model
-    if model is UNSET:
-        model = request.model if request is not UNSET else UNSET
     document: Json = {
         "id": id_,
         "object": _OBJECT,
-        "created_at": context.now if response.created is UNSET else int(response.created),
+        "created_at": created_of(response, context),
         "completed_at": None,
         "status": "in_progress",
         "error": None,
         "incomplete_details": None,
-        "model": "" if model is UNSET else model,
+        "model": model_of(response, context),
         "output": [],
         "usage": None,
         **_DEFAULTS,
@@ -248,19 +242,7 @@ def _whole_tool(tool: Json) -> Json:
 
 def answer_id(response: Response) -> str:
     """An id for an answer that has none: the same for the same answer."""
-    text = repr((response.model, response.created, response.candidates))
-    return "resp_" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def tier_of(tier: Any, scope: Scope) -> str | None:
-    """The service tier of another protocol's answer in the words of this one."""
-    if tier is UNSET or tier in TIERS:
-        return None if tier is UNSET else str(tier)
-    if tier == "standard":
-        scope.add("service_tier", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} calls it default")
-        return "default"
-    scope.lacks("service_tier", Severity.COSMETIC, "such tier")
-    return None
+    return f"resp_{answer_digest(response)}"
 
 
 def _write_output(candidate: Candidate, output: list[Json], id_: str, context: Context, scope: Scope) -> None:
