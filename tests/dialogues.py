@@ -13,10 +13,18 @@ GEMINI_HEADERS = {"x-goog-api-key": "sk-client"}
 PATHS = {
     "anthropic": "/v1/messages",
     "openai-chat": "/v1/chat/completions",
+    "openai-responses": "/v1/responses",
     "gemini": "/v1beta/models/demo-small:generateContent",
 }
 STREAM_PATHS = {**PATHS, "gemini": "/v1beta/models/demo-small:streamGenerateContent?alt=sse"}
-HEADERS = {"anthropic": ANTHROPIC_HEADERS, "openai-chat": OPENAI_HEADERS, "gemini": GEMINI_HEADERS}
+HEADERS = {
+    "anthropic": ANTHROPIC_HEADERS,
+    "openai-chat": OPENAI_HEADERS,
+    "openai-responses": OPENAI_HEADERS,
+    "gemini": GEMINI_HEADERS,
+}
+CONTENT = {"anthropic": "content", "openai-chat": "choices", "openai-responses": "output", "gemini": "candidates"}
+"""The member of an answer that says something."""
 
 
 def path_of(protocol: str, *, stream: bool | None = None, model: str = "demo-small") -> str:
@@ -41,18 +49,23 @@ def gemini_request(*, stream: bool | None = None, **more: Any) -> dict[str, Any]
     return {"contents": [{"role": "user", "parts": [{"text": "hello"}]}], **more}
 
 
-_REQUESTS = {"anthropic": anthropic_request, "openai-chat": openai_request, "gemini": gemini_request}
+def responses_request(*, stream: bool | None = None, **more: Any) -> dict[str, Any]:
+    """A question for a response that says hello."""
+    document = {"model": "demo-small", "input": [{"role": "user", "content": "hello"}], **more}
+    return document if stream is None else {**document, "stream": stream}
+
+
+_REQUESTS = {
+    "anthropic": anthropic_request,
+    "openai-chat": openai_request,
+    "openai-responses": responses_request,
+    "gemini": gemini_request,
+}
 
 
 def request_in(protocol: str, *, stream: bool | None = None, **more: Any) -> dict[str, Any]:
     """A request in a protocol."""
     return _REQUESTS[protocol](stream=stream, **more)
-
-
-def responses_request(*, stream: bool | None = None, **more: Any) -> dict[str, Any]:
-    """A question for a response that says hello."""
-    document = {"model": "demo-small", "input": [{"role": "user", "content": "hello"}], **more}
-    return document if stream is None else {**document, "stream": stream}
 
 
 def responses_answer(text: str = "Hi there", **more: Any) -> dict[str, Any]:
@@ -198,8 +211,18 @@ def gemini_frames(*texts: str) -> list[bytes]:
     return [b"data: " + json.dumps(chunk).encode() + b"\r\n\r\n" for chunk in chunks]
 
 
-_FRAMES = {"anthropic": anthropic_frames, "openai-chat": openai_frames, "gemini": gemini_frames}
-_ANSWERS = {"anthropic": anthropic_answer, "openai-chat": openai_answer, "gemini": gemini_answer}
+_FRAMES = {
+    "anthropic": anthropic_frames,
+    "openai-chat": openai_frames,
+    "openai-responses": responses_frames,
+    "gemini": gemini_frames,
+}
+_ANSWERS = {
+    "anthropic": anthropic_answer,
+    "openai-chat": openai_answer,
+    "openai-responses": responses_answer,
+    "gemini": gemini_answer,
+}
 
 
 def frames_in(protocol: str, *texts: str) -> list[bytes]:
@@ -216,6 +239,8 @@ def words_of(protocol: str, document: dict[str, Any]) -> str:
     """The text of a whole answer."""
     if protocol == "anthropic":
         return "".join(block["text"] for block in document["content"])
+    if protocol == "openai-responses":
+        return "".join(part["text"] for item in document["output"] for part in item["content"])
     if protocol == "gemini":
         return "".join(part["text"] for part in document["candidates"][0]["content"]["parts"])
     return str(document["choices"][0]["message"]["content"])
@@ -247,6 +272,8 @@ def text_of(protocol: str, body: bytes) -> str:
     for event in events_of(body):
         if protocol == "anthropic":
             found.append(event.get("delta", {}).get("text", ""))
+        elif protocol == "openai-responses":
+            found.append(event["delta"] if event.get("type") == "response.output_text.delta" else "")
         elif protocol == "gemini":
             parts = [part for c in event.get("candidates", ()) for part in c["content"].get("parts", ())]
             found += [part.get("text", "") for part in parts]
@@ -260,6 +287,8 @@ def ended_well(protocol: str, body: bytes) -> bool:
     events = events_of(body)
     if protocol == "anthropic":
         return bool(events) and events[-1].get("type") == "message_stop"
+    if protocol == "openai-responses":
+        return bool(events) and events[-1].get("type") == "response.completed"
     if protocol == "gemini":
         return bool(events) and any("finishReason" in c for c in events[-1].get("candidates", ()))
     return {"done": True} in events
@@ -283,7 +312,7 @@ def error_of(protocol: str, document: dict[str, Any]) -> dict[str, Any]:
         assert isinstance(error["code"], int)
         assert isinstance(error["status"], str)
     else:
-        assert isinstance(error["type"], str) or protocol != "anthropic"
+        assert isinstance(error.get("type"), str) or protocol != "anthropic"
     assert isinstance(error["message"], str)
     assert error["message"]
     return dict(error)

@@ -15,11 +15,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialogues import HEADERS, answer_in, ended_well, error_of, events_of, frames_in, path_of, request_in
+from dialogues import (
+    CONTENT,
+    HEADERS,
+    answer_in,
+    ended_well,
+    error_of,
+    events_of,
+    frames_in,
+    is_error,
+    path_of,
+    request_in,
+)
 from ds2api_asgi import BrokenStream, KeyPool, Retry, Translator, Upstream
 from ds2api_asgi.testing import Answer, Driver
 
-NAMES = ("openai-chat", "anthropic", "gemini")
+NAMES = ("openai-chat", "anthropic", "openai-responses", "gemini")
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
@@ -111,7 +122,9 @@ def test_no_answer_of_an_upstream_makes_the_nest_lie(
     if client != speaks:
         _is_an_answer_or_error(client, answer, stream=stream)
     elif breaks and answer.status == 200 and b"content-length" not in {name.lower() for name, _ in headers}:
-        ended = any(word in answer.body for word in (b"[DONE]", b"message_stop", b"finishReason"))
+        ended = any(
+            word in answer.body for word in (b"[DONE]", b"message_stop", b"finishReason", b"response.completed")
+        )
         assert ended or b'"error"' in answer.body
 
 
@@ -131,7 +144,4 @@ def _is_an_answer_or_error(client: str, answer: Answer, *, stream: bool) -> None
     elif stream:
         assert ended_well(client, answer.body) is not is_error(events_of(answer.body)[-1])
     else:
-        assert answer.json()[_HOLDS[client]] is not None
-
-
-_HOLDS = {"anthropic": "content", "openai-chat": "choices", "gemini": "candidates"}
+        assert answer.json()[CONTENT[client]] is not None

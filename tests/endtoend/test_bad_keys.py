@@ -33,7 +33,7 @@ async def _burst(app: Any, count: int, *, client: str, stream: bool) -> list[int
     return statuses
 
 
-@pytest.mark.parametrize("client", ["openai-chat", "anthropic", "gemini"])
+@pytest.mark.parametrize("client", ["openai-chat", "anthropic", "openai-responses", "gemini"])
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_limited_and_a_refused_key_cost_nobody_anything(client: str, stream: bool) -> None:
     demo = DemoModel()

@@ -380,7 +380,12 @@ async def test_a_stream_cut_anywhere_never_looks_like_a_success(
     client: str, speaks: str, ending: str, *, stream: bool
 ) -> None:
     whole = b"".join(frames_in(speaks, "Hi", " there"))
-    last = {"anthropic": b"event: message_stop", "openai-chat": b'"stop"', "gemini": b'"STOP"'}
+    last = {
+        "anthropic": b"event: message_stop",
+        "openai-chat": b'"stop"',
+        "openai-responses": b"event: response.completed",
+        "gemini": b'"STOP"',
+    }
     end = whole.index(last[speaks])
     for cut in range(0, end, 13):
         sent: list[Any] = []

@@ -34,7 +34,6 @@ PAIRS = [
     ("openai-chat", "gemini"),
     ("gemini", "anthropic"),
     ("anthropic", "gemini"),
-]
     ("openai-responses", "openai-chat"),
     ("openai-responses", "anthropic"),
     ("openai-chat", "openai-responses"),
@@ -42,7 +41,7 @@ PAIRS = [
 ]
 
 
-BEGIN = {"anthropic": 2, "openai-chat": 1, "openai-responses": 4}
+BEGIN = {"anthropic": 2, "openai-chat": 1, "openai-responses": 4, "gemini": 1}
 """Frames of a stream before its first content."""
 
 
@@ -145,6 +144,7 @@ async def test_nothing_is_said_before_the_first_content(client: str, speaks: str
 
 ERRORS = {
     "openai-chat": b'data: {"error": {"message": "busy", "type": "service_unavailable_error"}}\n\n',
+    "openai-responses": b'event: error\ndata: {"type": "error", "code": "server_is_overloaded", "message": "busy"}\n\n',
     "gemini": b'data: {"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}}\n\n',
     "anthropic": b'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}\n\n',
 }
