@@ -15,13 +15,16 @@ from ..universal.request import Request
 from .fields import Json
 from .scope import Scope
 
-__all__ = ["EFFORTS", "TIERS", "effort_in", "tier_of", "write_tier"]
+__all__ = ["ANSWER_TIERS", "EFFORTS", "TIERS", "effort_in", "tier_of", "write_tier"]
 
 EFFORTS: Final = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
 """Values of an effort; which of them a model takes is the model's own."""
 
 TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"})
 """Values of ``service_tier``."""
+
+ANSWER_TIERS: Final = TIERS - {"ultrafast"}
+"""Those that an answer of Chat may have in the SDK's types (3.54)."""
 
 
 def effort_in(request: Request, scope: Scope) -> str | None:
@@ -63,9 +66,9 @@ def write_tier(request: Request, document: Json, scope: Scope) -> None:
         scope.lacks("service_tier", Severity.COSMETIC, "such tier")
 
 
-def tier_of(tier: Any, scope: Scope) -> str | None:
-    """The service tier of another protocol's answer in the words of OpenAI's; None for none."""
-    if tier is UNSET or tier in TIERS:
+def tier_of(tier: Any, scope: Scope, known: frozenset[str] = TIERS) -> str | None:
+    """The service tier of another protocol's answer in the words of OpenAI's, if these are known; None for none."""
+    if tier is UNSET or tier in known:
         return None if tier is UNSET else str(tier)
     if tier == "standard":
         scope.add("service_tier", LossKind.APPROXIMATED, Severity.COSMETIC, f"{scope.protocol} calls it default")

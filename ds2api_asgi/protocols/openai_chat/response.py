@@ -23,7 +23,7 @@ from ...universal.response import Response
 from ..base import Context, Encoded
 from ..fields import Json, put, take
 from ..openai_answers import answer_digest, created_of, model_of, report_rest
-from ..openai_settings import tier_of
+from ..openai_settings import ANSWER_TIERS, tier_of
 from ..scope import Scope
 from .choices import decode_choice, encode_foreign_choice, encode_home_choice
 from .errors import decode_failure
@@ -116,7 +116,7 @@ def _encode_foreign(response: Response, context: Context, scope: Scope) -> Json:
             for index, candidate in enumerate(response.candidates)
         ],
     }
-    tier = tier_of(response.service_tier, scope)
+    tier = tier_of(response.service_tier, scope, ANSWER_TIERS)
     if tier is not None:
         document["service_tier"] = tier
     if response.usage is not UNSET:

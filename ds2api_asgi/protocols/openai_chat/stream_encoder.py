@@ -39,7 +39,7 @@ from ..arguments import unwrap_text
 from ..base import Context
 from ..fields import Json
 from ..openai_answers import created_of, model_of
-from ..openai_settings import tier_of
+from ..openai_settings import ANSWER_TIERS, tier_of
 from ..scope import Scope
 from .carry import encode_detail
 from .choices import legacy_client
@@ -155,7 +155,7 @@ class StreamEncoder:
             envelope["id"] = answer_id(blank) if start.id is UNSET else start.id
             envelope["created"] = created
             envelope["model"] = model
-            tier = tier_of(start.service_tier, scope)
+            tier = tier_of(start.service_tier, scope, ANSWER_TIERS)
             if tier is not None:
                 envelope["service_tier"] = tier
             scope.ext(start.ext, "")
