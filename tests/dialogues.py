@@ -13,6 +13,7 @@ GEMINI_HEADERS = {"x-goog-api-key": "sk-client"}
 PATHS = {
     "anthropic": "/v1/messages",
     "openai-chat": "/v1/chat/completions",
+    "openai-responses": "/v1/responses",
     "gemini": "/v1beta/models/demo-small:generateContent",
     "ollama": "/api/chat",
 }
@@ -20,9 +21,18 @@ STREAM_PATHS = {**PATHS, "gemini": "/v1beta/models/demo-small:streamGenerateCont
 HEADERS = {
     "anthropic": ANTHROPIC_HEADERS,
     "openai-chat": OPENAI_HEADERS,
+    "openai-responses": OPENAI_HEADERS,
     "gemini": GEMINI_HEADERS,
     "ollama": OPENAI_HEADERS,
 }
+CONTENT = {
+    "anthropic": "content",
+    "openai-chat": "choices",
+    "openai-responses": "output",
+    "gemini": "candidates",
+    "ollama": "message",
+}
+"""The member of an answer that says something."""
 
 
 def path_of(protocol: str, *, stream: bool | None = None, model: str = "demo-small") -> str:
@@ -52,9 +62,16 @@ def ollama_request(*, stream: bool | None = None, **more: Any) -> dict[str, Any]
     return {**openai_request(**more), "stream": stream is True}
 
 
+def responses_request(*, stream: bool | None = None, **more: Any) -> dict[str, Any]:
+    """A question for a response that says hello."""
+    document = {"model": "demo-small", "input": [{"role": "user", "content": "hello"}], **more}
+    return document if stream is None else {**document, "stream": stream}
+
+
 _REQUESTS = {
     "anthropic": anthropic_request,
     "openai-chat": openai_request,
+    "openai-responses": responses_request,
     "gemini": gemini_request,
     "ollama": ollama_request,
 }
@@ -63,6 +80,56 @@ _REQUESTS = {
 def request_in(protocol: str, *, stream: bool | None = None, **more: Any) -> dict[str, Any]:
     """A request in a protocol."""
     return _REQUESTS[protocol](stream=stream, **more)
+
+
+def responses_answer(text: str = "Hi there", **more: Any) -> dict[str, Any]:
+    """A whole response."""
+    content = [{"type": "output_text", "text": text, "annotations": []}]
+    item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": content}
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1_700_000_000,
+        "status": "completed",
+        "error": None,
+        "incomplete_details": None,
+        "model": "demo-small",
+        "output": [item],
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "usage": {
+            "input_tokens": 3,
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens": 2,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": 5,
+        },
+        **more,
+    }
+
+
+def responses_frames(*texts: str) -> list[bytes]:
+    """The frames of a whole stream: created, item, part, the texts, their ends."""
+    whole = responses_answer("".join(texts))
+    (item,) = whole["output"]
+    (part,) = item["content"]
+    begun = {**whole, "status": "in_progress", "output": [], "usage": None}
+    place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    added = {**item, "status": "in_progress", "content": []}
+    events: list[dict[str, Any]] = [
+        {"type": "response.created", "response": begun},
+        {"type": "response.in_progress", "response": begun},
+        {"type": "response.output_item.added", "output_index": 0, "item": added},
+        {"type": "response.content_part.added", **place, "part": {**part, "text": ""}},
+        *({"type": "response.output_text.delta", **place, "delta": text, "logprobs": []} for text in texts),
+        {"type": "response.output_text.done", **place, "text": part["text"], "logprobs": []},
+        {"type": "response.content_part.done", **place, "part": part},
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": "response.completed", "response": whole},
+    ]
+    numbered = [{**event, "sequence_number": number} for number, event in enumerate(events)]
+    return [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in numbered]
 
 
 def openai_answer(text: str = "Hi there", **more: Any) -> dict[str, Any]:
@@ -182,12 +249,14 @@ def ollama_frames(*texts: str) -> list[bytes]:
 _FRAMES = {
     "anthropic": anthropic_frames,
     "openai-chat": openai_frames,
+    "openai-responses": responses_frames,
     "gemini": gemini_frames,
     "ollama": ollama_frames,
 }
 _ANSWERS = {
     "anthropic": anthropic_answer,
     "openai-chat": openai_answer,
+    "openai-responses": responses_answer,
     "gemini": gemini_answer,
     "ollama": ollama_answer,
 }
@@ -210,6 +279,8 @@ def words_of(protocol: str, document: dict[str, Any]) -> str:
     """The text of a whole answer."""
     if protocol == "anthropic":
         return "".join(block["text"] for block in document["content"])
+    if protocol == "openai-responses":
+        return "".join(part["text"] for item in document["output"] for part in item["content"])
     if protocol == "gemini":
         return "".join(part["text"] for part in document["candidates"][0]["content"]["parts"])
     if protocol == "ollama":
@@ -248,6 +319,8 @@ def text_of(protocol: str, body: bytes) -> str:
     for event in events_of(body):
         if protocol == "anthropic":
             found.append(event.get("delta", {}).get("text", ""))
+        elif protocol == "openai-responses":
+            found.append(event["delta"] if event.get("type") == "response.output_text.delta" else "")
         elif protocol == "gemini":
             parts = [part for c in event.get("candidates", ()) for part in c["content"].get("parts", ())]
             found += [part.get("text", "") for part in parts]
@@ -263,6 +336,8 @@ def ended_well(protocol: str, body: bytes) -> bool:
     events = events_of(body)
     if protocol == "anthropic":
         return bool(events) and events[-1].get("type") == "message_stop"
+    if protocol == "openai-responses":
+        return bool(events) and events[-1].get("type") == "response.completed"
     if protocol == "gemini":
         return bool(events) and any("finishReason" in c for c in events[-1].get("candidates", ()))
     if protocol == "ollama":
@@ -270,10 +345,19 @@ def ended_well(protocol: str, body: bytes) -> bool:
     return {"done": True} in events
 
 
+def is_error(event: dict[str, Any]) -> bool:
+    """Whether an event of a stream is an error of its protocol."""
+    return "error" in event or event.get("type") in ("error", "response.failed")
+
+
 def error_of(protocol: str, document: dict[str, Any]) -> dict[str, Any]:
     """The error object of an error document or event, whose shape is checked."""
     if protocol == "anthropic":
         assert document["type"] == "error", document
+    if document.get("type") == "response.failed":
+        document = document["response"]
+    if protocol == "openai-responses" and document.get("type") == "error" and "error" not in document:
+        document = {"error": document}  # the members of the event are the error's
     error = document["error"]
     if protocol == "ollama":
         assert type(error) is str, document
@@ -282,7 +366,7 @@ def error_of(protocol: str, document: dict[str, Any]) -> dict[str, Any]:
         assert isinstance(error["code"], int)
         assert isinstance(error["status"], str)
     else:
-        assert isinstance(error["type"], str) or protocol != "anthropic"
+        assert isinstance(error.get("type"), str) or protocol != "anthropic"
     assert isinstance(error["message"], str)
     assert error["message"]
     return dict(error)

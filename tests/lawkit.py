@@ -36,8 +36,10 @@ def protocol(name: str) -> Protocol:
 
 
 def plain_requests(name: str) -> st.SearchStrategy[dict[str, Any]]:
-    """Request documents that the SDK's types allow."""
-    return st.one_of([documents_of(kind, overrides=KITS[name].overrides) for kind in KITS[name].requests])
+    """Request documents that the SDK's types allow; those of the API also have what it cannot do without."""
+    kit = KITS[name]
+    documents = [documents_of(kind, overrides=kit.overrides) for kind in kit.requests]
+    return st.one_of(documents).map(lambda document: {**kit.needed, **document})
 
 
 def request_documents(name: str) -> st.SearchStrategy[dict[str, Any]]:
@@ -267,22 +269,37 @@ def translate_stream(source: str, target: str, pieces: list[bytes], request: Req
 
 
 def plain(response: Response, *through: str) -> Response:
-    """An answer without what is only spelling, one text per run of text, and what these protocols have no place for."""
+    """An answer without what is only spelling: one turn, one text per run of text, no counts of nothing.
+
+    Protocols of items give each part a turn and the turn an id, repeat the request, and count what did not happen.
+
+    Args:
+        response: The answer.
+        through: Protocols that it has been through: what they have no place for is taken out too.
+    """
     return replace(
         response,
         id=UNSET if any(KITS[name].nameless for name in through) else response.id,
         origin=Origin(protocol=""),
         form=(),
         ext=UNSET,
+        echo=UNSET,
+        usage=UNSET if response.usage is UNSET else _counted(response.usage),
         candidates=tuple(
             replace(
                 c,
                 form=(),
                 ext=UNSET,
-                turns=tuple(replace(t, form=(), ext=UNSET, parts=_joined(t.parts)) for t in c.turns),
+                turns=(Turn(role="assistant", parts=_joined(tuple(part for turn in c.turns for part in turn.parts))),),
             )
             for c in response.candidates
         ),
+    )
+
+
+def _counted(usage: Usage) -> Usage:
+    return replace(
+        usage, **{name: UNSET for name in ("cache_read", "cache_write", "reasoning") if not getattr(usage, name)}
     )
 
 

@@ -93,6 +93,8 @@ class Provider:
             return _document({"data": [{"embedding": [0.5]}] * len(json.loads(body)["input"])})
         if method == "POST" and path == "/v1/messages/count_tokens" and self._speaks == "anthropic":
             return _document({"input_tokens": 3})
+        if method == "POST" and path == "/v1/responses/input_tokens" and self._speaks == "openai-responses":
+            return _document({"object": "response.input_tokens", "input_tokens": 3})
         if method == "POST" and path == PATHS[self._speaks]:
             if b'"stream":true' in body.replace(b" ", b""):
                 return _Said(200, EVENTS, frames_in(self._speaks, "Hi"))

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 from msgspec.structs import replace
+from openai.types.responses import ResponseStreamEvent
+from pydantic import TypeAdapter
 
 from ds2api_asgi import Converted, convert
 from ds2api_asgi.framing.sse import SseParser, write_event
@@ -23,7 +25,14 @@ from ds2api_asgi.universal.events import Delta
 from ds2api_asgi.universal.loss import Severity
 from shared import defects, needs_shared
 
-NAMES = {"openai_chat": "openai-chat", "anthropic": "anthropic", "google": "gemini"}
+OPENAI_EVENTS: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
+
+NAMES = {
+    "openai_chat": "openai-chat",
+    "anthropic": "anthropic",
+    "google": "gemini",
+    "openai_responses": "openai-responses",
+}
 CASES = {case["id"]: case for case in defects(*NAMES)}
 
 Check = Callable[[Any, Converted, dict[str, Any]], None]
@@ -45,7 +54,7 @@ def _stream_bytes(case: dict[str, Any]) -> bytes:
         if isinstance(event, str):
             out += write_event(event.encode())
         else:
-            name = event.get("type", "").encode() if case["upstream"] == "anthropic" else b""
+            name = event.get("type", "").encode() if case["upstream"] != "openai_chat" else b""
             out += write_event(json.dumps(event).encode(), name)
     return out
 
@@ -515,3 +524,161 @@ def _text_before_calls(document: Any, got: Converted, case: Any) -> None:
     said = document["contents"][1]["parts"]
     assert [next(iter(part)) for part in said] == ["text", "functionCall"]
     assert said[1]["functionCall"]["id"] == "c1"
+
+
+@check("D44")
+def _encrypted(document: Any, got: Converted, case: Any) -> None:
+    _, assistant, result = document["messages"]
+    assert assistant["reasoning_content"] == "s1s2"
+    assert (assistant["tool_calls"][0]["id"], result["tool_call_id"]) == ("call_1", "call_1")
+    assert "ENC" not in json.dumps(document)
+    assert document["tools"][0]["function"]["strict"] is True
+    assert {"turns[1].parts[0].opaque[0]", "turns[1].id"} <= _paths(got)
+
+
+@check("D46")
+def _reference(document: Any, got: Converted, case: Any) -> None:
+    refused = [loss for loss in got.losses if loss.severity is Severity.BLOCKING]
+    assert [loss.path for loss in refused] == ["turns[0].parts[0]"]
+    assert "item_reference" in refused[0].reason
+    assert document["messages"] == [{"role": "user", "content": "q"}]
+
+
+@check("D47")
+def _item_order(document: Any, got: Converted, case: Any) -> None:
+    _, assistant, results = document["messages"]
+    assert [block["type"] for block in assistant["content"]] == ["text", "tool_use", "text"]
+    assert [block.get("text") for block in assistant["content"]] == ["let me look", None, "tail"]
+    assert results["content"][0]["tool_use_id"] == assistant["content"][1]["id"] == "call_1"
+    assert {"turns[1].phase", "turns[3].phase"} <= _paths(got)
+
+
+@check("D48")
+def _custom(document: Any, got: Converted, case: Any) -> None:
+    assert document["messages"][1]["content"][0]["input"] == {"input": "raw"}
+    assert document["tools"][0]["name"] == "c"
+    answer = {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_reason": "tool_use",
+        "stop_sequence": None, "usage": {"input_tokens": 1, "output_tokens": 1},
+        "content": [{"type": "tool_use", "id": "t1", "name": "c", "input": {"input": "xx"}}],
+    }  # fmt: skip
+    back = convert(answer, kind="response", source="anthropic", target="openai-responses", context=got.context)
+    (item,) = json.loads(back.body)["output"]
+    assert (item["type"], item["call_id"], item["name"], item["input"]) == ("custom_tool_call", "t1", "c", "xx")
+
+
+@check("D49")
+def _developer(document: Any, got: Converted, case: Any) -> None:
+    assert [block["text"] for block in document["system"]] == ["I", "D"]
+    assert document["messages"] == [{"role": "user", "content": "q"}]
+
+
+@check("D50")
+def _text_format(document: Any, got: Converted, case: Any) -> None:
+    schema = {"name": "n", "schema": {"type": "object"}, "strict": True}
+    assert document["response_format"] == {"type": "json_schema", "json_schema": schema}
+    assert (document["verbosity"], document["reasoning_effort"]) == ("low", "xhigh")
+    assert "reasoning" not in document
+
+
+@check("D52")
+def _file_url(document: Any, got: Converted, case: Any) -> None:
+    (block,) = document["messages"][0]["content"]
+    assert (block["type"], block["source"]) == ("document", {"type": "url", "url": "https://e/a.pdf"})
+    assert [loss.path for loss in got.losses if loss.severity is Severity.BLOCKING] == ["turns[0].parts[1]"]
+
+
+@check("D68")
+def _items(document: Any, got: Converted, case: Any) -> None:
+    (choice,) = document["choices"]
+    assert choice["message"]["content"] == "AB"
+    assert choice["finish_reason"] == "tool_calls"
+    assert [call["id"] for call in choice["message"]["tool_calls"]] == ["call_1"]
+    # The client echoes the message; the payload reaches its minter again.
+    messages = [
+        {"role": "user", "content": "q"},
+        choice["message"],
+        {"role": "tool", "tool_call_id": "call_1", "content": "r"},
+    ]
+    request = json.dumps({"model": "m", "messages": messages})
+    again = json.loads(convert(request, kind="request", source="openai-chat", target="openai-responses").body)
+    assert [item.get("encrypted_content") for item in again["input"] if item.get("type") == "reasoning"] == ["ENC"]
+
+
+@check("D70")
+def _call_id(document: Any, got: Converted, case: Any) -> None:
+    # What carries ids of items for the way back is a thought that nobody sees.
+    assert [block["type"] for block in document["content"]] == ["thinking", "tool_use", "redacted_thinking"]
+    assert document["content"][1]["id"] == "call_1"
+    assert document["stop_reason"] == "tool_use"
+    messages = [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": document["content"]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call_1", "content": "r"}]},
+    ]
+    request = json.dumps({"model": "m", "max_tokens": 9, "messages": messages})
+    again = json.loads(convert(request, kind="request", source="anthropic", target="openai-responses").body)
+    _, thought, call, result = again["input"]
+    assert (thought["encrypted_content"], thought["summary"][0]["text"]) == ("ENC", "s1")
+    assert (call["call_id"], result["call_id"]) == ("call_1", "call_1")
+
+
+@check("D86")
+def _to_chat(document: Any, got: Converted, case: Any) -> None:
+    choices = [choice for chunk in document if chunk != "[DONE]" for choice in chunk["choices"]]
+    assert {choice["index"] for choice in choices} == {0}
+    assert list(_calls(document).items()) == [(0, {"name": "w", "arguments": '{"a":1}'})]
+    opened = next(choice["delta"]["tool_calls"] for choice in choices if "tool_calls" in choice["delta"])
+    assert opened[0]["id"] == "call_1"
+    assert "".join(choice["delta"].get("reasoning_content") or "" for choice in choices) == "s1s2"
+    assert choices[-1]["finish_reason"] == "tool_calls"
+    assert document[-1] == "[DONE]"
+
+
+@check("D87")
+def _to_anthropic(document: Any, got: Converted, case: Any) -> None:
+    open_at = None
+    for event in document:
+        if event["type"] == "content_block_start":
+            assert open_at is None
+            open_at = event["index"]
+        elif event["type"] == "content_block_stop":
+            assert open_at == event["index"]
+            open_at = None
+    blocks = _blocks(document)
+    seen = [block for block in blocks if block["type"] != "redacted_thinking"]  # which carry ids for the way back
+    assert [block["type"] for block in seen] == ["thinking", "thinking", "text", "tool_use"]
+    assert (seen[3]["id"], json.loads(seen[3]["json"])) == ("call_1", {"a": 1})
+    signatures = [event["delta"]["signature"] for event in document if event.get("delta", {}).get("signature")]
+    assert all(signature.startswith("ds2.1.openai-responses~") for signature in signatures)
+    assert signatures
+    assert document[-1]["type"] == "message_stop"
+
+
+@check("D88")
+def _failed(document: Any, got: Converted, case: Any) -> None:
+    assert document[-1]["type"] == "error"
+    assert document[-1]["error"]["message"] == "boom"
+    assert not any(event["type"] in ("message_stop", "message_delta") for event in document)
+
+
+@check("D89")
+def _from_anthropic(document: Any, got: Converted, case: Any) -> None:
+    assert [event["sequence_number"] for event in document] == list(range(len(document)))
+    for event in document:
+        OPENAI_EVENTS.validate_python(event)
+    done = [(event["type"], event.get("output_index"), event.get("content_index")) for event in document
+            if event["type"].endswith(".done")]  # fmt: skip
+    assert len(set(done)) == len(done)
+    items = [event["item"] for event in document if event["type"] == "response.output_item.done"]
+    assert [item["type"] for item in items] == ["reasoning", "reasoning", "message", "function_call"]
+    assert all(item["encrypted_content"].startswith("ds2.1.anthropic~") for item in items[:2])
+    assert items[3]["arguments"] == "{}"
+    assert document[-1]["response"]["output"] == items
+    # The client sends the items back; the payloads reach their minter again.
+    request = json.dumps({"model": "m", "input": [{"role": "user", "content": "q"}, *items,
+        {"type": "function_call_output", "call_id": "toolu_1", "output": "r"}]})  # fmt: skip
+    again = json.loads(convert(request, kind="request", source="openai-responses", target="anthropic").body)
+    blocks = again["messages"][1]["content"]
+    assert [block["type"] for block in blocks] == ["thinking", "redacted_thinking", "text", "tool_use"]
+    assert (blocks[0]["signature"], blocks[1]["data"]) == ("SIG", "RD")

@@ -9,7 +9,9 @@
 | `arguments` | arguments where a protocol takes objects only; tools of free text where it takes functions only |
 | `stream` | `FrameDecoder` and `LineWatch`: reading and watching a stream, but for the meaning of its frames |
 | `verdict` | what follows from a failure, given the protocol's rows and limits |
-| `openai_errors`, `openai_rows`, `openai_limits`, `openai_models` | what all protocols of OpenAI spell alike |
+| `capsule` | payloads that only their minter can read, in another protocol's slot for them |
+| `namespaces` | namespaces of tools, spelled out for protocols that have none |
+| `openai_…` | what all protocols of OpenAI spell alike: errors, paths, settings, contents, answers' envelopes, models |
 | `registry` | protocols by name, and whose a request is |
 
 To add one:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from ..universal.events import Event
 from ..universal.fold import fold
 from ..universal.request import Request
@@ -13,7 +15,9 @@ from .base import (
     Companions,
     Context,
     Embeddings,
+    Encoded,
     Errors,
+    Operation,
     Requests,
     Responses,
     Routes,
@@ -23,6 +27,7 @@ from .base import (
     Verdicts,
 )
 from .hidden import AnswerJudge
+from .namespaces import spelled_out
 
 __all__ = ["Codec"]
 
@@ -84,7 +89,7 @@ class Codec:
         self.dialect = routes.dialect
         self.parse = request.parse
         self.decode_request = request.decode_request
-        self.encode_request = request.encode_request
+        self._encode_request = request.encode_request
         self.decode_response = response.decode_response
         self.encode_response = response.encode_response
         self.decode_error = errors.decode_error
@@ -116,6 +121,20 @@ class Codec:
     def stream_type(self, dialect: str = "") -> str:
         """See `base.Protocol.stream_type`."""
         return self._stream_types.get(dialect, self._stream_type)
+
+    def encode_request(
+        self, request: Request, *, dialect: str = "", operation: Operation = Operation.GENERATE
+    ) -> Encoded:
+        """See `base.Requests.encode_request`; namespaces of tools are spelled out for protocols that have none."""
+        if request.origin.protocol == self.name:
+            return self._encode_request(request, dialect=dialect, operation=operation)
+        plain, losses = spelled_out(request)
+        encoded = self._encode_request(plain, dialect=dialect, operation=operation)
+        if not losses:
+            return encoded
+        if encoded.context is not None:
+            encoded.context.request = request
+        return replace(encoded, losses=(*losses, *encoded.losses))
 
     def fold(self, events: Iterable[Event]) -> Response:
         """See `base.Protocol.fold`."""

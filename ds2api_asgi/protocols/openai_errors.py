@@ -25,7 +25,7 @@ from ..universal.retry_after import retry_after
 from .base import WireError
 from .openai_rows import QUOTA
 
-__all__ = ["decode_error", "decode_failure", "encode_error", "encode_failure", "stated_status"]
+__all__ = ["decode_error", "decode_failure", "encode_error", "encode_failure", "stated_status", "type_of"]
 
 _FAMILY: Final = frozenset({"openai-chat", "openai-responses"})
 """The protocols whose errors are spelled alike, so that one's go to the other's clients as they are."""
@@ -199,8 +199,13 @@ def stated_status(code: Any, details: Any) -> int | UnsetType:
     return UNSET
 
 
-def encode_error(failure: Failure) -> WireError:
-    """Universal form to an error answer; one that was born here keeps its status and its members."""
+def encode_error(failure: Failure, *, protocol: str) -> WireError:
+    """Universal form to an error answer; one that was born here keeps its status and its members.
+
+    Args:
+        failure: What went wrong.
+        protocol: The name of the protocol that it is written in.
+    """
     status, _, _ = _SPELLING[failure.kind]
     if failure.protocol in _FAMILY and failure.status is not UNSET and failure.status >= _MIN_ERROR:
         status = failure.status
@@ -211,12 +216,18 @@ def encode_error(failure: Failure) -> WireError:
         headers.append((b"retry-after-ms", str(math.ceil(failure.retry_after * 1000)).encode()))
     if failure.request_id is not UNSET:
         headers.append((b"x-request-id", failure.request_id.encode("ascii", "ignore")))
-    return WireError(status=status, headers=tuple(headers), document=encode_failure(failure))
+    return WireError(status=status, headers=tuple(headers), document=encode_failure(failure, protocol=protocol))
 
 
-def encode_failure(failure: Failure) -> dict[str, Any]:
-    """The document of an error."""
-    if failure.protocol not in _FAMILY:
+def type_of(kind: FailureKind) -> str:
+    """The type string of errors of this kind."""
+    return _SPELLING[kind][1]
+
+
+def encode_failure(failure: Failure, *, protocol: str) -> dict[str, Any]:
+    """The document of an error; the arguments are those of `encode_error`."""
+    odd = failure.ext is not UNSET and "error" in failure.ext and failure.protocol != protocol
+    if failure.protocol not in _FAMILY or odd:
         _, type_, code = _SPELLING[failure.kind]
         if failure.protocol is UNSET:  # our own: its words are nobody's spelling
             type_ = type_ if failure.type is UNSET else failure.type

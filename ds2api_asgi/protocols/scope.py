@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from ..universal.content import ToolCall, ToolResult
+from ..universal.content import OpaquePart, ToolCall, ToolResult
 from ..universal.ids import CallIds, ToolNames
 from ..universal.loss import Loss, LossKind, Severity
 from ..universal.node import Opaque
@@ -106,6 +106,15 @@ class Scope:
         """Note the members of a node that only its home knows, unless that is here."""
         if ext is not UNSET and not self.home:
             self.losses.extend(ext_losses(ext, path, self._target.protocol))
+
+    def foreign(self, part: OpaquePart, path: str) -> None:
+        """Note a part that only its home knows; path is the part's."""
+        name = self._target.protocol
+        if part.stateful:
+            reason = f"only a server of {part.protocol} can resolve this {part.stateful}"
+            self.add(path, LossKind.STATEFUL, Severity.BLOCKING, reason)
+        else:
+            self.add(path, LossKind.DROPPED, Severity.SEMANTIC, f"{name} has no place for this part of {part.protocol}")
 
     def opaque(self, payloads: Iterable[Opaque], path: str) -> None:
         """Note payloads that this node cannot carry; path is the node's."""

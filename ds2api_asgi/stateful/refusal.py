@@ -40,7 +40,7 @@ class Refused(Ds2apiError):
 
     def __init__(self, failure: Failure, *, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
         super().__init__(failure.message)
-        wire = encode_error(failure)
+        wire = encode_error(failure, protocol="openai-responses")
         self.status = wire.status
         self.document: dict[str, Any] = wire.document
         self.headers = (*wire.headers, *headers)

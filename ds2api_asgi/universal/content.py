@@ -245,10 +245,13 @@ class OpaquePart(Struct, frozen=True, kw_only=True):
     Attributes:
         json: The whole part (a JSON value).
         protocol: Whose it is.
+        stateful: What it is called (``"item_reference"``), if it stands for something that only its server holds or can
+            read: without it the document is another one.
     """
 
     json: Any
     protocol: str
+    stateful: str = ""
 
 
 Part: TypeAlias = Text | Media | Reasoning | Refusal | ToolCall | ToolResult | ServerCall | ServerResult | OpaquePart

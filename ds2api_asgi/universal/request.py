@@ -69,10 +69,14 @@ class OpaqueTool(Struct, frozen=True, kw_only=True):
     Attributes:
         json: The whole declaration.
         protocol: Whose it is.
+        namespace: Its name, if it is a namespace of tools.
+        functions: The tools in that namespace.
     """
 
     json: Any
     protocol: str
+    namespace: str = ""
+    functions: tuple[FunctionTool, ...] = ()
 
 
 Tool: TypeAlias = FunctionTool | OpaqueTool

@@ -52,7 +52,7 @@ def test_every_answer_becomes_a_valid_one(source: str, target: str) -> None:
             continue
         got = convert(body, kind="response", source=source, target=target)
         document = json.loads(got.body)
-        if "error" in document:
+        if document.get("error") is not None:
             continue  # an error under a success status; the errors' own tests have it
         found = response_problems(target, document)
         if found:
@@ -71,7 +71,7 @@ def test_every_stream_becomes_a_valid_one(source: str, target: str) -> None:
         got = convert(data, kind="stream", source=source, target=target)
         try:
             for document in KITS[target].documents(got.body):
-                if "error" not in document:
+                if document.get("error") is None:
                     KITS[target].events.validate_python(document)
         except ValueError as error:
             wrong[name] = str(error)[:200]

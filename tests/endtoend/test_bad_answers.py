@@ -15,11 +15,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialogues import HEADERS, answer_in, ended_well, error_of, events_of, frames_in, path_of, request_in
+from dialogues import (
+    CONTENT,
+    HEADERS,
+    answer_in,
+    ended_well,
+    error_of,
+    events_of,
+    frames_in,
+    is_error,
+    path_of,
+    request_in,
+)
 from ds2api_asgi import BrokenStream, KeyPool, Retry, Translator, Upstream
 from ds2api_asgi.testing import Answer, Driver
 
-NAMES = ("openai-chat", "anthropic", "gemini", "ollama")
+NAMES = ("openai-chat", "anthropic", "openai-responses", "gemini", "ollama")
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
@@ -111,7 +122,8 @@ def test_no_answer_of_an_upstream_makes_the_nest_lie(
     if client != speaks:
         _is_an_answer_or_error(client, answer, stream=stream)
     elif breaks and answer.status == 200 and b"content-length" not in {name.lower() for name, _ in headers}:
-        ended = any(word in answer.body for word in (b"[DONE]", b"message_stop", b"finishReason", b'"done": true'))
+        ends = (b"[DONE]", b"message_stop", b"finishReason", b"response.completed", b'"done": true')
+        ended = any(word in answer.body for word in ends)
         assert ended or b'"error"' in answer.body
 
 
@@ -129,9 +141,6 @@ def _is_an_answer_or_error(client: str, answer: Answer, *, stream: bool) -> None
         assert answer.status >= 400
         error_of(client, answer.json())
     elif stream:
-        assert ended_well(client, answer.body) is not ("error" in events_of(answer.body)[-1])
+        assert ended_well(client, answer.body) is not is_error(events_of(answer.body)[-1])
     else:
-        assert answer.json()[_HOLDS[client]] is not None
-
-
-_HOLDS = {"anthropic": "content", "openai-chat": "choices", "gemini": "candidates", "ollama": "message"}
+        assert answer.json()[CONTENT[client]] is not None

@@ -26,7 +26,7 @@ from ds2api_asgi.protocols import registry
 from ds2api_asgi.testing import Answer, Driver, ScriptedUpstream, json_script
 from providers import Provider
 
-NAMES = ("openai-chat", "anthropic", "gemini", "ollama")
+NAMES = ("openai-chat", "anthropic", "openai-responses", "gemini", "ollama")
 MAX_BODY = 4096
 
 
@@ -59,7 +59,8 @@ TRANSLATING = ("translator", "nest", "nest that refuses losses", "all orders at 
 
 _tokens = st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "BREW"])
 _known_paths = st.sampled_from(
-    ["/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens", "/v1/models", "/v1/models/m",
+    ["/v1/chat/completions", "/v1/responses", "/v1/responses/input_tokens", "/v1/messages",
+     "/v1/messages/count_tokens", "/v1/models", "/v1/models/m",
      "/v1/embeddings", "/v1beta/models/m:generateContent", "/v1/models/m:streamGenerateContent",
      "/v1beta/models/m:countTokens", "/v1beta/models", "/v1beta/models/m", "/chat/completions", "/messages",
      "/v1/messages/", "/models/a/b", "/v1/models/"]
@@ -215,6 +216,11 @@ def _check(part: str, speaks: str, asked: dict[str, Any], answer: Answer, sender
 _CREDENTIALS = {None, *(prefix + b"sk-%d" % n for n in (1, 2, 3) for prefix in (b"", b"Bearer "))}
 _ROUTES = {
     "openai-chat": {("POST", "/v1/chat/completions"), ("POST", "/v1/embeddings")},
+    "openai-responses": {
+        ("POST", "/v1/responses"),
+        ("POST", "/v1/responses/input_tokens"),
+        ("POST", "/v1/embeddings"),
+    },
     "gemini": {
         ("POST", "generateContent"),
         ("POST", "streamGenerateContent"),

@@ -140,7 +140,7 @@ async def _ask(url: str, client: str, *, stream: bool) -> SocketStream:
 
 
 @pytest.mark.parametrize("sender", ["aiohttp", "httpx2"])
-@pytest.mark.parametrize("client", ["openai-chat", "anthropic", "gemini"])
+@pytest.mark.parametrize("client", ["openai-chat", "anthropic", "openai-responses", "gemini"])
 @pytest.mark.parametrize(
     ("answer", "stream"),
     [
@@ -165,7 +165,7 @@ async def test_the_upstream_sees_the_end_when_a_client_leaves_before_its_answer(
 
 
 @pytest.mark.parametrize("sender", ["aiohttp", "httpx2"])
-@pytest.mark.parametrize("client", ["openai-chat", "anthropic", "gemini"])
+@pytest.mark.parametrize("client", ["openai-chat", "anthropic", "openai-responses", "gemini"])
 async def test_the_upstream_sees_the_end_when_a_client_leaves_within_its_stream(
     client: str, sender: str, anyio_backend: str
 ) -> None:

@@ -5,9 +5,9 @@ A protocol that joins adds its entry to `KITS`; every law and every corpus test 
 
 from __future__ import annotations
 
-from . import anthropic, gemini, ollama, openai_chat
+from . import anthropic, gemini, ollama, openai_chat, openai_responses
 from .kit import Kit
 
 __all__ = ["KITS", "Kit"]
 
-KITS = {module.KIT.name: module.KIT for module in (openai_chat, anthropic, gemini, ollama)}
+KITS = {module.KIT.name: module.KIT for module in (openai_chat, openai_responses, anthropic, gemini, ollama)}

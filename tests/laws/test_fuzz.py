@@ -10,6 +10,7 @@ import json
 import os
 import random
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -120,7 +121,7 @@ def _bent(document: Any, chance: random.Random) -> Any:
         holder, key = chance.choice(nodes)
         match chance.randrange(5):
             case 0 | 1:
-                holder[key] = chance.choice(VALUES)
+                holder[key] = deepcopy(chance.choice(VALUES))  # else documents come to hold themselves
             case 2:
                 del holder[key]
             case 3:

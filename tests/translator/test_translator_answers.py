@@ -59,6 +59,10 @@ PAIRS = [
     ("openai-chat", "ollama"),
     ("ollama", "anthropic"),
     ("anthropic", "ollama"),
+    ("openai-responses", "openai-chat"),
+    ("openai-responses", "anthropic"),
+    ("openai-chat", "openai-responses"),
+    ("anthropic", "openai-responses"),
 ]
 JSON = ((b"content-type", b"application/json"),)
 
@@ -385,6 +389,7 @@ async def test_a_stream_cut_anywhere_never_looks_like_a_success(
     last = {
         "anthropic": b"event: message_stop",
         "openai-chat": b'"stop"',
+        "openai-responses": b"event: response.completed",
         "gemini": b'"STOP"',
         "ollama": b'"done": true',
     }

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialogues import (
+    CONTENT,
     HEADERS,
     PATHS,
     answer_in,
@@ -18,13 +19,15 @@ from dialogues import (
     error_of,
     events_of,
     frames_in,
+    is_error,
     openai_request,
     request_in,
 )
 from ds2api_asgi.testing import EVENT_STREAM, Driver, ScriptedUpstream, Start, json_script
 from ds2api_asgi.translator import Translator
 
-PAIRS = st.sampled_from([("anthropic", "openai-chat"), ("openai-chat", "anthropic")])
+NAMES = ("anthropic", "openai-chat", "openai-responses")
+PAIRS = st.sampled_from([(client, speaks) for client in NAMES for speaks in NAMES if client != speaks])
 JSON = ((b"content-type", b"application/json"),)
 
 _scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
@@ -55,6 +58,13 @@ _NAMES = (
     "message",
     "usage",
     "source",
+    "input",
+    "output",
+    "response",
+    "item",
+    "call_id",
+    "arguments",
+    "summary",
 )
 _values = st.recursive(
     _scalars,
@@ -111,9 +121,36 @@ _RICH_OPENAI = openai_request(
     response_format={"type": "json_object"},
     stop=["x"],
 )
+_RICH_RESPONSES = request_in(
+    "openai-responses",
+    stream=False,
+    instructions="be kind",
+    input=[
+        {"role": "user", "content": [{"type": "input_text", "text": "hi"}]},
+        {
+            "type": "reasoning",
+            "id": "rs_1",
+            "summary": [{"type": "summary_text", "text": "s"}],
+            "encrypted_content": "E",
+        },
+        {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": "ok"},
+    ],
+    tools=[
+        {"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": False},
+        {"type": "namespace", "name": "n", "tools": [{"type": "function", "name": "g", "parameters": {}}]},
+    ],
+    tool_choice={"type": "function", "name": "f"},
+    text={"format": {"type": "text"}},
+    reasoning={"effort": "low"},
+)
 _BODIES = {
     client: st.binary(max_size=60) | _values.map(lambda value: json.dumps(value).encode()) | _broken(whole)
-    for client, whole in (("anthropic", _RICH_ANTHROPIC), ("openai-chat", _RICH_OPENAI))
+    for client, whole in (
+        ("anthropic", _RICH_ANTHROPIC),
+        ("openai-chat", _RICH_OPENAI),
+        ("openai-responses", _RICH_RESPONSES),
+    )
 }
 
 
@@ -192,6 +229,6 @@ def _is_an_answer_or_error(client: str, answer: Any, *, stream: bool) -> None:
     elif stream:
         assert answer.header("content-type") == "text/event-stream"
         last = events_of(answer.body)[-1]
-        assert ended_well(client, answer.body) is not ("error" in last)
+        assert ended_well(client, answer.body) is not is_error(last)
     else:
-        assert answer.json()["content" if client == "anthropic" else "choices"] is not None
+        assert answer.json()[CONTENT[client]] is not None

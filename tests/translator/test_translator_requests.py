@@ -33,7 +33,15 @@ from ds2api_asgi.translator.carrying import Carriage
 from ds2api_asgi.translator.losses import Losses
 from ds2api_asgi.translator.request import Settings, TranslatedRequest
 
-PAIRS = [("anthropic", "openai-chat"), ("openai-chat", "anthropic")]
+HISTORY = {"anthropic": "messages", "openai-chat": "messages", "openai-responses": "input"}
+PAIRS = [
+    ("anthropic", "openai-chat"),
+    ("openai-chat", "anthropic"),
+    ("openai-responses", "anthropic"),
+    ("anthropic", "openai-responses"),
+    ("openai-chat", "openai-responses"),
+    ("openai-responses", "openai-chat"),
+]
 
 
 def _upstream(speaks: str) -> ScriptedUpstream:
@@ -49,7 +57,7 @@ async def test_the_app_is_asked_in_its_own_protocol(client: str, speaks: str) ->
     assert answer.status == 200
     (asked,) = upstream.requests
     assert (asked.method, asked.path, asked.query) == ("POST", PATHS[speaks], b"")
-    assert asked.json()["messages"] == [{"role": "user", "content": "hello"}]
+    assert asked.json()[HISTORY[speaks]] == [{"role": "user", "content": "hello"}]
     assert asked.header("content-length") == str(len(asked.body))
     assert asked.header("content-type") == "application/json"
     assert asked.header("accept-encoding") == "identity"
@@ -182,6 +190,10 @@ async def test_a_body_that_is_no_json_object_is_refused_by_400(client: str, spea
         ("anthropic", {"max_tokens": "many"}, "max_tokens"),
         ("anthropic", {"stream": "yes"}, "stream"),
         ("anthropic", {"tools": {"a": 1}}, "tools"),
+        ("openai-responses", {"input": 5}, "input"),
+        ("openai-responses", {"input": [{"role": "user", "content": 5}]}, "input[0].content"),
+        ("openai-responses", {"tools": {"a": 1}}, "tools"),
+        ("openai-responses", {"reasoning": "much"}, "reasoning"),
         ("openai-chat", {"messages": "hi"}, "messages"),
         ("openai-chat", {"messages": [7]}, "messages[0]"),
         (
@@ -205,7 +217,7 @@ async def test_a_value_of_the_wrong_type_is_refused_and_named(client: str, chang
     error = error_of(client, answer.json())
     assert error["type"] == "invalid_request_error"
     assert path in error["message"]
-    if client == "openai-chat":
+    if client != "anthropic":
         assert error["param"] == path
     assert not upstream.requests
 
@@ -219,6 +231,7 @@ async def test_a_value_of_the_wrong_type_is_refused_and_named(client: str, chang
         ("anthropic", "max_tokens"),
         ("openai-chat", "model"),
         ("openai-chat", "messages"),
+        ("openai-responses", "model"),
     ],
 )
 async def test_a_missing_member_is_refused_and_named(client: str, missing: str) -> None:

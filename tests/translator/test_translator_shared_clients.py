@@ -87,8 +87,11 @@ def _counting(app: Any, upstream: str) -> Any:
 @needs_clients
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-@pytest.mark.parametrize("speaks", ["openai-chat", "anthropic"])
-@pytest.mark.parametrize(("script", "protocol"), [("run_openai.py", "chat"), ("run_anthropic.py", "anthropic")])
+@pytest.mark.parametrize("speaks", ["openai-chat", "anthropic", "openai-responses"])
+@pytest.mark.parametrize(
+    ("script", "protocol"),
+    [("run_openai.py", "chat"), ("run_openai.py", "responses"), ("run_anthropic.py", "anthropic")],
+)
 async def test_the_whole_scenario_passes_and_the_upstream_finds_no_problem(
     script: str, protocol: str, speaks: str, tmp_path: Path
 ) -> None:

@@ -39,7 +39,15 @@ PAIRS = [
     ("openai-chat", "ollama"),
     ("ollama", "anthropic"),
     ("anthropic", "ollama"),
+    ("openai-responses", "openai-chat"),
+    ("openai-responses", "anthropic"),
+    ("openai-chat", "openai-responses"),
+    ("anthropic", "openai-responses"),
 ]
+
+
+BEGIN = {"anthropic": 2, "openai-chat": 1, "openai-responses": 4, "gemini": 1, "ollama": 0}
+"""Frames of a stream before its first content."""
 
 
 def _driver(client: str, speaks: str, app: Any, **options: Any) -> Driver:
@@ -86,7 +94,7 @@ async def _sends(client: str, speaks: str, *reads: bytes) -> list[Any]:
             sent.append(message)
             await send(message)
 
-        await Translator(ScriptedUpstream([streamed(*reads)]), speaks=speaks)(scope, receive, tapped)
+        await Translator(ScriptedUpstream([streamed(*reads)]), speaks=speaks, clock=lambda: 1.0)(scope, receive, tapped)
 
     await Driver(tap, headers=HEADERS[client]).request(
         "POST", STREAM_PATHS[client], json=request_in(client, stream=True)
@@ -118,7 +126,7 @@ async def test_no_read_without_events_makes_a_send(client: str, speaks: str) -> 
 @pytest.mark.parametrize(("client", "speaks"), PAIRS)
 async def test_nothing_is_said_before_the_first_content(client: str, speaks: str) -> None:
     frames = frames_in(speaks, "Hi")
-    begin = {"anthropic": 2, "ollama": 0}.get(speaks, 1)
+    begin = BEGIN[speaks]
     ping = b"\n" if speaks == "ollama" else b": ping\n\n"
     reached, go_on = anyio.Event(), anyio.Event()
     started = anyio.Event()
@@ -143,6 +151,7 @@ async def test_nothing_is_said_before_the_first_content(client: str, speaks: str
 ERRORS = {
     "openai-chat": b'data: {"error": {"message": "busy", "type": "service_unavailable_error"}}\n\n',
     "ollama": b'{"error": "server busy"}\n',
+    "openai-responses": b'event: error\ndata: {"type": "error", "code": "server_is_overloaded", "message": "busy"}\n\n',
     "gemini": b'data: {"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}}\n\n',
     "anthropic": b'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}\n\n',
 }
@@ -170,7 +179,7 @@ async def test_an_error_before_any_content_is_a_true_status(
 async def test_an_error_after_content_comes_as_the_last_event_after_the_content(
     client: str, speaks: str, *, in_one_read: bool
 ) -> None:
-    frames = [*frames_in(speaks, "Hi")[: {"anthropic": 3, "ollama": 1}.get(speaks, 2)], ERRORS[speaks]]
+    frames = [*frames_in(speaks, "Hi")[: BEGIN[speaks] + 1], ERRORS[speaks]]
     frames = [b"".join(frames)] if in_one_read else frames
     answer = await _driver(client, speaks, ScriptedUpstream([streamed(*frames)])).request(
         "POST", STREAM_PATHS[client], json=request_in(client, stream=True)

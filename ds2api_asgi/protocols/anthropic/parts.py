@@ -116,7 +116,7 @@ def encode_part(part: Part, path: str, scope: Scope) -> list[Json]:
         case OpaquePart():
             if part.protocol == NAME:
                 return [part.json]
-            scope.drop(path, Severity.SEMANTIC, f"only {part.protocol} knows this part")
+            scope.foreign(part, path)
             return []
         case _:
             assert_never(part)

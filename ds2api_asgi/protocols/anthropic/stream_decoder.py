@@ -118,7 +118,7 @@ class StreamDecoder(FrameDecoder[SseEvent]):
             return ""
         try:
             text: str = _STRING.decode(raw[len(self._hot) - 1 : end])
-        except DecodeError:
+        except (DecodeError, UnicodeDecodeError):  # the latter for bytes that are no UTF-8
             return ""
         return text
 

@@ -127,7 +127,7 @@ def encode_part(part: Part, path: str, scope: Scope, *, name: Any = UNSET) -> li
         case OpaquePart(json=json, protocol=protocol):
             if protocol == NAME:
                 return [json]
-            scope.drop(path, Severity.SEMANTIC, f"only {protocol} knows this part")
+            scope.foreign(part, path)
             return []
         case _:
             scope.drop(path, Severity.SEMANTIC, "a tool of another provider")

@@ -273,8 +273,8 @@ def _image(part: Part, path: str, scope: Scope) -> str | None:
             return data
         case Media(kind=kind):
             scope.lacks(path, Severity.SEMANTIC, f"place for this {kind}: images in base64 only")
-        case OpaquePart(protocol=protocol):
-            scope.lacks(path, Severity.SEMANTIC, f"place for this part of {protocol}")
+        case OpaquePart():
+            scope.foreign(part, path)
         case _:
             scope.lacks(path, Severity.SEMANTIC, "place for this here")
     return None

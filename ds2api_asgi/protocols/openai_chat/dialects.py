@@ -29,8 +29,9 @@ from typing import Any, Final, Literal
 from msgspec import Struct, field
 
 from ...errors import ConfigurationError
+from ..openai_settings import EFFORTS, TIERS
 from ..scope import Target
-from .profile import CALL_ID, EFFORTS, MAX_STOP, NAME, TIERS, TOOL_NAME
+from .profile import CALL_ID, MAX_STOP, NAME, TOOL_NAME
 from .vendors import MEMBERS
 
 __all__ = ["DIALECTS", "Dialect", "Effort", "dialect"]

@@ -15,7 +15,7 @@ from ...framing.sse import write_event
 from ...universal.failure import Failure
 from ...universal.jsontext import dumps, loads
 from .. import openai_errors
-from ..openai_errors import encode_error, encode_failure
+from ..base import WireError
 from .profile import NAME
 
 __all__ = ["answer_error", "decode_error", "decode_failure", "encode_error", "error_of", "stream_error"]
@@ -70,6 +70,11 @@ def answer_error(body: bytes) -> Failure | None:
     return None if error is None else decode_failure(error)
 
 
+def encode_error(failure: Failure) -> WireError:
+    """See `base.Errors.encode_error`."""
+    return openai_errors.encode_error(failure, protocol=NAME)
+
+
 def stream_error(failure: Failure) -> bytes:
     r"""A failure in the middle of a stream: ``data: {"error": …}\n\n``; no ``[DONE]`` follows it."""
-    return write_event(dumps(encode_failure(failure)))
+    return write_event(dumps(openai_errors.encode_failure(failure, protocol=NAME)))

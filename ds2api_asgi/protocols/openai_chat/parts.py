@@ -73,7 +73,7 @@ def encode_part(part: Part, path: str, scope: Scope) -> Json | None:
             return _encode_thinking(part)
         case OpaquePart(json=json, protocol=protocol):
             if protocol != NAME:
-                scope.lacks(path, Severity.SEMANTIC, f"place for this part of {protocol}")
+                scope.foreign(part, path)
                 return None
             document: Json = json["content"][0] if "content" in json and "type" not in json else json
             return document

@@ -12,11 +12,9 @@ from ..scope import Target
 
 __all__ = [
     "CALL_ID",
-    "EFFORTS",
     "MAX_STOP",
     "NAME",
     "TARGET",
-    "TIERS",
     "TOOL_NAME",
     "violations",
 ]
@@ -30,12 +28,6 @@ CALL_ID: Final = re.compile(r"[!-~]{1,40}")
 
 MAX_STOP: Final = 4
 """How many stop sequences a request may have."""
-
-EFFORTS: Final = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
-"""Values of ``reasoning_effort``; which of them a model takes is the model's own."""
-
-TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"})
-"""Values of ``service_tier``."""
 
 TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 TARGET: Final = Target(protocol=NAME, call_id=CALL_ID, tool_name=TOOL_NAME, max_tool_name=64)

@@ -16,19 +16,19 @@ from typing import Any
 from msgspec import UNSET
 
 from ...errors import InvalidDocument
-from ...universal.effort import effort_of
 from ...universal.jsontext import loads
 from ...universal.loss import LossKind, Severity
 from ...universal.node import Origin
 from ...universal.request import Request
 from ..base import Encoded, Operation
 from ..fields import INTEGER, OBJECT, STRINGS, Json, expect, put, take, unplaced
+from ..openai_settings import effort_in, write_tier
 from ..scope import Scope
 from .dialects import Dialect
 from .dialects import dialect as dialect_of
 from .fields import PLACED, REQUEST, REQUEST_HANDLED
 from .fitting import fit
-from .profile import EFFORTS, NAME, TARGET
+from .profile import NAME, TARGET
 from .spelling import spell, spell_budget, unspell
 from .tools import decode_choice, decode_format, decode_tools, encode_choice, encode_format, encode_tools
 from .turns import decode_turns, encode_turns
@@ -227,8 +227,7 @@ def _write_foreign(request: Request, document: Json, scope: Scope, dialect: Dial
     if "parallel_tool_calls" in document and "tools" not in document:
         del document["parallel_tool_calls"]
         scope.lacks("parallel_tools", Severity.COSMETIC, "parallel tool calls without tools")
-    if request.service_tier is not UNSET and request.service_tier not in dialect.tiers:
-        _write_tier(request.service_tier, document, scope)
+    write_tier(request, document, scope, dialect.tiers)
     if not (UNSET is request.reasoning_effort is request.reasoning_budget is request.reasoning_mode):
         _write_reasoning(request, document, scope, dialect)
     options: Json = {}
@@ -251,43 +250,10 @@ def _write_stop(stop: tuple[str, ...], document: Json, scope: Scope, dialect: Di
         scope.add("stop", LossKind.CLAMPED, Severity.SEMANTIC, f"{NAME} takes {most} stop sequences")
 
 
-def _write_tier(tier: str, document: Json, scope: Scope) -> None:
-    if tier == "standard_only":
-        document["service_tier"] = "default"
-        scope.add("service_tier", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has no such tier")
-    else:
-        del document["service_tier"]
-        scope.lacks("service_tier", Severity.COSMETIC, "such tier")
-
-
 def _write_reasoning(request: Request, document: Json, scope: Scope, dialect: Dialect) -> None:
-    """One word for all that another protocol says about reasoning: an effort beats a budget, "disabled" beats both."""
     if spell_budget(request, document, dialect, scope):
         return
-    mode, budget, effort = request.reasoning_mode, request.reasoning_budget, request.reasoning_effort
-    written: str | None = None if effort is UNSET else effort
-    if mode == "disabled":
-        if effort not in (UNSET, "none"):
-            scope.lacks("reasoning_effort", Severity.DEGRADED, "effort while reasoning is disabled")
-        written = "none"
-    elif written is None and budget is not UNSET:
-        written = effort_of(budget)
-    if written is not None and written not in EFFORTS:
-        scope.lacks("reasoning_effort", Severity.DEGRADED, "such effort")
-        written = None
-    if budget is not UNSET:
-        kind = LossKind.APPROXIMATED if written is not None and effort is UNSET else LossKind.DROPPED
-        scope.add("reasoning_budget", kind, Severity.DEGRADED, f"{NAME} has efforts, not budgets")
-    if mode is not UNSET:
-        said = written is not None
-        scope.add(
-            "reasoning_mode",
-            LossKind.APPROXIMATED if said else LossKind.DROPPED,
-            Severity.COSMETIC if said else Severity.DEGRADED,
-            f"{NAME} has efforts, not modes",
-        )
-    if written != (None if effort is UNSET else effort) and effort is UNSET:
-        scope.add("reasoning_effort", LossKind.INVENTED, Severity.COSMETIC, "stands for the mode or budget")
+    written = effort_in(request, scope)
     if written is None:
         document.pop("reasoning_effort", None)
     else:

@@ -13,27 +13,27 @@ envelope demands and the source has not (id, time, model, the sum of tokens) is 
 
 from __future__ import annotations
 
-import hashlib
-from typing import Any, Final
+from typing import Final
 
 from msgspec import UNSET
 
 from ...errors import InvalidDocument
 from ...universal.jsontext import JsonText
-from ...universal.loss import LossKind, Severity
 from ...universal.node import Origin
 from ...universal.response import Response
 from ..arguments import unwrap_text
 from ..base import Context, Encoded
 from ..fields import Json, put, take
+from ..openai_answers import answer_digest, created_of, model_of, report_rest
+from ..openai_settings import ANSWER_TIERS, tier_of
 from ..scope import Scope
 from .choices import decode_choice, encode_foreign_choice, encode_home_choice, legacy_client
 from .errors import decode_failure, error_of
 from .fields import RESPONSE, RESPONSE_HANDLED
-from .profile import NAME, TARGET, TIERS
+from .profile import NAME, TARGET
 from .usage import decode_usage, encode_usage
 
-__all__ = ["answer_id", "decode_response", "encode_response", "tier_of"]
+__all__ = ["answer_id", "decode_response", "encode_response"]
 
 _OBJECT: Final = "chat.completion"
 
@@ -134,26 +134,20 @@ def _call_to_client(call: Json, context: Context) -> Json:
 
 
 def _encode_foreign(response: Response, context: Context, scope: Scope) -> Json:
-    scope.ext(response.ext, "")
-    model = response.model
-    if model is UNSET:
-        model = context.request.model if context.request is not UNSET else UNSET
+    report_rest(response, scope)
     document: Json = {
         "id": answer_id(response) if response.id is UNSET else response.id,
         "object": _OBJECT,
-        "created": context.now if response.created is UNSET else int(response.created),
-        "model": "" if model is UNSET else model,
+        "created": created_of(response, context),
+        "model": model_of(response, context),
         "choices": [
             encode_foreign_choice(candidate, f"candidates[{index}]", context, scope)
             for index, candidate in enumerate(response.candidates)
         ],
     }
-    tier = tier_of(response.service_tier, scope)
+    tier = tier_of(response.service_tier, scope, ANSWER_TIERS)
     if tier is not None:
         document["service_tier"] = tier
-    for name in ("container", "context_management"):
-        if getattr(response, name) is not UNSET:
-            scope.lacks(name, Severity.DEGRADED, name)
     if response.usage is not UNSET:
         document["usage"] = encode_usage(response.usage, scope)
     return document
@@ -161,16 +155,4 @@ def _encode_foreign(response: Response, context: Context, scope: Scope) -> Json:
 
 def answer_id(response: Response) -> str:
     """An id for an answer that has none: the same for the same answer."""
-    text = repr((response.model, response.created, response.candidates))
-    return "chatcmpl-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
-
-
-def tier_of(tier: Any, scope: Scope) -> str | None:
-    """The service tier of another protocol's answer in the words of this one."""
-    if tier is UNSET or tier in TIERS:
-        return None if tier is UNSET else str(tier)
-    if tier == "standard":
-        scope.add("service_tier", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} calls it default")
-        return "default"
-    scope.lacks("service_tier", Severity.COSMETIC, "such tier")
-    return None
+    return f"chatcmpl-{answer_digest(response)[:24]}"

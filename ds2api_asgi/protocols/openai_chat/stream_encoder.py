@@ -38,6 +38,8 @@ from ...universal.response import Response, Usage
 from ..arguments import unwrap_text
 from ..base import Context
 from ..fields import Json
+from ..openai_answers import created_of, model_of
+from ..openai_settings import ANSWER_TIERS, tier_of
 from ..scope import Scope
 from .carry import EXTRA, encode_detail, encode_extra, foreign_payloads
 from .choices import legacy_client
@@ -46,7 +48,7 @@ from .errors import stream_error
 from .marks import merge
 from .messages import REASONING
 from .profile import NAME, TARGET
-from .response import answer_id, tier_of
+from .response import answer_id
 from .stops import encode_stop
 from .stream_envelope import CHOICES, END, OPEN_REASON, Envelope
 from .stream_live import Live, Shown
@@ -147,15 +149,13 @@ class StreamEncoder:
                 if getattr(start, name) is not UNSET:
                     envelope[name] = getattr(start, name)
         else:
-            model = start.model
-            if model is UNSET and context.request is not UNSET:
-                model = context.request.model
-            created = context.now if start.created is UNSET else int(start.created)
-            blank = Response(model=model, created=created, origin=Origin(protocol=start.protocol))
+            blank = Response(model=start.model, created=start.created, origin=Origin(protocol=start.protocol))
+            created, model = created_of(blank, context), model_of(blank, context)
+            blank = replace(blank, model=model or UNSET, created=created)
             envelope["id"] = answer_id(blank) if start.id is UNSET else start.id
             envelope["created"] = created
-            envelope["model"] = "" if model is UNSET else model
-            tier = tier_of(start.service_tier, scope)
+            envelope["model"] = model
+            tier = tier_of(start.service_tier, scope, ANSWER_TIERS)
             if tier is not None:
                 envelope["service_tier"] = tier
             scope.ext(start.ext, "")
@@ -281,7 +281,8 @@ class StreamEncoder:
         part = live.part
         if isinstance(part, Reasoning):
             text = "".join(live.told or ())
-            whole = replace(part, text=text if text or part.text is not UNSET else UNSET, opaque=tuple(live.opaque))
+            told = text if text or part.text is not UNSET else UNSET
+            whole = replace(part, text=told, summary=(), opaque=tuple(live.opaque))
             detail = encode_detail(whole, choice.details)
             if detail is not None:
                 choice.details += 1

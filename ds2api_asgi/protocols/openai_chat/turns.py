@@ -21,8 +21,9 @@ from ...errors import InvalidDocument
 from ...universal.content import Media, OpaquePart, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from ...universal.loss import LossKind, Severity
 from ...universal.request import Request, Turn
-from ...universal.templates import ERROR_PREFIX, TOOL_MEDIA
+from ...universal.templates import TOOL_MEDIA
 from ..fields import Json
+from ..openai_results import say_failure, string_or_parts
 from ..scope import Scope
 from .calls import encode_call
 from .carry import DETAILS, EXTRA, encode_extra, foreign_payloads, vendors
@@ -33,6 +34,8 @@ from .parts import encode_part
 from .profile import NAME
 
 __all__ = ["decode_turns", "encode_turns"]
+
+_TEXT: Final = "text"
 
 
 def decode_turns(messages: Any) -> tuple[Turn, ...]:
@@ -58,6 +61,8 @@ def encode_turns(request: Request, scope: Scope) -> list[Json]:
         else:
             writer.plain(turn.role, text)
     writer.flush()
+    if request.turns and not writer.messages:
+        scope.drop("turns", Severity.BLOCKING, f"{NAME} wants a message with something in it")
     return writer.messages
 
 
@@ -154,20 +159,8 @@ class _Writer:
             media.append(document)
         if media:
             self._media += [{"type": "text", "text": TOOL_MEDIA[1].format(id=call_id)}, *media]
-        if result.is_error is not UNSET:
-            if result.is_error:
-                content = _prefixed(ERROR_PREFIX[1], content)
-                # The words stand in the content, so all of the result differs.
-                scope.add(
-                    path,
-                    LossKind.TEXTUALISED,
-                    Severity.DEGRADED,
-                    f"{NAME} has no error flag on tool results",
-                    template=ERROR_PREFIX[0],
-                )
-            else:
-                scope.lacks(f"{path}.is_error", Severity.COSMETIC, "error flag on tool results")
-        return _content(content)
+        content = say_failure(result, content, _TEXT, path, scope)
+        return string_or_parts(content, _TEXT)
 
     def _other(self, turn: Turn, rest: list[tuple[str, Part]], path: str) -> None:
         scope = self._scope
@@ -184,7 +177,7 @@ class _Writer:
                 content.append(document)
         if not rest:
             scope.add(f"{path}.parts", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands content")
-        self._append(turn, {"role": turn.role, "content": _content(content)})
+        self._append(turn, {"role": turn.role, "content": string_or_parts(content, _TEXT)})
 
     def _append(self, turn: Turn, message: Json) -> None:
         if turn.name is not UNSET:
@@ -216,22 +209,18 @@ class _Writer:
                     refusals.append(part.text)
                 case ToolCall():
                     calls.append(self._call(part, at))
-                case OpaquePart(protocol=protocol):
-                    scope.lacks(at, Severity.SEMANTIC, f"place for this part of {protocol}")
+                case OpaquePart():
+                    scope.foreign(part, at)
                 case _:
                     scope.lacks(at, Severity.SEMANTIC, "place for this in an assistant message")
         if not ordered:
             scope.add(f"{path}.parts", LossKind.RELOCATED, Severity.DEGRADED, f"{NAME} keeps kinds of parts apart")
         if len(thoughts) > 1 or len(refusals) > 1:
             scope.add(f"{path}.parts", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has one text for each kind")
-        message: Json = {"role": "assistant", **_thought(thoughts, details)}
-        # Null beside calls is what everybody sends; without calls there must be content.
-        message["content"] = _content(content) if content or not (calls or refusals) else None
-        if refusals:
-            message["refusal"] = "".join(refusals)
-        if calls:
-            message["tool_calls"] = calls
-        if not content and not calls and not refusals and not thoughts:
+        message = _assistant_message(_thought(thoughts, details), content, refusals, calls)
+        if len(message) == len(("role", "content")) and not content:
+            if turn.parts:
+                return  # nothing of it can be said here, and an empty message would be said by nobody
             scope.add(f"{path}.parts", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands content")
         if not (turn.name is UNSET and self._joined(message, path)):
             self._append(turn, message)
@@ -328,20 +317,16 @@ def _thought(thoughts: list[str], details: list[Any]) -> Json:
     return {**members, DETAILS: details} if details else members
 
 
-def _content(content: list[Json]) -> str | list[Json]:
-    """A lone text is a string: it says the same, and some servers take nothing else."""
-    if not content:
-        return ""
-    if len(content) == 1 and content[0]["type"] == "text" and len(content[0]) == 2:
-        return str(content[0]["text"])
-    return content
+def _assistant_message(thought: Json, content: list[Json], refusals: list[str], calls: list[Json]) -> Json:
+    message: Json = {"role": "assistant", **thought}
+    # Null beside calls is what everybody sends; without calls there must be content.
+    message["content"] = string_or_parts(content, _TEXT) if content or not (calls or refusals) else None
+    if refusals:
+        message["refusal"] = "".join(refusals)
+    if calls:
+        message["tool_calls"] = calls
+    return message
 
 
 def _listed(content: str | list[Json]) -> list[Json]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
-
-
-def _prefixed(prefix: str, content: list[Json]) -> list[Json]:
-    if len(content) == 1 and content[0]["type"] == "text" and len(content[0]) == 2:
-        return [{"type": "text", "text": prefix + content[0]["text"]}]
-    return [{"type": "text", "text": prefix}, *content]

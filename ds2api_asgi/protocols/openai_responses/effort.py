@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from ...universal.effort import effort_of
 from ...universal.loss import LossKind, Severity
 from ...universal.request import Request
 from ..fields import OBJECT, STRING, Json, expect
+from ..openai_settings import effort_in
 from ..scope import Scope
-from .profile import EFFORTS, NAME, SUMMARIES
+from .profile import NAME, SUMMARIES
 
 __all__ = ["decode_reasoning", "encode_reasoning", "write_reasoning"]
 
@@ -61,7 +61,7 @@ def encode_reasoning(request: Request, document: Json) -> None:
 def write_reasoning(request: Request, document: Json, scope: Scope) -> None:
     """Write ``reasoning`` from another protocol: an effort beats a budget, "disabled" beats both."""
     reasoning: Json = {}
-    effort = _effort(request, scope)
+    effort = effort_in(request, scope)
     if effort is not None:
         reasoning["effort"] = effort
     display = request.reasoning_display
@@ -76,28 +76,3 @@ def write_reasoning(request: Request, document: Json, scope: Scope) -> None:
         scope.lacks("reasoning_ext", Severity.DEGRADED, "such members of reasoning")
     if reasoning:
         document["reasoning"] = reasoning
-
-
-def _effort(request: Request, scope: Scope) -> str | None:
-    mode, budget, effort = request.reasoning_mode, request.reasoning_budget, request.reasoning_effort
-    written: str | None = None if effort is UNSET else effort
-    if mode == "disabled":
-        if effort not in (UNSET, "none"):
-            scope.lacks("reasoning_effort", Severity.DEGRADED, "effort while reasoning is disabled")
-        written = "none"
-    elif written is None and budget is not UNSET:
-        written = effort_of(budget)
-    if written is not None and written not in EFFORTS:
-        scope.lacks("reasoning_effort", Severity.DEGRADED, "such effort")
-        written = None
-    said = written is not None
-    if budget is not UNSET:
-        kind = LossKind.APPROXIMATED if said and effort is UNSET else LossKind.DROPPED
-        scope.add("reasoning_budget", kind, Severity.DEGRADED, f"{NAME} has efforts, not budgets")
-    if mode is not UNSET:
-        kind = LossKind.APPROXIMATED if said else LossKind.DROPPED
-        severity = Severity.COSMETIC if said else Severity.DEGRADED
-        scope.add("reasoning_mode", kind, severity, f"{NAME} has efforts, not modes")
-    if said and effort is UNSET:
-        scope.add("reasoning_effort", LossKind.INVENTED, Severity.COSMETIC, "stands for the mode or budget")
-    return written

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from ...framing.sse import write_event
 from ...universal.failure import Failure, FailureKind
 from ...universal.jsontext import dumps
 from .. import openai_errors
-from ..openai_errors import encode_error, encode_failure
+from ..base import WireError
 from .profile import NAME
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "encode_error",
     "encode_event",
     "encode_failed",
+    "failure_of",
     "stream_error",
 ]
 
@@ -41,9 +43,31 @@ def decode_error(status: int | UnsetType, headers: Mapping[str, str], body: byte
     return openai_errors.decode_error(status, headers, body, protocol=NAME)
 
 
+def encode_error(failure: Failure) -> WireError:
+    """See `base.Errors.encode_error`."""
+    return openai_errors.encode_error(failure, protocol=NAME)
+
+
+def failure_of(answer: Mapping[str, Any]) -> Failure | None:
+    """The failure that an answer under a success status is; None for one that is none.
+
+    An answer may say that it failed, or was cancelled, and not why: half of an answer is no answer either.
+    """
+    error, status = answer.get("error"), answer.get("status")
+    if error is not None:
+        return decode_failure(error)
+    if status in ("failed", "cancelled"):
+        return Failure(kind=FailureKind.SERVER, message=f"the upstream's answer says that it {_ENDED[status]}")
+    return None
+
+
+_ENDED: Final = {"failed": "failed", "cancelled": "was cancelled"}
+
+
 def decode_failure(error: Any) -> Failure:
-    """The ``error`` of an answer that failed to universal form."""
-    return openai_errors.decode_failure({"error": error}, UNSET, protocol=NAME)
+    """The ``error`` of an answer that failed to universal form; it has a code, and no type as others of OpenAI's."""
+    failure = openai_errors.decode_failure({"error": error}, UNSET, protocol=NAME)
+    return replace(failure, type=openai_errors.type_of(failure.kind)) if failure.type is UNSET else failure
 
 
 def decode_event(event: dict[str, Any]) -> Failure:
@@ -51,6 +75,8 @@ def decode_event(event: dict[str, Any]) -> Failure:
     error = event.get("error")
     if type(error) is not dict:
         error = {key: value for key, value in event.items() if key not in ("sequence_number", "error", "type")}
+    if error.get("param", UNSET) is None:
+        error = {key: value for key, value in error.items() if key != "param"}
     return decode_failure(error)
 
 
@@ -67,7 +93,7 @@ def encode_event(failure: Failure, number: int) -> bytes:
         failure: What went wrong.
         number: Its ``sequence_number``.
     """
-    error = encode_failure(failure).get("error")
+    error = openai_errors.encode_failure(failure, protocol=NAME).get("error")
     told = error if type(error) is dict else {}
     code = told.get("code")
     param = told.get("param")

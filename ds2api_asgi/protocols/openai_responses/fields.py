@@ -9,7 +9,7 @@ from typing import Final
 
 from ..fields import ANY, BOOLEAN, INTEGER, NUMBER, OBJECT, STRING, Field, table
 
-__all__ = ["ECHOES", "PLACED", "REQUEST", "REQUEST_HANDLED", "RESPONSE", "RESPONSE_HANDLED"]
+__all__ = ["COUNTED", "ECHOES", "PLACED", "REQUEST", "REQUEST_HANDLED", "RESPONSE", "RESPONSE_HANDLED"]
 
 
 REQUEST: Final = table(
@@ -64,6 +64,24 @@ PLACED: Final = frozenset(field.name for field in REQUEST.values()) | {
     "background",
 }
 """Universal members of a request that the encoder writes, or reports by itself."""
+
+COUNTED: Final = frozenset(
+    {
+        "conversation",
+        "input",
+        "instructions",
+        "model",
+        "parallel_tool_calls",
+        "personality",
+        "previous_response_id",
+        "reasoning",
+        "text",
+        "tool_choice",
+        "tools",
+        "truncation",
+    }
+)
+"""All that a question for a token count may have (``POST /v1/responses/input_tokens``)."""
 
 RESPONSE: Final = table(
     Field("id", "id", STRING),

@@ -45,6 +45,10 @@ __all__ = [
 ENCRYPTED: Final = "encrypted"
 """The kind of payload that ``encrypted_content`` is."""
 
+_REFERENCE: Final = "item_reference"
+_STATEFUL: Final = frozenset({_REFERENCE, "compaction", "compaction_summary", "configuration_update"})
+"""Items without which the conversation is another one; a reference may leave its type out."""
+
 _OUTPUTS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
 _ITEM: Final = table(Field("id", "id", STRING), Field("status", "status", STRING))
 _MESSAGE: Final = table(*_ITEM.values(), Field("phase", "phase", STRING))
@@ -70,6 +74,8 @@ def decode_item(item: Any, path: str, *, strict: bool) -> Turn:
             raise InvalidDocument(path, "must be an object")
         return opaque_turn(item)
     kind = item.get("type", "message" if "role" in item else None)
+    if type(kind) is not str:
+        return opaque_turn(item, item.get("role") if strict else None)
     if not strict and (kind in _OUTPUTS or (kind == "message" and item.get("role") != "assistant")):
         return opaque_turn(item)  # in an answer it is the provider's own business
     try:
@@ -90,9 +96,10 @@ def decode_item(item: Any, path: str, *, strict: bool) -> Turn:
 
 def opaque_turn(item: Any, role: Any = None) -> Turn:
     """The turn of an item that is kept as it is; an assistant's, if it does not say whose it is."""
+    kind = item.get("type", _REFERENCE if "id" in item else None) if type(item) is dict else None
     return Turn(
         role=role if type(role) is str else "assistant",
-        parts=(OpaquePart(json=item, protocol=NAME),),
+        parts=(OpaquePart(json=item, protocol=NAME, stateful=kind if type(kind) is str and kind in _STATEFUL else ""),),
         form=("item",),
     )
 

@@ -108,8 +108,8 @@ def encode_part(part: Part, role: str, path: str, scope: Scope) -> Json | None:
         case OpaquePart(json=json, protocol=protocol) if protocol == NAME:
             document: Json = json
             return document
-        case OpaquePart(protocol=protocol):
-            scope.lacks(path, Severity.SEMANTIC, f"place for this part of {protocol}")
+        case OpaquePart():
+            scope.foreign(part, path)
             return None
         case _:
             scope.lacks(path, Severity.SEMANTIC, "place for this part here")

@@ -17,11 +17,9 @@ from ..scope import Target
 __all__ = [
     "CALL_ID",
     "DIALECTS",
-    "EFFORTS",
     "NAME",
     "SUMMARIES",
     "TARGET",
-    "TIERS",
     "TOOL_NAME",
     "Dialect",
     "dialect",
@@ -64,14 +62,8 @@ def dialect(name: str) -> Dialect:
 CALL_ID: Final = re.compile(r"[!-~]{1,64}")
 """Call ids: OpenAI refuses more than 64 characters."""
 
-EFFORTS: Final = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
-"""Values of ``reasoning.effort``; which of them a model takes is the model's own."""
-
 SUMMARIES: Final = frozenset({"auto", "concise", "detailed"})
 """Values of ``reasoning.summary``."""
-
-TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"})
-"""Values of ``service_tier``."""
 
 TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 TARGET: Final = Target(protocol=NAME, call_id=CALL_ID, tool_name=TOOL_NAME, max_tool_name=64)

@@ -18,15 +18,16 @@ from msgspec import UNSET
 
 from ...errors import InvalidDocument
 from ...universal.jsontext import loads
-from ...universal.loss import LossKind, Severity
+from ...universal.loss import Severity
 from ...universal.node import Origin
 from ...universal.request import Request
 from ..base import Encoded, Operation
 from ..fields import BOOLEAN, OBJECT, STRING, Json, expect, put, take, unplaced
+from ..openai_settings import write_tier
 from ..scope import Scope
 from .effort import decode_reasoning, encode_reasoning, write_reasoning
-from .fields import PLACED, REQUEST, REQUEST_HANDLED
-from .profile import NAME, TARGET, TIERS
+from .fields import COUNTED, PLACED, REQUEST, REQUEST_HANDLED
+from .profile import NAME, TARGET
 from .profile import dialect as dialect_of
 from .tools import decode_choice, decode_format, decode_tools, encode_choice, encode_format, encode_tools
 from .turns import decode_turns, encode_turns
@@ -147,14 +148,15 @@ def encode_request(
     request: Request,
     *,
     dialect: str = "",
-    operation: Operation = Operation.GENERATE,  # noqa: ARG001 - the document is the same
+    operation: Operation = Operation.GENERATE,
 ) -> Encoded:
     """Universal form to a request document.
 
     Args:
         request: Born anywhere; one that was born here is written back as it was.
         dialect: One of `profile.DIALECTS`.
-        operation: Makes no difference.
+        operation: `Operation.COUNT_TOKENS` documents of other protocols say only what is counted: OpenAI refuses the
+            rest there.
 
     Raises:
         ConfigurationError: There is no such dialect.
@@ -167,6 +169,8 @@ def encode_request(
         for key, value in (request.ext or {}).items():
             if key.partition(".")[0] not in _GROUPS or "." not in key:
                 document.setdefault(key, value)
+    elif operation is Operation.COUNT_TOKENS:
+        document = {key: value for key, value in document.items() if key in COUNTED}
     scope.losses.extend(unplaced(request, PLACED, NAME))
     return Encoded(document=document, losses=tuple(scope.losses), context=scope.context(request))
 
@@ -227,20 +231,10 @@ def _write_foreign(request: Request, document: Json, scope: Scope) -> None:
     if "parallel_tool_calls" in document and not document.get("tools"):
         del document["parallel_tool_calls"]
         scope.lacks("parallel_tools", Severity.COSMETIC, "parallel tool calls without tools")
-    if request.service_tier is not UNSET and request.service_tier not in TIERS:
-        _write_tier(request.service_tier, document, scope)
+    write_tier(request, document, scope)
     if request.cache_options is not UNSET and not _common(request.cache_options):
         del document["prompt_cache_options"]
         scope.lacks("cache_options", Severity.COSMETIC, "such cache settings")
     if request.background is True:
         scope.lacks("background", Severity.BLOCKING, "background of another provider")
     write_reasoning(request, document, scope)
-
-
-def _write_tier(tier: str, document: Json, scope: Scope) -> None:
-    if tier == "standard_only":
-        document["service_tier"] = "default"
-        scope.add("service_tier", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has no such tier")
-    else:
-        del document["service_tier"]
-        scope.lacks("service_tier", Severity.COSMETIC, "such tier")

@@ -14,7 +14,6 @@ demands and the source has not (ids, time, what is repeated of the request) is d
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Final
 
 from msgspec import UNSET
@@ -28,12 +27,15 @@ from ...universal.response import Candidate, Response
 from ..arguments import unwrap_text
 from ..base import Context, Encoded
 from ..fields import Json, put, take
+from ..namespaces import flat_names
+from ..openai_answers import answer_digest, created_of, model_of, report_rest
+from ..openai_settings import tier_of
 from ..scope import Scope
-from .errors import decode_failure, encode_failed
+from .errors import encode_failed, failure_of
 from .fields import ECHOES, RESPONSE, RESPONSE_HANDLED
 from .items import ENCRYPTED, SUMMARY, THOUGHT, decode_item, encode_call, encode_item, typed_texts
 from .parts import encode_part
-from .profile import NAME, TARGET, TIERS, item_id
+from .profile import NAME, TARGET, item_id
 from .request import settings
 from .stops import DETAILS, decode_stop, encode_stop
 from .turns import instructions_of
@@ -47,9 +49,9 @@ __all__ = [
     "echo_of",
     "encode_response",
     "envelope_of",
+    "names_of",
     "sealed_by_us",
     "thought_of",
-    "tier_of",
 ]
 
 _OBJECT: Final = "response"
@@ -86,8 +88,8 @@ def decode_response(document: Json) -> Response:
         InvalidDocument: It has neither ``output`` nor ``error``.
     """
     output = document.get("output")
-    failed = document.get("error") is not None
-    if type(output) is not list and not failed:
+    failure = failure_of(document)
+    if type(output) is not list and failure is None:
         raise InvalidDocument("output", "must be an array")
     values, ext = decode_envelope(document)
     forms: list[str] = []
@@ -109,8 +111,8 @@ def decode_response(document: Json) -> Response:
         values["usage"] = decode_usage(usage)
     elif "usage" in document:
         ext["usage"] = usage
-    if failed:
-        values["error"] = decode_failure(document["error"])
+    if failure is not None:
+        values["error"] = failure
     return Response(
         candidates=(Candidate(turns=turns, stop=stop),),
         ext=ext or UNSET,
@@ -170,10 +172,7 @@ def _encode_home(response: Response, scope: Scope) -> Json:
 def _encode_foreign(response: Response, context: Context, scope: Scope) -> Json:
     id_ = answer_id(response) if response.id is UNSET else response.id
     document = envelope_of(response, context, scope, id_=id_)
-    for name in ("container", "context_management"):
-        if getattr(response, name) is not UNSET:
-            scope.lacks(name, Severity.DEGRADED, name)
-    scope.ext(response.ext, "")
+    report_rest(response, scope)
     output: list[Json] = []
     for index, candidate in enumerate(response.candidates):
         if index:
@@ -196,18 +195,15 @@ def _encode_foreign(response: Response, context: Context, scope: Scope) -> Json:
 def envelope_of(response: Response, context: Context, scope: Scope, *, id_: str) -> Json:
     """An answer of another protocol without its output: what every snapshot of a stream has, too."""
     request = context.request
-    model = response.model
-    if model is UNSET:
-        model = request.model if request is not UNSET else UNSET
     document: Json = {
         "id": id_,
         "object": _OBJECT,
-        "created_at": context.now if response.created is UNSET else int(response.created),
+        "created_at": created_of(response, context),
         "completed_at": None,
         "status": "in_progress",
         "error": None,
         "incomplete_details": None,
-        "model": "" if model is UNSET else model,
+        "model": model_of(response, context),
         "output": [],
         "usage": None,
         **_DEFAULTS,
@@ -246,19 +242,7 @@ def _whole_tool(tool: Json) -> Json:
 
 def answer_id(response: Response) -> str:
     """An id for an answer that has none: the same for the same answer."""
-    text = repr((response.model, response.created, response.candidates))
-    return "resp_" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def tier_of(tier: Any, scope: Scope) -> str | None:
-    """The service tier of another protocol's answer in the words of this one."""
-    if tier is UNSET or tier in TIERS:
-        return None if tier is UNSET else str(tier)
-    if tier == "standard":
-        scope.add("service_tier", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} calls it default")
-        return "default"
-    scope.lacks("service_tier", Severity.COSMETIC, "such tier")
-    return None
+    return f"resp_{answer_digest(response)}"
 
 
 def _write_output(candidate: Candidate, output: list[Json], id_: str, context: Context, scope: Scope) -> None:
@@ -309,8 +293,8 @@ def _write_part(
         case ToolCall():
             item = call_item(part, path, context, scope)
             output.append({"id": item_id(item["type"], seed), **item})
-        case OpaquePart(protocol=protocol):
-            scope.lacks(path, Severity.SEMANTIC, f"place for this part of {protocol}")
+        case OpaquePart():
+            scope.foreign(part, path)
             return message
         case _:
             scope.lacks(path, Severity.SEMANTIC, "place for this in an answer")
@@ -345,9 +329,20 @@ def call_item(call: ToolCall, path: str, context: Context, scope: Scope) -> Json
             scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} of a call from elsewhere")
     name = scope.tool_name(call.name, f"{path}.name")
     id_ = scope.call_id(call, path)
+    named = names_of(name, context)
     if name in context.custom_tools:
-        return {"type": "custom_tool_call", "call_id": id_, "name": name, "input": unwrap_text(call.arguments)}
-    item = encode_call(call, id_, name)
+        return {"type": "custom_tool_call", "call_id": id_, **named, "input": unwrap_text(call.arguments)}
+    item = {**encode_call(call, id_, name), **named}
     if item.get("arguments") == "":
         item["arguments"] = _NO_ARGUMENTS
     return item if call.kind == "custom" else {**item, "status": "completed"}
+
+
+def names_of(name: str, context: Context) -> Json:
+    """The name of a called tool, and its namespace if the client declared it in one."""
+    request = context.request
+    if request is not UNSET and request.origin.protocol == NAME:
+        for (namespace, inner), flat in flat_names(request.tools).items():
+            if flat == name:
+                return {"name": inner, "namespace": namespace}
+    return {"name": name}

@@ -7,47 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote, unquote
 
-from msgspec import UNSET, UnsetType
+from msgspec import UnsetType
 
 from ..base import Claim, Operation, UpstreamRoute
+from ..openai_routes import Paths, authorize
 from .profile import NAME
 
 __all__ = ["authorize", "claim", "dialect", "route"]
 
-_PREFIX: Final = "/v1"
-
-_PATHS: Final = {
-    "/responses": ("POST", Operation.GENERATE),
-    "/responses/input_tokens": ("POST", Operation.COUNT_TOKENS),
-    "/embeddings": ("POST", Operation.EMBED),
-    "/models": ("GET", Operation.LIST_MODELS),
-}
-_SURE: Final = frozenset({Operation.GENERATE, Operation.COUNT_TOKENS})
+_PATHS: Final = Paths(
+    NAME,
+    {
+        "/responses": ("POST", Operation.GENERATE),
+        "/responses/input_tokens": ("POST", Operation.COUNT_TOKENS),
+    },
+    shared=frozenset({Operation.LIST_MODELS, Operation.GET_MODEL, Operation.EMBED}),
+)
 
 
 def claim(method: str, path: str, headers: Mapping[str, str], query: str = "") -> Claim | None:  # noqa: ARG001 - the interface's
     """Tell whether a request is this protocol's; never sure of paths that other protocols have too."""
-    prefix = _PREFIX if path == _PREFIX or path.startswith(_PREFIX + "/") else ""
-    path = path[len(prefix) :].rstrip("/")
-    known = _PATHS.get(path)
-    model: str | UnsetType = UNSET
-    if known is None:
-        _, found, name = path.partition("/models/")
-        if not found or not name or not path.startswith("/models/"):
-            return None
-        known = ("GET", Operation.GET_MODEL)
-        model = unquote(name)
-    allowed, operation = known
-    return Claim(
-        protocol=NAME,
-        operation=operation,
-        prefix=prefix,
-        model=model,
-        sure=operation in _SURE,
-        method_allowed=method == allowed,
-    )
+    return _PATHS.claim(method, path)
 
 
 def route(
@@ -58,17 +39,7 @@ def route(
     dialect: str,  # noqa: ARG001 - the paths are the same in all
 ) -> UpstreamRoute | None:
     """How to ask an upstream; None for an operation that has no path."""
-    if operation is Operation.GET_MODEL:
-        return UpstreamRoute(method="GET", path=f"{_PREFIX}/models/{quote(model or '', safe='/:')}")
-    for path, (method, known) in _PATHS.items():
-        if known is operation:
-            return UpstreamRoute(method=method, path=_PREFIX + path)
-    return None
-
-
-def authorize(secret: str) -> tuple[bytes, bytes]:
-    """The header that carries an API key: ``authorization: Bearer sk-…``."""
-    return b"authorization", b"Bearer " + secret.encode()
+    return _PATHS.route(operation, model=model)
 
 
 def dialect(headers: Mapping[str, str]) -> str:  # noqa: ARG001 - all clients speak the same

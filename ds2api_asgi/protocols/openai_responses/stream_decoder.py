@@ -22,10 +22,11 @@ from ...universal.events import End, Event, Extra, Ping, Start, StopEvent, Usage
 from ...universal.jsontext import loads
 from ..fields import Json
 from ..stream import FrameDecoder
-from .errors import decode_event, decode_failure
+from .errors import decode_event, failure_of
 from .fields import RESPONSE
 from .profile import NAME
 from .response import decode_envelope
+from .settle import COMPLETED
 from .stops import decode_stop
 from .stream_item import Item
 from .usage import decode_usage
@@ -219,7 +220,8 @@ class StreamDecoder(FrameDecoder[SseEvent]):
         values, ext = decode_envelope(response)
         ext.pop("object", None)
         calls = any(item.calls for item in self._items.values())
-        stop = decode_stop({"status": "completed", **response}, ext, calls=calls)
+        said = response if type(response.get("status")) is str else {**response, "status": COMPLETED}
+        stop = decode_stop(said, ext, calls=calls)
         news = {key: value for key, value in ext.items() if ext_before.get(key, UNSET) != value}
         for name, value in values.items():
             if name in _LATE and before.get(name) != value:
@@ -233,7 +235,10 @@ class StreamDecoder(FrameDecoder[SseEvent]):
 
     def _failed(self, event: Json, out: list[Event]) -> None:
         response = event.get("response")
-        self._fail(decode_failure(response.get("error") if type(response) is dict else None), out)
+        told = response if type(response) is dict else {}
+        failure = failure_of({**told, "status": "failed"})
+        assert failure is not None
+        self._fail(failure, out)
 
     def _error(self, event: Json, out: list[Event]) -> None:
         self._fail(decode_event(event), out)

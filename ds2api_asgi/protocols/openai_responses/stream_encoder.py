@@ -31,7 +31,7 @@ from .errors import encode_event, encode_failed
 from .items import encode_item
 from .parts import encode_part
 from .profile import NAME, TARGET, item_id
-from .response import answer_id, call_item, envelope_of, sealed_by_us, thought_of
+from .response import answer_id, call_item, envelope_of, names_of, sealed_by_us, thought_of
 from .settle import COMPLETED, amended, bare, turn_of
 from .stops import DETAILS, encode_stop
 from .stream_live import Live, Message
@@ -99,7 +99,7 @@ class StreamEncoder:
                 if part.held:
                     continue
                 if not part.head:
-                    self._begin_reasoning(part, out)
+                    self._begin_thought(part, out)
                 out += (part.head, b"%d" % self._number, _MIDDLE, json_string(text), _END)
                 self._number += 1
             else:
@@ -271,13 +271,13 @@ class StreamEncoder:
         if text:
             out.append(self.write((Delta(event.key, text),)))
 
-    def _open_text(self, live: Live, part: Text | Refusal, place: str, out: list[bytes]) -> None:
+    def _open_text(self, live: Live, part: Text | Refusal, home: str, out: list[bytes]) -> None:
         message = self._message
-        if message is None or message.place != place:
+        if message is None or message.place != home:
             self._leave(out)
             index, id_ = self._begin(live.about, "message", {"role": "assistant", "content": []}, out)
             about = live.about if self._scope.home else Turn(role="assistant", id=id_, status=COMPLETED)
-            message = self._message = Message(place, index, about)
+            message = self._message = Message(home, index, about)
         live.message, live.at, live.index = message, len(message.content), message.index
         message.content.append(None)
         live.item = message.about.id or ""
@@ -285,16 +285,22 @@ class StreamEncoder:
         blank = _blank(part)
         if self._scope.home:
             blank = encode_part(replace(part, text=""), "assistant", live.path, self._scope) or blank
-        place_ = {"item_id": live.item, "output_index": live.index, "content_index": live.at}
-        self._say("response.content_part.added", out, **place_, part=blank)
+        place = _content_place(live)
+        self._say("response.content_part.added", out, **place, part=blank)
         if isinstance(part, Text):
-            live.head = _head("response.output_text.delta", {**place_, "logprobs": []})
+            live.head = _head("response.output_text.delta", {**place, "logprobs": []})
         else:
-            live.head = _head("response.refusal.delta", place_)
+            live.head = _head("response.refusal.delta", place)
 
     def _begin_reasoning(self, live: Live, out: list[bytes]) -> None:
         live.index, live.item = self._begin(live.about, "reasoning", {"summary": []}, out)
-        place = {"item_id": live.item, "output_index": live.index, "content_index": 0}
+
+    def _begin_thought(self, live: Live, out: list[bytes]) -> None:
+        """Announce the text of a thought."""
+        if live.index < 0:
+            self._begin_reasoning(live, out)
+        place = _content_place(live)
+        self._say("response.content_part.added", out, **place, part=_thought_text(""))
         live.head = _head("response.reasoning_text.delta", place)
 
     def _open_call(self, live: Live, call: ToolCall, out: list[bytes]) -> None:
@@ -311,7 +317,7 @@ class StreamEncoder:
         else:
             id_ = scope.call_id(call, live.path)
             live.part = replace(call, id=id_)
-            known = {"call_id": id_, "name": name}
+            known = {"call_id": id_, **names_of(name, self._context)}
         live.index, live.item = self._begin(live.about, kind, {**known, key: ""}, out)
         event = "response.custom_tool_call_input" if custom else "response.function_call_arguments"
         live.head = _head(f"{event}.delta", {"item_id": live.item, "output_index": live.index})
@@ -361,9 +367,7 @@ class StreamEncoder:
         self._say(
             "response.output_text.annotation.added",
             out,
-            item_id=live.item,
-            output_index=live.index,
-            content_index=live.at,
+            **_content_place(live),
             annotation_index=live.cited,
             annotation=annotation,
         )
@@ -410,7 +414,7 @@ class StreamEncoder:
         document = encode_part(whole, "assistant", live.path, self._scope)
         assert message is not None
         assert document is not None
-        place = {"item_id": live.item, "output_index": live.index, "content_index": live.at}
+        place = _content_place(live)
         for annotation in document.get("annotations", ())[live.cited :]:
             self._cite(live, annotation, out)
         if isinstance(whole, Text):
@@ -429,8 +433,9 @@ class StreamEncoder:
             return
         self._end_summary(live, out)
         if live.texts:
-            place = {"item_id": live.item, "output_index": live.index, "content_index": 0}
+            place = _content_place(live)
             self._say("response.reasoning_text.done", out, **place, text=whole.text)
+            self._say("response.content_part.done", out, **place, part=_thought_text(whole.text or ""))
         if self._scope.home:
             (item,) = encode_item(replace(live.about, parts=(whole,)), live.path, self._scope)
         else:
@@ -441,9 +446,7 @@ class StreamEncoder:
         if self._scope.home:
             (item,) = encode_item(replace(live.about, parts=(whole,)), live.path, self._scope)
         else:
-            named = whole.name
             item = {"id": live.item, **call_item(whole, live.path, self._context, self._scope), "call_id": whole.id}
-            item["name"] = self._scope.tool_name(named, f"{live.path}.name")
         custom = item["type"] == "custom_tool_call"
         key = "input" if custom else "arguments"
         text = item.get(key) or ""
@@ -467,6 +470,14 @@ def _head(kind: str, members: Json) -> bytes:
     """What each delta of a part begins with, up to its number."""
     body = dumps({"type": kind, **members})[:-1]
     return b'event: %b\ndata: %b,"sequence_number":' % (kind.encode(), body)
+
+
+def _content_place(live: Live) -> Json:
+    return {"item_id": live.item, "output_index": live.index, "content_index": live.at}
+
+
+def _thought_text(text: str) -> Json:
+    return {"type": "reasoning_text", "text": text}
 
 
 def _summary_place(live: Live) -> Json:

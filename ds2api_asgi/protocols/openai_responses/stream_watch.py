@@ -9,7 +9,7 @@ from typing import Final
 
 from ..fields import Json
 from ..stream import LineWatch
-from .errors import decode_event, decode_failure
+from .errors import decode_event, failure_of
 
 __all__ = ["StreamWatch"]
 
@@ -34,7 +34,7 @@ class StreamWatch(LineWatch):
             self.failure = self.failure or decode_event(document)
         elif kind == _FAILED:
             response = document.get("response")
-            error = response.get("error") if type(response) is dict else None
-            self.failure = self.failure or decode_failure(error)
+            told = response if type(response) is dict else {}
+            self.failure = self.failure or failure_of({**told, "status": "failed"})
         elif kind == "response.output_item.done" or (kind.endswith(".delta") and document.get("delta")):
             self.content = True

@@ -73,7 +73,7 @@ def _decode_tool(tool: Any, path: str) -> Tool:
     expect(tool, OBJECT, path)
     kind = tool.get("type")
     if kind not in ("function", "custom"):
-        return OpaqueTool(json=tool, protocol=NAME)
+        return _decode_opaque(tool)
     known = _FUNCTION if kind == "function" else _CUSTOM
     values, rest = take(tool, known, handled=("type", "name"), path=path)
     ext: Json = {} if rest is UNSET else rest
@@ -96,6 +96,21 @@ def _decode_tool(tool: Any, path: str) -> Tool:
         form=tuple(sorted(forms)),
         **values,
     )
+
+
+def _decode_opaque(tool: Json) -> OpaqueTool:
+    """A tool of the provider's; of a namespace also what stands in it, if all of that is as documented."""
+    name, members = tool.get("name"), tool.get("tools")
+    functions: list[FunctionTool] = []
+    if tool.get("type") == "namespace" and type(name) is str and type(members) is list:
+        try:
+            found = [_decode_tool(member, "") for member in members]
+        except InvalidDocument:
+            found = []
+        functions = [member for member in found if isinstance(member, FunctionTool)]
+    if not functions:
+        return OpaqueTool(json=tool, protocol=NAME)
+    return OpaqueTool(json=tool, protocol=NAME, namespace=str(name), functions=tuple(functions))
 
 
 def encode_tools(request: Request, document: Json, scope: Scope) -> None:

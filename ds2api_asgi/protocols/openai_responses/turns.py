@@ -16,7 +16,7 @@ A conversation that was born here is written back as it was. For any other:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -25,8 +25,8 @@ from ...errors import InvalidDocument
 from ...universal.content import OpaquePart, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from ...universal.loss import LossKind, Severity
 from ...universal.request import Request, Turn
-from ...universal.templates import ERROR_PREFIX
 from ..fields import STRING, Json, expect
+from ..openai_results import say_failure, string_or_parts
 from ..scope import Scope
 from .items import ENCRYPTED, SUMMARY, THOUGHT, decode_item, encode_call, encode_item, typed_texts
 from .marks import encode_cache
@@ -35,6 +35,8 @@ from .parts import encode_part, encode_refusal
 from .profile import NAME, dialect, item_id
 
 __all__ = ["decode_turns", "encode_turns", "instructions_of"]
+
+_TEXT: Final = "input_text"
 
 
 def decode_turns(document: Json, ext: Json, forms: list[str]) -> tuple[Turn, ...]:
@@ -78,6 +80,8 @@ def encode_turns(request: Request, document: Json, scope: Scope) -> None:
         writer = _Writer(scope)
         for index, turn in enumerate(request.turns):
             writer.turn(turn, f"turns[{index}]")
+        if request.turns and not writer.items:
+            scope.drop("turns", Severity.BLOCKING, f"{NAME} wants an item with something in it")
         document["input"] = writer.items
         return
     turns = list(enumerate(request.turns))
@@ -137,8 +141,7 @@ class _Writer:
     def _message(self, role: str, content: list[Json]) -> None:
         if not content:
             return
-        lone = len(content) == 1 and content[0]["type"] == "input_text" and len(content[0]) == 2
-        self.items.append({"role": role, "content": content[0]["text"] if lone else content})
+        self.items.append({"role": role, "content": string_or_parts(content, _TEXT)})
 
     def _part(self, role: str, part: Part, path: str) -> Json | None:
         if role not in ("user", "tool") and not isinstance(part, (Text, OpaquePart)):
@@ -177,8 +180,8 @@ class _Writer:
                     if item is None:
                         item = {"role": role, "content": document["text"]}
                     self.items += [item] if item else ()
-            case OpaquePart(protocol=protocol):
-                scope.lacks(path, Severity.SEMANTIC, f"place for this part of {protocol}")
+            case OpaquePart():
+                scope.foreign(part, path)
             case _:
                 scope.lacks(path, Severity.SEMANTIC, "place for this in an assistant message")
 
@@ -213,21 +216,9 @@ class _Writer:
                 output.append(document)
         if not result.parts:
             scope.add(f"{path}.parts", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands content")
-        if result.is_error is not UNSET:
-            if result.is_error:
-                output = _prefixed(ERROR_PREFIX[1], output)
-                # The words stand in the content, so all of the result differs.
-                scope.add(
-                    path,
-                    LossKind.TEXTUALISED,
-                    Severity.DEGRADED,
-                    f"{NAME} has no error flag on tool results",
-                    template=ERROR_PREFIX[0],
-                )
-            else:
-                scope.lacks(f"{path}.is_error", Severity.COSMETIC, "error flag on tool results")
+        output = say_failure(result, output, _TEXT, path, scope)
         kind = "custom_tool_call_output" if call_id in self._custom else "function_call_output"
-        self.items.append({"type": kind, "call_id": call_id, "output": _string_or_list(output)})
+        self.items.append({"type": kind, "call_id": call_id, "output": string_or_parts(output, _TEXT)})
 
     def _reasoning(self, part: Reasoning, path: str) -> None:
         scope = self._scope
@@ -244,28 +235,18 @@ class _Writer:
             id_ = item_id("reasoning", payload or f"{len(self.items)}:{part.text}:{part.summary}")
             turn = path.rpartition(".")[0]
             scope.add(f"{turn}.id", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands one")
+        summary, text = part.summary, part.text
+        if payload is not None and text and not summary:
+            # Other protocols have one text for it, but a server that encrypts its thoughts told a summary.
+            summary, text = (text,), UNSET
+            scope.add(path, LossKind.RELOCATED, Severity.COSMETIC, f"{NAME} had it as the summary")
         item: Json = {
             "type": "reasoning",
             "id": id_,
-            "summary": typed_texts(SUMMARY, part.summary),
+            "summary": typed_texts(SUMMARY, summary),
         }
-        if part.text is not UNSET:
-            item["content"] = typed_texts(THOUGHT, (part.text,))
+        if text is not UNSET:
+            item["content"] = typed_texts(THOUGHT, (text,))
         if payload is not None:
             item["encrypted_content"] = payload
         self.items.append(item)
-
-
-def _string_or_list(content: list[Json]) -> str | list[Json]:
-    """A lone text is a string: it says the same, and some servers take nothing else."""
-    if not content:
-        return ""
-    if len(content) == 1 and content[0]["type"] == "input_text" and len(content[0]) == 2:
-        return str(content[0]["text"])
-    return content
-
-
-def _prefixed(prefix: str, content: list[Json]) -> list[Json]:
-    if len(content) == 1 and content[0]["type"] == "input_text" and len(content[0]) == 2:
-        return [{"type": "input_text", "text": prefix + content[0]["text"]}]
-    return [{"type": "input_text", "text": prefix}, *content]

@@ -406,7 +406,7 @@ def test_what_has_no_place_is_dropped_aloud() -> None:
         tools=(OpaqueTool(json={"type": "web_search_x"}, protocol="elsewhere"),),
     )
     encoded = PROTOCOL.encode_request(request)
-    assert [message["content"] for message in encoded.document["messages"]] == ["", ""]
+    assert [message["content"] for message in encoded.document["messages"]] == [""]  # the assistant said nothing here
     assert "tools" not in encoded.document
     severities = {loss.path: loss.severity for loss in encoded.losses}
     assert severities["turns[0].parts[0]"] is Severity.BLOCKING

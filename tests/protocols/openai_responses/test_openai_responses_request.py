@@ -9,27 +9,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
+from openai.types.responses.input_token_count_params import InputTokenCountParams
 
+from conformity import problems
 from ds2api_asgi.errors import ConfigurationError, InvalidDocument
+from ds2api_asgi.protocols import registry
 from ds2api_asgi.protocols.anthropic import PROTOCOL as ANTHROPIC
-from ds2api_asgi.protocols.base import Operation
+from ds2api_asgi.protocols.base import Context, Operation
+from ds2api_asgi.protocols.namespaces import flat_names
 from ds2api_asgi.protocols.openai_chat import PROTOCOL as CHAT
 from ds2api_asgi.protocols.openai_responses import PROTOCOL
 from ds2api_asgi.protocols.openai_responses.profile import violations
 from ds2api_asgi.universal.content import Base64, Media, OpaquePart, Reasoning, Refusal, Text, ToolCall, ToolResult
+from ds2api_asgi.universal.fold import unfold
 from ds2api_asgi.universal.jsontext import JsonText, dumps, equal, loads
 from ds2api_asgi.universal.loss import Severity
 from ds2api_asgi.universal.node import Opaque, Origin
 from ds2api_asgi.universal.request import FunctionTool, NamedTool, OpaqueTool, OutputFormat, Request, Turn
-from shared import corpus_bodies, needs_shared
+from ds2api_asgi.universal.response import Candidate, Response
+from lawkit import core_requests
 
-# Test data of public projects that OpenAI itself would refuse.
-REFUSED = {
-    "741c9498070f": "a refusal without words",
-    "dda42c6c1e6c": "a message without a role",
-    "6acf0251dea1": "a message without a role",
-    "6a5a9bcd8fd1": "a message without a role",
-}
+OTHERS = [name for name in registry.names() if name != "openai-responses"]
 
 
 def asked(*items: Any, **members: Any) -> dict[str, Any]:
@@ -42,21 +42,6 @@ def foreign(*turns: Turn, **members: Any) -> Request:
 
 def items_of(request: Request, dialect: str = "") -> list[dict[str, Any]]:
     return list(PROTOCOL.encode_request(request, dialect=dialect).document["input"])
-
-
-@needs_shared
-def test_every_recorded_request_comes_back_as_it_was() -> None:
-    bodies = corpus_bodies("openai_responses", "request")
-    assert len(bodies) > 200
-    for name, body in bodies:
-        document = loads(body)
-        if name in REFUSED:
-            with pytest.raises(InvalidDocument):
-                PROTOCOL.decode_request(document)
-            continue
-        encoded = PROTOCOL.encode_request(PROTOCOL.decode_request(document))
-        assert equal(encoded.document, document), name
-        assert encoded.losses == (), name
 
 
 PNG = "data:image/png;base64,AAAA"
@@ -276,6 +261,34 @@ def test_a_refusal_keeps_being_one() -> None:
     assert again.turns[0].parts == (Refusal(text="no"),)
 
 
+def test_a_question_for_a_count_says_only_what_is_counted() -> None:
+    request = foreign(
+        Turn(role="user", parts=(Text(text="x"),)),
+        tools=(FunctionTool(name="f", schema={"type": "object"}),),
+        tool_choice="auto",
+        temperature=1,
+        max_output_tokens=9,
+        stream=True,
+        metadata={"a": "b"},
+        store=False,
+        user="u",
+        cache_key="k",
+        service_tier="auto",
+        logprobs=True,
+        verbosity="low",
+        reasoning_effort="low",
+    )
+    document = PROTOCOL.encode_request(request, operation=Operation.COUNT_TOKENS).document
+    assert document.keys() == {"model", "input", "tools", "tool_choice", "text", "reasoning"}
+    assert problems(loads(dumps(document)), InputTokenCountParams) == []
+
+
+@given(core_requests())
+def test_any_question_for_a_count_is_one_of_the_sdks(request_: Request) -> None:
+    document = PROTOCOL.encode_request(request_, operation=Operation.COUNT_TOKENS).document
+    assert problems(loads(dumps(document)), InputTokenCountParams) == []
+
+
 # --- to elsewhere
 
 
@@ -342,3 +355,124 @@ def test_a_default_says_nothing_elsewhere() -> None:
     request = PROTOCOL.decode_request(asked({"role": "user", "content": "x"}, tools=tools))
     assert request.tools is not UNSET
     assert "strict" not in CHAT.encode_request(request).document["tools"][0]["function"]
+
+
+REFERENCES = [
+    {"type": "item_reference", "id": "msg_1"},
+    {"id": "msg_1"},
+    {"type": "compaction", "id": "cmp_1", "encrypted_content": "x"},
+    {"type": "configuration_update", "reasoning": {"effort": "low"}},
+]
+
+
+@pytest.mark.parametrize("target", OTHERS)
+@pytest.mark.parametrize("item", REFERENCES, ids=lambda item: item.get("type", "no type"))
+def test_an_item_that_only_its_server_can_resolve_is_refused_elsewhere(target: str, item: dict[str, Any]) -> None:
+    request = PROTOCOL.decode_request(asked(item, {"role": "user", "content": "x"}))
+    losses = [
+        loss for loss in registry.get(target).encode_request(request).losses if loss.severity is Severity.BLOCKING
+    ]
+    assert [loss.path for loss in losses] == ["turns[0].parts[0]"]
+    assert "openai-responses" in losses[0].reason
+    assert item.get("type", "item_reference") in losses[0].reason
+
+
+# As Codex sends it for a model that it does not know (recorded 2026-11).
+CODEX = asked(
+    {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "rules"}]},
+    {"role": "user", "content": "q"},
+    {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search"}},
+    {"type": "reasoning", "id": "rs_1", "summary": [], "content": None, "encrypted_content": "E"},
+    {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "I look"}],
+     "phase": "commentary"},
+    {"type": "custom_tool_call", "id": "ctc_1", "call_id": "c1", "name": "apply_patch", "input": "*** Begin"},
+    {"type": "function_call", "id": "fc_1", "call_id": "c2", "name": "spawn", "namespace": "collab", "arguments": "{}"},
+    {"type": "custom_tool_call_output", "id": "ctco_1", "call_id": "c1", "output": "ok"},
+    {"type": "function_call_output", "id": "fco_1", "call_id": "c2", "output": "done"},
+    tools=[
+        {"type": "custom", "name": "apply_patch", "description": "d",
+         "format": {"type": "grammar", "syntax": "lark", "definition": "start: x"}},
+        {"type": "namespace", "name": "collab", "description": "d", "tools": [
+            {"type": "function", "name": "spawn", "parameters": {"type": "object"}, "strict": False},
+            {"type": "function", "name": "wait", "parameters": {"type": "object"}, "strict": False}]},
+        {"type": "web_search"},
+        {"type": "tool_search", "execution": "client"},
+    ],
+    store=False, stream=True, include=["reasoning.encrypted_content"], prompt_cache_key="k", client_metadata={"a": "b"},
+    parallel_tool_calls=True, tool_choice="auto",
+)  # fmt: skip
+
+
+def test_an_agents_request_comes_back_as_it_was() -> None:
+    encoded = PROTOCOL.encode_request(PROTOCOL.decode_request(CODEX))
+    assert equal(encoded.document, CODEX)
+    assert encoded.losses == ()
+
+
+def test_an_agents_request_reaches_chat() -> None:
+    encoded = CHAT.encode_request(PROTOCOL.decode_request(CODEX))
+    roles = [message["role"] for message in encoded.document["messages"]]
+    assert roles == ["developer", "user", "assistant", "tool", "tool"]
+    assistant = encoded.document["messages"][2]
+    assert assistant["content"] == "I look"
+    assert [call["id"] for call in assistant["tool_calls"]] == ["c1", "c2"]
+    assert assistant["tool_calls"][0]["custom"] == {"name": "apply_patch", "input": "*** Begin"}
+    assert assistant["tool_calls"][1]["function"]["name"] == "collab__spawn"
+    names = [tool[tool["type"]]["name"] for tool in encoded.document["tools"]]
+    assert names == ["apply_patch", "collab__spawn", "collab__wait"]
+    assert not any(loss.severity is Severity.BLOCKING for loss in encoded.losses)
+    lost = {loss.path for loss in encoded.losses}
+    assert {"turns[2].parts[0]", "turns[3].parts[0]", "tools", "tools[2]", "tools[3]"} <= lost
+
+
+def test_an_agents_request_reaches_anthropic() -> None:
+    encoded = ANTHROPIC.encode_request(PROTOCOL.decode_request(CODEX))
+    (_, assistant, results) = encoded.document["messages"]
+    assert [block["type"] for block in assistant["content"]] == ["text", "tool_use", "tool_use"]
+    assert loads(dumps(assistant["content"][1]["input"])) == {"input": "*** Begin"}
+    assert [block["name"] for block in assistant["content"][1:]] == ["apply_patch", "collab__spawn"]
+    assert [block["tool_use_id"] for block in results["content"]] == ["c1", "c2"]
+    assert [tool["name"] for tool in encoded.document["tools"]] == ["apply_patch", "collab__spawn", "collab__wait"]
+
+
+@pytest.mark.parametrize("target", OTHERS)
+def test_a_call_comes_back_into_its_namespace_and_kind(target: str) -> None:
+    request = PROTOCOL.decode_request(CODEX)
+    context = registry.get(target).encode_request(request).context
+    assert context is not None
+    patch = JsonText('{"input":"*** End"}' if "apply_patch" in context.custom_tools else "*** End")
+    calls = (
+        ToolCall(id="n1", name="collab__wait", arguments=JsonText('{"a":1}')),
+        ToolCall(
+            id="n2",
+            name="apply_patch",
+            arguments=patch,
+            kind="function" if "apply_patch" in context.custom_tools else "custom",
+        ),
+    )
+    answer = Response(
+        id="x",
+        candidates=(Candidate(turns=(Turn(role="assistant", parts=calls),)),),
+        origin=Origin(protocol=target),
+    )
+    whole = loads(dumps(PROTOCOL.encode_response(answer, context).document))["output"]
+    assert [(item["type"], item["name"], item.get("namespace")) for item in whole] == [
+        ("function_call", "wait", "collab"),
+        ("custom_tool_call", "apply_patch", None),
+    ]
+    assert (whole[0]["arguments"], whole[1]["input"]) == ('{"a":1}', "*** End")
+    stream = PROTOCOL.stream_encoder(context).write(unfold(answer, chunk=3))
+    decoder = PROTOCOL.stream_decoder()
+    streamed = PROTOCOL.encode_response(PROTOCOL.fold(decoder.feed(stream) + decoder.close()), Context()).document
+    assert loads(dumps(streamed))["output"] == whole
+
+
+def test_names_of_namespaces_never_meet() -> None:
+    tools = (
+        FunctionTool(name="a__b"),
+        OpaqueTool(json={}, protocol="x", namespace="a", functions=(FunctionTool(name="b"), FunctionTool(name="_c"))),
+        OpaqueTool(json={}, protocol="x", namespace="a__", functions=(FunctionTool(name="b"), FunctionTool(name="c"))),
+    )
+    names = flat_names(tools)
+    assert len({*names.values(), "a__b"}) == 5
+    assert names["a", "b"] == "a__b_"

@@ -220,7 +220,7 @@ def test_an_item_seen_at_the_end_only_is_told_then() -> None:
         (("error", {"code": "rate_limit_exceeded", "message": "slow"}), FailureKind.RATE, "slow"),
         (("error", {"error": {"type": "server_error", "message": "oh"}}), FailureKind.SERVER, "oh"),
         (("failed", {"response": {"error": {"code": "invalid_prompt", "message": "no"}}}), None, "no"),
-        (("failed", {"response": None}), FailureKind.SERVER, "the upstream failed"),
+        (("failed", {"response": None}), FailureKind.SERVER, "the upstream's answer says that it failed"),
     ],
 )
 def test_a_failed_stream_is_an_error(event: Any, kind: FailureKind | None, message: str) -> None:
@@ -386,3 +386,117 @@ def test_every_recorded_stream_of_others_is_one_of_the_sdks(source: Any, corpus:
             assert sdk(raw) is not None, item["id"]
         else:
             assert frames(raw)[-1]["type"] in ("response.incomplete", "response.failed", "error")
+
+
+# --- as servers send it
+
+
+def test_ids_that_change_from_event_to_event_name_one_item() -> None:
+    """Copilot encrypts ids anew in each event; the place tells."""
+    raw = wire(
+        ("created", {"response": {"id": "a"}}),
+        ("output_item.added", {"output_index": 0, "item": MESSAGE}),
+        ("content_part.added", {"output_index": 0, "content_index": 0, "item_id": "x1", "part": TEXT}),
+        ("output_text.delta",
+         {"output_index": 0, "content_index": 0, "item_id": "x2", "delta": "Hi", "obfuscation": "zz"}),
+        ("output_text.done", {"output_index": 0, "content_index": 0, "item_id": "x3", "text": "Hi!"}),
+        ("output_item.done",
+         {"output_index": 0, "item": {**MESSAGE, "id": "x4", "content": [{**TEXT, "text": "Hi!"}]}}),
+        ("completed", {"response": {"id": "b", "status": "completed",
+                                    "output": [{**MESSAGE, "id": "x5", "content": [{**TEXT, "text": "Hi!"}]}]}}),
+    )  # fmt: skip
+    answer = PROTOCOL.fold(decode(raw))
+    assert [part.text for turn in answer.candidates[0].turns for part in turn.parts] == ["Hi!"]  # type: ignore[union-attr]
+
+
+TEXT = {"type": "output_text", "text": "", "annotations": []}
+
+
+def test_thoughts_in_the_open_are_read_with_and_without_their_parts() -> None:
+    thought = {"id": "rs_1", "type": "reasoning", "summary": [], "content": None}
+    whole = {**thought, "content": [{"type": "reasoning_text", "text": "hm so"}]}
+    added = (
+        "content_part.added",
+        {"output_index": 0, "content_index": 0, "part": {"type": "reasoning_text", "text": ""}},
+    )
+    for parts in ((), (added,)):
+        raw = wire(
+            ("created", {"response": {"id": "r"}}),
+            ("output_item.added", {"output_index": 0, "item": thought}),
+            *parts,
+            ("reasoning_text.delta", {"output_index": 0, "content_index": 0, "delta": "hm"}),
+            ("reasoning_text.delta", {"output_index": 0, "content_index": 0, "delta": " so"}),
+            ("output_item.done", {"output_index": 0, "item": whole}),
+            ("completed", {"response": {"id": "r", "status": "completed", "output": [whole]}}),
+        )
+        (turn,) = PROTOCOL.fold(decode(raw)).candidates[0].turns
+        assert turn.parts[0].text == "hm so"  # type: ignore[union-attr]
+
+
+def test_an_error_and_the_failure_that_follows_it_are_one() -> None:
+    raw = wire(
+        ("created", {"response": {"id": "r"}}),
+        ("error", {"error": {"type": "invalid_request_error", "code": "context_length_exceeded", "message": "long"}}),
+        ("failed", {"response": {"id": "r", "error": {"code": "server_error", "message": "other"}}}),
+    )
+    errors = [event for event in decode(raw) if isinstance(event, Error)]
+    assert [error.failure.message for error in errors] == ["long"]
+
+
+def test_what_is_no_event_says_nothing() -> None:
+    raw = (
+        wire(("created", {"response": {"id": "r"}}))
+        + b'event: keepalive\ndata: {"type": "keepalive", "sequence_number": 3}\n\n'
+        + b": comment\n\n"
+        + wire(
+            ("web_search_call.searching", {"output_index": 0}),
+            ("brand_new.event", {"x": 1}),
+            ("completed", {"response": {"status": "completed", "output": []}}),
+        )
+        + b"data: [DONE]\n\n"
+    )
+    events = decode(raw)
+    assert [type(event) for event in events] == [Start, Ping, StopEvent, End]
+
+
+@pytest.mark.parametrize("start_", [start(), Start(protocol="openai-responses", id="resp_1", model="m")])
+def test_the_snapshots_are_what_the_deltas_add_up_to(start_: Start) -> None:
+    documents = frames(
+        encode(
+            start_,
+            Open(0, Reasoning(text="")),
+            Delta(0, "th"),
+            Delta(0, "ought"),
+            Close(0),
+            Open(1, Text(text="")),
+            Delta(1, "Hel"),
+            Delta(1, "lo"),
+            Close(1),
+            Open(2, ToolCall(id="c", name="f", arguments=JsonText(""))),
+            Delta(2, '{"a":'),
+            Delta(2, "1}"),
+            Close(2),
+            StopEvent(Stop(reason=StopReason.TOOL)),
+            End(),
+        )
+    )
+    said: dict[tuple[int, str], str] = {}
+    opened: list[int] = []
+    for event in documents:
+        kind = event["type"].removeprefix("response.")
+        at = event.get("output_index", -1)
+        if kind == "output_item.added":
+            assert at == len(opened)
+            opened.append(at)
+        elif kind.endswith(".delta"):
+            said[at, kind.removesuffix(".delta")] = said.get((at, kind.removesuffix(".delta")), "") + event["delta"]
+        elif kind in ("output_text.done", "reasoning_text.done"):
+            assert event["text"] == said[at, kind.removesuffix(".done")]
+        elif kind == "function_call_arguments.done":
+            assert event["arguments"] == said[at, kind.removesuffix(".done")]
+    done = [event["item"] for event in documents if event["type"] == "response.output_item.done"]
+    assert documents[-1]["response"]["output"] == done
+    assert [item["type"] for item in done] == ["reasoning", "message", "function_call"]
+    assert {0: done[0]["content"][0]["text"], 1: done[1]["content"][0]["text"], 2: done[2]["arguments"]} == {
+        at: text for (at, _), text in said.items()
+    }

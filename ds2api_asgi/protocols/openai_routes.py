@@ -1,0 +1,76 @@
+"""Paths of OpenAI's protocols: each has some of its own, and those of models and embeddings in common.
+
+https://platform.openai.com/docs/api-reference (read 2026-11-23).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote, unquote
+
+from msgspec import UNSET, UnsetType
+
+from .base import Claim, Operation, UpstreamRoute
+
+__all__ = ["PREFIX", "Paths", "authorize"]
+
+PREFIX: Final = "/v1"
+_COMMON: Final = {
+    "/embeddings": ("POST", Operation.EMBED),
+    "/models": ("GET", Operation.LIST_MODELS),
+}
+
+
+class Paths:
+    """The paths of one protocol.
+
+    Args:
+        protocol: Its name.
+        own: Its own paths, without ``/v1``, and what they are for.
+        shared: Operations on paths that other protocols have too: their claims are not sure.
+    """
+
+    def __init__(
+        self, protocol: str, own: Mapping[str, tuple[str, Operation]], *, shared: frozenset[Operation]
+    ) -> None:
+        self._protocol = protocol
+        self._paths = {**own, **_COMMON}
+        self._routes = {
+            operation: UpstreamRoute(method=method, path=PREFIX + path)
+            for path, (method, operation) in self._paths.items()
+        }
+        self._shared = shared
+
+    def claim(self, method: str, path: str) -> Claim | None:
+        """See `base.Routes.claim`."""
+        prefix = PREFIX if path == PREFIX or path.startswith(PREFIX + "/") else ""
+        path = path[len(prefix) :].rstrip("/")
+        known = self._paths.get(path)
+        model: str | UnsetType = UNSET
+        if known is None:
+            _, found, name = path.partition("/models/")
+            if not found or not name or not path.startswith("/models/"):
+                return None
+            known = ("GET", Operation.GET_MODEL)
+            model = unquote(name)
+        allowed, operation = known
+        return Claim(
+            protocol=self._protocol,
+            operation=operation,
+            prefix=prefix,
+            model=model,
+            sure=operation not in self._shared,
+            method_allowed=method == allowed,
+        )
+
+    def route(self, operation: Operation, *, model: str | UnsetType) -> UpstreamRoute | None:
+        """How to ask an upstream; None for an operation that has no path."""
+        if operation is Operation.GET_MODEL:
+            return UpstreamRoute(method="GET", path=f"{PREFIX}/models/{quote(model or '', safe='/:')}")
+        return self._routes.get(operation)
+
+
+def authorize(secret: str) -> tuple[bytes, bytes]:
+    """The header that carries an API key: ``authorization: Bearer sk-…``."""
+    return b"authorization", b"Bearer " + secret.encode()
