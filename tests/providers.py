@@ -59,7 +59,7 @@ class Provider:
         if method == "POST" and path == "/api/show":
             return _document({"details": {}, "capabilities": []})
         if method == "POST" and path == "/api/embed":
-            return _document({"embeddings": [[0.5]] * len(json.loads(body)["input"])})
+            return _document({"embeddings": [[0.5]] * _inputs(body, "input")})
         if method == "POST" and path == "/api/chat":
             if b'"stream":false' in body.replace(b" ", b""):
                 return _document(answer_in("ollama"))
@@ -72,7 +72,7 @@ class Provider:
         if method == "GET" and path.startswith("/v1beta/models/"):
             return _document({"name": "models/m"})
         if method == "POST" and path.endswith(":batchEmbedContents"):
-            return _document({"embeddings": [{"values": [0.5]}] * len(json.loads(body)["requests"])})
+            return _document({"embeddings": [{"values": [0.5]}] * _inputs(body, "requests")})
         if method == "POST" and path.endswith(":countTokens"):
             return _document({"totalTokens": 3})
         if method == "POST" and path.endswith(":generateContent"):
@@ -90,7 +90,7 @@ class Provider:
                  "created_at": "2026-01-01T00:00:00Z"}
             )  # fmt: skip
         if method == "POST" and path == "/v1/embeddings" and self._speaks != "anthropic":
-            return _document({"data": [{"embedding": [0.5]}] * len(json.loads(body)["input"])})
+            return _document({"data": [{"embedding": [0.5]}] * _inputs(body, "input")})
         if method == "POST" and path == "/v1/messages/count_tokens" and self._speaks == "anthropic":
             return _document({"input_tokens": 3})
         if method == "POST" and path == "/v1/responses/input_tokens" and self._speaks == "openai-responses":
@@ -111,3 +111,12 @@ class Provider:
 
 def _document(document: Any, status: int = 200) -> _Said:
     return _Said(status, JSON, [json.dumps(document).encode()])
+
+
+def _inputs(body: bytes, member: str) -> int:
+    """How many inputs a request for embeddings has; one that cannot be read is taken for one."""
+    try:
+        inputs = json.loads(body)[member]
+    except (ValueError, TypeError, KeyError):
+        return 1
+    return len(inputs) if isinstance(inputs, list) else 1

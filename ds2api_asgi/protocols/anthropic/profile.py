@@ -72,6 +72,8 @@ def violations(document: dict[str, Any]) -> list[str]:
     """
     messages = document.get("messages", [])
     found: list[str] = []
+    if not document.get("model"):
+        found.append("model: is required")
     if not messages:
         found.append("messages: at least one message is required")
     found.extend(_placement(messages))

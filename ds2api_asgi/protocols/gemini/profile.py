@@ -144,6 +144,8 @@ def _pairing(contents: list[dict[str, Any]]) -> Iterator[str]:
         if None not in known and any(result.get("id") not in {*known, None} for result in results):
             yield f"contents[{index}]: an id that none of the calls before has"
         calls = [part["functionCall"] for part in parts if part.get("functionCall") is not None]
+    if calls:
+        yield "contents: the last calls are not answered"
 
 
 def _tools(document: dict[str, Any]) -> Iterator[str]:

@@ -44,7 +44,7 @@ def violations(document: dict[str, Any]) -> list[str]:  # noqa: C901 - one rule 
     """
     found: list[str] = []
     messages = document.get("messages")
-    if type(document.get("model")) is not str:
+    if not document.get("model"):
         found.append("model is required")
     if not isinstance(messages, list) or not messages:
         return [*found, "messages must have at least one message"]

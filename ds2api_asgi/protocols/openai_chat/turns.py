@@ -297,7 +297,7 @@ class _Writer:
         return document if extra is None else {**document, EXTRA: extra}
 
 
-_ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+_ROLES: Final = frozenset({"system", "developer", "user", "assistant"})
 _RANKS: dict[type, int] = {Reasoning: 0, Refusal: 2, ToolCall: 3}
 """The order that a message keeps its kinds of parts in; content is 1."""
 

@@ -86,7 +86,7 @@ def violations(document: dict[str, Any]) -> list[str]:
         One sentence per broken rule, empty for a valid document.
     """
     found: list[str] = []
-    if type(document.get("model")) is not str:
+    if not document.get("model"):
         found.append("model is required")
     if not 0 <= (document.get("top_p") or 0) <= 1:
         found.append("top_p must be from 0 to 1")

@@ -37,6 +37,7 @@ from .profile import NAME, dialect, item_id
 __all__ = ["decode_turns", "encode_turns", "instructions_of"]
 
 _TEXT: Final = "input_text"
+_ROLES: Final = frozenset({"user", "assistant", "system", "developer"})
 
 
 def decode_turns(document: Json, ext: Json, forms: list[str]) -> tuple[Turn, ...]:
@@ -119,28 +120,32 @@ class _Writer:
         for name in ("id", "status", "phase", "name"):
             if getattr(turn, name) is not UNSET:
                 scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} of a turn from elsewhere")
+        role = turn.role if turn.role in _ROLES else "user"
         content: list[Json] = []
         before = len(self.items)
         for index, part in enumerate(turn.parts):
             at = f"{path}.parts[{index}]"
-            if isinstance(part, (ToolCall, ToolResult, Reasoning)) or turn.role == "assistant":
-                self._message(turn.role, content)
+            if isinstance(part, (ToolCall, ToolResult, Reasoning)) or role == "assistant":
+                self._message(turn.role, content, path)
                 content = []
-                self._item(turn.role, part, at)
+                self._item(role, part, at)
                 continue
             document = self._part(turn.role, part, at)
             if document is not None:
                 content.append(document)
-        self._message(turn.role, content)
-        if len(self.items) == before and turn.role != "assistant" and not turn.parts:
+        self._message(turn.role, content, path)
+        if len(self.items) == before and role != "assistant" and not turn.parts:
             scope.add(f"{path}.parts", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands content")
-            self.items.append({"role": turn.role, "content": ""})
+            self._message(turn.role, [{"type": _TEXT, "text": ""}], path)
         elif len(self.items) == before and not turn.parts:
             scope.drop(path, Severity.COSMETIC, "an assistant that says nothing")
 
-    def _message(self, role: str, content: list[Json]) -> None:
+    def _message(self, role: str, content: list[Json], path: str) -> None:
         if not content:
             return
+        if role not in _ROLES:
+            self._scope.add(f"{path}.role", LossKind.APPROXIMATED, Severity.DEGRADED, f"{NAME} has no such role")
+            role = "user"
         self.items.append({"role": role, "content": string_or_parts(content, _TEXT)})
 
     def _part(self, role: str, part: Part, path: str) -> Json | None:
@@ -154,7 +159,7 @@ class _Writer:
         """Write a part that is an item of its own."""
         scope = self._scope
         match part:
-            case ToolCall():
+            case ToolCall() if role == "assistant":
                 self._call(part, path)
             case ToolResult():
                 self._result(part, path)
@@ -183,7 +188,7 @@ class _Writer:
             case OpaquePart():
                 scope.foreign(part, path)
             case _:
-                scope.lacks(path, Severity.SEMANTIC, "place for this in an assistant message")
+                scope.lacks(path, Severity.SEMANTIC, f"place for this in the message of: {role}")
 
     def _call(self, call: ToolCall, path: str) -> None:
         scope = self._scope
