@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 
 from ..asgi.exchange import CREDENTIAL
 from ..asgi.headers import CREDENTIALS, find
 from ..asgi.types import Scope
 from ..errors import ConfigurationError
+from ..universal.digest import sha256
 
 __all__ = ["ClientOf", "credential_of", "digest_of"]
 
@@ -37,4 +37,4 @@ def credential_of(scope: Scope) -> str:
 
 def digest_of(client: str) -> str:
     """What stores know a client by: never the credential itself."""
-    return hashlib.sha256(client.encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256(client).hex()
