@@ -24,8 +24,8 @@ from ...universal.content import Base64, FileId, Inline, Media, OpaquePart, Part
 from ...universal.loss import LossKind, Severity
 from ...universal.media import data_url, parse_data_url, sniff_mime
 from ..fields import OBJECT, STRING, Json, expect
+from ..openai_marks import SPELLINGS, decode_cache, encode_cache, merged, without
 from ..scope import Scope
-from .marks import decode_cache, encode_cache, merged, without
 from .profile import NAME
 
 __all__ = ["decode_audio", "decode_file", "decode_image", "encode_media"]
@@ -52,7 +52,7 @@ def decode_image(part: Json, path: str) -> Media:
         detail = UNSET
     elif detail is not UNSET:
         expect(detail, STRING, f"{path}.image_url.detail")
-    cache, key = decode_cache(part, path)
+    cache, key = decode_cache(part, path, SPELLINGS)
     return Media(
         kind="image",
         source=source,
@@ -112,7 +112,7 @@ def decode_audio(part: Json, path: str) -> Media:
         mime = _FORMATS.get(name, f"audio/{name}")
         if _format(mime) != name:
             forms = (f"format:{name}",)
-    cache, key = decode_cache(part, path)
+    cache, key = decode_cache(part, path, SPELLINGS)
     return Media(
         kind="audio",
         source=Base64(data),
@@ -154,7 +154,7 @@ def decode_file(part: Json, path: str) -> Part:
     family = "" if mime is UNSET else mime.partition("/")[0]
     if family in _KINDS:
         forms.append("file")
-    cache, key = decode_cache(part, path)
+    cache, key = decode_cache(part, path, SPELLINGS)
     return Media(
         kind=_KINDS.get(family, "document"),
         source=source,

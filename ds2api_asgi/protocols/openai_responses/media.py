@@ -19,8 +19,8 @@ from ...universal.content import Base64, FileId, Inline, Media, OpaquePart, Part
 from ...universal.loss import LossKind, Severity
 from ...universal.media import data_url, parse_data_url
 from ..fields import STRING, Field, Json, expect, table, take
+from ..openai_marks import decode_cache, encode_cache, merged
 from ..scope import Scope
-from .marks import decode_cache, encode_cache, merged
 from .profile import NAME
 
 __all__ = ["decode_file", "decode_image", "encode_media"]
