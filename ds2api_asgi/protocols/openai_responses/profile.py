@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from ...errors import ConfigurationError
 from ...universal.digest import sha256
+from ..dialects import named
 from ..scope import Target
 
 __all__ = [
@@ -52,11 +52,7 @@ def dialect(name: str) -> Dialect:
     Raises:
         ConfigurationError: There is none.
     """
-    try:
-        return DIALECTS[name]
-    except KeyError:
-        known = ", ".join(map(repr, DIALECTS))
-        raise ConfigurationError(f"{NAME} has no dialect {name!r}; known: {known}") from None
+    return named(DIALECTS, name, NAME)
 
 
 CALL_ID: Final = re.compile(r"[!-~]{1,64}")
