@@ -14,6 +14,7 @@ from dialogues import (
     ANTHROPIC_HEADERS,
     HEADERS,
     OPENAI_HEADERS,
+    PAIRS,
     STREAM_HEADERS,
     STREAM_TYPES,
     answer_in,
@@ -48,22 +49,6 @@ from ds2api_asgi.testing import (
 from ds2api_asgi.translator import Translator
 from ds2api_asgi.universal import jsontext
 
-PAIRS = [
-    ("anthropic", "openai-chat"),
-    ("openai-chat", "anthropic"),
-    ("gemini", "openai-chat"),
-    ("openai-chat", "gemini"),
-    ("gemini", "anthropic"),
-    ("anthropic", "gemini"),
-    ("ollama", "openai-chat"),
-    ("openai-chat", "ollama"),
-    ("ollama", "anthropic"),
-    ("anthropic", "ollama"),
-    ("openai-responses", "openai-chat"),
-    ("openai-responses", "anthropic"),
-    ("openai-chat", "openai-responses"),
-    ("anthropic", "openai-responses"),
-]
 JSON = ((b"content-type", b"application/json"),)
 
 
