@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..asgi.exchange import CREDENTIAL
-from ..asgi.headers import CREDENTIALS, find
+from ..asgi.headers import credential
 from ..asgi.types import Scope
 from ..errors import ConfigurationError
 from ..universal.digest import sha256
@@ -14,8 +14,6 @@ __all__ = ["ClientOf", "credential_of", "digest_of"]
 
 ClientOf = Callable[[Scope], str]
 """Tells clients apart: the same text for the same client, from the scope of a request."""
-
-_HEADERS = (b"authorization", *sorted(CREDENTIALS - {b"authorization"}))
 
 
 def credential_of(scope: Scope) -> str:
@@ -26,13 +24,7 @@ def credential_of(scope: Scope) -> str:
     """
     if scope.get(CREDENTIAL) is not None:
         raise ConfigurationError("StatefulResponses stands within a KeyPool and cannot tell clients apart")
-    for name in _HEADERS:
-        text = (find(scope["headers"], name) or b"").decode("latin-1").strip()
-        if text[:7].lower() == "bearer ":
-            text = text[7:].strip()
-        if text:
-            return text
-    return ""
+    return credential(scope["headers"])
 
 
 def digest_of(client: str) -> str:
