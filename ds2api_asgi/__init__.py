@@ -34,7 +34,7 @@ from .pool import Key, KeyPool
 from .resilience import Failover, Retry
 from .stateful import MemoryResponseStore, ResponseStore, SQLiteResponseStore, StatefulResponses
 from .transforms import TextTools, ThinkTags
-from .translator import Converted, MemoryCarryStore, Translator, convert
+from .translator import CarryStore, Converted, MemoryCarryStore, Translator, convert
 from .upstream import Upstream
 
 __version__ = "0.1.0"
@@ -42,6 +42,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BodyTooLarge",
     "BrokenStream",
+    "CarryStore",
     "ClientGone",
     "ConfigurationError",
     "ConversionError",

@@ -17,6 +17,7 @@ PATHS = {
     "gemini": "/v1beta/models/demo-small:generateContent",
     "ollama": "/api/chat",
 }
+PAIRS = [(client, speaks) for client in PATHS for speaks in PATHS if client != speaks]
 STREAM_PATHS = {**PATHS, "gemini": "/v1beta/models/demo-small:streamGenerateContent?alt=sse"}
 HEADERS = {
     "anthropic": ANTHROPIC_HEADERS,

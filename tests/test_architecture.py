@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,17 @@ def test_universal_names_no_protocol() -> None:
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
                 lowered = node.name.lower()
                 assert not any(word in lowered for word in ("openai", "anthropic", "gemini", "ollama")), node.name
+
+
+TABLES = [path for path in MODULES if path.name == "__init__.py" and "| module |" in path.read_text()]
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)
+def test_a_packages_table_names_its_modules_and_no_others(path: Path) -> None:
+    rows = [line.split("|")[1] for line in path.read_text().splitlines() if line.startswith("| `")]
+    named = set(re.findall(r"`(\w+)/?`", "".join(rows)))
+    groups = tuple(re.findall(r"`(\w+)…`", "".join(rows)))  # `openai_…`
+    modules = {other.stem for other in path.parent.glob("*.py")} - {"__init__", "__main__"}
+    packages = {other.parent.name for other in path.parent.glob("*/__init__.py")}
+    assert named <= modules | packages
+    assert {name for name in modules - named if not name.startswith(groups)} == set()

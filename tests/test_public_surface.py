@@ -25,7 +25,17 @@ MODULES = ["ds2api_asgi"] + [
 
 DOORS = {
     f"ds2api_asgi{room}"
-    for room in ("", ".demo", ".pool", ".resilience", ".stateful", ".testing", ".translator", ".upstream")
+    for room in (
+        "",
+        ".demo",
+        ".pool",
+        ".resilience",
+        ".stateful",
+        ".testing",
+        ".transforms",
+        ".translator",
+        ".upstream",
+    )
 }
 """Packages whose ``__init__`` does nothing but collect what users import."""
 

@@ -2,6 +2,7 @@
 
 | module | noun |
 |---|---|
+| `types` | ASGI's types at our doors |
 | `path` | where a request points, relative to the mount |
 | `headers` | raw headers, and which may cross us |
 | `claims` | whose a request is |
@@ -9,7 +10,7 @@
 | `gate` | a response held back until it may go |
 | `masking` | our keys in a provider's words |
 | `disconnect` | the client's leaving |
-| `loop` | what runs us |
+| `loop`, `unwrapped` | what runs us; exceptions without the groups that tasks wrap them in |
 | `respond` | a whole JSON answer |
 | `lifespan` | opening and closing with the host |
 | `exchange`, `facts` | what parts tell each other about a request |

@@ -14,6 +14,7 @@ __all__ = [
     "HOP_BY_HOP",
     "Headers",
     "RawHeaders",
+    "credential",
     "decode",
     "find",
     "replace",
@@ -40,6 +41,7 @@ HOP_BY_HOP = frozenset(
 
 CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
 """Headers that carry an API key in one of the protocols."""
+_BY_NAME = tuple(sorted(CREDENTIALS))
 
 _REQUEST = frozenset(
     {
@@ -134,6 +136,22 @@ def find(raw: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
         if len(name) == length and name.lower() == wanted:
             return value
     return None
+
+
+def credential(headers: RawHeaders, first: bytes = b"authorization") -> str:
+    """The API key that a client sent, ``""`` if it sent none.
+
+    Args:
+        headers: The client's.
+        first: The header that is looked at before all others.
+    """
+    for name in (first, *_BY_NAME):
+        text = (find(headers, name) or b"").decode("latin-1").strip()
+        if name == b"authorization" and text[:7].lower() == "bearer ":
+            text = text[7:].strip()
+        if text:
+            return text
+    return ""
 
 
 def replace(raw: Iterable[tuple[bytes, bytes]], changes: Mapping[bytes, bytes | None]) -> RawHeaders:

@@ -3,15 +3,18 @@
 | module | what protocols share |
 |---|---|
 | `base` | what a protocol is: its sides, and what they exchange |
+| `dialects` | dialects by their names |
 | `codec` | `Codec`: a protocol put together from the modules of its package |
 | `fields` | tables of members that are one value on both sides; reading with a check |
 | `scope` | `Scope`: one run of an encoder: home or not, losses, spelling of names and ids |
 | `arguments` | arguments where a protocol takes objects only; tools of free text where it takes functions only |
 | `stream` | `FrameDecoder` and `LineWatch`: reading and watching a stream, but for the meaning of its frames |
 | `verdict` | what follows from a failure, given the protocol's rows and limits |
-| `capsule` | payloads that only their minter can read, in another protocol's slot for them |
+| `hidden` | errors under a success status |
+| `mould` | `Mould`: frames of a stream that differ from an earlier one in a single string |
+| `embedding` | what embeddings of all protocols share |
 | `namespaces` | namespaces of tools, spelled out for protocols that have none |
-| `openai_…` | what all protocols of OpenAI spell alike: errors, paths, settings, contents, answers' envelopes, models |
+| `openai_…` | what all protocols of OpenAI spell alike: errors, paths, settings, contents, usage, envelopes, models |
 | `registry` | protocols by name, and whose a request is |
 
 To add one:
@@ -27,6 +30,6 @@ To add one:
 4. ``stream_decoder.py`` (a `stream.FrameDecoder`), ``stream_watch.py`` (a `stream.LineWatch`), ``stream_encoder.py``.
 5. ``__init__.py``: its docstring lists the decisions, ``PROTOCOL: Protocol = Codec(…)`` names the modules: a type
    checker sees whether each has what its side demands.
-6. Its name in `registry`, its entry in ``KITS`` of ``tests/kits.py``: then every law, every pair and the recorded
+6. Its name in `registry`, its entry in ``KITS`` of ``tests/kits``: then every law, every pair and the recorded
    corpus are tested. ``tests/protocols/<package>/`` has only what is the protocol's own.
 """

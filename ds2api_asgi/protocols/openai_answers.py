@@ -5,10 +5,9 @@ https://platform.openai.com/docs/api-reference (read 2026-11-23).
 
 from __future__ import annotations
 
-import hashlib
-
 from msgspec import UNSET
 
+from ..universal.digest import sha256
 from ..universal.loss import Severity
 from ..universal.response import Response
 from .base import Context
@@ -20,7 +19,7 @@ __all__ = ["answer_digest", "created_of", "model_of", "report_rest"]
 def answer_digest(response: Response) -> str:
     """What ids of answers that have none are made of, 32 digits: the same for the same answer."""
     text = repr((response.model, response.created, response.candidates))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return sha256(text).hex()[:32]
 
 
 def created_of(response: Response, context: Context) -> int:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
-from ..universal.content import ToolResult
+from ..universal.content import Inline, Media, PlainText, Text, ToolResult
 from ..universal.loss import LossKind, Severity
 from ..universal.templates import ERROR_PREFIX
 from .fields import Json
 from .scope import Scope
 
-__all__ = ["say_failure", "string_or_parts"]
+__all__ = ["say_failure", "string_or_parts", "write_text_document"]
 
 
 def string_or_parts(content: list[Json], kind: str) -> str | list[Json]:
@@ -26,6 +26,26 @@ def string_or_parts(content: list[Json], kind: str) -> str | list[Json]:
     if not content:
         return ""
     return str(content[0]["text"]) if _lone(content, kind) else content
+
+
+def write_text_document(part: Media, kind: str, path: str, scope: Scope) -> Json | None:
+    """A document that is text, as a text; None where there is more in it than text.
+
+    Args:
+        part: The document.
+        kind: The type of content parts that are text.
+        path: Where it stands.
+        scope: This run.
+    """
+    texts: list[str] = []
+    if isinstance(part.source, PlainText):
+        texts.append(part.source.text)
+    elif isinstance(part.source, Inline):
+        if not all(isinstance(piece, Text) for piece in part.source.parts):
+            return None
+        texts += [piece.text for piece in part.source.parts if isinstance(piece, Text)]
+    scope.add(path, LossKind.TEXTUALISED, Severity.DEGRADED, f"{scope.protocol} has no documents of text")
+    return {"type": kind, "text": "".join(texts)}
 
 
 def say_failure(result: ToolResult, content: list[Json], kind: str, path: str, scope: Scope) -> list[Json]:

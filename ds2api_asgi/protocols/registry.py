@@ -12,6 +12,7 @@ from importlib import import_module, metadata
 
 from ..errors import ConfigurationError
 from .base import Claim, Protocol
+from .dialects import unknown
 
 __all__ = ["claim", "get", "in_dialect", "names"]
 
@@ -55,8 +56,7 @@ def in_dialect(name: str, dialect: str) -> Protocol:
     """
     protocol = get(name)
     if dialect not in protocol.dialects:
-        known = ", ".join(map(repr, protocol.dialects))
-        raise ConfigurationError(f"{name} has no dialect {dialect!r}; known: {known}")
+        raise unknown(protocol.dialects, dialect, name)
     return protocol
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 
 from ..asgi.exchange import CREDENTIAL
-from ..asgi.headers import CREDENTIALS, find
+from ..asgi.headers import credential
 from ..asgi.types import Scope
 from ..errors import ConfigurationError
+from ..universal.digest import sha256
 
 __all__ = ["ClientOf", "credential_of", "digest_of"]
 
 ClientOf = Callable[[Scope], str]
 """Tells clients apart: the same text for the same client, from the scope of a request."""
-
-_HEADERS = (b"authorization", *sorted(CREDENTIALS - {b"authorization"}))
 
 
 def credential_of(scope: Scope) -> str:
@@ -26,15 +24,9 @@ def credential_of(scope: Scope) -> str:
     """
     if scope.get(CREDENTIAL) is not None:
         raise ConfigurationError("StatefulResponses stands within a KeyPool and cannot tell clients apart")
-    for name in _HEADERS:
-        text = (find(scope["headers"], name) or b"").decode("latin-1").strip()
-        if text[:7].lower() == "bearer ":
-            text = text[7:].strip()
-        if text:
-            return text
-    return ""
+    return credential(scope["headers"])
 
 
 def digest_of(client: str) -> str:
     """What stores know a client by: never the credential itself."""
-    return hashlib.sha256(client.encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256(client).hex()

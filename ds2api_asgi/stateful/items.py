@@ -6,7 +6,6 @@ Items of a request need no id, listed ones have one; so one is derived from the 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from ..errors import InvalidDocument
 from ..universal import jsontext
+from ..universal.digest import sha256
 from .members import NULL, joined, listed, members, value
 from .stored import StoredResponse
 
@@ -107,7 +107,7 @@ def _id_of(item: bytes, seed: str) -> str:
     if head.known_id is not None:
         return head.known_id
     kind = head.type if type(head.type) is str else "message"
-    return f"{_PREFIXES.get(kind, 'item')}_{hashlib.sha256(seed.encode()).hexdigest()[:48]}"
+    return f"{_PREFIXES.get(kind, 'item')}_{sha256(seed).hex()[:48]}"
 
 
 def shown_item(id_: str, item: bytes, *, encrypted: bool) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ from ..transforms.carry import (
 )
 from ..universal.capsule import MARK, Minter
 from ..universal.content import Part, ToolCall
+from ..universal.digest import sha256
 from ..universal.loss import Loss
 from ..universal.request import Request
 from ..universal.response import Response
@@ -110,7 +110,7 @@ class Carrying:
         self._slots = SLOTS.get(client)
         self._home = client == carriage.minter.protocol
         self._store = carriage.store if client in carriage.stored and not self._home else None
-        self._owner = b"" if self._store is None else hashlib.sha256(owner.encode("utf-8", "surrogatepass")).digest()
+        self._owner = b"" if self._store is None else sha256(owner)
         self._exchange = exchange
         self._begun = 0 if exchange is None else len(exchange)
 

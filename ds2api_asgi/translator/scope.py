@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-from ..asgi.headers import CREDENTIALS, RawHeaders, find
+from ..asgi.headers import CREDENTIALS, RawHeaders, credential
 from ..asgi.path import percent_encode, with_path
 from ..asgi.types import Scope
 from ..protocols.base import Protocol, UpstreamRoute
@@ -26,7 +26,6 @@ _CLIENTS_OWN = CREDENTIALS | {
     b"transfer-encoding",
 }
 _OF_THE_BODY = frozenset({b"content-encoding", b"content-length", b"content-type", b"expect", b"transfer-encoding"})
-_CREDENTIALS = tuple(sorted(CREDENTIALS))
 
 
 def upstream_scope(
@@ -76,10 +75,4 @@ def _headers(
 
 def credential_of(headers: RawHeaders, client: Protocol) -> str:
     """The API key that the client sent: in its protocol's own header, else in another's; ``""``: it sent none."""
-    for name in (client.authorize("")[0], *_CREDENTIALS):
-        text = (find(headers, name) or b"").decode("latin-1").strip()
-        if name == b"authorization" and text[:7].lower() == "bearer ":
-            text = text[7:].strip()
-        if text:
-            return text
-    return ""
+    return credential(headers, client.authorize("")[0])

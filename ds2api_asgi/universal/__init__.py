@@ -12,9 +12,12 @@ A document decodes into a tree of frozen structs and encodes from one. Three rul
 | `content` | parts: text, media, reasoning, calls, results, and what nobody knows |
 | `request`, `response` | the two documents |
 | `events`, `lifecycle`, `fold` | an answer as a stream of events, the order they may come in, and what they add up to |
-| `failure` | errors, and what follows from them |
+| `failure`, `retry_after` | errors, and what follows from them; how long to wait |
+| `embedding` | texts that become vectors |
 | `loss` | what a conversion could not carry |
 | `diff`, `normal` | what differs between two trees, and putting it back; one grouping of turns for all |
-| `ids`, `effort`, `media`, `templates` | call ids, effort and budgets, data URLs, the only words we ever add |
+| `ids`, `digest` | call ids and names of tools in other alphabets |
+| `effort`, `media`, `templates`, `estimate` | budgets, data URLs, the only words we ever add, guessed token counts |
+| `capsule` | payloads that only their minter can read, in an envelope |
 | `jsontext` | JSON that keeps its numbers and its text |
 """

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import re
 from collections.abc import Iterable
@@ -29,6 +28,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from ..errors import InvalidDocument
+from .digest import sha256
 from .jsontext import dumps, loads
 from .node import Opaque
 
@@ -88,8 +88,7 @@ class Minter(Struct, frozen=True, kw_only=True):
 
 
 def _group(name: str) -> str:
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
-    return base64.b32encode(digest).decode().lower()[:8]
+    return base64.b32encode(sha256(name)).decode().lower()[:8]
 
 
 class Capsule(Struct, frozen=True, kw_only=True):
@@ -120,7 +119,7 @@ class Capsule(Struct, frozen=True, kw_only=True):
 def digest_of(texts: Iterable[str]) -> str:
     """A short digest of texts as one, by which a text that the client changed is known."""
     text = "".join(texts)
-    return _text(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:9]) if text else ""
+    return _text(sha256(text)[:9]) if text else ""
 
 
 def write(capsule: Capsule, secret: bytes | None = None) -> str | None:

@@ -7,10 +7,10 @@ conversation: what the target accepts stays as it is; anything else becomes, or 
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 from typing import Any
 
+from .digest import sha256
 from .jsontext import JsonText, dumps
 
 __all__ = ["CallIds", "ToolNames", "call_id_of", "invented_id"]
@@ -24,7 +24,7 @@ def invented_id(seed: str) -> str:
 
 
 def _letters(seed: str) -> str:
-    return base64.b32encode(_sha256(seed)).decode().lower()
+    return base64.b32encode(sha256(seed)).decode().lower()
 
 
 def call_id_of(turn: int, ordinal: int, name: str, arguments: JsonText) -> str:
@@ -155,10 +155,6 @@ class ToolNames:
         clean = "".join(char if self._pattern.fullmatch("a" + char) else "_" for char in name[:room])
         if not self._pattern.fullmatch(clean):
             clean = f"_{clean}"[:room]
-        target = f"{clean}_{_sha256(name).hex()[:_DIGEST]}"
+        target = f"{clean}_{sha256(name).hex()[:_DIGEST]}"
         self.back[target] = name
         return target
-
-
-def _sha256(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -33,8 +33,6 @@ WIRES = {
     "ollama": ("ollama", ""),
     "ollama-legacy": ("ollama", "legacy"),
 }
-MANY = {"openai", "gemini-batch", "ollama"}
-"""Those that embed several inputs at once."""
 every = pytest.mark.parametrize("wire", WIRES)
 pairs = pytest.mark.parametrize(
     ("source", "target"), [(a, b) for a in WIRES for b in WIRES if WIRES[a][0] != WIRES[b][0]]
@@ -119,18 +117,17 @@ def answers(draw: st.DrawFn, wire: str, count: int | None = None) -> dict[str, A
     return {**({"embedding": found[0]} if wire == "gemini" else {"embeddings": found}), **usage, **draw(extras)}
 
 
+def rewire(document: Any) -> Any:
+    return jsontext.loads(jsontext.dumps(document))
+
+
 def read(wire: str, document: dict[str, Any]) -> EmbeddingRequest:
-    parsed = jsontext.loads(jsontext.dumps(document))
-    request = codec(wire).decode_embedding_request(parsed, dialect=WIRES[wire][1])
+    request = codec(wire).decode_embedding_request(rewire(document), dialect=WIRES[wire][1])
     return replace(request, model="path") if request.model is UNSET else request  # Gemini's path says it
 
 
 def read_answer(wire: str, document: dict[str, Any]) -> EmbeddingResponse:
-    return codec(wire).decode_embedding_response(jsontext.loads(jsontext.dumps(document)))
-
-
-def rewire(document: Any) -> Any:
-    return jsontext.loads(jsontext.dumps(document))
+    return codec(wire).decode_embedding_response(rewire(document))
 
 
 @every

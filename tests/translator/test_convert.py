@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dialogues import (
+    PAIRS,
     answer_in,
     anthropic_request,
     ended_well,
@@ -22,23 +23,6 @@ from dialogues import (
 )
 from ds2api_asgi.errors import ConfigurationError, InvalidDocument
 from ds2api_asgi.translator import convert
-
-PAIRS = [
-    ("anthropic", "openai-chat"),
-    ("openai-chat", "anthropic"),
-    ("gemini", "openai-chat"),
-    ("openai-chat", "gemini"),
-    ("gemini", "anthropic"),
-    ("anthropic", "gemini"),
-    ("ollama", "openai-chat"),
-    ("openai-chat", "ollama"),
-    ("ollama", "anthropic"),
-    ("anthropic", "ollama"),
-    ("openai-responses", "openai-chat"),
-    ("openai-responses", "anthropic"),
-    ("openai-chat", "openai-responses"),
-    ("anthropic", "openai-responses"),
-]
 
 
 @pytest.mark.parametrize("form", [bytes, str, dict])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -245,29 +244,6 @@ async def test_openai_whole_and_streamed_say_the_same_through_ollama() -> None:
     assert whole.usage is not None
     assert chunks[-1].usage is not None
     assert chunks[-1].usage.completion_tokens == whole.usage.completion_tokens
-
-
-@pytest.mark.parametrize("streamed", [False, True])
-async def test_openai_tools_loop_through_ollama(*, streamed: bool) -> None:
-    messages: list[Any] = [{"role": "user", "content": "Use get_weather for Paris and Tokyo and tell me the results."}]
-    cities: list[str] = []
-    async with _gpt() as client:
-        for _ in range(6):
-            options: Any = {"model": MODEL, "messages": messages, "tools": [WEATHER]}
-            if streamed:
-                async with client.chat.completions.stream(**options) as stream:
-                    message = (await stream.get_final_completion()).choices[0].message
-            else:
-                message = (await client.chat.completions.create(**options)).choices[0].message
-            messages.append(message)
-            if not message.tool_calls:
-                break
-            for call in message.tool_calls:
-                city = json.loads(call.function.arguments)["city"]
-                cities.append(city)
-                messages.append({"role": "tool", "tool_call_id": call.id, "content": f"{city}: sunny"})
-    assert sorted(cities) == ["Paris", "Tokyo"]
-    assert "sunny" in (messages[-1].content or "")
 
 
 async def test_openai_vectors_and_models_come_through_ollama() -> None:

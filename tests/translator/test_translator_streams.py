@@ -10,6 +10,7 @@ import pytest
 
 from dialogues import (
     HEADERS,
+    PAIRS,
     STREAM_HEADERS,
     STREAM_PATHS,
     anthropic_frames,
@@ -27,24 +28,6 @@ from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.testing import EVENT_STREAM, Driver, Hang, ScriptedUpstream, Set, Start, Wait
 from ds2api_asgi.translator import Translator
 from ds2api_asgi.translator.answer import MAX_HELD
-
-PAIRS = [
-    ("anthropic", "openai-chat"),
-    ("openai-chat", "anthropic"),
-    ("gemini", "openai-chat"),
-    ("openai-chat", "gemini"),
-    ("gemini", "anthropic"),
-    ("anthropic", "gemini"),
-    ("ollama", "openai-chat"),
-    ("openai-chat", "ollama"),
-    ("ollama", "anthropic"),
-    ("anthropic", "ollama"),
-    ("openai-responses", "openai-chat"),
-    ("openai-responses", "anthropic"),
-    ("openai-chat", "openai-responses"),
-    ("anthropic", "openai-responses"),
-]
-
 
 BEGIN = {"anthropic": 2, "openai-chat": 1, "openai-responses": 4, "gemini": 1, "ollama": 0}
 """Frames of a stream before its first content."""

@@ -12,14 +12,20 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from ds2api_asgi import (
+    CarryStore,
     Converted,
     Ds2apiError,
     Failover,
     InvalidDocument,
     KeyPool,
     LossRejected,
+    MemoryCarryStore,
+    MemoryResponseStore,
     Mounted,
+    ResponseStore,
     Retry,
+    SQLiteResponseStore,
+    StatefulResponses,
     Translator,
     Upstream,
     convert,
@@ -27,6 +33,7 @@ from ds2api_asgi import (
     running,
 )
 from ds2api_asgi.demo import DemoModel
+from ds2api_asgi.protocols.base import Context, UpstreamRoute
 from ds2api_asgi.testing import Driver
 from ds2api_asgi.transforms import Begun, TextTools, ThinkTags, Transform
 from ds2api_asgi.universal.loss import Loss, LossAction
@@ -75,6 +82,48 @@ def conversion() -> tuple[bytes, tuple[Loss, ...]]:
     return converted.body, converted.losses
 
 
+def conversion_of_what_a_path_completes(body: dict[str, Any]) -> tuple[str, bytes]:
+    asked = convert(body, kind="request", source="gemini", target="anthropic", model="m", stream=True)
+    assert_type(asked.route, UpstreamRoute | None)
+    assert_type(asked.context, Context | None)
+    answered = convert(b"", kind="stream", source="anthropic", target="gemini", context=asked.context)
+    return (asked.route.path if asked.route else "", answered.body)
+
+
+class Shelf:
+    """A store of a user's own: no base class, only the methods."""
+
+    def put(self, key: bytes, value: bytes) -> None: ...
+
+    def get(self, key: bytes) -> bytes | None: ...
+
+
+def opaque_state_goes_where_it_belongs() -> list[App]:
+    stores: list[CarryStore] = [Shelf(), MemoryCarryStore(max_bytes=1_000_000, ttl=60.0)]
+    return [
+        Translator(
+            own_app,
+            speaks="anthropic",
+            dialect="2026-10-21",
+            transforms=[TextTools(), ThinkTags("<thought>", "</thought>", inside=True)],
+            origin="bedrock/team-blue",
+            secret="s",
+            carry_store=store,
+            carry_store_clients=["ollama"],
+        )
+        for store in stores
+    ]
+
+
+def responses_keep_their_state(clock: Callable[[], float]) -> list[App]:
+    stores: list[ResponseStore] = [MemoryResponseStore(clock=clock), SQLiteResponseStore("state.db", ttl=3600.0)]
+
+    def client_of(scope: MutableMapping[str, Any]) -> str:
+        return str(scope["client"])
+
+    return [StatefulResponses(own_app, store=store, client_of=client_of, max_background=2) for store in stores]
+
+
 async def hosts_take_them(app: Translator) -> tuple[FastAPI, Starlette, Litestar, Quart]:
     fastapi = FastAPI(lifespan=lifespan(app))
     fastapi.mount("/llm", app)
@@ -111,3 +160,5 @@ def mistakes_are_found() -> None:
     KeyPool(own_app, "openai-chat", ["key"])  # type: ignore[call-arg]
     Upstream()  # type: ignore[call-arg]
     TextTools(eager=1)  # type: ignore[arg-type]
+    Translator(own_app, speaks="openai-chat", carry_store={})  # type: ignore[arg-type]
+    StatefulResponses(own_app, store="state.db")  # type: ignore[arg-type]

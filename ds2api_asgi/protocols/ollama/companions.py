@@ -5,11 +5,11 @@ https://docs.ollama.com/api/tags and https://docs.ollama.com/api-reference/show-
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ...errors import InvalidDocument
+from ...universal.digest import sha256
 from .times import unix_time, written
 
 __all__ = ["decode_model", "decode_models", "decode_token_count", "encode_model", "encode_models", "encode_token_count"]
@@ -86,7 +86,7 @@ def _entry(model: Mapping[str, Any]) -> dict[str, Any]:
         "model": name,
         "modified_at": written(_created(model)),
         "size": 0,
-        "digest": hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest(),
+        "digest": sha256(name).hex(),
         "details": dict(_DETAILS),
         **members,
     }

@@ -28,7 +28,7 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct, field
 
-from ...errors import ConfigurationError
+from ..dialects import named
 from ..openai_settings import EFFORTS, TIERS
 from ..scope import Target
 from .profile import CALL_ID, MAX_STOP, NAME, TOOL_NAME
@@ -290,8 +290,4 @@ def dialect(name: str) -> Dialect:
     Raises:
         ConfigurationError: There is none.
     """
-    try:
-        return DIALECTS[name]
-    except KeyError:
-        known = ", ".join(map(repr, DIALECTS))
-        raise ConfigurationError(f"{NAME} has no dialect {name!r}; known: {known}") from None
+    return named(DIALECTS, name, NAME)

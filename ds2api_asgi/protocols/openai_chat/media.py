@@ -20,12 +20,13 @@ from typing import Any, Final
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from ...universal.content import Base64, FileId, Inline, Media, OpaquePart, Part, PlainText, Source, Text, Url
+from ...universal.content import Base64, FileId, Inline, Media, OpaquePart, Part, PlainText, Source, Url
 from ...universal.loss import LossKind, Severity
 from ...universal.media import data_url, parse_data_url, sniff_mime
 from ..fields import OBJECT, STRING, Json, expect
+from ..openai_marks import SPELLINGS, decode_cache, encode_cache, merged, without
+from ..openai_results import write_text_document
 from ..scope import Scope
-from .marks import decode_cache, encode_cache, merged, without
 from .profile import NAME
 
 __all__ = ["decode_audio", "decode_file", "decode_image", "encode_media"]
@@ -52,7 +53,7 @@ def decode_image(part: Json, path: str) -> Media:
         detail = UNSET
     elif detail is not UNSET:
         expect(detail, STRING, f"{path}.image_url.detail")
-    cache, key = decode_cache(part, path)
+    cache, key = decode_cache(part, path, SPELLINGS)
     return Media(
         kind="image",
         source=source,
@@ -112,7 +113,7 @@ def decode_audio(part: Json, path: str) -> Media:
         mime = _FORMATS.get(name, f"audio/{name}")
         if _format(mime) != name:
             forms = (f"format:{name}",)
-    cache, key = decode_cache(part, path)
+    cache, key = decode_cache(part, path, SPELLINGS)
     return Media(
         kind="audio",
         source=Base64(data),
@@ -154,7 +155,7 @@ def decode_file(part: Json, path: str) -> Part:
     family = "" if mime is UNSET else mime.partition("/")[0]
     if family in _KINDS:
         forms.append("file")
-    cache, key = decode_cache(part, path)
+    cache, key = decode_cache(part, path, SPELLINGS)
     return Media(
         kind=_KINDS.get(family, "document"),
         source=source,
@@ -247,7 +248,7 @@ def _write_file(part: Media, path: str, scope: Scope) -> Json | None:
         case FileId(id=id_) if scope.home:
             inner["file_id"] = id_
         case PlainText() | Inline() if not scope.home:
-            return _write_plain(part, path, scope)
+            return write_text_document(part, "text", path, scope)
         case _:
             return None
     if part.name is not UNSET:
@@ -257,18 +258,6 @@ def _write_file(part: Media, path: str, scope: Scope) -> Json | None:
         inner["filename"] = _FILE_NAME
         scope.add(f"{path}.name", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands a file name")
     return {"type": "file", "file": _source(part, inner, path, scope)}
-
-
-def _write_plain(part: Media, path: str, scope: Scope) -> Json | None:
-    texts: list[str] = []
-    if isinstance(part.source, PlainText):
-        texts.append(part.source.text)
-    elif isinstance(part.source, Inline):
-        if not all(isinstance(piece, Text) for piece in part.source.parts):
-            return None
-        texts += [piece.text for piece in part.source.parts if isinstance(piece, Text)]
-    scope.add(path, LossKind.TEXTUALISED, Severity.DEGRADED, f"{NAME} has no documents of text")
-    return {"type": "text", "text": "".join(texts)}
 
 
 _WRITERS: Final[dict[str, Callable[[Media, str, Scope], Json | None]]] = {

@@ -25,11 +25,11 @@ from ...errors import InvalidDocument
 from ...universal.content import OpaquePart, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from ...universal.request import Turn
 from ..fields import OBJECT, STRING, Json, expect
+from ..openai_marks import SPELLINGS, decode_cache, encode_cache
 from ..scope import Scope
 from .calls import decode_call, decode_legacy_call, encode_call, encode_legacy_call
 from .carry import decode_details, encode_detail
 from .citations import decode_citation, encode_citation
-from .marks import decode_cache, encode_cache
 from .parts import decode_parts, encode_part
 from .profile import NAME
 
@@ -171,7 +171,7 @@ def _decode_result(message: Json, role: str, path: str, *, strict: bool) -> Turn
         del ext["content"]
     call_id = ext.pop("tool_call_id") if type(ext.get("tool_call_id")) is str else UNSET
     name = ext.pop("name") if type(ext.get("name")) is str else UNSET
-    cache, key = decode_cache(message, path)
+    cache, key = decode_cache(message, path, SPELLINGS)
     ext.pop(key, None)
     result = ToolResult(call_id=call_id, name=name, parts=parts, cache=cache, ext=ext or UNSET, form=forms)
     return Turn(role="tool", parts=(result,), form=() if role == "tool" else ("role:function",))

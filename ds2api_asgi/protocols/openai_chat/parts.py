@@ -20,8 +20,8 @@ from ...errors import InvalidDocument
 from ...universal.content import Media, OpaquePart, Part, Reasoning, Refusal, Text
 from ...universal.loss import Severity
 from ..fields import STRING, Json, expect
+from ..openai_marks import SPELLINGS, decode_cache, encode_cache, merged, without
 from ..scope import Scope
-from .marks import decode_cache, encode_cache, merged, without
 from .media import decode_audio, decode_file, decode_image, encode_media
 from .profile import NAME
 
@@ -86,7 +86,7 @@ def _decode_text(part: Json, path: str) -> Text:
     text = expect(part.get("text"), STRING, f"{path}.text")
     if len(part) == 2:
         return Text(text=text)
-    cache, key = decode_cache(part, path)
+    cache, key = decode_cache(part, path, SPELLINGS)
     return Text(text=text, cache=cache, ext=without(part, "type", "text", key))
 
 

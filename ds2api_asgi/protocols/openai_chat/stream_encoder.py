@@ -39,13 +39,13 @@ from ..arguments import unwrap_text
 from ..base import Context
 from ..fields import Json
 from ..openai_answers import created_of, model_of
+from ..openai_marks import merge
 from ..openai_settings import ANSWER_TIERS, tier_of
 from ..scope import Scope
 from .carry import EXTRA, encode_detail, encode_extra, foreign_payloads
 from .choices import legacy_client
 from .citations import encode_citation, foreign_citation
 from .errors import stream_error
-from .marks import merge
 from .messages import REASONING
 from .profile import NAME, TARGET
 from .response import answer_id

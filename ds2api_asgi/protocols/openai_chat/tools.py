@@ -32,8 +32,8 @@ from ...universal.request import (
     ToolSubset,
 )
 from ..fields import BOOLEAN, OBJECT, STRING, Field, Json, expect, put, table, take
+from ..openai_marks import SPELLINGS, decode_cache, encode_cache, merge
 from ..scope import Scope
-from .marks import decode_cache, encode_cache, merge
 from .profile import NAME
 
 __all__ = [
@@ -90,7 +90,7 @@ def _decode_tool(tool: Any, path: str) -> Tool:
     expect(inner, OBJECT, f"{path}.{kind}")
     table = _FUNCTION if kind == "function" else _CUSTOM
     values, rest = take(inner, table, handled=("name",), path=f"{path}.{kind}")
-    cache, key = decode_cache(tool, path)
+    cache, key = decode_cache(tool, path, SPELLINGS)
     ext = {name: value for name, value in tool.items() if name not in ("type", kind, key)}
     ext.update({f"{kind}.{name}": value for name, value in (rest or {}).items()})
     return FunctionTool(

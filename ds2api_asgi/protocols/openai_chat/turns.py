@@ -23,12 +23,12 @@ from ...universal.loss import LossKind, Severity
 from ...universal.request import Request, Turn
 from ...universal.templates import TOOL_MEDIA
 from ..fields import Json
+from ..openai_marks import encode_cache
 from ..openai_results import say_failure, string_or_parts
 from ..scope import Scope
 from .calls import encode_call
 from .carry import DETAILS, EXTRA, encode_extra, foreign_payloads, vendors
 from .dialects import dialect
-from .marks import encode_cache
 from .messages import decode_message, encode_message
 from .parts import encode_part
 from .profile import NAME

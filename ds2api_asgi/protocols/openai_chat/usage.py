@@ -13,12 +13,13 @@ from msgspec import UNSET
 
 from ...universal.loss import LossKind, Severity
 from ...universal.response import Usage
+from ..openai_usage import Details, take_counts
 from ..scope import Scope
 
 __all__ = ["decode_usage", "encode_usage"]
 
 _COUNTS = {"prompt_tokens": "input_total", "completion_tokens": "output_total", "total_tokens": "total"}
-_DETAILS = {
+_DETAILS: Details = {
     "prompt_tokens_details": (
         "input_ext",
         {"cached_tokens": "cache_read", "cache_write_tokens": "cache_write", "audio_tokens": "audio_input"},
@@ -39,25 +40,7 @@ _FOREIGN = ("cache_write_5m", "cache_write_1h", "server_tools", "input_ext", "ou
 
 def decode_usage(usage: dict[str, Any]) -> Usage:
     """A usage object to universal form; whatever is not as documented is kept in ``ext``."""
-    values: dict[str, Any] = {}
-    ext: dict[str, Any] = {}
-    for key, value in usage.items():
-        name = _COUNTS.get(key)
-        if name is not None and type(value) is int:
-            values[name] = value
-        elif key in _DETAILS and type(value) is dict:
-            rest_name, table = _DETAILS[key]
-            rest: dict[str, Any] = {}
-            for inner, count in value.items():
-                known = table.get(inner)
-                if known is not None and type(count) is int:
-                    values[known] = count
-                else:
-                    rest[inner] = count
-            if rest or not value:
-                values[rest_name] = rest
-        else:
-            ext[key] = value
+    values, ext = take_counts(usage, _COUNTS, _DETAILS)
     form: tuple[str, ...] = ()
     if "cache_read" not in values:
         for key in _VENDOR:

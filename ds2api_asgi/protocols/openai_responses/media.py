@@ -15,12 +15,13 @@ from typing import Any, Final
 
 from msgspec import UNSET, UnsetType
 
-from ...universal.content import Base64, FileId, Inline, Media, OpaquePart, Part, PlainText, Source, Text, Url
+from ...universal.content import Base64, FileId, Inline, Media, OpaquePart, Part, PlainText, Source, Url
 from ...universal.loss import LossKind, Severity
 from ...universal.media import data_url, parse_data_url
 from ..fields import STRING, Field, Json, expect, table, take
+from ..openai_marks import decode_cache, encode_cache, merged
+from ..openai_results import write_text_document
 from ..scope import Scope
-from .marks import decode_cache, encode_cache, merged
 from .profile import NAME
 
 __all__ = ["decode_file", "decode_image", "encode_media"]
@@ -161,7 +162,7 @@ def _write_file(part: Media, path: str, scope: Scope) -> Json | None:
         case FileId(id=id_):
             document["file_id"] = id_
         case PlainText() | Inline() if not scope.home:
-            return _write_plain(part, path, scope)
+            return write_text_document(part, "input_text", path, scope)
         case _:
             return None
     if part.name is not UNSET:
@@ -173,15 +174,3 @@ def _write_file(part: Media, path: str, scope: Scope) -> Json | None:
     if scope.home:
         _put_detail(part, document)
     return document
-
-
-def _write_plain(part: Media, path: str, scope: Scope) -> Json | None:
-    texts: list[str] = []
-    if isinstance(part.source, PlainText):
-        texts.append(part.source.text)
-    elif isinstance(part.source, Inline):
-        if not all(isinstance(piece, Text) for piece in part.source.parts):
-            return None
-        texts += [piece.text for piece in part.source.parts if isinstance(piece, Text)]
-    scope.add(path, LossKind.TEXTUALISED, Severity.DEGRADED, f"{NAME} has no documents of text")
-    return {"type": "input_text", "text": "".join(texts)}

@@ -5,13 +5,13 @@ https://platform.openai.com/docs/api-reference/responses/create (read 2026-11-23
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Any, Final
 
 from msgspec import Struct
 
-from ...errors import ConfigurationError
+from ...universal.digest import sha256
+from ..dialects import named
 from ..scope import Target
 
 __all__ = [
@@ -52,11 +52,7 @@ def dialect(name: str) -> Dialect:
     Raises:
         ConfigurationError: There is none.
     """
-    try:
-        return DIALECTS[name]
-    except KeyError:
-        known = ", ".join(map(repr, DIALECTS))
-        raise ConfigurationError(f"{NAME} has no dialect {name!r}; known: {known}") from None
+    return named(DIALECTS, name, NAME)
 
 
 CALL_ID: Final = re.compile(r"[!-~]{1,64}")
@@ -73,7 +69,7 @@ _PREFIXES: Final = {"message": "msg", "reasoning": "rs", "function_call": "fc", 
 
 def item_id(kind: str, seed: str) -> str:
     """An id for an item that has none: the same for the same seed (``"resp_1:0"``)."""
-    return f"{_PREFIXES[kind]}_{hashlib.sha256(seed.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
+    return f"{_PREFIXES[kind]}_{sha256(seed).hex()[:32]}"
 
 
 def violations(document: dict[str, Any]) -> list[str]:

@@ -29,8 +29,8 @@ from ...universal.request import (
     ToolSubset,
 )
 from ..fields import BOOLEAN, OBJECT, STRING, Field, Json, expect, put, table, take
+from ..openai_marks import encode_cache, merged
 from ..scope import Scope
-from .marks import encode_cache, merged
 from .profile import NAME
 
 __all__ = [

@@ -5,19 +5,20 @@ https://platform.openai.com/docs/api-reference/responses/object#responses-object
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from msgspec import UNSET
 
 from ...universal.loss import Severity
 from ...universal.response import Usage
 from ..fields import Json
+from ..openai_usage import Details, take_counts
 from ..scope import Scope
 
 __all__ = ["decode_usage", "encode_usage"]
 
 _COUNTS: Final = {"input_tokens": "input_total", "output_tokens": "output_total", "total_tokens": "total"}
-_DETAILS: Final = {
+_DETAILS: Final[Details] = {
     "input_tokens_details": ("input_ext", {"cached_tokens": "cache_read", "cache_write_tokens": "cache_write"}),
     "output_tokens_details": ("output_ext", {"reasoning_tokens": "reasoning"}),
 }
@@ -36,25 +37,7 @@ _FOREIGN: Final = (
 
 def decode_usage(usage: Json) -> Usage:
     """A usage object to universal form; whatever is not as documented is kept in ``ext``."""
-    values: dict[str, Any] = {}
-    ext: Json = {}
-    for key, value in usage.items():
-        name = _COUNTS.get(key)
-        if name is not None and type(value) is int:
-            values[name] = value
-        elif key in _DETAILS and type(value) is dict:
-            rest_name, table = _DETAILS[key]
-            rest: Json = {}
-            for inner, count in value.items():
-                known = table.get(inner)
-                if known is not None and type(count) is int:
-                    values[known] = count
-                else:
-                    rest[inner] = count
-            if rest or not value:
-                values[rest_name] = rest
-        else:
-            ext[key] = value
+    values, ext = take_counts(usage, _COUNTS, _DETAILS)
     return Usage(ext=ext or UNSET, **values)
 
 

@@ -1,8 +1,13 @@
 """Opaque state across turns: signatures, encrypted thoughts, ids of items, on their way through a foreign client.
 
-`pack` and `stream` put an answer's payloads into capsules (`universal.capsule`) in the slots of the client's protocol
-(`slots`), `unpack` takes them out of the history, `origins` leaves only those that the upstream now asked minted
-itself, `store` keeps an answer for clients that have no slots.
+| module | what |
+|---|---|
+| `pack`, `stream` | an answer's payloads into capsules (`universal.capsule`), whole or event by event |
+| `slots` | where a client's protocol has room for them |
+| `unpack`, `pieces`, `message` | out of the history again, whatever became of its parts |
+| `origins` | only those that the upstream now asked minted itself |
+| `store` | answers of clients that have no slots |
+| `parts` | what a part tells, and what it carries |
 """
 
 from .origins import only_for

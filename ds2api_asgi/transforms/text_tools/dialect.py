@@ -17,7 +17,7 @@ from ...universal.jsontext import JsonText
 from ...universal.request import FunctionTool
 from .cursor import Cursor, Steps
 
-__all__ = ["NOT_IN_CODE", "Call", "Dialect", "Result", "Sink"]
+__all__ = ["NOT_IN_CODE", "Call", "Dialect", "Result", "Sink", "begins"]
 
 NOT_IN_CODE: Final = "Do not put calls into code blocks or between backticks: there they are examples."
 """What the guide of a dialect says whose calls are no code."""
@@ -103,3 +103,10 @@ class Dialect(Struct, frozen=True, kw_only=True):
     recognise: Callable[[Cursor, Sink], Steps[bool]]
     write_calls: Callable[[Sequence[Call]], str]
     write_results: Callable[[Sequence[Result]], str]
+
+
+def begins(seen: str, mark: str) -> bool | None:
+    """Whether a text begins with a mark; None while it is too short to tell."""
+    if seen.startswith(mark):
+        return True
+    return None if mark.startswith(seen) else False

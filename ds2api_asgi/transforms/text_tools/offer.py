@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 from msgspec import UNSET, Struct
 
 from ...universal.content import ToolCall
+from ...universal.ids import invented_id
 from ...universal.request import FunctionTool, NamedTool, Request, ToolSubset
 
 __all__ = ["Demand", "Offer", "Tally"]
@@ -105,14 +104,9 @@ class Tally:
 
         Its digest has no arguments in it, since an id is said before they are.
         """
-        digest = _digest(f"{self.offer.turns}:{self._choice}:{self.calls}:{name}")
+        digest = invented_id(f"{self.offer.turns}:{self._choice}:{self.calls}:{name}")
         self.calls += 1
         while digest in self._used or digest in self.offer.taken:
-            digest = _digest(digest)
+            digest = invented_id(digest)
         self._used.add(digest)
         return digest
-
-
-def _digest(text: str) -> str:
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-    return "call_" + base64.b32encode(digest).decode().lower()[:20]

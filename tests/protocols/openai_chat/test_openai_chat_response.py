@@ -19,8 +19,6 @@ from ds2api_asgi.universal.request import Turn
 from ds2api_asgi.universal.response import Candidate, Response, Stop, StopReason, Usage
 from shared import corpus_items, needs_shared
 
-NO_ANSWER = {"5bd345217b23": "the echo of a test server"}
-
 
 def answer(message: dict[str, Any], **choice: Any) -> dict[str, Any]:
     return {

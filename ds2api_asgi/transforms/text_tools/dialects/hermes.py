@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..cursor import Cursor, Steps
-from ..dialect import NOT_IN_CODE, Call, Dialect, Result, Sink
+from ..dialect import NOT_IN_CODE, Call, Dialect, Result, Sink, begins
 from ..json_call import read_call
 from .json_form import GUIDE, call_text, result_text
 
@@ -24,9 +24,7 @@ _CLOSING: Final = "</tool_call>"
 
 
 def _opens(seen: str, start: bool) -> bool | None:  # noqa: ARG001
-    if seen.startswith(_OPENING):
-        return True
-    return None if _OPENING.startswith(seen) else False
+    return begins(seen, _OPENING)
 
 
 def _recognise(cursor: Cursor, sink: Sink) -> Steps[bool]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..cursor import Cursor, Steps
-from ..dialect import Call, Dialect, Result, Sink
+from ..dialect import Call, Dialect, Result, Sink, begins
 from ..json_call import ReadCall, read_call
 from .json_form import GUIDE, call_text, result_text
 
@@ -24,11 +24,7 @@ _ENDS: Final = ("<|eom_id|>", "<|eot_id|>")
 
 
 def _opens(seen: str, start: bool) -> bool | None:
-    if seen[0] == "{":
-        return start
-    if seen.startswith(_TAG):
-        return True
-    return None if _TAG.startswith(seen) else False
+    return start if seen[0] == "{" else begins(seen, _TAG)
 
 
 def _recognise(cursor: Cursor, sink: Sink) -> Steps[bool]:

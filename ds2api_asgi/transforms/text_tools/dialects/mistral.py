@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..cursor import Cursor, Steps
-from ..dialect import NOT_IN_CODE, Call, Dialect, Result, Sink
+from ..dialect import NOT_IN_CODE, Call, Dialect, Result, Sink, begins
 from ..json_call import read_arguments, read_call
 from .json_form import GUIDE, call_text, result_text
 
@@ -28,9 +28,7 @@ _MAX_NAME: Final = 128
 
 
 def _opens(seen: str, start: bool) -> bool | None:  # noqa: ARG001
-    if seen.startswith(_MARK):
-        return True
-    return None if _MARK.startswith(seen) else False
+    return begins(seen, _MARK)
 
 
 def _recognise(cursor: Cursor, sink: Sink) -> Steps[bool]:

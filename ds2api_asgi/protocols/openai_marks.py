@@ -1,6 +1,7 @@
-"""What many nodes have: members with no place, and cache marks.
+"""What many nodes of OpenAI's protocols have: members with no place, and cache marks.
 
-https://platform.openai.com/docs/guides/prompt-caching (read 2026-11-23); ``cache_control`` is OpenRouter's spelling.
+https://platform.openai.com/docs/guides/prompt-caching (read 2026-11-23); ``cache_control`` is OpenRouter's spelling,
+in chats only.
 
 | form | on | the wire had |
 |---|---|---|
@@ -10,19 +11,23 @@ https://platform.openai.com/docs/guides/prompt-caching (read 2026-11-23); ``cach
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from ...errors import InvalidDocument
-from ...universal.content import CacheMark
-from ...universal.loss import Severity
-from ..fields import STRING, Json
-from ..scope import Scope
+from ..errors import InvalidDocument
+from ..universal.content import CacheMark
+from ..universal.loss import Severity
+from .fields import STRING, Json
+from .scope import Scope
 
-__all__ = ["decode_cache", "encode_cache", "merge", "merged", "without"]
+__all__ = ["SPELLINGS", "decode_cache", "encode_cache", "merge", "merged", "without"]
 
-_MARKS: Final = ("prompt_cache_breakpoint", "cache_control")
+_BREAKPOINT: Final = "prompt_cache_breakpoint"
+_CONTROL: Final = "cache_control"
+SPELLINGS: Final = (_BREAKPOINT, _CONTROL)
+"""Members that are cache marks, OpenAI's own first."""
 
 
 def without(document: Json, *known: str) -> Json | UnsetType:
@@ -49,19 +54,30 @@ def merge(document: Json, ext: Json, key: str) -> None:
             document.setdefault(name, value)
 
 
-def decode_cache(document: Json, path: str) -> tuple[CacheMark | UnsetType, str]:
-    """The cache mark on an object, and the member that it was (``""`` for none)."""
-    for key in _MARKS:
+def decode_cache(
+    document: Json, path: str, spellings: Iterable[str] = (_BREAKPOINT,)
+) -> tuple[CacheMark | UnsetType, str]:
+    """The cache mark on an object, and the member that it was (``""`` for none).
+
+    Args:
+        document: The object.
+        path: Where it stands, for errors.
+        spellings: Which of `SPELLINGS` count.
+
+    Raises:
+        InvalidDocument: Its lifetime is not a string.
+    """
+    for key in spellings:
         mark = document.get(key)
         if type(mark) is not dict:
             continue
         ttl = mark.get("ttl", UNSET)
         if ttl is not UNSET and type(ttl) is not str:
             raise InvalidDocument(f"{path}.{key}.ttl", f"must be {STRING}")
-        own = ("mode", "explicit") if key == _MARKS[0] else ("type", "ephemeral")
+        own = ("mode", "explicit") if key == _BREAKPOINT else ("type", "ephemeral")
         plain = mark.get(own[0]) == own[1]
         rest = without(mark, "ttl", own[0]) if plain else without(mark, "ttl")
-        forms = [] if key == _MARKS[0] else [key]
+        forms = [] if key == _BREAKPOINT else [key]
         if own[0] not in mark:
             forms.append("bare")
         return CacheMark(ttl=ttl, ext=rest, form=tuple(sorted(forms))), key
@@ -79,8 +95,8 @@ def encode_cache(mark: CacheMark | UnsetType, document: Json, path: str, scope: 
     if not scope.home:
         scope.lacks(f"{path}.cache", Severity.COSMETIC, "such cache mark")
         return
-    key = _MARKS["cache_control" in mark.form]
-    body: Json = {} if "bare" in mark.form else {"mode": "explicit"} if key == _MARKS[0] else {"type": "ephemeral"}
+    key = _CONTROL if _CONTROL in mark.form else _BREAKPOINT
+    body: Json = {} if "bare" in mark.form else {"mode": "explicit"} if key == _BREAKPOINT else {"type": "ephemeral"}
     if mark.ext is not UNSET:
         body.update(mark.ext)
     if mark.ttl is not UNSET:
