@@ -142,6 +142,7 @@ class Context(Struct, kw_only=True):
         call_ids: Upstream spelling to the client's, where a call id had to change.
         custom_tools: Names of tools that take free text, wrapped into functions for this upstream.
         now: Unix time for documents that must state one and whose source has none.
+        remade: Whether parts of the answer may be new, made of others on its way: they have no ids of their own.
     """
 
     request: Request | UnsetType = UNSET
@@ -149,6 +150,7 @@ class Context(Struct, kw_only=True):
     call_ids: dict[str, str] = field(default_factory=dict)
     custom_tools: frozenset[str] = frozenset()
     now: int = 0
+    remade: bool = False
 
 
 class WireError(Struct, frozen=True, kw_only=True):

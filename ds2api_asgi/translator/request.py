@@ -244,6 +244,7 @@ class TranslatedRequest:
         context = encoded.context or Context()
         context.request = request
         context.now = int(self._settings.clock())
+        context.remade = bool(self._settings.transforms)
         model, said = encoded.document.get("model"), encoded.document.get("stream")
         return _Question(
             route=route,

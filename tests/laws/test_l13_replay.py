@@ -196,3 +196,38 @@ async def test_an_answer_comes_back_as_the_upstream_gave_it(
         finally:
             assert minting.problems == []
     assert len(minting.asked) == len(minting.answers)
+
+
+CHAINS = [
+    (client, middle, upstream)
+    for client in CLIENTS
+    for middle in CLIENTS
+    for upstream in ("anthropic", "openai-responses", "gemini", "openai-chat")
+    if client != middle != upstream
+]
+
+
+@pytest.mark.parametrize("streams", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize(("client", "middle", "upstream"), CHAINS)
+async def test_an_answer_comes_back_through_two_translators(
+    client: str, middle: str, upstream: str, anyio_backend: str, *, streams: bool
+) -> None:
+    answers = ANSWERS[upstream]
+    if middle in ("anthropic", "openai-responses"):  # they take no thought back that has no payload
+        answers = [_without_bare_thoughts(upstream, answer) for answer in answers]
+    minting = MintingUpstream(upstream, answers)
+    app = Translator(Translator(minting, speaks=upstream), speaks=middle)
+    async with client_of(client, app, streams=streams) as sdk:
+        try:
+            await converse(sdk, len(minting.answers))
+        finally:
+            assert minting.problems == []
+    assert len(minting.asked) == len(minting.answers)
+
+
+def _without_bare_thoughts(upstream: str, answer: Any) -> Any:
+    if upstream == "gemini":
+        return [part for part in answer if not part.get("thought") or "thoughtSignature" in part]
+    if upstream == "openai-chat":
+        return {name: value for name, value in answer.items() if name != "reasoning_content"}
+    return answer

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from openai.types.responses import ResponseItemList
 
 from conformity import problems
+from dialogues import answer_in, responses_request
+from ds2api_asgi import Translator
 from ds2api_asgi.errors import ConfigurationError, InvalidDocument
 from ds2api_asgi.stateful import StatefulResponses
 from ds2api_asgi.stateful.members import elements, joined, listed, members, value
 from ds2api_asgi.stateful.routes import Question, route_of
-from ds2api_asgi.testing import Driver
+from ds2api_asgi.testing import Driver, ScriptedUpstream, json_script
 from ds2api_asgi.universal import jsontext
 from stateful.stateless import SECRET, Nest, answer, message, thought, whole
 
@@ -451,3 +453,16 @@ async def test_an_empty_input_is_an_empty_list(anyio_backend: str) -> None:
     await nest.create()
     page = (await nest.driver.request("GET", "/v1/responses/resp_1/input_items")).json()
     assert page == {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("speaks", ["openai-chat", "anthropic", "gemini", "ollama"])
+async def test_what_it_adds_to_each_request_is_lost_to_no_other_protocol(speaks: str, anyio_backend: str) -> None:
+    upstream = ScriptedUpstream([json_script(answer_in(speaks))], repeat=True)
+    app = StatefulResponses(Translator(upstream, speaks=speaks, on_loss="reject"))
+    document = responses_request(max_output_tokens=64, truncation="disabled")
+    first = await Driver(app).request("POST", "/v1/responses", json=document)
+    assert first.status == 200, first.text
+    document["previous_response_id"] = first.json()["id"]
+    again = await Driver(app).request("POST", "/v1/responses", json=document)
+    assert again.status == 200, again.text

@@ -5,10 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from openai.types.responses import ResponseOutputItem
 
-from dialogues import HEADERS, PATHS, ended_well, events_of, openai_answer, openai_frames, request_in, streamed, text_of
+from conformity import problems
+from dialogues import (
+    HEADERS,
+    PATHS,
+    ended_well,
+    events_of,
+    openai_answer,
+    openai_frames,
+    request_in,
+    responses_answer,
+    responses_frames,
+    streamed,
+    text_of,
+)
 from ds2api_asgi.testing import Driver, ScriptedUpstream, json_script
-from ds2api_asgi.transforms import ThinkTags
+from ds2api_asgi.transforms import TextTools, ThinkTags
 from ds2api_asgi.translator import Translator
 
 PRINTED = "<think>two and two</think>four"
@@ -84,3 +98,45 @@ async def test_a_client_of_the_apps_own_protocol_keeps_its_own_headers_and_membe
     assert answer.status == 200
     assert asked.json() == request
     assert (asked.header("authorization"), asked.header("openai-beta")) == ("Bearer sk-client", "x=1")
+
+
+TOOL = {"type": "function", "name": "get", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
+CALL = '<tool_calls><invoke name="get"><parameter name="city">Paris</parameter></invoke></tool_calls>'
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("answered", ["whole", "folded", "streamed"])
+@pytest.mark.parametrize(
+    ("printed", "kinds"),
+    [
+        (f"<think>hm</think>I look.\n{CALL}", ["reasoning", "message", "function_call"]),
+        (f"{CALL}\nThat was it.", ["function_call", "message"]),
+        (f"One {CALL} two", ["message", "function_call", "message"]),
+        (CALL, ["function_call"]),
+        ("<think>on and on", ["reasoning"]),
+        ("just words", ["message"]),
+    ],
+)
+async def test_items_made_of_an_item_of_the_clients_own_protocol_are_items(
+    answered: str, printed: str, kinds: list[str]
+) -> None:
+    script = json_script(responses_answer(printed)) if answered == "whole" else streamed(*responses_frames(printed))
+    upstream = ScriptedUpstream([script])
+    app = Translator(upstream, speaks="openai-responses", transforms=[TextTools(), ThinkTags()])
+    asked = request_in("openai-responses", stream=answered == "streamed", tools=[TOOL])
+    answer = await Driver(app, headers=HEADERS["openai-responses"]).request("POST", "/v1/responses", json=asked)
+    output = events_of(answer.body)[-1]["response"]["output"] if answered == "streamed" else answer.json()["output"]
+    assert [item["type"] for item in output] == kinds
+    assert [problem for item in output for problem in problems(item, ResponseOutputItem)] == []
+    ids = [item["id"] for item in output]
+    assert [id_.partition("_")[0] for id_ in ids] == [PREFIXES[kind] for kind in kinds]
+    assert len(set(ids)) == len(ids)
+    assert "msg_1" in ids or "message" not in kinds  # the text's own id stays with it
+    assert all(item["status"] == "completed" for item in output)
+    if answered == "streamed":
+        events = events_of(answer.body)
+        assert [event["item"]["id"] for event in events if event["type"] == "response.output_item.added"] == ids
+        assert {event["item_id"] for event in events if "item_id" in event} == set(ids)
+
+
+PREFIXES = {"message": "msg", "reasoning": "rs", "function_call": "fc"}

@@ -34,6 +34,7 @@ __all__ = [
     "encode_detail",
     "encode_extra",
     "foreign_payloads",
+    "joined_details",
     "vendors",
 ]
 
@@ -75,6 +76,17 @@ def encode_detail(part: Reasoning, index: int) -> dict[str, Any] | None:
     if payload.kind == "redacted" and part.text is UNSET:
         return {"type": "reasoning.encrypted", "data": payload.value, "format": _FORMAT, "index": index}
     return None
+
+
+def joined_details(details: list[Any], more: list[Any]) -> list[Any]:
+    """The details of two messages that become one; ours count on."""
+    return [
+        *details,
+        *(
+            {**detail, "index": index} if type(detail) is dict and detail.get("format") == _FORMAT else detail
+            for index, detail in enumerate(more, len(details))
+        ),
+    ]
 
 
 def encode_extra(payloads: tuple[Opaque, ...]) -> dict[str, Any] | None:

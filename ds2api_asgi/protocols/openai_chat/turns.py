@@ -27,7 +27,7 @@ from ..openai_marks import encode_cache
 from ..openai_results import say_failure, string_or_parts
 from ..scope import Scope
 from .calls import encode_call
-from .carry import DETAILS, EXTRA, encode_extra, foreign_payloads, vendors
+from .carry import DETAILS, EXTRA, encode_detail, encode_extra, foreign_payloads, joined_details, vendors
 from .dialects import dialect
 from .messages import decode_message, encode_message
 from .parts import encode_part
@@ -199,7 +199,7 @@ class _Writer:
             last = max(last, rank)
             match part:
                 case Reasoning():
-                    details += self._details(part, at, thoughts)
+                    details += self._details(part, at, thoughts, len(details))
                 case Text():
                     document = encode_part(part, at, scope)
                     if document is not None:
@@ -234,9 +234,9 @@ class _Writer:
         last = self.messages[-1] if self.messages else {}
         details = message.get(DETAILS, [])
         if details and last.get("role") == "assistant" and len(message) == 3 and not message["content"]:
-            last[DETAILS] = [*last.get(DETAILS, ()), *details]  # a carrier, which says nothing itself
+            last[DETAILS] = joined_details(last.get(DETAILS, []), details)  # a carrier, which says nothing itself
             return True
-        lone = "reasoning_content" in last and not last["content"] and "refusal" not in last
+        lone = ("reasoning_content" in last or DETAILS in last) and not last["content"] and "refusal" not in last
         if (
             last.get("role") != "assistant"
             or "name" in last
@@ -250,7 +250,7 @@ class _Writer:
             reason = f"{NAME} keeps kinds of parts apart"
             self._scope.add(f"{path}.parts", LossKind.RELOCATED, Severity.DEGRADED, reason)
         if details:
-            last[DETAILS] = [*last.get(DETAILS, ()), *details]
+            last[DETAILS] = joined_details(last.get(DETAILS, []), details)
         for key in ("reasoning_content", "refusal"):
             if key in message:
                 last[key] = last.get(key, "") + message[key]
@@ -262,8 +262,13 @@ class _Writer:
             last["tool_calls"] = [*last.get("tool_calls", ()), *message["tool_calls"]]
         return True
 
-    def _details(self, part: Reasoning, path: str, thoughts: list[str]) -> list[Any]:
+    def _details(self, part: Reasoning, path: str, thoughts: list[str], index: int) -> list[Any]:
         """Write a thought, unless it is nothing but a vendor's details, which are given back."""
+        detail = encode_detail(part, index)
+        if detail is not None:  # a translator that is our upstream put it there, for its own
+            self._scope.ext(part.ext, path)
+            thoughts += [] if part.text is UNSET else [part.text]
+            return [detail]
         found = vendors(part.opaque, DETAILS)
         if found is None or part.text is not UNSET or part.summary:
             self._reasoning(part, path, thoughts)

@@ -18,6 +18,7 @@ __all__ = [
     "CALL_ID",
     "DIALECTS",
     "NAME",
+    "PREFIXES",
     "SUMMARIES",
     "TARGET",
     "TOOL_NAME",
@@ -64,12 +65,13 @@ SUMMARIES: Final = frozenset({"auto", "concise", "detailed"})
 TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 TARGET: Final = Target(protocol=NAME, call_id=CALL_ID, tool_name=TOOL_NAME, max_tool_name=64)
 
-_PREFIXES: Final = {"message": "msg", "reasoning": "rs", "function_call": "fc", "custom_tool_call": "ctc"}
+PREFIXES: Final = {"message": "msg", "reasoning": "rs", "function_call": "fc", "custom_tool_call": "ctc"}
+"""What ids of items begin with, by the item's type."""
 
 
 def item_id(kind: str, seed: str) -> str:
     """An id for an item that has none: the same for the same seed (``"resp_1:0"``)."""
-    return f"{_PREFIXES[kind]}_{sha256(seed).hex()[:32]}"
+    return f"{PREFIXES[kind]}_{sha256(seed).hex()[:32]}"
 
 
 def violations(document: dict[str, Any]) -> list[str]:

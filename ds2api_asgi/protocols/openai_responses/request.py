@@ -7,7 +7,9 @@ https://platform.openai.com/docs/api-reference/responses/create (read 2026-11-23
 | ``input:absent`` | `Request` | no input |
 | ``background:false`` | `Request` | that, which says nothing |
 | ``include:3`` | `Request` | log probabilities asked for, at this place of ``include`` |
+| ``include.encrypted:3`` | `Request` | encrypted thoughts asked for there: all that there are come unasked |
 | ``stream_options:empty``, ``text:empty`` | `Request` | an empty object |
+| ``truncation:disabled`` | `Request` | that, which says nothing |
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ __all__ = ["decode_request", "encode_request", "parse", "settings"]
 
 _GROUPS: Final = frozenset({"text", "stream_options", "reasoning"})
 _LOGPROBS: Final = "message.output_text.logprobs"
+_ENCRYPTED: Final = "reasoning.encrypted_content"
+_INCLUDED: Final = {"include": _LOGPROBS, "include.encrypted": _ENCRYPTED}
 _OBFUSCATION: Final = "include_obfuscation"
 
 
@@ -78,6 +82,9 @@ def decode_request(document: Json, *, dialect: str = "", operation: Operation = 
         _decode_stream_options(document["stream_options"], values, ext, forms)
     if "include" in document:
         _decode_include(document["include"], values, ext, forms)
+    if ext.get("truncation") == "disabled":
+        del ext["truncation"]
+        forms.append("truncation:disabled")
     if "background" in document:
         _decode_background(document["background"], values, ext, forms)
     return Request(
@@ -125,11 +132,12 @@ def _decode_stream_options(options: Any, values: dict[str, Any], ext: Json, form
 
 
 def _decode_include(include: Any, values: dict[str, Any], ext: Json, forms: list[str]) -> None:
-    if type(include) is list and _LOGPROBS in include:
-        at = include.index(_LOGPROBS)
-        values["logprobs"] = True
-        forms.append(f"include:{at}")
-        include = include[:at] + include[at + 1 :]
+    if type(include) is list and include:
+        known = {include.index(name): form for form, name in _INCLUDED.items() if name in include}
+        forms += [f"{form}:{at}" for at, form in known.items()]
+        if _LOGPROBS in include:
+            values["logprobs"] = True
+        include = [name for at, name in enumerate(include) if at not in known]
         if not include:
             return
     ext["include"] = include
@@ -205,6 +213,8 @@ def _write_home(request: Request, document: Json) -> None:
         document["background"] = request.background
     elif "background:false" in request.form:
         document["background"] = False
+    if "truncation:disabled" in request.form:
+        document["truncation"] = "disabled"
     encode_reasoning(request, document)
     for key, value in (request.ext or {}).items():
         group, dot, name = key.partition(".")
@@ -214,12 +224,18 @@ def _write_home(request: Request, document: Json) -> None:
 
 
 def _write_include(request: Request, document: Json) -> None:
-    if request.logprobs is not True:
-        return
     include = (request.ext or {}).get("include", [])
-    if type(include) is list:
-        at = next((int(form[8:]) for form in request.form if form.startswith("include:")), len(include))
-        document["include"] = [*include[:at], _LOGPROBS, *include[at:]]
+    if type(include) is not list:
+        return
+    places = {name: int(at) for name, _, at in (form.partition(":") for form in request.form) if name in _INCLUDED}
+    if request.logprobs is True:
+        places.setdefault("include", len(include) + len(places))
+    else:
+        places.pop("include", None)
+    for name, at in sorted(places.items(), key=lambda place: place[1]):
+        include = [*include[:at], _INCLUDED[name], *include[at:]]
+    if places:
+        document["include"] = include
 
 
 def _write_foreign(request: Request, document: Json, scope: Scope) -> None:

@@ -36,6 +36,7 @@ from .fields import ECHOES, RESPONSE, RESPONSE_HANDLED
 from .items import ENCRYPTED, SUMMARY, THOUGHT, decode_item, encode_call, encode_item, typed_texts
 from .parts import encode_part
 from .profile import NAME, TARGET, item_id
+from .remade import Owners
 from .request import settings
 from .stops import DETAILS, decode_stop, encode_stop
 from .turns import instructions_of
@@ -142,11 +143,11 @@ def encode_response(response: Response, context: Context) -> Encoded:
         The document, and what it does not say.
     """
     scope = Scope(TARGET, origin=response.origin.protocol, context=context)
-    document = _encode_home(response, scope) if scope.home else _encode_foreign(response, context, scope)
+    document = _encode_home(response, context, scope) if scope.home else _encode_foreign(response, context, scope)
     return Encoded(document=document, losses=tuple(scope.losses))
 
 
-def _encode_home(response: Response, scope: Scope) -> Json:
+def _encode_home(response: Response, context: Context, scope: Scope) -> Json:
     document: Json = {}
     put(response, RESPONSE, document)
     if "object:absent" not in response.form:
@@ -158,6 +159,8 @@ def _encode_home(response: Response, scope: Scope) -> Json:
             for at, turn in enumerate(candidate.turns)
             for item in encode_item(turn, f"candidates[0].turns[{at}]", scope)
         ]
+        if context.remade:
+            document["output"] = Owners(response.id or "").items(document["output"])
     kept = (response.ext or {}).get(DETAILS)
     encode_stop(candidate.stop, document, scope, "", calls=False, refused=False, kept=kept)
     if response.usage is not UNSET:

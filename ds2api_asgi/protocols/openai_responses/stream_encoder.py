@@ -31,6 +31,7 @@ from .errors import encode_event, encode_failed
 from .items import encode_item
 from .parts import encode_part
 from .profile import NAME, TARGET, item_id
+from .remade import Owners
 from .response import answer_id, call_item, envelope_of, names_of, sealed_by_us, thought_of
 from .settle import COMPLETED, amended, bare, turn_of
 from .stops import DETAILS, encode_stop
@@ -62,6 +63,7 @@ class StreamEncoder:
         "_message",
         "_number",
         "_output",
+        "_owners",
         "_parts",
         "_refused",
         "_scope",
@@ -78,6 +80,7 @@ class StreamEncoder:
         self._live: dict[int, Live] = {}
         self._message: Message | None = None
         self._output: list[Json | None] = []  # None: an item that is open
+        self._owners: Owners | None = None
         self._parts = 0
         self._calls = False
         self._refused = False
@@ -148,6 +151,8 @@ class StreamEncoder:
         if self._scope.home:
             known = {wire: value for name, wire in _WIRE.items() if (value := getattr(start, name)) is not UNSET}
             self._envelope = {"object": "response", **known, **(start.echo or {}), **(start.ext or {})}
+            if self._context.remade:
+                self._owners = Owners(start.id or "")
         else:
             self._scope.ext(start.ext, "")
             blank = Response(
@@ -206,10 +211,13 @@ class StreamEncoder:
 
     # items
 
-    def _begin(self, about: Turn, kind: str, item: Json, out: list[bytes]) -> tuple[int, str]:
-        """Announce an item; gives its place and its id."""
+    def _begin(self, live: Live, kind: str, item: Json, out: list[bytes]) -> tuple[int, str]:
+        """Announce the item of a part; gives its place and its id."""
         index = len(self._output)
         self._output.append(None)
+        if self._owners is not None:
+            live.about = self._owners.turn(live.about, kind, index)
+        about = live.about
         if self._scope.home:
             id_ = "" if about.id is UNSET else about.id
         else:
@@ -275,7 +283,7 @@ class StreamEncoder:
         message = self._message
         if message is None or message.place != home:
             self._leave(out)
-            index, id_ = self._begin(live.about, "message", {"role": "assistant", "content": []}, out)
+            index, id_ = self._begin(live, "message", {"role": "assistant", "content": []}, out)
             about = live.about if self._scope.home else Turn(role="assistant", id=id_, status=COMPLETED)
             message = self._message = Message(home, index, about)
         live.message, live.at, live.index = message, len(message.content), message.index
@@ -293,7 +301,7 @@ class StreamEncoder:
             live.head = _head("response.refusal.delta", place)
 
     def _begin_reasoning(self, live: Live, out: list[bytes]) -> None:
-        live.index, live.item = self._begin(live.about, "reasoning", {"summary": []}, out)
+        live.index, live.item = self._begin(live, "reasoning", {"summary": []}, out)
 
     def _begin_thought(self, live: Live, out: list[bytes]) -> None:
         """Announce the text of a thought."""
@@ -318,7 +326,7 @@ class StreamEncoder:
             id_ = scope.call_id(call, live.path)
             live.part = replace(call, id=id_)
             known = {"call_id": id_, **names_of(name, self._context)}
-        live.index, live.item = self._begin(live.about, kind, {**known, key: ""}, out)
+        live.index, live.item = self._begin(live, kind, {**known, key: ""}, out)
         event = "response.custom_tool_call_input" if custom else "response.function_call_arguments"
         live.head = _head(f"{event}.delta", {"item_id": live.item, "output_index": live.index})
 

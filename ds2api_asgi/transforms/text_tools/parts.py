@@ -73,7 +73,8 @@ class Splitter:
         self._sieve = sieve
         self._keys = keys
         self._sets: list[Set | Delta] = []
-        self._bare: Part = Text(text="") if isinstance(part, Text) else Reasoning(text="")
+        # A list of citations that was empty is so for each piece: some protocols demand one.
+        self._bare: Part = Text(text="", citations=part.citations) if isinstance(part, Text) else Reasoning(text="")
         if isinstance(part, Reasoning):
             self._sets += [Set(0, "summary", summary) for summary in part.summary]
             part = replace(part, summary=())
