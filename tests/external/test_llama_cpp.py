@@ -33,9 +33,7 @@ from sdks import SDKS, Sdk
 SERVER, MODEL = os.environ.get("LLAMA_SERVER", ""), os.environ.get("LLAMA_MODEL", "")
 
 pytestmark = [
-    pytest.mark.skipif(
-        not (SERVER and MODEL), reason="LLAMA_SERVER and LLAMA_MODEL name no llama.cpp server and model"
-    ),
+    pytest.mark.skipif(not (SERVER and MODEL), reason="LLAMA_SERVER and LLAMA_MODEL name none"),
     pytest.mark.timeout(600),
 ]
 
