@@ -47,8 +47,10 @@ def llama(template: str) -> Iterator[str]:
     """A server; gives its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    command = [SERVER, "-m", MODEL, "--host", "127.0.0.1", "--port", str(port), "-c", "4096", "-np", "1",
-               "-t", "1", "-n", "60", "--temp", "0", "--jinja", "--chat-template-file", str(HERE / template)]  # fmt: skip
+    command = [
+        *(SERVER, "-m", MODEL, "--host", "127.0.0.1", "--port", str(port), "--temp", "0", "--jinja"),
+        *("-c", "4096", "-np", "1", "-t", "1", "-n", "60", "--chat-template-file", str(HERE / template)),
+    ]
     libraries = f"{Path(SERVER).parent}:{os.environ.get('LD_LIBRARY_PATH', '')}"
     process = subprocess.Popen(
         command,
