@@ -17,6 +17,7 @@ __all__ = [
     "credential",
     "decode",
     "find",
+    "media_type",
     "replace",
     "request_headers",
     "response_headers",
@@ -136,6 +137,11 @@ def find(raw: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
         if len(name) == length and name.lower() == wanted:
             return value
     return None
+
+
+def media_type(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The ``content-type`` without its parameters, in lower case; ``b""`` when there is none."""
+    return (find(headers, b"content-type") or b"").partition(b";")[0].strip().lower()
 
 
 def credential(headers: RawHeaders, first: bytes = b"authorization") -> str:
