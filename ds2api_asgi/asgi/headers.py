@@ -153,8 +153,9 @@ def credential(headers: RawHeaders, first: bytes = b"authorization") -> str:
     """
     for name in (first, *_BY_NAME):
         text = (find(headers, name) or b"").decode("latin-1").strip()
-        if name == b"authorization" and text[:7].lower() == "bearer ":
-            text = text[7:].strip()
+        scheme, _, key = text.partition(" ")
+        if name == b"authorization" and scheme.lower() == "bearer":  # with no key behind it, it is none
+            text = key.strip()
         if text:
             return text
     return ""
