@@ -17,6 +17,7 @@ __all__ = [
     "credential",
     "decode",
     "find",
+    "media_type",
     "replace",
     "request_headers",
     "response_headers",
@@ -138,6 +139,11 @@ def find(raw: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
     return None
 
 
+def media_type(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The ``content-type`` without its parameters, in lower case; ``b""`` when there is none."""
+    return (find(headers, b"content-type") or b"").partition(b";")[0].strip().lower()
+
+
 def credential(headers: RawHeaders, first: bytes = b"authorization") -> str:
     """The API key that a client sent, ``""`` if it sent none.
 
@@ -147,8 +153,9 @@ def credential(headers: RawHeaders, first: bytes = b"authorization") -> str:
     """
     for name in (first, *_BY_NAME):
         text = (find(headers, name) or b"").decode("latin-1").strip()
-        if name == b"authorization" and text[:7].lower() == "bearer ":
-            text = text[7:].strip()
+        scheme, _, key = text.partition(" ")
+        if name == b"authorization" and scheme.lower() == "bearer":  # with no key behind it, it is none
+            text = key.strip()
         if text:
             return text
     return ""

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ..asgi.exchange import Exchange
 from ..asgi.facts import Judged
-from ..asgi.headers import decode, find
+from ..asgi.headers import decode, find, media_type
 from ..asgi.masking import Mask
 from ..asgi.types import Message, Send
 from ..protocols.base import Operation, Protocol, StreamWatch
@@ -129,7 +129,7 @@ class Attempt:
             self._mask = Mask(self._secret.reveal())
         self._raw_headers = headers = message.get("headers", ())
         if self._is_success() and (find(headers, b"content-encoding") or b"identity") == b"identity":
-            kind = (find(headers, b"content-type") or b"").partition(b";")[0].strip().lower()
+            kind = media_type(headers)
             if kind == self._terms.protocol.stream_type().encode():
                 self._stream = self._terms.protocol.stream_watch()
             else:

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from ..asgi.exchange import Exchange
 from ..asgi.facts import Committed
 from ..asgi.gate import Gate, GateState
-from ..asgi.headers import RawHeaders, find, replace
+from ..asgi.headers import RawHeaders, find, media_type, replace
 from ..asgi.types import Message
 from ..protocols.base import Protocol, StreamWatch
 from ..protocols.hidden import MAX_JUDGED, AnswerJudge, judge_of
@@ -269,4 +269,4 @@ class Passage:
 
 def _framing(headers: RawHeaders) -> Framing | None:
     """How a stream's events are told apart; None when the answer is no stream."""
-    return FRAMINGS.get((find(headers, b"content-type") or b"").partition(b";")[0].strip().lower())
+    return FRAMINGS.get(media_type(headers))

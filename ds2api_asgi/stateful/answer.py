@@ -15,14 +15,14 @@ from __future__ import annotations
 from enum import Enum
 from typing import Protocol
 
-from ..asgi.headers import RawHeaders, find
+from ..asgi.headers import RawHeaders, find, media_type
 from ..asgi.types import Message
 from ..errors import BrokenStream, ClientGone, FramingError, InvalidDocument, TransportError
 from ..framing.sse import SseEvent, SseParser
 from .refusal import Refused, bad_gateway
 from .rewrite import Rewrite, RewrittenEvent
 
-__all__ = ["EVENT_STREAM", "Answer", "Listener", "media_type"]
+__all__ = ["EVENT_STREAM", "Answer", "Listener"]
 
 EVENT_STREAM = b"text/event-stream"
 _JSON = b"application/json"
@@ -206,8 +206,3 @@ class Answer:
         self._state = _State.GIVEN_UP
         self._parts = []
         await self._listener.refused(bad_gateway(problem))
-
-
-def media_type(headers: RawHeaders) -> bytes:
-    """The media type that the headers state, without parameters."""
-    return (find(headers, b"content-type") or b"").partition(b";")[0].strip().lower()

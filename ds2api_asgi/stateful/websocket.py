@@ -21,13 +21,13 @@ import anyio.abc
 from anyio.streams.memory import MemoryObjectSendStream
 
 from ..asgi.body import Replay
-from ..asgi.headers import HOP_BY_HOP
+from ..asgi.headers import HOP_BY_HOP, media_type
 from ..asgi.types import Message, Receive, Scope, Send
 from ..asgi.unwrapped import unwrapped
 from ..errors import InvalidDocument
 from ..framing.sse import SseParser
 from ..universal import jsontext
-from .answer import EVENT_STREAM, media_type
+from .answer import EVENT_STREAM
 from .connection import Connection
 from .members import NULL, joined, members, value
 from .refusal import Refused, bad_gateway, invalid, misread, overloaded, too_large

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import TypeVar
 
-from ..asgi.headers import RawHeaders, decode, find
+from ..asgi.headers import RawHeaders, decode, find, media_type
 from ..asgi.respond import respond
 from ..asgi.types import Message, Send
 from ..errors import BrokenStream, ClientGone, InvalidDocument, TransportError
@@ -31,7 +31,7 @@ from ..universal.failure import Failure
 from .coding import BadCoding, Inflate
 from .commit import says_content
 from .failures import bad_gateway, failure_of, truncated
-from .headers import document_headers, error_headers, media_type, stream_headers
+from .headers import document_headers, error_headers, stream_headers
 from .transcoder import Transcoder
 from .translation import Companion, Embedding, Generation
 
@@ -172,7 +172,7 @@ class Answer:
 
     def _state_of_start(self) -> _State:
         generation = self._translation
-        streamed = self._status < 300 and media_type(self._headers) == self._upstream.stream_type()
+        streamed = self._status < 300 and media_type(self._headers).decode("latin-1") == self._upstream.stream_type()
         if not streamed or isinstance(generation, (Companion, Embedding)):
             return _State.WHOLE
         if not generation.streams:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..asgi.headers import HOP_BY_HOP, RawHeaders, find
+from ..asgi.headers import HOP_BY_HOP, RawHeaders
 
-__all__ = ["document_headers", "error_headers", "media_type", "stream_headers"]
+__all__ = ["document_headers", "error_headers", "stream_headers"]
 
 # About a body that the client never sees, or what the server says again.
 _OF_THE_BODY = HOP_BY_HOP | {
@@ -59,12 +59,6 @@ def error_headers(headers: RawHeaders, own: Iterable[tuple[bytes, bytes]], *, su
     own = list(own)
     dropped = _OF_THE_BODY | {name for name, _ in own} | (_OF_A_SUCCESS if succeeded else frozenset())
     return [*_without(headers, dropped), *own]
-
-
-def media_type(headers: RawHeaders) -> str:
-    """The content-type without its parameters, in lower case; ``""`` when there is none."""
-    value = find(headers, b"content-type") or b""
-    return value.split(b";", 1)[0].strip().lower().decode("latin-1")
 
 
 def _without(headers: RawHeaders, names: Iterable[bytes]) -> RawHeaders:

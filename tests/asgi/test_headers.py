@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import pytest
+
 from ds2api_asgi.asgi.headers import (
     CREDENTIALS,
     HOP_BY_HOP,
     Headers,
+    RawHeaders,
+    credential,
     decode,
     find,
+    media_type,
     replace,
     request_headers,
     response_headers,
@@ -87,3 +92,25 @@ def test_what_clients_and_key_pools_read_comes_down() -> None:
     limits = [(b"x-ratelimit-remaining-requests", b"3"), (b"anthropic-ratelimit-tokens-reset", b"4")]
     assert response_headers(raw + limits) == raw + limits
     assert response_headers(raw + limits, rate_limits=False) == raw
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [
+        ([], b""),
+        ([(b"Content-Type", b"Text/Event-Stream; charset=utf-8")], b"text/event-stream"),
+        ([(b"content-type", b" application/json ")], b"application/json"),
+        ([(b"content-type", b"\xff")], b"\xff"),
+    ],
+)
+def test_the_media_type_has_no_parameters_and_no_case(raw: RawHeaders, kind: bytes) -> None:
+    assert media_type(raw) == kind
+
+
+def test_a_credential_is_found_in_any_header_the_preferred_one_first() -> None:
+    both = [(b"x-api-key", b"a"), (b"authorization", b"bearer  b ")]
+    assert credential(both) == "b"
+    assert credential(both, b"x-api-key") == "a"
+    assert credential(both, b"x-goog-api-key") == "b"
+    assert credential([(b"authorization", b"Bearer "), (b"api-key", b"c")]) == "c"
+    assert credential([(b"cookie", b"d")]) == ""

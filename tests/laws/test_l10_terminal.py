@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ds2api_asgi.universal.events import End, Error
+from ds2api_asgi.universal.events import End, Error, Event
 from ds2api_asgi.universal.failure import Failure, FailureKind
 from ds2api_asgi.universal.fold import unfold
 from ds2api_asgi.universal.response import Response
@@ -14,6 +14,7 @@ from kits import KITS
 from lawkit import (
     PAIRS,
     PROTOCOLS,
+    context,
     core_responses,
     decode_stream,
     encode_stream,
@@ -25,17 +26,24 @@ from lawkit import (
 every_pair = pytest.mark.parametrize(("upstream", "client"), [*PAIRS, *((p, p) for p in PROTOCOLS)])
 
 
-@every_pair
+@pytest.mark.parametrize("upstream", PROTOCOLS)
 @settings(max_examples=8)
 @given(core=core_responses(), data=st.data())
-def test_a_cut_at_any_byte_is_never_a_success(upstream: str, client: str, core: Response, data: st.DataObject) -> None:
+def test_a_cut_at_any_byte_is_never_a_success(upstream: str, core: Response, data: st.DataObject) -> None:
     stream = encode_stream(upstream, data.draw(interleaved(core, chunk=9)))
     complete = _shortest_success(upstream, stream)
+    known: tuple[list[Event], list[Event]] | None = None
     for cut in range(complete):
-        got = b"".join(translate_stream(upstream, client, [stream[:cut]]))
-        events = decode_stream(client, [got])
-        assert not any(isinstance(event, End) for event in events), cut
-        assert isinstance(events[-1], Error), cut
+        decoder = protocol(upstream).stream_decoder()
+        said = decoder.feed(stream[:cut]), decoder.close()
+        if said == known:
+            continue  # most cuts within one frame say the same, and what says the same is written alike (L7)
+        known = said
+        for client in PROTOCOLS:
+            encoder = protocol(client).stream_encoder(context())
+            events = decode_stream(client, [encoder.write(part) for part in said])
+            assert not any(isinstance(event, End) for event in events), (client, cut)
+            assert isinstance(events[-1], Error), (client, cut)
 
 
 def _shortest_success(name: str, stream: bytes) -> int:
