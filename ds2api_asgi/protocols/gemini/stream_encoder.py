@@ -2,7 +2,8 @@
 
 What clients rely on: texts come in pieces, calls whole; each frame has a candidate with a part (google-genai takes no
 other for a sound answer); the finish reasons and the counts come in the last. So calls wait until they are complete,
-and stops until the end.
+and stops until the end. The provider has ``usageMetadata`` in every frame, and clients keep the last that they saw: the
+first frame says an empty one where no count is known yet. There are no comments.
 It follows https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent (read 2026-11-23).
 """
 
@@ -14,7 +15,6 @@ from typing import Any, Final, Literal, assert_never
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from ...framing.sse import write_comment
 from ...universal.content import Media, OpaquePart, Part, Reasoning, Refusal, Text, ToolCall
 from ...universal.events import (
     Close,
@@ -176,8 +176,7 @@ class StreamEncoder:
             case Start():
                 self._start(event)
             case Ping():
-                if not self._array:
-                    out.append(write_comment(b"ping"))
+                pass  # google-genai takes a comment for JSON, and a frame without a word for an unsound answer
             case Error(failure=failure):
                 self._error(failure, out)
             case End():
@@ -239,6 +238,7 @@ class StreamEncoder:
                 self._pending["usageMetadata"] = {"serviceTier": self._tier}
         else:
             scope.ext(start.ext, "")
+            self._pending["usageMetadata"] = {}
             if start.service_tier is not UNSET:
                 scope.lacks("service_tier", Severity.COSMETIC, "service_tier")
         self._envelope = envelope
