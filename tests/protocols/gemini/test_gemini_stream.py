@@ -244,6 +244,28 @@ def test_every_line_of_a_stream_is_a_frame_that_counts_or_says_that_it_cannot_ye
     assert (usage.input_total, usage.output_total, usage.total) == (3, 4, 7)
 
 
+def test_the_payload_of_a_thought_from_elsewhere_stands_on_its_last_piece() -> None:
+    """Scripts that put a turn together from chunks drop parts without a text."""
+    encoder = PROTOCOL.stream_encoder(Context())
+    payload = Opaque(kind="thought_signature", value="UzE=", protocol="gemini")
+    before = encoder.write([Start(protocol="elsewhere"), Open(0, Reasoning()), Delta(0, "a"), Delta(0, "b")])
+    assert b'"a"' in before
+    data = before + encoder.write([Delta(0, "c"), Set(0, "opaque", payload), Close(0)])
+    parts = [json.loads(line[6:])["candidates"][0]["content"]["parts"][0] for line in data.split(b"\n\n")[:-1]]
+    assert parts == [
+        {"text": "a", "thought": True},
+        {"text": "b", "thought": True},
+        {"text": "c", "thought": True, "thoughtSignature": "UzE="},
+    ]
+
+
+@pytest.mark.parametrize("end", [[Close(0)], [Error(Failure(kind=FailureKind.SERVER, message="m"))]])
+def test_no_piece_of_a_thought_is_left_behind(end: list[Event]) -> None:
+    encoder = PROTOCOL.stream_encoder(Context())
+    data = encoder.write([Start(protocol="elsewhere"), Open(0, Reasoning(summary=("s",))), Set(0, "summary", "t"), *end])
+    assert data.index(b'"s"') < data.index(b'"t"')
+
+
 def test_the_dialect_of_the_client_decides_the_framing() -> None:
     request = Request(origin=Origin(protocol="gemini", dialect="json_array"))
     data = PROTOCOL.stream_encoder(Context(request=request)).write(events_elsewhere())
