@@ -262,7 +262,9 @@ def test_the_payload_of_a_thought_from_elsewhere_stands_on_its_last_piece() -> N
 @pytest.mark.parametrize("end", [[Close(0)], [Error(Failure(kind=FailureKind.SERVER, message="m"))]])
 def test_no_piece_of_a_thought_is_left_behind(end: list[Event]) -> None:
     encoder = PROTOCOL.stream_encoder(Context())
-    data = encoder.write([Start(protocol="elsewhere"), Open(0, Reasoning(summary=("s",))), Set(0, "summary", "t"), *end])
+    data = encoder.write(
+        [Start(protocol="elsewhere"), Open(0, Reasoning(summary=("s",))), Set(0, "summary", "t"), *end]
+    )
     assert data.index(b'"s"') < data.index(b'"t"')
 
 
