@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import pytest
 
+from ds2api_asgi.asgi.body import read_body
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.framing.sse import SseParser
 from ds2api_asgi.protocols import registry
@@ -25,11 +27,29 @@ PATCH = "*** Begin Patch"
 Call = tuple[str, Any]
 
 
-def app_of(speaks: str) -> Any:
-    """A translator in front of an upstream of each protocol, which is the demo model behind another translator."""
+def app_of(speaks: str, asked: list[bytes]) -> Any:
+    """A translator in front of an upstream of each protocol, which is the demo model behind another translator.
+
+    Args:
+        speaks: The upstream's protocol.
+        asked: Gets what the upstream is asked.
+    """
     demo = DemoModel(models=MODELS)
     upstream = demo if speaks == "openai-chat" else Translator(demo, speaks="openai-chat")
-    return Translator(upstream, speaks=speaks)
+
+    async def listening(scope: Any, receive: Any, send: Any) -> None:
+        replay = await read_body(receive)
+        asked.append(replay.body)
+        await upstream(scope, replay, send)
+
+    return Translator(listening, speaks=speaks)
+
+
+def violations(speaks: str, body: bytes) -> list[str]:
+    """What the upstream's provider would refuse the request for."""
+    profile = import_module(f"ds2api_asgi.protocols.{speaks.replace('-', '_')}.profile")
+    found: list[str] = profile.violations(json.loads(body))
+    return found
 
 
 # -- Codex
@@ -241,7 +261,8 @@ async def test_an_agent_gets_its_call_from_every_upstream(
     asks: Asks, reads: Reads, text: str, calls: list[Call], speaks: str
 ) -> None:
     path, document, headers = asks(text)
-    answer = await Driver(app_of(speaks)).request(
+    asked: list[bytes] = []
+    answer = await Driver(app_of(speaks, asked)).request(
         "POST", path, json=document, headers=[(name.encode(), value.encode()) for name, value in headers.items()]
     )
     assert answer.status == 200, answer.body
@@ -251,3 +272,6 @@ async def test_an_agent_gets_its_call_from_every_upstream(
     events = [json.loads(event.data) for event in parser.feed(answer.body) + parser.close()]
     assert len(events) > 2
     assert reads(events) == calls
+    if registry.get(speaks).claim("POST", path.partition("?")[0], []) is None:  # its own protocol passes untouched
+        assert [violations(speaks, body) for body in asked] == [[]]
+        assert all(word in asked[0] for word in (b"cat marker.txt", b"Read the marker.", text.encode()[:3]))

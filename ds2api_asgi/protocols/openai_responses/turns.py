@@ -141,6 +141,8 @@ class _Writer:
     def _message(self, role: str, content: list[Json]) -> None:
         if not content:
             return
+        if role == "tool":  # reported where its parts are written
+            role = "user"
         self.items.append({"role": role, "content": string_or_parts(content, _TEXT)})
 
     def _part(self, role: str, part: Part, path: str) -> Json | None:
@@ -148,6 +150,8 @@ class _Writer:
             self._scope.lacks(path, Severity.SEMANTIC, f"place for this in a {role} message")
             return None
         document = encode_part(part, role, path, self._scope)
+        if document is not None and role == "tool":
+            self._scope.add(path, LossKind.RELOCATED, Severity.SEMANTIC, f"{NAME} has nothing beside results: a user's")
         return None if isinstance(part, Refusal) else document
 
     def _item(self, role: str, part: Part, path: str) -> None:
