@@ -127,11 +127,11 @@ class Carrying:
         request, foreign = only_for(request, self._carriage.minter)
         return request, [*losses, *foreign]
 
-    def ask(self, document: dict[str, Any], request: Request) -> None:
+    def ask(self, document: dict[str, Any]) -> None:
         """Ask the upstream for its state, where it gives none unasked: of models that think, since others refuse."""
         asks = None if self._home else _ASKS.get(self._carriage.minter.protocol)
-        effort = request.reasoning_effort
-        if asks is None or effort is UNSET or effort == "none":
+        reasoning = document.get("reasoning")  # what the client said of it, in whatever words
+        if asks is None or type(reasoning) is not dict or reasoning.get("effort") == "none":
             return
         member, value = asks
         known = document.get(member, [])

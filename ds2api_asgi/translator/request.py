@@ -240,7 +240,7 @@ class TranslatedRequest:
         losses = (*dropped, *transformed.losses, *encoded.losses)
         self._lose(losses)
         if operation is Operation.GENERATE:
-            self._carrying.ask(encoded.document, request)
+            self._carrying.ask(encoded.document)
         context = encoded.context or Context()
         context.request = request
         context.now = int(self._settings.clock())

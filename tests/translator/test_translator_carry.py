@@ -222,14 +222,26 @@ async def test_the_use_of_a_store_is_reported() -> None:
     assert any(LossKind.STATEFUL in found for found in kinds)
 
 
-async def test_a_responses_upstream_is_asked_for_its_state_where_it_thinks() -> None:
-    upstream = ScriptedUpstream([json_script(answer_of("openai-responses", [], 0))] * 2)
+@pytest.mark.parametrize(
+    ("path", "document", "asks"),
+    [
+        ("/v1/chat/completions", {"reasoning_effort": "high"}, True),
+        ("/v1/chat/completions", {"reasoning_effort": "none"}, False),
+        ("/v1/chat/completions", {}, False),  # models that do not think refuse it
+        ("/v1/messages", {"max_tokens": 2000, "thinking": {"type": "enabled", "budget_tokens": 1024}}, True),
+        ("/v1/messages", {"max_tokens": 2000, "thinking": {"type": "disabled"}}, False),
+        ("/api/chat", {"think": True, "stream": False}, True),
+        ("/api/chat", {"think": False, "stream": False}, False),
+    ],
+)
+async def test_a_responses_upstream_is_asked_for_its_state_where_it_thinks(
+    path: str, document: Any, asks: bool
+) -> None:
+    upstream = ScriptedUpstream([json_script(answer_of("openai-responses", [], 0))])
     app = Translator(upstream, speaks="openai-responses")
-    await chat(app, ASKED["messages"], reasoning_effort="high")
-    await chat(app, ASKED["messages"])
-    asked = [json.loads(request.body) for request in upstream.requests]
-    assert asked[0]["include"] == ["reasoning.encrypted_content"]
-    assert "include" not in asked[1]  # models that do not think refuse it
+    await Driver(app).request("POST", path, json={**ASKED, **document})
+    asked = json.loads(upstream.requests[0].body)
+    assert asked.get("include") == (["reasoning.encrypted_content"] if asks else None)
 
 
 @pytest.mark.parametrize("harm", ["missing", "altered", "moved"])

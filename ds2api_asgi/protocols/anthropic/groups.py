@@ -11,12 +11,14 @@ from typing import Any
 from msgspec import UNSET
 
 from ...universal.effort import EFFORTS as ALL_EFFORTS
+from ...universal.effort import budget_of
 from ...universal.loss import LossKind, Severity
 from ...universal.request import OutputFormat, Request
 from ..fields import OBJECT, expect, put, rest, take
 from ..scope import Scope
 from .fields import OUTPUT, THINKING
-from .profile import EFFORTS, MIN_BUDGET, NAME
+from .profile import EFFORTS, MIN_BUDGET, NAME, takes_adaptive, takes_thinking
+from .thinking import may_think, wants_thinking
 
 __all__ = [
     "decode_metadata",
@@ -56,7 +58,7 @@ def encode_thinking(request: Request, scope: Scope) -> dict[str, Any]:
                 scope.add(
                     "reasoning_budget", LossKind.CLAMPED, Severity.DEGRADED, f"{NAME} takes 1024 to the answer's bound"
                 )
-    elif mode in {"adaptive", "disabled", "between_tools"}:
+    elif mode == "disabled" or mode == "between_tools" or (mode == "adaptive" and takes_adaptive(request.model)):
         document = {"type": mode}
         if budget is not UNSET:
             scope.drop("reasoning_budget", Severity.DEGRADED, f"{NAME} takes no budget in this mode")
@@ -66,6 +68,8 @@ def encode_thinking(request: Request, scope: Scope) -> dict[str, Any]:
             scope.add("reasoning_budget", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} calls it disabled")
     elif budget is not UNSET:
         scope.drop("reasoning_budget", Severity.DEGRADED, f"{NAME} has no such budget")
+    elif wants_thinking(request) and may_think(request):
+        document = _unbudgeted(request, scope)
     if document.get("type", UNSET) != mode:
         kind = LossKind.INVENTED if mode is UNSET else LossKind.DROPPED
         scope.add("reasoning_mode", kind, Severity.COSMETIC, f"{NAME} says it so")
@@ -73,6 +77,20 @@ def encode_thinking(request: Request, scope: Scope) -> dict[str, Any]:
     if request.reasoning_ext is not UNSET:
         scope.drop("reasoning_ext", Severity.DEGRADED, f"{NAME} does not know it")
     return document
+
+
+def _unbudgeted(request: Request, scope: Scope) -> dict[str, Any]:
+    """The mode in which a model thinks as much as its effort says; of older ones the budget that stands for it."""
+    if takes_adaptive(request.model):
+        return {"type": "adaptive"}
+    effort = "medium" if request.reasoning_effort is UNSET else request.reasoning_effort
+    budget = budget_of(effort) or 0
+    if request.max_output_tokens is not UNSET:
+        budget = min(budget, request.max_output_tokens - 1)
+    if budget < MIN_BUDGET or not takes_thinking(request.model):
+        return {}
+    scope.add("reasoning_budget", LossKind.INVENTED, Severity.COSMETIC, "stands for the effort")
+    return {"type": "enabled", "budget_tokens": budget}
 
 
 def _put_display(request: Request, document: dict[str, Any], scope: Scope) -> None:
@@ -108,7 +126,9 @@ def encode_output(request: Request, scope: Scope) -> dict[str, Any]:
     document: dict[str, Any] = {}
     effort = request.reasoning_effort
     if effort is not UNSET:
-        if scope.home or effort in EFFORTS:
+        if not scope.home and effort != "none" and not takes_adaptive(request.model):
+            scope.add("reasoning_effort", LossKind.APPROXIMATED, Severity.DEGRADED, "the model takes budgets only")
+        elif scope.home or effort in EFFORTS:
             document["effort"] = effort
         elif effort == "minimal":
             document["effort"] = EFFORTS[0]

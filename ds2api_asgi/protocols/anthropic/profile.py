@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from msgspec import UnsetType
+
 from ...universal.jsontext import JsonText
 from ..scope import Target
 
@@ -27,6 +29,8 @@ __all__ = [
     "TARGET",
     "TOOL_NAME",
     "is_strict",
+    "takes_adaptive",
+    "takes_thinking",
     "violations",
 ]
 
@@ -55,10 +59,25 @@ CALL_ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 TARGET: Final = Target(protocol=NAME, call_id=CALL_ID, tool_name=TOOL_NAME, max_tool_name=128)
 
+_THOUGHTLESS: Final = re.compile(r"claude-(?:instant|[12](?!\d)|3-(?!7))")
+_BUDGET_ONLY: Final = re.compile(
+    r"claude-(?:instant|[123](?!\d)|(?:opus|sonnet|haiku)-4(?:-[0-5](?!\d)|-20\d{6}|(?!-)|$))"
+)
+
 
 def is_strict(dialect: str) -> bool:
     """Whether a dialect refuses what `STRICT_DIALECT` does; ``""`` is the default one."""
     return (dialect or DEFAULT_DIALECT) >= STRICT_DIALECT
+
+
+def takes_thinking(model: str | UnsetType) -> bool:
+    """Whether a model takes ``thinking``; those before Claude 3.7 refuse it."""
+    return not (isinstance(model, str) and _THOUGHTLESS.search(model))
+
+
+def takes_adaptive(model: str | UnsetType) -> bool:
+    """Whether a model takes ``adaptive`` and an effort; those before Claude 4.6 take ``budget_tokens``."""
+    return not (isinstance(model, str) and _BUDGET_ONLY.search(model))
 
 
 def violations(document: dict[str, Any]) -> list[str]:

@@ -39,6 +39,7 @@ class StreamWatch(LineWatch):
 
 def _is_empty(block: Any) -> bool:
     """Whether a block starts without saying anything yet."""
-    if type(block) is not dict or block.get("type") not in _EMPTY_STARTS:
+    kind = block.get("type") if type(block) is dict else None
+    if type(kind) is not str or kind not in _EMPTY_STARTS:
         return False
     return not (block.get("text") or block.get("thinking") or block.get("signature") or block.get("input"))

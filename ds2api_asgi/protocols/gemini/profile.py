@@ -125,6 +125,8 @@ def _content(content: dict[str, Any], path: str) -> Iterator[str]:
         if sum(part.get(name) is not None for name in DATA) != 1:
             yield f"{path}.parts[{index}]: exactly one kind of data"
         call = part.get("functionCall")
+        if call is not None and content.get("role") != "model":
+            yield f"{path}.parts[{index}].functionCall: a call of a user"
         if call is not None and not _is_object(call.get("args") or {}):
             yield f"{path}.parts[{index}].functionCall.args: not an object"
 

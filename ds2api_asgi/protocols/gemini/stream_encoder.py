@@ -2,7 +2,8 @@
 
 What clients rely on: texts come in pieces, calls whole; each frame has a candidate with a part (google-genai takes no
 other for a sound answer); the finish reasons and the counts come in the last. So calls wait until they are complete,
-and stops until the end.
+and stops until the end. The provider has ``usageMetadata`` in every frame, and clients keep the last that they saw: the
+first frame says an empty one where no count is known yet. There are no comments.
 It follows https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent (read 2026-11-23).
 """
 
@@ -14,7 +15,6 @@ from typing import Any, Final, Literal, assert_never
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from ...framing.sse import write_comment
 from ...universal.content import Media, OpaquePart, Part, Reasoning, Refusal, Text, ToolCall
 from ...universal.events import (
     Close,
@@ -65,7 +65,7 @@ def framing_of(context: Context) -> Framing:
 class _Live:
     """An open part: its deltas are a text between two fixed pieces."""
 
-    __slots__ = ("choice", "citations", "head", "opaque", "part", "path", "tail", "told")
+    __slots__ = ("choice", "citations", "head", "opaque", "part", "path", "tail", "told", "waiting")
 
     def __init__(self, part: Part, choice: int, path: str) -> None:
         self.part = part
@@ -76,6 +76,7 @@ class _Live:
         self.told: list[str] | None = None  # its text, where that is needed at the end
         self.opaque: list[Opaque] = []
         self.citations: list[Any] = []
+        self.waiting = ""  # of a thought from elsewhere: its last piece, for the payload to stand on
 
 
 class _Choice:
@@ -146,6 +147,8 @@ class StreamEncoder:
                 if part.told is not None:
                     part.told.append(text)
                 if part.head is None:
+                    if isinstance(part.part, Reasoning):
+                        self._think(part, text, out)
                     continue
                 if self._begun and not self._pending:
                     out.append(part.head)
@@ -176,8 +179,7 @@ class StreamEncoder:
             case Start():
                 self._start(event)
             case Ping():
-                if not self._array:
-                    out.append(write_comment(b"ping"))
+                pass  # google-genai takes a comment for JSON, and a frame without a word for an unsound answer
             case Error(failure=failure):
                 self._error(failure, out)
             case End():
@@ -217,6 +219,15 @@ class StreamEncoder:
         thought = {"thought": True} if isinstance(live.part, Reasoning) else {}
         self._candidate(live.choice, {"text": text, **thought}, out)
 
+    def _think(self, live: _Live, text: str, out: list[bytes]) -> None:
+        """Write what was thought so far, but for this piece.
+
+        A payload of another provider's thought comes behind its text, and clients drop parts without any.
+        """
+        waiting, live.waiting = live.waiting, text
+        if waiting:
+            self._say(live, waiting, out)
+
     # events
 
     def _start(self, start: Start) -> None:
@@ -239,6 +250,7 @@ class StreamEncoder:
                 self._pending["usageMetadata"] = {"serviceTier": self._tier}
         else:
             scope.ext(start.ext, "")
+            self._pending["usageMetadata"] = {}
             if start.service_tier is not UNSET:
                 scope.lacks("service_tier", Severity.COSMETIC, "service_tier")
         self._envelope = envelope
@@ -264,7 +276,8 @@ class StreamEncoder:
                 self._template(live, {"text": "\0"})
                 self._scope.add(path, LossKind.APPROXIMATED, Severity.DEGRADED, f"{NAME} has no refusals beside texts")
             case Reasoning():
-                self._template(live, {"text": "\0", "thought": True})
+                if self._scope.home:
+                    self._template(live, {"text": "\0", "thought": True})
                 text = "".join(part.summary) + (part.text or "")
             case ToolCall():
                 live.told = [part.arguments.text]
@@ -280,7 +293,9 @@ class StreamEncoder:
             choice.calls[event.key] = None
             return  # its ``ext`` and payloads are written with it
         self._scope.ext(part.ext, path)
-        if text:
+        if text and live.head is None:
+            self._think(live, text, out)
+        elif text:
             self._say(live, text, out)
         for payload in getattr(part, "opaque", ()):
             self._payload(live, payload, out)
@@ -294,6 +309,8 @@ class StreamEncoder:
         if isinstance(part, ToolCall):
             choice.calls[key] = live
             self._calls(choice, out)
+        elif isinstance(part, Reasoning):
+            self._think(live, "", out)
         elif live.citations:
             # A text is one part to a client that puts the pieces together.
             choice.ground.add(live.citations, "".join(live.told or ()), 0, live.path, self._scope)
@@ -322,7 +339,7 @@ class StreamEncoder:
             case "summary":
                 self._scope.add(live.path, LossKind.APPROXIMATED, Severity.DEGRADED, f"{NAME} has no summaries")
                 if event.value:
-                    self._say(live, event.value, out)
+                    self._think(live, event.value, out)
             case "citation":
                 if not self._scope.home:
                     live.citations.append(event.value)
@@ -336,7 +353,8 @@ class StreamEncoder:
             self._scope.opaque((payload,), live.path)
             return
         thought = {"thought": True} if isinstance(live.part, Reasoning) else {}
-        self._candidate(live.choice, {"text": "", **thought, "thoughtSignature": payload.value}, out)
+        text, live.waiting = live.waiting, ""
+        self._candidate(live.choice, {"text": text, **thought, "thoughtSignature": payload.value}, out)
 
     def _stop(self, event: StopEvent) -> None:
         if self._scope.home and BLOCKED in event.stop.form:
@@ -367,6 +385,8 @@ class StreamEncoder:
             self._choice(event.choice).members.update(members)
 
     def _error(self, failure: Failure, out: list[bytes]) -> None:
+        for live in self._live.values():
+            self._think(live, "", out)
         # An array that is not whole is not closed: who reads it at once must not take it for an answer.
         out += (self._lead(), dumps(encode_failure(failure)), b"" if self._array else b"\n\n")
 

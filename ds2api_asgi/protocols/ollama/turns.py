@@ -136,7 +136,11 @@ class _Writer:
             if isinstance(part, ToolCall) and role == "assistant":
                 self._called[part.id] = part.name
             messages.add(part, at)
-        self.messages += messages.written()
+        written = messages.written()
+        if role == "assistant" and self.messages and _more_calls(self.messages[-1], written):
+            self.messages[-1]["tool_calls"] += written[0]["tool_calls"]
+        else:
+            self.messages += written
         if role == "assistant":
             self._step = len(self.messages)
 
@@ -249,6 +253,13 @@ class _Messages:
         if self._now or not self._done:
             self._done.append(self._now)
         return [{"role": self._role, "content": "", **message} for message in self._done]
+
+
+def _more_calls(last: Json, written: list[Json]) -> bool:
+    """Whether what was written is calls alone, right behind others: results follow all calls of a step."""
+    if last["role"] != "assistant" or "tool_calls" not in last or len(written) != 1:
+        return False
+    return written[0].keys() == {"role", "content", "tool_calls"} and not written[0]["content"]
 
 
 def _thought(part: Reasoning, path: str, scope: Scope) -> str | None:

@@ -70,6 +70,9 @@ def write_reasoning(request: Request, document: Json, scope: Scope) -> None:
     elif display in _SHOWN:
         reasoning["summary"] = "auto"
         scope.add("reasoning_display", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has other words")
+    elif display is UNSET and request.reasoning_mode == "enabled" and effort is None:
+        reasoning["summary"] = "auto"  # elsewhere thoughts that are wanted are shown
+        scope.add("reasoning_display", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} has no other word for thinking")
     elif display is not UNSET:
         scope.lacks("reasoning_display", Severity.COSMETIC, "such way to show reasoning")
     if request.reasoning_ext is not UNSET:

@@ -24,7 +24,7 @@ from ..fields import Json
 from .fields import RESPONSE
 from .items import opaque_turn
 
-__all__ = ["COMPLETED", "amended", "bare", "item_tags", "settle", "tagged", "turn_of"]
+__all__ = ["COMPLETED", "amended", "bare", "item_tags", "late_members", "settle", "tagged", "turn_of"]
 
 COMPLETED = "completed"
 
@@ -94,8 +94,17 @@ def bare(part: Any) -> tuple[Part, Json]:
     """The part without tags, and the members of its item."""
     form = tuple(f for f in part.form if not f.startswith(("item:", "phase:")) and f != "status")
     ext = dict(part.ext or {})
-    members: Json = ext.pop("", {})
+    members = late_members(ext)
     return replace(part, form=form, ext=ext or UNSET), members
+
+
+def late_members(ext: Json) -> Json:
+    """Take the members of an item that came late out of a part's; a member that a provider calls ``""`` stays."""
+    members = ext.get("")
+    if type(members) is not dict:
+        return {}
+    del ext[""]
+    return members
 
 
 def amended(turn: Turn, members: Json) -> Turn:

@@ -33,7 +33,7 @@ from .parts import encode_part
 from .profile import NAME, TARGET, item_id
 from .remade import Owners
 from .response import answer_id, call_item, envelope_of, names_of, sealed_by_us, thought_of
-from .settle import COMPLETED, amended, bare, turn_of
+from .settle import COMPLETED, amended, bare, late_members, turn_of
 from .stops import DETAILS, encode_stop
 from .stream_live import Live, Message
 from .usage import encode_usage
@@ -362,7 +362,7 @@ class StreamEncoder:
                 self._summary(event.key, event.value, out, begin=True)
             case "ext":
                 members = dict(event.value)
-                late = members.pop("", {}) if self._scope.home else {}
+                late = late_members(members) if self._scope.home else {}
                 if live.message is None:
                     live.about = amended(live.about, late)
                 else:
@@ -423,7 +423,8 @@ class StreamEncoder:
         assert message is not None
         assert document is not None
         place = _content_place(live)
-        for annotation in document.get("annotations", ())[live.cited :]:
+        annotations = document.get("annotations")  # of our own provider: as it was, a list or not
+        for annotation in annotations[live.cited :] if type(annotations) is list else ():
             self._cite(live, annotation, out)
         if isinstance(whole, Text):
             self._say("response.output_text.done", out, **place, text=whole.text, logprobs=[])

@@ -144,7 +144,8 @@ class _Writer:
         if not content:
             return
         if role not in _ROLES:
-            self._scope.add(f"{path}.role", LossKind.APPROXIMATED, Severity.DEGRADED, f"{NAME} has no such role")
+            if role != "tool":  # whose parts are reported where they are written
+                self._scope.add(f"{path}.role", LossKind.APPROXIMATED, Severity.DEGRADED, f"{NAME} has no such role")
             role = "user"
         self.items.append({"role": role, "content": string_or_parts(content, _TEXT)})
 
@@ -153,6 +154,8 @@ class _Writer:
             self._scope.lacks(path, Severity.SEMANTIC, f"place for this in a {role} message")
             return None
         document = encode_part(part, role, path, self._scope)
+        if document is not None and role == "tool":
+            self._scope.add(path, LossKind.RELOCATED, Severity.SEMANTIC, f"{NAME} has nothing beside results: a user's")
         return None if isinstance(part, Refusal) else document
 
     def _item(self, role: str, part: Part, path: str) -> None:

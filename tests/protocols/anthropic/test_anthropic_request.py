@@ -29,7 +29,7 @@ from ds2api_asgi.universal.content import (
 from ds2api_asgi.universal.jsontext import JsonText, dumps, equal, loads
 from ds2api_asgi.universal.loss import LossKind, Severity
 from ds2api_asgi.universal.node import Origin
-from ds2api_asgi.universal.request import FunctionTool, Request, ToolSubset, Turn
+from ds2api_asgi.universal.request import FunctionTool, NamedTool, Request, ToolSubset, Turn
 
 NEEDED = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "q"}]}
 
@@ -293,8 +293,16 @@ def test_a_bound_is_invented_only_where_there_is_none() -> None:
     ("members", "thinking", "effort"),
     [
         ({"reasoning_effort": "none"}, {"type": "disabled"}, None),
-        ({"reasoning_effort": "minimal"}, None, "low"),
-        ({"reasoning_effort": "max"}, None, "max"),
+        ({"reasoning_effort": "minimal"}, {"type": "adaptive"}, "low"),
+        ({"reasoning_effort": "max"}, {"type": "adaptive"}, "max"),
+        ({"reasoning_mode": "enabled"}, {"type": "adaptive"}, None),
+        ({"reasoning_mode": "disabled", "reasoning_effort": "none"}, {"type": "disabled"}, None),
+        ({"reasoning_display": "auto"}, {"type": "adaptive", "display": "summarized"}, None),
+        ({"reasoning_display": "omitted"}, None, None),
+        ({"reasoning_effort": "low", "temperature": 1}, {"type": "adaptive"}, "low"),
+        # What the provider refuses beside thoughts was asked for in so many words.
+        ({"reasoning_effort": "low", "temperature": 0.5}, None, "low"),
+        ({"reasoning_effort": "low", "top_k": 5}, None, "low"),
         ({"reasoning_budget": 100}, {"type": "enabled", "budget_tokens": 1024}, None),
         ({"reasoning_budget": 9999}, {"type": "enabled", "budget_tokens": 2047}, None),
         ({"reasoning_budget": 0}, {"type": "disabled"}, None),
@@ -309,6 +317,53 @@ def test_reasoning_is_said_by_thinking_and_effort(members: dict[str, Any], think
     document = say(user(), **members).document
     assert document.get("thinking") == thinking
     assert document.get("output_config", {}).get("effort") == effort
+
+
+@pytest.mark.parametrize(
+    ("model", "thinking", "effort"),
+    [
+        ("claude-sonnet-4-5-20250929", {"type": "enabled", "budget_tokens": 2047}, None),
+        ("claude-opus-4-20250514", {"type": "enabled", "budget_tokens": 2047}, None),
+        ("claude-3-7-sonnet-latest", {"type": "enabled", "budget_tokens": 2047}, None),
+        ("eu.anthropic.claude-haiku-4-5-20251001-v1:0", {"type": "enabled", "budget_tokens": 2047}, None),
+        ("claude-sonnet-4@20250514", {"type": "enabled", "budget_tokens": 2047}, None),
+        ("claude-3-5-haiku-latest", None, None),
+        ("claude-opus-4-7", {"type": "adaptive"}, "low"),
+        ("claude-sonnet-5", {"type": "adaptive"}, "low"),
+        ("kimi-k3", {"type": "adaptive"}, "low"),
+    ],
+)
+def test_older_models_get_a_budget_for_an_effort(model: str, thinking: Any, effort: Any) -> None:
+    encoded = say(user(), reasoning_effort="low", model=model)
+    assert encoded.document.get("thinking") == thinking
+    assert encoded.document.get("output_config", {}).get("effort") == effort
+    if effort is None:
+        lost(encoded, "reasoning_effort")
+    assert "thinking" not in say(user(), reasoning_effort="low", model="claude-opus-4-5", max_output_tokens=9).document
+
+
+@pytest.mark.parametrize("choice", ["required", NamedTool(name="w"), ToolSubset(mode="required", names=("w",))])
+def test_who_forces_a_tool_gets_no_thoughts(choice: Any) -> None:
+    tool = FunctionTool(name="w", schema={"type": "object"})
+    assert "thinking" in say(user(), tools=(tool,), tool_choice="auto", reasoning_effort="low").document
+    assert "thinking" not in say(user(), tools=(tool,), tool_choice=choice, reasoning_effort="low").document
+
+
+def test_a_tool_loop_that_began_without_a_signed_thought_goes_on_without() -> None:
+    signed = Reasoning(text="t", opaque=(Opaque(kind="signature", value="S", protocol="anthropic"),))
+    theirs = Reasoning(text="t", opaque=(Opaque(kind="encrypted", value="E", protocol="elsewhere"),))
+    call = ToolCall(id="c1", name="w", arguments=JsonText("{}"))
+    again = ToolCall(id="c2", name="w", arguments=JsonText("{}"))
+
+    def thinks(*turns: Any) -> bool:
+        return "thinking" in say(user(), *turns, reasoning_effort="low").document
+
+    assert thinks(assistant(signed, call), result("c1"))
+    assert thinks(assistant(signed), assistant(call), result("c1"), assistant(again), result("c2"))
+    assert not thinks(assistant(call), result("c1"))
+    assert not thinks(assistant(theirs, call), result("c1"))
+    assert not thinks(assistant(call, signed), result("c1"))
+    assert thinks(assistant(call), result("c1"), assistant(Text(text="so")), user())
 
 
 def test_the_newer_dialect_refuses_sampling() -> None:

@@ -277,6 +277,15 @@ def test_a_word_in_a_text_is_no_end() -> None:
     assert watch.failure is None
 
 
+@pytest.mark.parametrize("kind", [None, 7, True, [None], [], {}, {"type": "text"}])
+def test_a_block_of_a_kind_that_is_no_word_is_content_to_the_watch(kind: Any) -> None:
+    watch = PROTOCOL.stream_watch()
+    watch.feed(wire(start()))
+    assert not watch.content
+    watch.feed(wire({"type": "content_block_start", "index": 0, "content_block": {"type": kind, "text": ""}}))
+    assert watch.content
+
+
 # --- out
 
 

@@ -15,7 +15,7 @@ from ds2api_asgi.protocols.base import Context
 from ds2api_asgi.protocols.gemini import PROTOCOL
 from ds2api_asgi.protocols.gemini.stream_encoder import Framing, StreamEncoder
 from ds2api_asgi.universal.content import Citation, Reasoning, Text, ToolCall
-from ds2api_asgi.universal.events import Close, Delta, End, Error, Event, Open, Set, Start, StopEvent, UsageEvent
+from ds2api_asgi.universal.events import Close, Delta, End, Error, Event, Open, Ping, Set, Start, StopEvent, UsageEvent
 from ds2api_asgi.universal.failure import Failure, FailureKind
 from ds2api_asgi.universal.jsontext import JsonText
 from ds2api_asgi.universal.lifecycle import Lifecycle
@@ -224,6 +224,48 @@ def test_text_is_out_at_once_and_an_error_ends_without_a_finish_reason() -> None
     data = encoder.write([StopEvent(Stop(reason=StopReason.END)), Error(Failure(kind=FailureKind.SERVER, message="m"))])
     assert json.loads(data[6:])["error"]["status"] == "INTERNAL"
     assert b"finishReason" not in data
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_every_line_of_a_stream_is_a_frame_that_counts_or_says_that_it_cannot_yet(framing: Framing) -> None:
+    """google-genai reads a comment as JSON; scripts keep the last ``usage_metadata`` and begin with the first."""
+    encoder = StreamEncoder(Context(), framing)
+    start, *others = events_elsewhere()
+    data = encoder.write([Ping(), start, Ping(), *others[:3], Ping(), *others[3:-1], Ping(), others[-1]])
+    assert data == StreamEncoder(Context(), framing).write(events_elsewhere())
+    chunks = (
+        json.loads(data) if framing == "json_array" else [json.loads(line[6:]) for line in data.split(b"\n\n")[:-1]]
+    )
+    assert chunks[0]["usageMetadata"] == {}
+    assert GenerateContentResponse.model_validate(chunks[0]).usage_metadata is not None
+    assert [chunk["usageMetadata"]["totalTokenCount"] for chunk in chunks[1:] if "usageMetadata" in chunk] == [7]
+    usage = fold(data).usage
+    assert usage is not UNSET
+    assert (usage.input_total, usage.output_total, usage.total) == (3, 4, 7)
+
+
+def test_the_payload_of_a_thought_from_elsewhere_stands_on_its_last_piece() -> None:
+    """Scripts that put a turn together from chunks drop parts without a text."""
+    encoder = PROTOCOL.stream_encoder(Context())
+    payload = Opaque(kind="thought_signature", value="UzE=", protocol="gemini")
+    before = encoder.write([Start(protocol="elsewhere"), Open(0, Reasoning()), Delta(0, "a"), Delta(0, "b")])
+    assert b'"a"' in before
+    data = before + encoder.write([Delta(0, "c"), Set(0, "opaque", payload), Close(0)])
+    parts = [json.loads(line[6:])["candidates"][0]["content"]["parts"][0] for line in data.split(b"\n\n")[:-1]]
+    assert parts == [
+        {"text": "a", "thought": True},
+        {"text": "b", "thought": True},
+        {"text": "c", "thought": True, "thoughtSignature": "UzE="},
+    ]
+
+
+@pytest.mark.parametrize("end", [[Close(0)], [Error(Failure(kind=FailureKind.SERVER, message="m"))]])
+def test_no_piece_of_a_thought_is_left_behind(end: list[Event]) -> None:
+    encoder = PROTOCOL.stream_encoder(Context())
+    data = encoder.write(
+        [Start(protocol="elsewhere"), Open(0, Reasoning(summary=("s",))), Set(0, "summary", "t"), *end]
+    )
+    assert data.index(b'"s"') < data.index(b'"t"')
 
 
 def test_the_dialect_of_the_client_decides_the_framing() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from ds2api_asgi.errors import InvalidDocument
 from ds2api_asgi.protocols import registry
@@ -207,6 +209,26 @@ def test_a_step_keeps_its_ids_and_names() -> None:
 )
 def test_all_that_is_said_of_reasoning_becomes_one_member(members: dict[str, Any], think: Any) -> None:
     assert PROTOCOL.encode_request(foreign(**members)).document.get("think", UNSET) == think
+
+
+def test_calls_of_assistants_in_a_row_are_one_step() -> None:
+    """google-genai sends a content for each chunk: calls made side by side are answered together."""
+    contents = [
+        {"role": "user", "parts": [{"text": "q"}]},
+        {"role": "model", "parts": [{"text": "I look."}]},
+        *({"role": "model", "parts": [{"functionCall": {"name": name, "args": {}}}]} for name in "fgh"),
+        {
+            "role": "user",
+            "parts": [{"functionResponse": {"name": name, "response": {"output": name}}} for name in "fgh"],
+        },
+    ]
+    gemini = registry.get("gemini")
+    request = gemini.decode_request(gemini.parse(json.dumps({"contents": contents}).encode()))
+    document = PROTOCOL.encode_request(replace(request, model="m")).document
+    assert violations(document) == []
+    assert [message["role"] for message in document["messages"]] == ["user", "assistant", "assistant", *["tool"] * 3]
+    assert [call["function"]["name"] for call in document["messages"][2]["tool_calls"]] == ["f", "g", "h"]
+    assert [message["content"] for message in document["messages"][3:]] == ["f", "g", "h"]
 
 
 def test_where_no_tool_may_be_called_none_is_shown() -> None:

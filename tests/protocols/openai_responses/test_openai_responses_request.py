@@ -480,3 +480,11 @@ def test_names_of_namespaces_never_meet() -> None:
     names = flat_names(tools)
     assert len({*names.values(), "a__b"}) == 5
     assert names["a", "b"] == "a__b_"
+
+
+def test_a_text_among_results_is_a_users() -> None:
+    """An older content of Gemini, of the role ``function``, may hold one."""
+    turn = Turn(role="tool", parts=(Text(text="so"),))
+    encoded = PROTOCOL.encode_request(Request(model="m", turns=(turn,), origin=Origin(protocol="gemini")))
+    assert encoded.document["input"][0]["role"] == "user"
+    assert "turns[0].parts[0]" in {loss.path for loss in encoded.losses}

@@ -500,3 +500,24 @@ def test_the_snapshots_are_what_the_deltas_add_up_to(start_: Start) -> None:
     assert {0: done[0]["content"][0]["text"], 1: done[1]["content"][0]["text"], 2: done[2]["arguments"]} == {
         at: text for (at, _), text in said.items()
     }
+
+
+@pytest.mark.parametrize("value", [True, "call_1", None, 7, [], {"status": "odd"}])
+@pytest.mark.parametrize("protocol", ["openai-responses", "gemini"])
+def test_a_member_without_a_name_is_no_member_of_an_item(protocol: str, value: Any) -> None:
+    """What an item says late of itself travels under ``""``, and so may what a provider says."""
+    call = ToolCall(id="c", name="f", arguments=JsonText("{}"), ext={"": value})
+    said = frames(
+        encode(Start(protocol=protocol), Open(0, call), Close(0), StopEvent(Stop(reason=StopReason.TOOL)), End())
+    )
+    (item,) = said[-1]["response"]["output"]
+    assert (item["type"], item["call_id"], item["arguments"]) == ("function_call", "c", "{}")
+
+
+@pytest.mark.parametrize("annotations", [None, {}, {"a": 1}, "x", 7, True])
+def test_annotations_that_are_no_list_do_not_stop_a_text(annotations: Any) -> None:
+    text = Text(text="", ext={"annotations": annotations})
+    said = frames(
+        encode(start(), Open(0, text), Delta(0, "hi"), Close(0), StopEvent(Stop(reason=StopReason.END)), End())
+    )
+    assert said[-1]["response"]["output"][0]["content"][0]["text"] == "hi"
