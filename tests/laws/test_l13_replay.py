@@ -204,9 +204,6 @@ CHAINS = [
     for middle in CLIENTS
     for upstream in ("anthropic", "openai-responses", "gemini", "openai-chat")
     if client != middle != upstream
-    # A thought with several summaries is several of Anthropic's, of which only the last is signed: a translator that
-    # speaks Anthropic's protocol to another one gives no unsigned one back, so the capsule's text is not whole.
-    and (middle, upstream) != ("anthropic", "openai-responses")
 ]
 
 
