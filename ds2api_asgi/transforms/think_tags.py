@@ -47,17 +47,35 @@ class ThinkTags:
         return BegunThinkTags(self, self.request(request), tuple(self._losses(request)))
 
     def request(self, request: Request) -> Request:
-        """The request with the thoughts of the assistant's turns as text; those without a text stay."""
-        return replace(request, turns=tuple(map(self._told, request.turns)))
+        """The request with the thoughts of the assistant's turns as text; those without a text stay.
 
-    def _told(self, turn: Turn) -> Turn:
-        if turn.role != "assistant" or not any(isinstance(part, Reasoning) for part in turn.parts):
+        A thought that is a turn of its own, as protocols of items have it, stands before the text of the next turn.
+        """
+        turns: list[Turn] = []
+        said = ""
+        for turn in request.turns:
+            if said and not _begins_with_text(turn):
+                turns.append(Turn(role="assistant", parts=(Text(text=said),)))
+                said = ""
+            if turn.role == "assistant" and turn.parts and all(map(self._tells, turn.parts)):
+                said += self._words(turn.parts)
+            else:
+                turns.append(self._told(turn, said))
+                said = ""
+        if said:
+            turns.append(Turn(role="assistant", parts=(Text(text=said),)))
+        return replace(request, turns=tuple(turns))
+
+    def _words(self, parts: Iterable[Part]) -> str:
+        return "".join(f"{self._opening}{part.text}{self._closing}" for part in parts if isinstance(part, Reasoning))
+
+    def _told(self, turn: Turn, said: str) -> Turn:
+        if turn.role != "assistant" or not (said or any(map(self._tells, turn.parts))):
             return turn
         parts: list[Part] = []
-        said = ""
         for part in turn.parts:
-            if isinstance(part, Reasoning) and self._tells(part):
-                said += f"{self._opening}{part.text}{self._closing}"
+            if self._tells(part):
+                said += self._words((part,))
                 continue
             if said and isinstance(part, Text) and not part.citations:
                 parts.append(replace(part, text=said + part.text))
@@ -66,7 +84,9 @@ class ThinkTags:
             said = ""
         if said:
             parts.append(Text(text=said))
-        return replace(turn, parts=tuple(parts))
+        texts = any(isinstance(part, Text) for part in turn.parts)
+        # The id of an item that was a thought, or a call, is none of a text's.
+        return replace(turn, parts=tuple(parts)) if texts else replace(turn, parts=tuple(parts), id=UNSET, status=UNSET)
 
     def _tells(self, part: Part) -> bool:
         """Whether a part becomes text."""
@@ -112,6 +132,14 @@ class ThinkTags:
     def stream(self) -> ThinkStream:
         """What does the same to one stream."""
         return ThinkStream(self._opening, self._closing, inside=self._inside)
+
+
+def _begins_with_text(turn: Turn) -> bool:
+    """Whether a thought can stand at the start of a turn: in its text, or before thoughts that do."""
+    if turn.role != "assistant":
+        return False
+    first = next((part for part in turn.parts if not isinstance(part, Reasoning)), None)
+    return first is None or (isinstance(first, Text) and not first.citations)
 
 
 class BegunThinkTags:

@@ -311,7 +311,9 @@ class TranslatedRequest:
     async def _ask(self, question: _Question) -> None:
         settings = self._settings
         presence = _Presence(self._receive)
-        receive = presence if question.body is None else Replay(question.body, presence, peeked=question.peeked)
+        receive: Receive = presence
+        if question.body is not None or self._has_body:  # the client's has been read: nobody must wait for it
+            receive = Replay(question.body or b"", presence, peeked=question.peeked)
         answer = Answer(
             self._send,
             settings.upstream,

@@ -27,6 +27,7 @@ from ds2api_asgi.asgi.path import raw_relative_path, relative_path
 from ds2api_asgi.errors import ClientGone
 from ds2api_asgi.protocols import registry
 from ds2api_asgi.protocols.base import Claim, Operation
+from ds2api_asgi.resilience import Retry
 from ds2api_asgi.testing import Driver, ScriptedUpstream, json_script
 from ds2api_asgi.translator import Translator
 from ds2api_asgi.translator.carrying import Carriage
@@ -532,3 +533,15 @@ async def test_tokens_are_counted_by_an_app_that_can() -> None:
     assert answer.json() == {"input_tokens": 12}
     assert answer.header("x-ds2-estimate") is None
     assert upstream.requests[0].path == "/v1/messages/count_tokens"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("speaks", ["openai-chat", "openai-responses", "anthropic", "gemini"])
+async def test_a_model_that_a_body_names_is_asked_for_without_a_body(speaks: str) -> None:
+    model = {"gemini": {"name": "models/m"}}.get(speaks, {"id": "m", "object": "model", "type": "model"})
+    upstream = ScriptedUpstream([json_script(model)])
+    app = Translator(Retry(upstream, protocol=speaks), speaks=speaks)
+    with anyio.fail_after(5):  # who read the body would wait for it for ever
+        answer = await Driver(app).request("POST", "/api/show", json={"model": "m"})
+    assert answer.status == 200
+    assert [(request.method, request.body) for request in upstream.requests] == [("GET", b"")]

@@ -140,3 +140,57 @@ async def test_items_made_of_an_item_of_the_clients_own_protocol_are_items(
 
 
 PREFIXES = {"message": "msg", "reasoning": "rs", "function_call": "fc"}
+
+
+ITEMS = [
+    {"role": "user", "content": "hello"},
+    {"type": "reasoning", "id": "rs_1", "summary": [], "content": [{"type": "reasoning_text", "text": "hm"}]},
+    {"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "output_text", "text": "I look."}]},
+    {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "get", "arguments": '{"city":"Paris"}'},
+    {"type": "function_call_output", "call_id": "c1", "output": "sunny"},
+    {"type": "reasoning", "id": "rs_2", "summary": [], "content": [{"type": "reasoning_text", "text": "again"}]},
+    {"type": "function_call", "id": "fc_2", "call_id": "c2", "name": "get", "arguments": '{"city":"Lima"}'},
+    {"type": "function_call_output", "call_id": "c2", "output": "rainy"},
+]
+
+
+@pytest.mark.anyio
+async def test_a_history_of_items_is_told_as_the_model_said_it() -> None:
+    upstream = ScriptedUpstream([json_script(openai_answer())])
+    app = Translator(upstream, speaks="openai-chat", transforms=[TextTools(), ThinkTags()])
+    asked = {"model": "m", "input": ITEMS, "tools": [TOOL]}
+    await Driver(app, headers=HEADERS["openai-responses"]).request("POST", "/v1/responses", json=asked)
+    messages = upstream.requests[0].json()["messages"]
+    assert [message["role"] for message in messages] == ["system", "user", "assistant", "user", "assistant", "user"]
+    assert messages[2]["content"].startswith("<think>hm</think>I look.\n\n<tool_calls>")
+    assert messages[4]["content"].startswith("<think>again</think>")
+    assert "Lima" in messages[4]["content"]
+
+
+@pytest.mark.anyio
+async def test_items_that_became_words_have_no_id_of_another_kind() -> None:
+    upstream = ScriptedUpstream([json_script(responses_answer())])
+    app = Translator(upstream, speaks="openai-responses", transforms=[TextTools(), ThinkTags()])
+    asked = {"model": "m", "input": ITEMS, "tools": [TOOL]}
+    await Driver(app, headers=HEADERS["openai-responses"]).request("POST", "/v1/responses", json=asked)
+    items = upstream.requests[0].json()["input"]
+    assert {item.get("type", "message") for item in items} == {"message"}
+    assert [item["id"] for item in items if "id" in item] == ["msg_1"]
+
+
+@pytest.mark.anyio
+async def test_calls_of_a_model_with_tools_keep_their_ids_behind_thoughts_in_words() -> None:
+    upstream = ScriptedUpstream([json_script(responses_answer())])
+    app = Translator(upstream, speaks="openai-responses", transforms=[ThinkTags()])
+    asked = {"model": "m", "input": ITEMS, "tools": [TOOL]}
+    await Driver(app, headers=HEADERS["openai-responses"]).request("POST", "/v1/responses", json=asked)
+    items = upstream.requests[0].json()["input"]
+    assert [(item.get("type", "message"), item.get("id")) for item in items] == [
+        ("message", None),
+        ("message", "msg_1"),
+        ("function_call", "fc_1"),
+        ("function_call_output", None),
+        ("message", None),
+        ("function_call", "fc_2"),
+        ("function_call_output", None),
+    ]

@@ -267,6 +267,9 @@ class Blocks:
     def _summary(self, wire: _Wire, text: str) -> None:
         """The next summary is a block of its own: no joiner is ours to invent."""
         if wire.started:
+            if wire.signature:
+                self._delta({"type": "signature_delta", "signature": wire.signature})
+                wire.signature = ""
             self._out.append(self._block_stop())
             wire.started = False
             self.hot_key = -1

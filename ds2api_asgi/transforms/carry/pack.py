@@ -204,10 +204,24 @@ class Packer:
         if slots.summaries or not part.summary:
             return Packed((replace(part, opaque=opaque),))
         if slots.split:
-            pieces: list[Part] = [Reasoning(text=text) for text in texts if text]
-            pieces[-1] = replace(part, text=[text for text in texts if text][-1], summary=(), opaque=opaque)
-            return Packed(tuple(pieces))
+            said = [text for text in texts if text]
+            pieces: list[Part] = [
+                Reasoning(text=text, opaque=self.piece(text, index) if opaque else ()) for text in said[:-1]
+            ]
+            return Packed((*pieces, replace(part, text=said[-1], summary=(), opaque=opaque)))
         return Packed((replace(part, text="".join(texts), summary=(), opaque=opaque),))
+
+    def piece(self, text: str, index: int) -> tuple[Opaque, ...]:
+        """What stands on a piece of a thought that goes on: a capsule with nothing in it.
+
+        A thought without a signature is dropped by some clients, and refused by their protocol; then that of the whole
+        would be worth nothing.
+        """
+        slots = self.slots
+        if slots is None or not slots.split:
+            return ()
+        value = self._write("thought", [], self._choice(index), index, texts=[text], told=True, bound=True)
+        return () if value is None else (slots.put(value, slots.thought),)
 
     def _other(
         self, part: Text | ToolCall, payloads: list[Opaque], choice: _Choice, index: int, slots: Slots

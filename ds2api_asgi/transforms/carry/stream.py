@@ -197,6 +197,8 @@ class StreamPacker:
         elif event.field == "opaque":
             live.opaque.append(event.value)
         elif event.field == "summary":
+            if live.held is None and live.summaries and (said := "".join(live.summaries[-1])):
+                out.extend(Set(event.key, "opaque", payload) for payload in self._packer.piece(said, live.choice))
             live.summaries.append([event.value])
             self._tell(live, event, out, says=bool(event.value))
         else:

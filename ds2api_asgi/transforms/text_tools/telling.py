@@ -16,7 +16,18 @@ from typing import Any, TypeAlias, TypeVar
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from ...universal.content import CacheMark, Inline, Media, Part, PlainText, Refusal, Text, ToolCall, ToolResult
+from ...universal.content import (
+    CacheMark,
+    Inline,
+    Media,
+    Part,
+    PlainText,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from ...universal.loss import Loss, LossKind, Severity
 from ...universal.request import FunctionTool, NamedTool, OpaqueTool, Request, Turn
 from ...universal.templates import ERROR_PREFIX
@@ -82,7 +93,9 @@ class Told:
         if not said and not any(isinstance(part, ToolCall) for part, _ in rest):
             return turn
         role = "user" if turn.role == "tool" else turn.role
-        return replace(turn, role=role, parts=(*said, *self._parts(rest)), form=())
+        told = replace(turn, role=role, parts=(*said, *self._parts(rest)), form=())
+        # The id of an item that was a call, or a result, is none of a text's.
+        return told if any(isinstance(part, Text) for part, _ in rest) else replace(told, id=UNSET, status=UNSET)
 
     def _parts(self, parts: Iterable[_Placed[Part]]) -> list[Part]:
         out: list[Part] = []
@@ -183,11 +196,16 @@ def _steps(turns: Sequence[Turn]) -> list[tuple[Turn, list[_Placed[Part]]]]:
     for index, turn in enumerate(turns):
         placed: list[_Placed[Part]] = [(part, f"turns[{index}].parts[{at}]") for at, part in enumerate(turn.parts)]
         calls = bool(turn.parts) and all(isinstance(part, ToolCall) for part in turn.parts)
-        if calls and turn.role == "assistant" and steps and steps[-1][0].role == "assistant":
+        if calls and turn.role == "assistant" and steps and _said(*steps[-1]):
             steps[-1][1].extend(placed)
         else:
             steps.append((turn, placed))
     return steps
+
+
+def _said(turn: Turn, placed: list[_Placed[Part]]) -> bool:
+    """Whether an assistant's turn has words, or calls: a lone thought stays an item of its own."""
+    return turn.role == "assistant" and not all(isinstance(part, Reasoning) for part, _ in placed)
 
 
 def _result_words(result: ToolResult) -> tuple[str, list[Part]]:
