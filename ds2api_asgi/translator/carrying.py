@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from msgspec import UNSET, Struct
@@ -101,16 +101,18 @@ class Carrying:
     Args:
         carriage: The translator's.
         client: The protocol that the client speaks; where it is the upstream's, nothing needs to be carried.
-        owner: What tells clients apart: a credential; only a digest of it is kept.
+        owner: Gives what tells clients apart, a credential; asked only for a store, which keeps a digest of it.
         exchange: The request's journal, or None.
     """
 
-    def __init__(self, carriage: Carriage, client: str, owner: str, exchange: Exchange | None = None) -> None:
+    def __init__(
+        self, carriage: Carriage, client: str, owner: Callable[[], str], exchange: Exchange | None = None
+    ) -> None:
         self._carriage = carriage
         self._slots = SLOTS.get(client)
         self._home = client == carriage.minter.protocol
         self._store = carriage.store if client in carriage.stored and not self._home else None
-        self._owner = b"" if self._store is None else sha256(owner)
+        self._owner = b"" if self._store is None else sha256(owner())
         self._exchange = exchange
         self._begun = 0 if exchange is None else len(exchange)
 

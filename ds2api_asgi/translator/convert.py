@@ -127,7 +127,7 @@ def _convert_request(reader: Protocol, writer: Protocol, request: Request, targe
 
 def _carrying(upstream: Protocol, client: Protocol) -> Carrying:
     """Opaque state as translators have it that were told nothing."""
-    return Carrying(Carriage.of(upstream.name), client.name, "")
+    return Carrying(Carriage.of(upstream.name), client.name, str)
 
 
 def _convert_response(reader: Protocol, writer: Protocol, data: bytes, context: Context) -> Converted:

@@ -127,7 +127,9 @@ class TranslatedRequest:
         self._receive = receive
         self._send = partial(_send_head, send) if scope["method"] == "HEAD" else send
         self._headers = decode(scope["headers"])
-        self._carrying = Carrying(settings.carriage, client.name, credential_of(scope["headers"], client), exchange)
+        self._carrying = Carrying(
+            settings.carriage, client.name, lambda: credential_of(scope["headers"], client), exchange
+        )
 
     async def run(self) -> None:
         """Serve it.

@@ -67,7 +67,7 @@ def _clean(settings: Settings, claim: Claim, scope: Scope, body: bytes) -> bytes
     except InvalidDocument:
         return None
     scope, exchange = enter(scope)
-    kept, losses = Carrying(settings.carriage, upstream.name, "").request(request)
+    kept, losses = Carrying(settings.carriage, upstream.name, str).request(request)
     if kept is request:
         return None
     settings.losses.note(exchange, losses, of="request")

@@ -106,6 +106,8 @@ class Packer:
 
     def response(self, response: Response) -> Response:
         """A whole answer."""
+        if self.kept is None and all(map(_is_one_text, response.candidates)):
+            return response
         return replace(response, candidates=tuple(map(self._candidate, response.candidates)))
 
     def _candidate(self, candidate: Candidate) -> Candidate:
@@ -327,3 +329,13 @@ def _canonical(layout: list[tuple[str, int]]) -> bool:
     """Whether a message that keeps kinds apart tells the order all the same."""
     ranks = [_RANKS[kind] for kind, _ in layout]
     return ranks == sorted(ranks) and ranks.count(0) <= 1 and ranks.count(2) <= 1
+
+
+def _is_one_text(candidate: Candidate) -> bool:
+    """Whether it says one text and nothing else, as most answers do: nothing of it needs to be carried."""
+    if len(candidate.turns) != 1:
+        return False
+    (turn,) = candidate.turns
+    if len(turn.parts) != 1 or type(part := turn.parts[0]) is not Text or part.opaque:
+        return False
+    return UNSET is turn.ext is turn.id is turn.phase

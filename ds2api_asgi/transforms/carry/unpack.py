@@ -43,8 +43,10 @@ def unpack(request: Request, slots: Slots, secret: bytes | None = None) -> tuple
     Returns:
         The request, the same object when it holds no capsules; and the payloads that no longer fit.
     """
-    turns = list(request.turns)
     losses: list[Loss] = []
+    if not any(turn.role == "assistant" and _may_carry(turn) for turn in request.turns):
+        return request, losses
+    turns = list(request.turns)
     touched = False
     for start, end in _runs(turns):
         if not any(_may_carry(turn) for turn in turns[start:end]):
