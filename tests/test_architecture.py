@@ -25,6 +25,7 @@ ROOM = {
     "observe": 3,
     "gateway": 4,
     "demo": 4,
+    "simulation": 4,
     "testing": 5,
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__main__.py")

@@ -10,12 +10,14 @@ __all__ = [
     "AccountGroup",
     "Attempted",
     "Broke",
+    "Caller",
     "Committed",
     "Judged",
     "KeyLeased",
     "Lost",
     "PoolEmpty",
     "Unreachable",
+    "Used",
 ]
 
 
@@ -27,6 +29,34 @@ class AccountGroup(Struct, frozen=True, kw_only=True, gc=False):
     """
 
     group: str
+
+
+class Caller(Struct, frozen=True, kw_only=True, gc=False):
+    """A part at the door says who asks.
+
+    Attributes:
+        name: The client key's alias, never the key.
+        share: The caller's share of what is free, compared with other callers'.
+    """
+
+    name: str
+    share: float = 1.0
+
+
+class Used(Struct, frozen=True, kw_only=True, gc=False):
+    """What an answer says that it cost, in tokens; noted once per answered attempt.
+
+    Attributes:
+        input: Of the request, cached ones among them.
+        output: Of the answer, reasoning among them.
+        cached: Of the input, what the provider's prompt cache knew.
+        reasoning: Of the output, what the model thought.
+    """
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    reasoning: int = 0
 
 
 class Attempted(Struct, frozen=True, kw_only=True, gc=False):

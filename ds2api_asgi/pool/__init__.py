@@ -8,14 +8,17 @@ in step, `store` is where that lives, and `component` is the ASGI app.
 
 from __future__ import annotations
 
+from .ask import Ask
 from .component import KeyPool
 from .health import KeyState, Outcome
 from .keys import Key, Secret
+from .limits import RateLimits
 from .selection import LeastUsed, Lineup, RoundRobin, Seat, Strategy
 from .store import KeyStore, Lease, MemoryStore
 from .survey import Empty, EmptyReason, KeyReport
 
 __all__ = [
+    "Ask",
     "Empty",
     "EmptyReason",
     "Key",
@@ -28,6 +31,7 @@ __all__ = [
     "Lineup",
     "MemoryStore",
     "Outcome",
+    "RateLimits",
     "RoundRobin",
     "Seat",
     "Secret",

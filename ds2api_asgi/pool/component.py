@@ -21,6 +21,7 @@ from ..errors import BodyTooLarge, ClientGone, ConfigurationError
 from ..protocols import registry
 from ..protocols.base import Operation, Protocol
 from ..universal.failure import Failure, FailureKind, KeyAction
+from .ask import Ask
 from .attempt import Attempt, Terms
 from .credentials import with_credential
 from .keys import Key, as_keys
@@ -188,11 +189,11 @@ class KeyPool:
             and fact.key is not None
             and (is_the_keys_fault(fact.verdict) or not fact.verdict.same_key)
         }
-        lease = await self._store.acquire(model=model, tried=failed)
+        lease = await self._store.acquire(Ask(model=model, tried=frozenset(failed)))
         if isinstance(lease, Empty) and lease.reason is EmptyReason.TRIED:
             # Who waited until a rate limited key had rested may have that same key again, when there is no other.
             spent = [key for key, why in failed.items() if why.key is not KeyAction.COOL or not why.same_key]
-            lease = await self._store.acquire(model=model, tried=spent)
+            lease = await self._store.acquire(Ask(model=model, tried=frozenset(spent)))
             if isinstance(lease, Empty) and all(why.key is KeyAction.BLOCK_MODEL for why in failed.values()):
                 return Empty(reason=EmptyReason.BLOCKED)
         return lease

@@ -10,13 +10,15 @@ import hashlib
 import hmac
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NoReturn
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ..errors import ConfigurationError
+from .limits import NO_LIMITS, RateLimits
 
 __all__ = ["Key", "Secret", "as_keys"]
 
@@ -84,6 +86,9 @@ class Key(Struct, frozen=True, kw_only=True):
             all: a rate limit of its model, a used up quota. Anthropic and OpenAI count by organisation (OpenAI also by
             project), Gemini by project. None: the key is alone.
         models: The only models it may be used for; None: all.
+        priority: Keys of a higher priority are used first, those of a lower one when no other can be.
+        limits: What may be asked of it, or of its quota scope as a whole, whose keys then must all state the same.
+        model_limits: The same for single models, beside `limits`.
     """
 
     secret: Secret
@@ -91,6 +96,9 @@ class Key(Struct, frozen=True, kw_only=True):
     weight: float = 1.0
     quota_scope: str | None = None
     models: frozenset[str] | None = None
+    priority: int = 0
+    limits: RateLimits = NO_LIMITS
+    model_limits: Mapping[str, RateLimits] = MappingProxyType({})
 
 
 def as_keys(given: Iterable[Key | str]) -> tuple[Key, ...]:
@@ -103,19 +111,25 @@ def as_keys(given: Iterable[Key | str]) -> tuple[Key, ...]:
         The keys in the same order.
 
     Raises:
-        ConfigurationError: None were given; a secret or an alias stands there twice; a weight is not a positive
-            number; an allow-list is empty. Its message names aliases or positions, never a secret.
+        ConfigurationError: None were given; a secret or an alias stands there twice; a weight or a limit is not a
+            positive number; an allow-list is empty; keys of one quota scope state different limits. Its message names
+            aliases or positions, never a secret.
     """
     keys = tuple(_checked(position, item) for position, item in enumerate(given))
     if not keys:
         raise ConfigurationError("a pool needs at least one key")
     aliases: set[str] = set()
+    scopes: dict[str, Key] = {}
     secrets: dict[Secret, str] = {}
     for key in keys:
         if key.secret in secrets:
             raise ConfigurationError(f"{secrets[key.secret]} and {key.alias} are the same key")
         if key.alias in aliases:
             raise ConfigurationError(f"two keys have the alias {key.alias!r}")
+        if key.quota_scope is not None:
+            first = scopes.setdefault(key.quota_scope, key)
+            if (first.limits, dict(first.model_limits)) != (key.limits, dict(key.model_limits)):
+                raise ConfigurationError(f"{first.alias} and {key.alias} share a quota scope but not its limits")
         secrets[key.secret] = key.alias
         aliases.add(key.alias)
     return keys
@@ -133,6 +147,8 @@ def _checked(position: int, item: Key | str) -> Key:
         )
     if not (math.isfinite(key.weight) and key.weight > 0):
         raise ConfigurationError(f"the weight of {key.alias} is not a positive number")
+    for limits in (key.limits, *key.model_limits.values()):
+        limits.check(key.alias)
     if key.models is not None and not key.models:
         raise ConfigurationError(f"{key.alias} is allowed for no model at all")
     return key

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import count
 from random import Random
 
+from .ask import Ask
 from .book import USABLE, Book, Standing
 from .health import Event, KeyState, Lane, Outcome
 from .keys import Key
@@ -54,14 +55,15 @@ class Roster:
         self._listed = {model: self._new_book(model) for model in sorted(named - {""})}
         self._books: OrderedDict[str, Book] = OrderedDict()
 
-    def pick(self, model: str | None, tried: Collection[int], lease: int) -> Seat | None:
+    def pick(self, ask: Ask, model: str | None, tried: Collection[int], lease: int) -> Seat | None:
         """Reserve a key for a lease, if any can be used: check and reserve are one.
 
         The first attempt of a request probes a key whose rest is over, if there is one: that is how keys come back.
         Later attempts prefer keys that are known to work.
 
         Args:
-            model: What the request asks for, or None when it names no model.
+            ask: What the request asks for.
+            model: What it is remembered under, or None when it names no model.
             tried: Indexes of keys that failed for this request.
             lease: The id of the lease that will hold the key.
         """
@@ -72,7 +74,7 @@ class Roster:
             else (Standing.PROBE, Standing.READY, Standing.SOFT)
         )
         lineups = book.lineups
-        seat = lineups[first].pick(tried) or lineups[second].pick(tried) or lineups[third].pick(tried)
+        seat = lineups[first].pick(tried, ask) or lineups[second].pick(tried, ask) or lineups[third].pick(tried, ask)
         if seat is None:
             return None
         seat.in_flight += 1

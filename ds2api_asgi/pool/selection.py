@@ -15,6 +15,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from ..errors import ConfigurationError
+from .ask import ANYTHING, Ask
 
 __all__ = ["LeastUsed", "Lineup", "RoundRobin", "Seat", "Strategy", "strategy_named"]
 
@@ -44,11 +45,12 @@ class Lineup(Protocol):
         """Take a key out, if it is in it."""
         ...
 
-    def pick(self, tried: Container[int]) -> Seat | None:
+    def pick(self, tried: Container[int], ask: Ask = ANYTHING) -> Seat | None:
         """Choose a key and count it as used.
 
         Args:
             tried: Indexes of keys that must not be chosen.
+            ask: What the request asks for.
 
         Returns:
             The key, which stays in the lineup; None when every key in it was tried.
@@ -135,7 +137,7 @@ class _RoundRobinLineup:
         self._seats.pop(seat.index, None)
         self._tidy()
 
-    def pick(self, tried: Container[int]) -> Seat | None:
+    def pick(self, tried: Container[int], ask: Ask = ANYTHING) -> Seat | None:  # noqa: ARG002 - all asks are alike
         passed_over: list[tuple[float, int]] = []
         chosen = None
         while self._heap and chosen is None:
@@ -203,7 +205,7 @@ class _LeastUsedLineup:
             self._seats[place] = last
             self._places[last.index] = place
 
-    def pick(self, tried: Container[int]) -> Seat | None:
+    def pick(self, tried: Container[int], ask: Ask = ANYTHING) -> Seat | None:  # noqa: ARG002 - all asks are alike
         size = len(self._seats)
         if not size:
             return None

@@ -16,6 +16,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from ..errors import ConfigurationError
+from .ask import Ask
 from .health import Event, Outcome
 from .keys import Key
 from .roster import Roster
@@ -59,14 +60,13 @@ class KeyStore(Protocol):
         """
         ...
 
-    async def acquire(self, *, model: str | None, tried: Collection[str] = ()) -> Lease | Empty:
+    async def acquire(self, ask: Ask) -> Lease | Empty:
         """Choose a usable key and reserve it, in one step that nobody can come between.
 
         When it is cancelled, nothing stays reserved.
 
         Args:
-            model: What the request asks for, or None when it names no model.
-            tried: Aliases of keys that failed for this request.
+            ask: What the request asks for.
 
         Returns:
             The lease, which must be released, or why there is none.
@@ -132,8 +132,9 @@ class MemoryStore:
         self._counts = [[0, 0, 0] for _ in keys]
         self._roster = Roster(keys, strategy=strategy, rng=self._rng, max_concurrency=max_concurrency)
 
-    async def acquire(self, *, model: str | None, tried: Collection[str] = ()) -> Lease | Empty:
+    async def acquire(self, ask: Ask) -> Lease | Empty:
         """Choose and reserve a key; see `KeyStore.acquire`."""
+        model, tried = ask.model, ask.tried
         if model is not None and len(model) > _LONGEST_MODEL:
             model = ""
         failed = {self._aliases[alias] for alias in tried if alias in self._aliases} if tried else _NONE
@@ -141,7 +142,7 @@ class MemoryStore:
             now = self._clock()
             self._roster.wake(now)
             number = self._next_lease
-            seat = self._roster.pick(model, failed, number)
+            seat = self._roster.pick(ask, model, failed, number)
             if seat is None:
                 return self._why_empty(model, failed, now)
             index = seat.index

@@ -17,7 +17,7 @@ from msgspec import UNSET, UnsetType
 from ds2api_asgi.asgi.exchange import KEY, Exchange
 from ds2api_asgi.asgi.facts import Judged, KeyLeased, PoolEmpty
 from ds2api_asgi.errors import BrokenStream, ConfigurationError
-from ds2api_asgi.pool import Empty, Key, KeyPool, KeyState, MemoryStore, Secret
+from ds2api_asgi.pool import Ask, Empty, Key, KeyPool, KeyState, MemoryStore, Secret
 from ds2api_asgi.pool.attempt import MAX_ERROR_BODY
 from ds2api_asgi.protocols.base import Claim, Limits, Operation, WireError
 from ds2api_asgi.universal.failure import (
@@ -527,9 +527,9 @@ class SteppedStore(MemoryStore):
 
     step: Steps
 
-    async def acquire(self, **arguments: Any) -> Any:
+    async def acquire(self, ask: Ask) -> Any:
         await self.step()
-        return await super().acquire(**arguments)
+        return await super().acquire(ask)
 
     async def report(self, *arguments: Any) -> Any:
         await self.step()
@@ -565,7 +565,7 @@ async def test_whenever_it_is_cancelled_the_key_comes_back(script: Script) -> No
         if not step.scope.cancel_called:
             break
         await pool.enable(report.alias)
-        assert not isinstance(await store.acquire(model="m"), Empty)
+        assert not isinstance(await store.acquire(Ask(model="m")), Empty)
     assert number > 6
 
 

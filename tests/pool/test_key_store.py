@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from ds2api_asgi.errors import ConfigurationError
+from ds2api_asgi.pool.ask import Ask
 from ds2api_asgi.pool.health import Event, KeyState, Outcome
 from ds2api_asgi.pool.keys import Key, Secret, as_keys
 from ds2api_asgi.pool.roster import MAX_MODELS
@@ -49,7 +50,7 @@ class Rig:
         self.store.join(self.keys, strategy=strategy or RoundRobin(), max_concurrency=max_concurrency)
 
     def acquire(self, model: str | None = "m", *tried: str) -> Lease | Empty:
-        return at_once(self.store.acquire(model=model, tried=tried))
+        return at_once(self.store.acquire(Ask(model=model, tried=frozenset(tried))))
 
     def lease(self, model: str | None = "m", *tried: str) -> Lease:
         lease = self.acquire(model, *tried)

@@ -10,6 +10,7 @@ import pytest
 
 from ds2api_asgi.errors import ConfigurationError
 from ds2api_asgi.pool.keys import Key, Secret, as_keys
+from ds2api_asgi.pool.limits import RateLimits
 
 CANARY = "sk-canary-8f2b6c1d9e7a"
 
@@ -65,6 +66,12 @@ def test_what_no_header_can_carry_is_no_key_and_is_not_shown(value: str) -> None
         [Key(secret=Secret(CANARY), weight=float("nan"))],
         [Key(secret=Secret(CANARY), weight=float("inf"))],
         [Key(secret=Secret(CANARY), models=frozenset())],
+        [Key(secret=Secret(CANARY), limits=RateLimits(rpm=0))],
+        [Key(secret=Secret(CANARY), model_limits={"m": RateLimits(tpm=-1)})],
+        [
+            Key(secret=Secret(CANARY), quota_scope="org", limits=RateLimits(rpm=1)),
+            Key(secret=Secret("b"), quota_scope="org"),
+        ],
         [Key(secret=CANARY)],
         [None],
     ],
