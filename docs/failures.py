@@ -22,8 +22,8 @@ __all__ = ["page", "table"]
 HEAD = """\
 # What clients see of failures
 
-This page is written by `docs/failures.py`, which runs every cell: a client of each of the five protocols, the whole nest
-(`Translator`, `Retry`, a `KeyPool` of two keys, `Upstream`) and an upstream on a real socket that fails as told.
+This page is written by `docs/failures.py`, which runs every cell: a client of each of the five protocols, the whole
+nest (`Translator`, `Retry`, a `KeyPool` of two keys, `Upstream`) and an upstream on a real socket that fails as told.
 
 - *every call fails* and *only the first*: what the upstream does with later calls of the same request.
 - `502 ×3`: the status that the client saw, in an error of its own protocol, after three upstream calls. `200 ×2`: a
@@ -34,6 +34,9 @@ This page is written by `docs/failures.py`, which runs every cell: a client of e
   a wait (`first_content_timeout`, 60 s; `idle_timeout`, 60 s; `content_timeout`, 300 s; `deadline`, 600 s, which is
   also the bound of an answer that is no stream).
 """
+COLUMNS = (
+    "| failure | whole: every call | whole: only the first | stream: every call | stream: only the first | judged |"
+)
 
 
 async def table(speaks: str) -> list[str]:
@@ -47,8 +50,7 @@ def page() -> str:
     lines = [HEAD, "## The failures", "", "| failure | what happens |", "|---|---|", *says, ""]
     for speaks in CLIENTS:
         lines += [f"## An upstream that speaks {speaks}", ""]
-        lines += ["| failure | whole: every call | whole: only the first | stream: every call | stream: only the first "
-                  "| judged |", "|---|---|---|---|---|---|", *anyio.run(table, speaks), ""]  # fmt: skip
+        lines += [COLUMNS, "|---|---|---|---|---|---|", *anyio.run(table, speaks), ""]
     return "\n".join(lines)
 
 

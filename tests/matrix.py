@@ -1,7 +1,7 @@
 """Runs one cell of the failure matrix: a fault, a client's protocol, whole or stream.
 
-The whole nest stands between: `Translator`, `Retry`, a `KeyPool` of two keys, `Upstream`, over a real socket. Bounds are
-short here so that the matrix is quick; which of them ended a wait is read from the journal, not from a clock.
+The whole nest stands between: `Translator`, `Retry`, a `KeyPool` of two keys, `Upstream`, over a real socket. Bounds
+are short here so that the matrix is quick; which of them ended a wait is read from the journal, not from a clock.
 """
 
 from __future__ import annotations
