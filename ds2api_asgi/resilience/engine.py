@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from random import Random
 
 from msgspec import UNSET, Struct
@@ -36,7 +37,6 @@ from .attempt import Attempt, Lost
 from .breaker import BreakerPolicy, BreakerState
 from .budget import BudgetPolicy
 from .line import ClientLine
-from .pinned import Pin, pin_of
 from .plan import Failed, Plan, RetryPolicy, Try, preference
 from .stated import CLIENT_TIMEOUTS, stated_timeout
 from .steps import Bounds, Steps
@@ -117,8 +117,8 @@ class Engine:
         plan: Makes a plan.
         protocol: The name of the protocol of all requests; None: of each what the registry tells.
         terms: What holds for every request.
-        pinned: Makes the plan of a request that only its first target can serve; None: `plan` does, and is ended where
-            it would leave that target.
+        pinned: Makes the plan that goes on with a request that only target 0 can serve, where it was tried first; None:
+            the plan of all requests does, and is ended where it would leave its first target.
 
     Raises:
         ConfigurationError: An unknown protocol, or terms that cannot work.
@@ -138,7 +138,7 @@ class Engine:
         terms.check()
         self._apps = tuple(apps)
         self._plan = plan
-        self._pinned = pinned or plan
+        self._pinned = pinned
         self._draining = False
         self._targets = Targets(
             len(self._apps),
@@ -203,9 +203,17 @@ class Engine:
         terms, protocol, stream = self._terms, asked.protocol, asked.stream
         clock = RequestClock(terms.clock)
         bounds = self._bounds(scope, exchange, clock.now())
-        pin = pin_of(asked.body.body)
-        plan = (self._plan if pin is Pin.FREE else self._pinned)(_elsewhere(exchange))
-        steps = Steps(plan, bounds, self._targets, exchange, model=asked.model, pin=pin, stream=stream)
+        elsewhere = _elsewhere(exchange)
+        steps = Steps(
+            self._plan(elsewhere),
+            bounds,
+            self._targets,
+            exchange,
+            model=asked.model,
+            stream=stream,
+            body=asked.body.body,
+            pinned=None if self._pinned is None else partial(self._pinned, elsewhere),
+        )
         patience = _Patience(exchange) if stream else None
         lost: list[Lost] = []
         step: Try | None = steps.begin()

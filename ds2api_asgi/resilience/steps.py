@@ -8,10 +8,12 @@ and goes on.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..asgi.exchange import Exchange
 from ..asgi.facts import Skipped
-from .pinned import Pin
-from .plan import Answered, Ended, Failed, Outcome, Plan, Reason, Try
+from .pinned import Pin, pin_of
+from .plan import Answered, Ended, Failed, Plan, Reason, Try
 from .targets import Targets, Turn
 
 __all__ = ["Bounds", "Steps"]
@@ -64,8 +66,9 @@ class Steps:
         targets: Who may be asked.
         exchange: Where skips are noted.
         model: The request's, where it is known.
-        pin: How free the request is.
         stream: Whether it asks for a stream.
+        body: The request's; looked at only when the first attempt has failed, to tell how free the request is.
+        pinned: Makes the plan that goes on with one that must stay where it is.
 
     Attributes:
         stopped: Why there is no further step.
@@ -73,11 +76,13 @@ class Steps:
     """
 
     __slots__ = (
+        "_body",
         "_bounds",
         "_exchange",
         "_home",
         "_model",
         "_pin",
+        "_pinned",
         "_plan",
         "_skips",
         "_stream",
@@ -95,15 +100,18 @@ class Steps:
         exchange: Exchange,
         *,
         model: str | None,
-        pin: Pin,
         stream: bool,
+        body: bytes,
+        pinned: Callable[[], Plan] | None,
     ) -> None:
         self._plan = plan
         self._bounds = bounds
         self._targets = targets
         self._exchange = exchange
         self._model = model
-        self._pin = pin
+        self._pin: Pin | None = None
+        self._pinned = pinned
+        self._body = body
         self._stream = stream
         self._home = 0
         self._tried: set[int] | None = None
@@ -137,9 +145,11 @@ class Steps:
 
     def after(self, failed: Failed, now: float) -> Try | None:
         """The step after an attempt that failed; None when there is none."""
-        if self._pin is Pin.ONCE and failed.processed:
-            return self._stop(Reason.PINNED)
-        return self._settle(self._tell(failed), now)
+        following = self._tell(failed)
+        if following is not None and self._pin is Pin.ONCE and failed.processed:
+            self._stop(Reason.PINNED)
+            return None
+        return self._settle(following, now)
 
     def skip(self, step: Try, now: float, reason: Reason = Reason.BREAKER) -> Try | None:
         """The step instead of one that may not be taken; None when there is none."""
@@ -152,7 +162,8 @@ class Steps:
             if stop is None and self._pin is not Pin.FREE and step.target != self._home:
                 stop = Reason.PINNED
             if stop is not None or self._skips >= _MOST_SKIPS:
-                return self._stop(stop or Reason.PLAN)
+                self._stop(stop or Reason.PLAN)
+                return None
             reason = self._obstacle(step, begins)
             if reason is None:
                 return step
@@ -188,8 +199,14 @@ class Steps:
         self._plan.close()
         self.stopped = reason
 
-    def _tell(self, outcome: Outcome) -> Try | None:
+    def _tell(self, outcome: Failed | Skipped | Answered) -> Try | None:
         try:
+            if self._pin is None and not isinstance(outcome, Answered):
+                self._pin = pin_of(self._body)
+                if self._pin is not Pin.FREE and self._pinned is not None:
+                    self._plan.close()
+                    self._plan = self._pinned()
+                    next(self._plan)  # the attempt that was made already
             return self._plan.send(outcome)
         except StopIteration as end:
             if isinstance(end.value, Ended) and end.value.reason is not None:

@@ -15,8 +15,9 @@ are the pool's affair. Each request that may be tried gets a `Turn`, to be given
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
+from typing import assert_never
 
 from msgspec import Struct
 
@@ -30,7 +31,6 @@ _LONGEST_NAME = 200  # characters of a model's name that a breaker of its own is
 _SAMPLES = 64
 _FEWEST_SAMPLES = 8
 _FIRST = Pass(0)
-_REACHED = frozenset({Fault.REQUEST, Fault.KEY, Fault.RATE, Fault.QUOTA})
 
 
 class BreakerReport(Struct, frozen=True, kw_only=True):
@@ -71,13 +71,19 @@ class Turn:
     Args:
         target: Index of the app.
         model: The model, where one is known.
-        whole: The pass of the target's breaker.
-        part: The pass of the model's breaker, where there is one.
+        whole: The target's breaker and the pass that it gave; None where there are no breakers.
+        part: The same of its model.
     """
 
     __slots__ = ("model", "part", "target", "whole")
 
-    def __init__(self, target: int, model: str | None, whole: Pass, part: Pass) -> None:
+    def __init__(
+        self,
+        target: int,
+        model: str | None,
+        whole: tuple[Breaker, Pass] | None = None,
+        part: tuple[Breaker, Pass] | None = None,
+    ) -> None:
         self.target = target
         self.model = model
         self.whole = whole
@@ -134,7 +140,7 @@ class Targets:
             panic: There is nobody else to ask.
         """
         if self._breaker is None:
-            return Turn(target, model, _FIRST, _FIRST)
+            return Turn(target, model)
         now = self._clock()
         breaker = self._wholes[target]
         whole = breaker.panic(now) if panic else breaker.enter(now)
@@ -142,14 +148,14 @@ class Targets:
             return None
         part = self._part(target, model)
         if part is None:
-            return Turn(target, model, whole, _FIRST)
+            return Turn(target, model, (breaker, whole))
         entered = part.panic(now) if panic else part.enter(now)
         if entered is None:
             breaker.leave(whole, Mark.NEITHER, now)
             return None
-        return Turn(target, model, whole, entered)
+        return Turn(target, model, (breaker, whole), (part, entered))
 
-    def leave(self, turn: Turn, verdict: Verdict | None, *, served: bool = False) -> list[Change]:
+    def leave(self, turn: Turn, verdict: Verdict | None, *, served: bool = False) -> Sequence[Change]:
         """An attempt is over.
 
         Args:
@@ -162,26 +168,22 @@ class Targets:
         """
         if served and self._budgets:
             self._budgets[turn.target].succeed()
-        if self._breaker is None:
-            return []
-        fault = None if verdict is None else verdict.fault
-        whole = part = Mark.NEITHER
-        if served:
-            whole = part = Mark.SERVED
-        elif fault is Fault.MODEL:
-            part = Mark.FAILED
-        elif fault is Fault.PROVIDER or fault is Fault.NETWORK:
-            whole = Mark.FAILED
-        elif fault in _REACHED and turn.whole.probe:
-            whole = Mark.SERVED
+        if turn.whole is None:
+            return ()
+        whole, part = (Mark.SERVED, Mark.SERVED) if served else _marks(verdict, turn.whole[1])
         now = self._clock()
-        changes = []
-        breaker = self._wholes[turn.target]
-        if breaker.leave(turn.whole, whole, now):
+        changes: list[Change] = []
+        breaker, entered = turn.whole
+        if breaker.leave(entered, whole, now):
             changes.append(Change(None, breaker.state, breaker.reopens_in(now)))
-        one = self._part(turn.target, turn.model, make=part is not Mark.NEITHER)
-        if one is not None and one.leave(turn.part, part, now):
-            changes.append(Change(turn.model, one.state, one.reopens_in(now)))
+        if turn.part is not None:
+            breaker, entered = turn.part
+        elif part is Mark.NEITHER:
+            return changes
+        else:
+            breaker, entered = self._part(turn.target, turn.model) or self._add(turn.target, turn.model), _FIRST
+        if breaker.leave(entered, part, now):
+            changes.append(Change(turn.model, breaker.state, breaker.reopens_in(now)))
         return changes
 
     def may_repeat(self, target: int) -> bool:
@@ -209,15 +211,37 @@ class Targets:
             for target, model, one in (*wholes, *parts)
         ]
 
-    def _part(self, target: int, model: str | None, *, make: bool = False) -> Breaker | None:
-        if model is None or len(model) > _LONGEST_NAME:
-            model = ""  # all those share one
-        key = (target, model)
+    def _part(self, target: int, model: str | None) -> Breaker | None:
+        key = _key(target, model)
         found = self._parts.get(key)
         if found is not None:
             self._parts.move_to_end(key)
-        elif make and self._breaker is not None:
-            found = self._parts[key] = Breaker(self._breaker, self._rng)
-            if len(self._parts) > self._breaker.models:
-                self._parts.popitem(last=False)
         return found
+
+    def _add(self, target: int, model: str | None) -> Breaker:
+        assert self._breaker is not None
+        breaker = self._parts[_key(target, model)] = Breaker(self._breaker, self._rng)
+        if len(self._parts) > self._breaker.models:
+            self._parts.popitem(last=False)
+        return breaker
+
+
+def _key(target: int, model: str | None) -> tuple[int, str]:
+    return (target, "" if model is None or len(model) > _LONGEST_NAME else model)  # all those share one
+
+
+def _marks(verdict: Verdict | None, entered: Pass) -> tuple[Mark, Mark]:
+    """What a failure says of the target, and of its model."""
+    if verdict is None:
+        return Mark.NEITHER, Mark.NEITHER
+    match verdict.fault:
+        case Fault.MODEL:
+            return Mark.NEITHER, Mark.FAILED
+        case Fault.PROVIDER | Fault.NETWORK:
+            return Mark.FAILED, Mark.NEITHER
+        case Fault.REQUEST | Fault.KEY | Fault.RATE | Fault.QUOTA:
+            return (Mark.SERVED if entered.probe else Mark.NEITHER), Mark.NEITHER
+        case Fault.CLIENT | Fault.SELF:
+            return Mark.NEITHER, Mark.NEITHER
+        case _:
+            assert_never(verdict.fault)
