@@ -9,7 +9,8 @@ the work. What no plan may exceed is held here, together with all engines around
   already and the plan is told their number, so that three times three attempts are three;
 - who may be asked at all (`targets`), and whether the request may leave its first target or be repeated (`pinned`).
 
-Requests that are not a protocol's, or that do more than ask for an answer, are the first app's, and pass untouched.
+Requests that are not a protocol's, or that do more than ask for an answer, are the first app's, and pass untouched
+(`untouched`).
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from .stated import CLIENT_TIMEOUTS, stated_timeout
 from .steps import Bounds, Steps
 from .targets import BreakerReport, Targets, Turn
 from .timeouts import RequestClock, Timeouts, Watchdog
+from .untouched import Untouched
 
 __all__ = ["REPEATABLE", "Engine", "PlanFactory", "Terms"]
 
@@ -124,7 +126,7 @@ class Engine:
         ConfigurationError: An unknown protocol, or terms that cannot work.
     """
 
-    __slots__ = ("_apps", "_claims", "_draining", "_pinned", "_plan", "_protocol", "_targets", "_terms")
+    __slots__ = ("_apps", "_claims", "_draining", "_pinned", "_plan", "_protocol", "_rng", "_targets", "_terms")
 
     def __init__(
         self,
@@ -140,12 +142,13 @@ class Engine:
         self._plan = plan
         self._pinned = pinned
         self._draining = False
+        self._rng = terms.rng or Random()  # noqa: S311 - jitter is no secret
         self._targets = Targets(
             len(self._apps),
             breaker=terms.breaker,
             budget=terms.budget,
             clock=terms.clock,
-            rng=terms.rng or Random(),  # noqa: S311 - jitter is no secret
+            rng=self._rng,
         )
         self._protocol = registry.get(protocol) if isinstance(protocol, str) else protocol
         self._claims = Claims(registry.claim if self._protocol is None else self._protocol.claim)
@@ -168,7 +171,10 @@ class Engine:
         """
         claim = self._claim(scope)
         if claim is None:
-            await self._apps[0](scope, receive, send)
+            scope, exchange = enter(scope)
+            terms = self._terms
+            passing = Untouched(self._apps[0], exchange, terms.policy, max_body=terms.max_body, rng=self._rng)
+            await passing(scope, receive, send)
             return
         protocol = self._protocol or registry.get(claim.protocol)
         scope, exchange = enter(scope)
