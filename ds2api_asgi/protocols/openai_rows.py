@@ -15,6 +15,7 @@ _AZURE: Final = "https://learn.microsoft.com/azure/ai-services/openai/quotas-lim
 _GROQ: Final = "https://console.groq.com/docs/errors"
 _OPENROUTER: Final = "https://openrouter.ai/docs/api/reference/errors-and-debugging"
 _DEEPSEEK: Final = "https://api-docs.deepseek.com/quick_start/error_codes"
+_VLLM: Final = "https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html"
 _CLOUDFLARE: Final = (
     "https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/"
 )
@@ -28,6 +29,13 @@ QUOTA: Final = (
     "billing_hard_limit_reached",
 )
 """Codes and types of a key whose money or quota is used up."""
+
+CONTEXT: Final = re.compile(
+    r"maximum (?:context|model) length|context length (?:is|of) only|exceeds? the (?:available )?context|"
+    r"longer than the maximum model length",
+    re.IGNORECASE,
+)
+"""What vLLM, DeepSeek, OpenRouter and llama.cpp say of a prompt that is too long, without a code for it."""
 
 _TOO_LARGE: Final = re.compile(r"Request too large for|request too large", re.IGNORECASE)
 
@@ -97,16 +105,41 @@ ROWS: Final = (
         source=_DEEPSEEK,
     ),
     Row(
+        id="context_length",
+        fault=Fault.REQUEST,
+        retry=RetryScope.NONE,
+        reason="context-window",
+        word=("context_length_exceeded", "exceed_context_size_error"),
+        source=_CODES,
+    ),
+    Row(
+        id="context_length.words",
+        fault=Fault.REQUEST,
+        retry=RetryScope.NONE,
+        reason="context-window",
+        status=(400, 413, 422),
+        message=CONTEXT,
+        source=_VLLM,
+    ),
+    Row(
         id="content_filter",
         fault=Fault.REQUEST,
         retry=RetryScope.NONE,
-        code=("content_filter", "content_policy_violation", "invalid_prompt"),
+        reason="content-policy",
+        code=(
+            "content_filter",
+            "content_policy_violation",
+            "image_content_policy_violation",
+            "invalid_prompt",
+            "bio_policy",
+        ),
         source=_AZURE,
     ),
     Row(
         id="content_filter.detail",
         fault=Fault.REQUEST,
         retry=RetryScope.NONE,
+        reason="content-policy",
         detail=("innererror.code", "ResponsibleAIPolicyViolation"),
         source=_AZURE,
     ),
@@ -122,6 +155,7 @@ ROWS: Final = (
         id="403.moderation",
         fault=Fault.REQUEST,
         retry=RetryScope.NONE,
+        reason="content-policy",
         status=(403,),
         message=re.compile(r"moderation|flagged", re.IGNORECASE),
         source=_OPENROUTER,

@@ -23,6 +23,7 @@ __all__ = ["ROWS", "classify", "limits"]
 
 _ERRORS: Final = "https://docs.anthropic.com/en/api/errors"
 _LIMITS: Final = "https://docs.anthropic.com/en/api/rate-limits"
+_WINDOWS: Final = "https://docs.anthropic.com/en/docs/build-with-claude/context-windows"
 
 ROWS: Final = (
     Row(
@@ -33,6 +34,24 @@ ROWS: Final = (
         retry=RetryScope.KEY,
         key=KeyAction.EXHAUST,
         source=_LIMITS,
+    ),
+    Row(
+        id="400.context_window",
+        status=(400,),
+        message=re.compile(r"^prompt is too long|input length and `max_tokens` exceed context limit"),
+        fault=Fault.REQUEST,
+        retry=RetryScope.NONE,
+        reason="context-window",
+        source=_WINDOWS,
+    ),
+    Row(
+        id="400.content_policy",
+        status=(0, 400),
+        message=re.compile(r"blocked by content filtering policy", re.IGNORECASE),
+        fault=Fault.REQUEST,
+        retry=RetryScope.NONE,
+        reason="content-policy",
+        source=_ERRORS,
     ),
     *(
         Row(

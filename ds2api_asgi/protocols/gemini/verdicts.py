@@ -44,6 +44,15 @@ ROWS: Final = (
         source=_ERRORS,
     ),
     Row(
+        id="400.context_window",
+        status=(400,),
+        message=re.compile(r"input token count.{0,40} exceeds the maximum number of tokens", re.IGNORECASE),
+        fault=Fault.REQUEST,
+        retry=RetryScope.NONE,
+        reason="context-window",
+        source=_ERRORS,
+    ),
+    Row(
         id="400.failed_precondition",
         status=(400,),
         type=("FAILED_PRECONDITION",),
