@@ -13,6 +13,7 @@ An LLM endpoint is an ASGI app; every part takes such an app and is such an app:
 | `Translator` | speaks every protocol in front of an app that speaks one |
 | `TextTools`, `ThinkTags` | transforms of a `Translator`: tools for models without, thoughts that are printed |
 | `StatefulResponses` | keeps the state of the OpenAI Responses API in front of an app that has none |
+| `classify`, `rule`, `rows` | what a failure means, rules of your own, and all built-in ones as data |
 | `convert` | translates one document, with no web at all |
 | `lifespan`, `running`, `Mounted` | open and close parts with their host, mount them where a framework cannot |
 """
@@ -31,10 +32,12 @@ from .errors import (
     TransportError,
 )
 from .pool import Key, KeyPool
+from .protocols.classification import classify, rows, rule
 from .resilience import Failover, Retry
 from .stateful import MemoryResponseStore, ResponseStore, SQLiteResponseStore, StatefulResponses
 from .transforms import TextTools, ThinkTags
 from .translator import CarryStore, Converted, MemoryCarryStore, Translator, convert
+from .universal.failure import Fault, KeyAction, RetryScope, Row, Verdict
 from .upstream import Upstream
 
 __version__ = "0.1.0"
@@ -49,9 +52,11 @@ __all__ = [
     "Converted",
     "Ds2apiError",
     "Failover",
+    "Fault",
     "FramingError",
     "InvalidDocument",
     "Key",
+    "KeyAction",
     "KeyPool",
     "LossRejected",
     "MemoryCarryStore",
@@ -59,6 +64,8 @@ __all__ = [
     "Mounted",
     "ResponseStore",
     "Retry",
+    "RetryScope",
+    "Row",
     "SQLiteResponseStore",
     "StatefulResponses",
     "TextTools",
@@ -66,7 +73,11 @@ __all__ = [
     "Translator",
     "TransportError",
     "Upstream",
+    "Verdict",
+    "classify",
     "convert",
     "lifespan",
+    "rows",
+    "rule",
     "running",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
@@ -14,7 +14,8 @@ from ..asgi.masking import Mask
 from ..asgi.types import Message, Send
 from ..protocols.base import Operation, Protocol, StreamWatch
 from ..protocols.hidden import MAX_JUDGED, AnswerJudge, judge_of
-from ..universal.failure import Failure
+from ..protocols.verdict import judged
+from ..universal.failure import Failure, Row
 from .health import Event, Outcome
 from .keys import Secret
 from .outcome import outcome_of, soft_rest
@@ -38,12 +39,14 @@ class Terms(Struct, frozen=True, kw_only=True):
         protocol: How answers are read.
         store: Who is told.
         wall: Unix time.
+        rules: The user's own rows.
     """
 
     pool: str
     protocol: Protocol
     store: KeyStore
     wall: Callable[[], float]
+    rules: Sequence[Row] = ()
 
 
 class Attempt:
@@ -183,7 +186,7 @@ class Attempt:
         self._judged = True
         terms, key = self._terms, self._lease.key
         now = terms.wall()
-        verdict = terms.protocol.classify(failure, decode(self._raw_headers), now=now)
+        verdict = judged(terms.protocol, failure, decode(self._raw_headers), now=now, rules=terms.rules)
         self._exchange.note(Judged(by="pool", status=status, verdict=verdict, pool=terms.pool, key=key))
         outcome = outcome_of(verdict, wall=now)
         if outcome is not None and outcome.event is Event.FORBIDDEN and self._operation is not Operation.GENERATE:

@@ -20,7 +20,7 @@ from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import BodyTooLarge, ClientGone, ConfigurationError
 from ..protocols import registry
 from ..protocols.base import Operation, Protocol
-from ..universal.failure import Failure, FailureKind, KeyAction
+from ..universal.failure import Failure, FailureKind, KeyAction, Row
 from .ask import Ask
 from .attempt import Attempt, Terms
 from .credentials import with_credential
@@ -55,6 +55,7 @@ class KeyPool:
         max_concurrency: Requests that may use a key at a time; None: any number.
         store: Where the health of the keys lives; None: in this process.
         max_body: Bytes; a request's model stands in its body, which is therefore read first.
+        rules: Rows of your own, which come before the protocol's; see `rule`.
         clock: Monotonic seconds, for the store in this process.
         wall: Unix time, to read the dates that providers send.
         rng: Where the strategy takes its chance from, for the store in this process.
@@ -75,6 +76,7 @@ class KeyPool:
         max_concurrency: int | None = None,
         store: KeyStore | None = None,
         max_body: int = DEFAULT_MAX_BODY,
+        rules: Iterable[Row] = (),
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         rng: Random | None = None,
@@ -98,7 +100,7 @@ class KeyPool:
         # What never waits cannot be interrupted, and a shield costs as much as all else that a pool does.
         self._store_waits = type(self._store) is not MemoryStore
         self._max_body = max_body
-        self._terms = Terms(pool=name, protocol=self.protocol, store=self._store, wall=wall)
+        self._terms = Terms(pool=name, protocol=self.protocol, store=self._store, wall=wall, rules=tuple(rules))
 
     def __repr__(self) -> str:
         return f"<KeyPool {self.name!r} of {len(self._secrets)} {self.protocol.name} keys>"

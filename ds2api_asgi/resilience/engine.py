@@ -26,7 +26,7 @@ from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import BodyTooLarge, ClientGone, ConfigurationError
 from ..protocols import registry
 from ..protocols.base import Claim, Operation, Protocol
-from ..universal.failure import Failure, FailureKind
+from ..universal.failure import Failure, FailureKind, Row
 from .answer import error_answer
 from .attempt import Attempt, Lost
 from .line import ClientLine
@@ -62,6 +62,7 @@ class Terms(Struct, frozen=True, kw_only=True):
         clock: Monotonic seconds.
         wall: Unix time, to read the dates that providers send.
         max_body: Bytes of a request's body.
+        rules: The user's own rows.
     """
 
     policy: RetryPolicy
@@ -69,6 +70,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
     max_body: int = DEFAULT_MAX_BODY
+    rules: Sequence[Row] = ()
 
     def check(self) -> None:
         """Refuse values that cannot work.
@@ -158,7 +160,7 @@ class Engine:
                 Attempted(number=len(lost) + 1, target=step.target, after=step.after, elsewhere=step.elsewhere)
             )
             dog = Watchdog(bounds.clock, bounds.deadline)
-            attempt = Attempt(protocol, exchange, line, dog, terms.timeouts, terms.wall)
+            attempt = Attempt(protocol, exchange, line, dog, terms.timeouts, terms.wall, terms.rules)
             if patience is not None:
                 patience.dog = dog
             outcome = await attempt.run(self._apps[step.target], _own(scope), body.again(), stream=stream)

@@ -12,6 +12,7 @@ from ..asgi.lifespan import running
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import ConfigurationError
 from ..protocols.base import Protocol
+from ..universal.failure import Row
 from .engine import Engine, Terms
 from .plan import RetryPolicy, failover_plan
 from .timeouts import Timeouts
@@ -45,6 +46,7 @@ class Failover:
         idle_timeout: Between bytes of a running answer; None: no such bound.
         content_timeout: Between content of a running stream (comments and pings are none); None: no such bound.
         max_body: Bytes of a request's body; larger ones are answered with 413.
+        rules: Rows of your own, which come before the protocol's and a pool's verdict; see `rule`.
         rng: Draws the jitter; None: a fresh one.
         clock: Monotonic seconds.
         wall: Unix time, to read the dates that providers send.
@@ -70,6 +72,7 @@ class Failover:
         idle_timeout: float | None = 60.0,
         content_timeout: float | None = 300.0,
         max_body: int = DEFAULT_MAX_BODY,
+        rules: Iterable[Row] = (),
         rng: Random | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -91,7 +94,9 @@ class Failover:
             self._apps,
             lambda elsewhere: failover_plan(targets, policy, dice, elsewhere=elsewhere),
             protocol=protocol,
-            terms=Terms(policy=policy, timeouts=timeouts, clock=clock, wall=wall, max_body=max_body),
+            terms=Terms(
+                policy=policy, timeouts=timeouts, clock=clock, wall=wall, max_body=max_body, rules=tuple(rules)
+            ),
         )
         if not self._apps:
             raise ConfigurationError("Failover needs at least one app")

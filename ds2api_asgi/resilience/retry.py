@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 
 from ..asgi.body import DEFAULT_MAX_BODY
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..protocols.base import Protocol
+from ..universal.failure import Row
 from .engine import Engine, Terms
 from .plan import RetryPolicy, retry_plan
 from .timeouts import Timeouts
@@ -38,6 +39,7 @@ class Retry:
         idle_timeout: Between bytes of a running answer; None: no such bound.
         content_timeout: Between content of a running stream (comments and pings are none); None: no such bound.
         max_body: Bytes of a request's body; larger ones are answered with 413.
+        rules: Rows of your own, which come before the protocol's and a pool's verdict; see `rule`.
         rng: Draws the jitter; None: a fresh one.
         clock: Monotonic seconds.
         wall: Unix time, to read the dates that providers send.
@@ -62,6 +64,7 @@ class Retry:
         idle_timeout: float | None = 60.0,
         content_timeout: float | None = 300.0,
         max_body: int = DEFAULT_MAX_BODY,
+        rules: Iterable[Row] = (),
         rng: Random | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -82,7 +85,9 @@ class Retry:
             (app,),
             lambda elsewhere: retry_plan(policy, dice, elsewhere=elsewhere),
             protocol=protocol,
-            terms=Terms(policy=policy, timeouts=timeouts, clock=clock, wall=wall, max_body=max_body),
+            terms=Terms(
+                policy=policy, timeouts=timeouts, clock=clock, wall=wall, max_body=max_body, rules=tuple(rules)
+            ),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
