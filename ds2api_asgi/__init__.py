@@ -13,6 +13,7 @@ An LLM endpoint is an ASGI app; every part takes such an app and is such an app:
 | `Translator` | speaks every protocol in front of an app that speaks one |
 | `TextTools`, `ThinkTags` | transforms of a `Translator`: tools for models without, thoughts that are printed |
 | `StatefulResponses` | keeps the state of the OpenAI Responses API in front of an app that has none |
+| `Traced`, `Journal` | tell of each request what was decided and why |
 | `classify`, `rule`, `rows` | what a failure means, rules of your own, and all built-in ones as data |
 | `convert` | translates one document, with no web at all |
 | `lifespan`, `running`, `Mounted` | open and close parts with their host, mount them where a framework cannot |
@@ -31,6 +32,7 @@ from .errors import (
     LossRejected,
     TransportError,
 )
+from .observe import Journal, Traced
 from .pool import Key, KeyPool
 from .protocols.classification import classify, rows, rule
 from .resilience import Failover, Retry
@@ -55,6 +57,7 @@ __all__ = [
     "Fault",
     "FramingError",
     "InvalidDocument",
+    "Journal",
     "Key",
     "KeyAction",
     "KeyPool",
@@ -71,6 +74,7 @@ __all__ = [
     "TextTools",
     "ThinkTags",
     "Translator",
+    "Traced",
     "TransportError",
     "Upstream",
     "Verdict",

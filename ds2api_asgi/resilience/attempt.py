@@ -64,7 +64,18 @@ class Attempt:
         rules: The user's own rows; they come before what a part beneath has found.
     """
 
-    __slots__ = ("_calls_left", "_dog", "_exchange", "_line", "_mark", "_passage", "_protocol", "_timeouts", "_wall")
+    __slots__ = (
+        "_calls_left",
+        "_dog",
+        "_exchange",
+        "_line",
+        "_mark",
+        "_passage",
+        "_protocol",
+        "_rules",
+        "_timeouts",
+        "_wall",
+    )
 
     def __init__(
         self,
