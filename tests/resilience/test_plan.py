@@ -24,7 +24,8 @@ from ds2api_asgi.resilience.plan import (
     preference,
     retry_plan,
 )
-from ds2api_asgi.universal.failure import Fault, KeyAction, Reason, RetryScope, Verdict
+from ds2api_asgi.universal.failure import Fault, KeyAction, RetryScope, Verdict
+from ds2api_asgi.universal.failure import Reason as WhyRefused
 
 POLICY = RetryPolicy()
 
@@ -40,7 +41,7 @@ def failed(
     calls: int = 1,
     same_key: bool = True,
     key: KeyAction = KeyAction.NONE,
-    reason: Reason | None = None,
+    reason: WhyRefused | None = None,
 ) -> Failed:
     verdict = Verdict(row="test", fault=fault, retry=retry, hint=hint, same_key=same_key, key=key, reason=reason)
     return Failed(verdict=verdict, status=status, keyed=keyed, empty=empty, calls=calls)
