@@ -254,7 +254,7 @@ class Engine:
             if patience is not None:
                 patience.dog = None
             if outcome is None:
-                if terms.keep_pace:
+                if terms.keep_pace and self._targets.times_next(step.target, stream=stream):
                     self._learn(exchange, step.target, began - clock.now(), stream=stream)
                 steps.answered()
                 return []
