@@ -166,8 +166,13 @@ class KeyPool:
         scope, exchange = enter(scope)
         asks = self._asks(exchange, model, tokens)
         found = await self._room.enter(asks)
-        visit = Visit(found=found)
-        if isinstance(found, Empty) and (patience := self._patience(exchange)) > 0:
+        if not isinstance(found, Empty):
+            await self._attempt(scope, receive, send, exchange, found, claim.operation, tokens)
+            return
+        patience = self._patience(exchange)
+        if patience <= 0:
+            visit = Visit(found=self._room.advised(found, len(self._room)))
+        else:
             if not bodiless and not isinstance(receive, Replay):
                 body = await self._read(scope, receive, send)
                 if body is None:
