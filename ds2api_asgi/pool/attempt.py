@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 
 from msgspec import Struct
@@ -25,8 +26,6 @@ __all__ = ["MAX_ERROR_BODY", "Attempt", "Terms"]
 MAX_ERROR_BODY = 64 * 1024
 """Bytes of an error answer that are read to tell what it means; all of them pass."""
 
-_SERVED = Outcome(event=Event.SERVED)
-
 _log = logging.getLogger("ds2api_asgi.pool")
 
 
@@ -38,12 +37,14 @@ class Terms(Struct, frozen=True, kw_only=True):
         protocol: How answers are read.
         store: Who is told.
         wall: Unix time.
+        clock: Monotonic seconds.
     """
 
     pool: str
     protocol: Protocol
     store: KeyStore
     wall: Callable[[], float]
+    clock: Callable[[], float] = time.monotonic
 
 
 class Attempt:
@@ -62,6 +63,7 @@ class Attempt:
     """
 
     __slots__ = (
+        "_begun",
         "_body",
         "_exchange",
         "_judge_whole",
@@ -82,6 +84,7 @@ class Attempt:
         self, terms: Terms, secret: Secret, operation: Operation, lease: Lease, exchange: Exchange, send: Send
     ) -> None:
         self._terms = terms
+        self._begun = terms.clock()
         self._secret = secret
         self._operation = operation
         self._lease = lease
@@ -156,7 +159,8 @@ class Attempt:
         self._served = True
         terms = self._terms
         soft = soft_rest(terms.protocol.limits(decode(self._raw_headers), now=terms.wall()))
-        await terms.store.report(self._lease, _SERVED if soft is None else Outcome(event=Event.SERVED, soft=soft))
+        latency = terms.clock() - self._begun
+        await terms.store.report(self._lease, Outcome(event=Event.SERVED, soft=soft, latency=latency))
 
     async def _look_at_whole(self, chunk: bytes, *, last: bool) -> None:
         """Look at a part of a whole answer, which may be an error under its success status."""

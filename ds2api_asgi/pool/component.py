@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable
 from random import Random
 
 import anyio
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
-from ..asgi.body import DEFAULT_MAX_BODY, read_body
+from ..asgi.body import DEFAULT_MAX_BODY, Replay, read_body
 from ..asgi.claims import Claims
 from ..asgi.exchange import Exchange, enter
-from ..asgi.facts import Judged, KeyLeased, PoolEmpty
+from ..asgi.facts import AccountGroup, Judged, KeyLeased, PoolEmpty
 from ..asgi.headers import replace
 from ..asgi.respond import respond
 from ..asgi.types import ASGIApp, Receive, Scope, Send
@@ -23,11 +23,12 @@ from ..protocols.base import Operation, Protocol
 from ..universal.failure import Failure, FailureKind, KeyAction
 from .ask import Ask
 from .attempt import Attempt, Terms
+from .conversation import conversation_of
 from .credentials import with_credential
 from .keys import Key, as_keys
 from .outcome import is_the_keys_fault
-from .selection import Strategy, strategy_named
 from .store import KeyStore, Lease, MemoryStore
+from .strategies import Strategy, strategy_named
 from .survey import Empty, EmptyReason, KeyReport
 
 __all__ = ["KeyPool"]
@@ -50,10 +51,13 @@ class KeyPool:
         app: The app to ask.
         protocol: What the app speaks: a name or a protocol.
         keys: Plain secrets, or `Key` s.
-        strategy: ``"least-used"``, ``"round-robin"`` or a strategy of your own.
+        strategy: ``"least-used"``, ``"round-robin"``, ``"fill-first"``, ``"latency"``, ``"affinity"`` or a strategy of
+            your own (see `Strategy`).
         name: What facts and logs call the pool; two pools that meet in one request need different names.
         max_concurrency: Requests that may use a key at a time; None: any number.
         store: Where the health of the keys lives; None: in this process.
+        conversation_header: The name of a header that tells the conversation of a request, before all else that does;
+            read only for strategies that want it (``"affinity"``).
         max_body: Bytes; a request's model stands in its body, which is therefore read first.
         clock: Monotonic seconds, for the store in this process.
         wall: Unix time, to read the dates that providers send.
@@ -74,6 +78,7 @@ class KeyPool:
         name: str = "pool",
         max_concurrency: int | None = None,
         store: KeyStore | None = None,
+        conversation_header: str | None = None,
         max_body: int = DEFAULT_MAX_BODY,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -90,9 +95,13 @@ class KeyPool:
         self._claims = Claims(self.protocol.claim)
         self._secrets = {key.alias: key.secret for key in checked}
         self._store = MemoryStore(clock=clock, rng=rng) if store is None else store
+        chosen = strategy_named(strategy) if isinstance(strategy, str) else strategy
+        self._wants_conversation = bool(getattr(chosen, "wants_conversation", False))
+        self._conversation_header = None if conversation_header is None else conversation_header.lower().encode()
+        self._scopes = {key.alias: key.quota_scope for key in checked}
         self._store.join(
             checked,
-            strategy=strategy_named(strategy) if isinstance(strategy, str) else strategy,
+            strategy=chosen,
             max_concurrency=max_concurrency,
         )
         # What never waits cannot be interrupted, and a shield costs as much as all else that a pool does.
@@ -113,7 +122,10 @@ class KeyPool:
             await self.app(scope, receive, send)
             return
         model = None if claim.model is UNSET else claim.model
-        if model is None and scope["method"] not in ("GET", "HEAD"):  # servers need not deliver a body for those
+        if (model is None or self._wants_conversation) and scope["method"] not in (
+            "GET",
+            "HEAD",
+        ):  # servers need not deliver a body for those
             try:
                 body = await read_body(receive, limit=self._max_body)
             except ClientGone:
@@ -121,10 +133,17 @@ class KeyPool:
             except BodyTooLarge as error:
                 await self._refuse(scope, send, Failure(kind=FailureKind.TOO_LARGE, status=413, message=str(error)))
                 return
-            model, _ = body.peek()
+            if model is None:
+                model, _ = body.peek()
             receive = body
+        conversation = None
+        if self._wants_conversation and isinstance(receive, Replay):
+            conversation = conversation_of(
+                self.protocol.name, scope["headers"], receive.body, header=self._conversation_header
+            )
         scope, exchange = enter(scope)
-        await self._attempt(scope, receive, send, exchange, model, claim.operation)
+        ask = Ask(model=model, conversation=conversation)
+        await self._attempt(scope, receive, send, exchange, ask, claim.operation)
 
     async def snapshot(self) -> list[KeyReport]:
         """How every key is, in the order in which they were given."""
@@ -152,10 +171,10 @@ class KeyPool:
         receive: Receive,
         send: Send,
         exchange: Exchange,
-        model: str | None,
+        ask: Ask,
         operation: Operation,
     ) -> None:
-        lease = await self._lease(exchange, model)
+        lease = await self._lease(exchange, ask)
         if isinstance(lease, Empty):
             exchange.note(PoolEmpty(pool=self.name, reason=lease.reason.value, retry_after=lease.retry_after))
             await self._refuse(scope, send, _failure_of(lease), _advice_of(lease))
@@ -164,6 +183,9 @@ class KeyPool:
         attempt = Attempt(self._terms, secret, operation, lease, exchange, send)
         try:
             exchange.note(KeyLeased(pool=self.name, key=lease.key))
+            group = self._scopes[lease.key]
+            if group is not None:
+                exchange.note(AccountGroup(group=group))
             header = self.protocol.authorize(secret.reveal())
             await self.app(with_credential(scope, header, lease.key), receive, attempt.send)
         finally:
@@ -180,7 +202,7 @@ class KeyPool:
         finally:
             await self._store.release(lease)
 
-    async def _lease(self, exchange: Exchange, model: str | None) -> Lease | Empty:
+    async def _lease(self, exchange: Exchange, ask: Ask) -> Lease | Empty:
         failed = {
             fact.key: fact.verdict
             for fact in exchange
@@ -189,11 +211,11 @@ class KeyPool:
             and fact.key is not None
             and (is_the_keys_fault(fact.verdict) or not fact.verdict.same_key)
         }
-        lease = await self._store.acquire(Ask(model=model, tried=frozenset(failed)))
+        lease = await self._store.acquire(structs.replace(ask, tried=frozenset(failed)) if failed else ask)
         if isinstance(lease, Empty) and lease.reason is EmptyReason.TRIED:
             # Who waited until a rate limited key had rested may have that same key again, when there is no other.
             spent = [key for key, why in failed.items() if why.key is not KeyAction.COOL or not why.same_key]
-            lease = await self._store.acquire(Ask(model=model, tried=frozenset(spent)))
+            lease = await self._store.acquire(structs.replace(ask, tried=frozenset(spent)))
             if isinstance(lease, Empty) and all(why.key is KeyAction.BLOCK_MODEL for why in failed.values()):
                 return Empty(reason=EmptyReason.BLOCKED)
         return lease

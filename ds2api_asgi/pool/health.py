@@ -114,11 +114,13 @@ class Outcome(Struct, frozen=True, kw_only=True):
         event: What happened.
         seconds: How long the provider said that it will last, or None.
         soft: Seconds for which other keys shall be preferred, because nothing is left of a limit; None: no need.
+        latency: Seconds until content came; None: nobody measured.
     """
 
     event: Event
     seconds: float | None = None
     soft: float | None = None
+    latency: float | None = None
 
 
 class Lane(Struct, kw_only=True):

@@ -19,7 +19,8 @@ from .ask import Ask
 from .book import USABLE, Book, Standing
 from .health import Event, KeyState, Lane, Outcome
 from .keys import Key
-from .selection import Seat, Strategy
+from .strategies import Seat, Strategy, Traffic
+from .strategies.tiers import Tiers, by_tier, lineup_for
 
 __all__ = ["MAX_MODELS", "Roster"]
 
@@ -33,12 +34,25 @@ class Roster:
 
     Attributes:
         seats: One for each key, in the pool's order.
+        traffic: What they share.
         turns: Counts what changed; what was computed from the roster holds until it moves on.
         stamp: Counts the turns of lanes; leases remember it as the moment at which they were born.
     """
 
     def __init__(self, keys: Sequence[Key], *, strategy: Strategy, rng: Random, max_concurrency: int | None) -> None:
-        self.seats = [Seat(index=index, weight=key.weight) for index, key in enumerate(keys)]
+        self.traffic = Traffic()
+        self.seats = [
+            Seat(
+                index=index,
+                weight=key.weight,
+                alias=key.alias,
+                scope=key.quota_scope or "",
+                priority=key.priority,
+                traffic=self.traffic,
+            )
+            for index, key in enumerate(keys)
+        ]
+        self._tiered = len({key.priority for key in keys}) > 1
         self.turns = 0
         self.stamp = 0
         self._limit = math.inf if max_concurrency is None else max_concurrency
@@ -61,6 +75,10 @@ class Roster:
         The first attempt of a request probes a key whose rest is over, if there is one: that is how keys come back.
         Later attempts prefer keys that are known to work.
 
+        Of several priorities, a lower one is used only when no key of a higher one can be. A key of which nothing is
+        left of a limit counts as one that cannot, while any other can: it would most likely be refused. A key of a
+        lower priority is not probed while there is a better one.
+
         Args:
             ask: What the request asks for.
             model: What it is remembered under, or None when it names no model.
@@ -74,10 +92,16 @@ class Roster:
             else (Standing.PROBE, Standing.READY, Standing.SOFT)
         )
         lineups = book.lineups
-        seat = lineups[first].pick(tried, ask) or lineups[second].pick(tried, ask) or lineups[third].pick(tried, ask)
+        probes, ready = lineups[Standing.PROBE], lineups[Standing.READY]
+        if not tried and isinstance(probes, Tiers) and isinstance(ready, Tiers):
+            seat = by_tier((probes, ready), tried, ask) or lineups[Standing.SOFT].pick(tried, ask)
+        else:
+            seat = (
+                lineups[first].pick(tried, ask) or lineups[second].pick(tried, ask) or lineups[third].pick(tried, ask)
+            )
         if seat is None:
             return None
-        seat.in_flight += 1
+        seat.take()
         if self._is_full(seat.index):
             self._settle((seat.index,), self._every_book())
         if book.lanes or self._any.lanes:
@@ -90,7 +114,7 @@ class Roster:
     def free(self, index: int, model: str | None, lease: int) -> None:
         """Take a key back; a probe that came back without an answer leaves the next request to probe."""
         was_full = self._is_full(index)
-        self.seats[index].in_flight -= 1
+        self.seats[index].free()
         if was_full:
             self._settle((index,), self._every_book())
         book = self._book(model)
@@ -149,6 +173,7 @@ class Roster:
 
     def wake(self, now: float) -> None:
         """Do what time has done since."""
+        self.traffic.now = now
         while self._wakes and self._wakes[0][0] <= now:
             when, _, owner, model = heapq.heappop(self._wakes)
             book = self._find(model)
@@ -182,7 +207,7 @@ class Roster:
         return self._book(model).standings[index] is not Standing.OUT
 
     def _new_book(self, model: str | None) -> Book:
-        lineups = {standing: self._strategy.lineup(self._rng) for standing in USABLE}
+        lineups = {standing: lineup_for(self._strategy, self._rng, tiered=self._tiered) for standing in USABLE}
         book = Book(model, lineups, [Standing.OUT] * len(self.seats))
         for seat in self.seats:
             if self.is_allowed(seat.index, model):

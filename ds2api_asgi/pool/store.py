@@ -20,7 +20,7 @@ from .ask import Ask
 from .health import Event, Outcome
 from .keys import Key
 from .roster import Roster
-from .selection import Strategy
+from .strategies import Strategy
 from .survey import Empty, EmptyReason, KeyReport, survey, why_empty
 
 __all__ = ["KeyStore", "Lease", "MemoryStore"]
@@ -161,6 +161,8 @@ class MemoryStore:
             self._roster.wake(now)
             if outcome.event is Event.SERVED:
                 self._counts[held.index][1] += 1
+                if outcome.latency is not None:
+                    self._roster.seats[held.index].time(outcome.latency)
                 if self._roster.serve(held.index, held.model, born=held.born, soft=outcome.soft, now=now):
                     # This answer made the key recover, so what it says later is no old news.
                     held.born = self._roster.stamp
