@@ -16,8 +16,7 @@ __all__ = ["strategy_named"]
 
 
 def strategy_named(name: str) -> Strategy:
-    """The strategy that configuration calls ``"affinity"``, ``"fill-first"``, ``"latency"``, ``"least-used"`` or
-    ``"round-robin"``.
+    """The strategy that configuration calls by this name, as `KeyPool` lists them.
 
     Raises:
         ConfigurationError: There is no such strategy.

@@ -13,16 +13,20 @@ __all__ = ["Tiers", "by_tier", "lineup_for"]
 
 
 class Tiers:
-    """A lineup for each priority; the highest one with a key that was not tried picks."""
+    """A lineup for each priority; the highest one with a key that was not tried picks.
 
-    __slots__ = ("_lineups", "_members", "_order", "_rng", "_strategy")
+    Attributes:
+        order: The negative priorities of tiers with members, ascending.
+    """
+
+    __slots__ = ("_lineups", "_members", "_rng", "_strategy", "order")
 
     def __init__(self, strategy: Strategy, rng: Random) -> None:
         self._strategy = strategy
         self._rng = rng
         self._lineups: dict[int, Lineup] = {}
         self._members: dict[int, set[int]] = {}
-        self._order: list[int] = []  # negative priorities of tiers with members, ascending
+        self.order: list[int] = []
 
     def add(self, seat: Seat) -> None:
         """Take a key in, which is not in it."""
@@ -31,7 +35,7 @@ class Tiers:
             self._lineups[tier] = self._strategy.lineup(self._rng)
             self._members[tier] = set()
         if not self._members[tier]:
-            self._order.insert(bisect_left(self._order, tier), tier)
+            self.order.insert(bisect_left(self.order, tier), tier)
         self._members[tier].add(seat.index)
         self._lineups[tier].add(seat)
 
@@ -44,27 +48,31 @@ class Tiers:
         members.remove(seat.index)
         self._lineups[tier].discard(seat)
         if not members:
-            self._order.remove(tier)
+            self.order.remove(tier)
 
     def pick(self, tried: Container[int], ask: Ask = ANYTHING) -> Seat | None:
         """Choose a key; see `Lineup.pick`."""
         return by_tier((self,), tried, ask)
+
+    def pick_of(self, tier: int, tried: Container[int], ask: Ask) -> Seat | None:
+        """Choose a key of one tier, by its place in `order`."""
+        return self._lineups[tier].pick(tried, ask) if self._members.get(tier) else None
 
     def copy(self) -> Tiers:
         """The same, independent from here on."""
         tiers = Tiers(self._strategy, self._rng)
         tiers._lineups = {tier: lineup.copy() for tier, lineup in self._lineups.items()}
         tiers._members = {tier: members.copy() for tier, members in self._members.items()}
-        tiers._order = self._order.copy()
+        tiers.order = self.order.copy()
         return tiers
 
 
 def by_tier(standings: Iterable[Tiers], tried: Container[int], ask: Ask) -> Seat | None:
     """Pick from several standings, the first of them first, but a higher tier of any before a lower one of any."""
     standings = tuple(standings)
-    for tier in sorted({tier for tiers in standings for tier in tiers._order}):
+    for tier in sorted({tier for tiers in standings for tier in tiers.order}):
         for tiers in standings:
-            seat = tiers._lineups[tier].pick(tried, ask) if tiers._members.get(tier) else None
+            seat = tiers.pick_of(tier, tried, ask)
             if seat is not None:
                 return seat
     return None
