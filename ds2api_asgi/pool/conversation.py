@@ -100,7 +100,7 @@ def conversation_of(
     try:
         members = _members.decode(body)
         return _of_members(protocol, members)
-    except (msgspec.DecodeError, ValueError, TypeError, RecursionError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return None
 
 
@@ -111,7 +111,7 @@ def _of_members(protocol: str, members: _Members) -> str | None:
             value = value.get("id")
         if isinstance(value, str) and 0 < len(value) <= _LONGEST_ID:
             return _digest(b"id", value.encode("utf-8", "surrogatepass"))
-    if protocol == "anthropic" and members.metadata and (session := _session_of(members.metadata)):
+    if protocol == "anthropic" and bytes(members.metadata) and (session := _session_of(members.metadata)):
         return _digest(b"id", session.encode("utf-8", "surrogatepass"))
     if protocol not in _TURNS or members.previous_response_id is not None:
         return None
@@ -137,10 +137,11 @@ def _session_of(metadata: msgspec.Raw) -> str | None:
 
 def _first_turns(protocol: str, raw: msgspec.Raw) -> list[bytes]:
     """All that stands before the first answer; empty when no user is among it."""
-    if not raw:
+    data = bytes(raw)
+    if not data:
         return []
-    if bytes(raw[:1]) == b'"':
-        return [_canonical(b'{"role":"user","content":' + bytes(raw) + b"}")]
+    if data.startswith(b'"'):
+        return [_canonical(b'{"role":"user","content":' + data + b"}")]
     turns: list[bytes] = []
     asked = False
     for item in _list.decode(raw):
