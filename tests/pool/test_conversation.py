@@ -45,7 +45,7 @@ def test_further_turns_of_recorded_conversations_change_nothing(protocol: str) -
             continue
         told += 1
         assert of(protocol, {**body, member: turns + further}) == first, item["id"]
-    assert told > 20
+    assert told >= 20
 
 
 @pytest.mark.parametrize("protocol", FURTHER)

@@ -48,3 +48,16 @@ async def test_state_of_the_organisation_that_a_retry_ended_at_reaches_only_that
     body = {"model": "m", "messages": [*ASKED, message, *ASKED]}
     await driver.request("POST", "/v1/chat/completions", json=body)
     assert (b"SIG" in upstream.requests[2].body) is reaches
+
+
+async def test_a_pool_with_affinity_keeps_the_key_of_a_conversation() -> None:
+    upstream = ScriptedUpstream([json_script(ANSWER)] * 20)
+    keys = [f"sk-{number}" for number in range(8)]
+    driver = Driver(KeyPool(upstream, protocol="anthropic", keys=keys, strategy="affinity"))
+    for conversation in range(10):
+        first = [{"role": "user", "content": f"q{conversation}"}]
+        for turns in (first, [*first, {"role": "assistant", "content": "a"}, *ASKED]):
+            await driver.request("POST", "/v1/messages", json={"model": "m", "max_tokens": 9, "messages": turns})
+    used = [dict(request.headers)[b"x-api-key"] for request in upstream.requests]
+    assert used[0::2] == used[1::2]
+    assert len(set(used)) > 1
