@@ -19,7 +19,7 @@ from ds2api_asgi.pool import Ask, Empty, Key, KeyPool, KeyState, Lease, LeastUse
 from ds2api_asgi.pool.health import Event, Outcome
 from ds2api_asgi.pool.keys import as_keys
 from ds2api_asgi.pool.queue import Queue, Round, Waiter
-from ds2api_asgi.pool.selection import RoundRobin, Strategy
+from ds2api_asgi.pool.strategies import RoundRobin, Strategy
 from ds2api_asgi.pool.survey import EmptyReason
 from ds2api_asgi.resilience import Retry
 from pools import OK, Answer, ByKey, Clock, Tiny, answers, ask, scope_of
