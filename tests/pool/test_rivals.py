@@ -259,7 +259,7 @@ async def test_a_longer_rest_is_not_cut_short_by_a_second_shorter_one_nor_the_ot
 @pytest.mark.anyio
 async def test_a_used_up_quota_is_not_asked_again_every_five_seconds() -> None:
     shop = Shop("a")
-    await shop.fails(Event.QUOTA, 5.0 and None)
+    await shop.fails(Event.QUOTA, None)
     shop.now += 3_000
     assert shop.empty().reason is EmptyReason.EXHAUSTED
 
