@@ -67,4 +67,4 @@ def _matches(row: Row) -> str:
 
 
 if __name__ == "__main__":
-    print(page(), end="")  # noqa: T201
+    print(page(), end="")

@@ -124,8 +124,13 @@ ROWS: Final = (
     ),
     _row("capacity", *_ROUTE, code=("capacity_exceeded",), source="https://console.groq.com/docs/flex-processing"),
     _row(
-        "overloaded", *_ROUTE, word=("server_is_overloaded", "provider_overloaded", "overloaded_error"), source=_CODES
+        "overloaded",
+        *_ROUTE,
+        status=(0, 429, 500, 503),
+        code=("server_is_overloaded", "provider_overloaded"),
+        source=_CODES,
     ),
+    _row("overloaded_error", *_ROUTE, type=("overloaded_error",), source=_OPENROUTER),
     _row(
         "403.country",
         Fault.KEY,

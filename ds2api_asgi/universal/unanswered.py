@@ -47,7 +47,8 @@ def unanswered(row: str) -> Verdict:
     family, _, rest = row.partition(".")
     found = next((one for one in UNANSWERED if one.matches(failure)), None)
     if found is None:
-        return Verdict(row=row, fault=Fault.NETWORK if family == "network" else Fault.PROVIDER, retry=RetryScope.SAME)
+        fault = Fault.NETWORK if family == "network" else Fault.PROVIDER
+        return Verdict(row=f"{family or 'answer'}.{rest or 'unknown'}", fault=fault, retry=RetryScope.SAME)
     return judge((Row(id=rest, fault=found.fault, retry=found.retry),), failure, protocol=family)
 
 

@@ -42,7 +42,7 @@ def _row(
     return Row(id=id, fault=fault, retry=retry, key=key, **more)
 
 
-ROWS: Final = (
+_ROWS: Final = (
     Row(
         id="400.credit_balance",
         status=(400,),
@@ -117,6 +117,9 @@ ROWS: Final = (
     # A page of the network in front of the provider.
     _row("5xx.edge", Fault.PROVIDER, RetryScope.SAME, status=_EDGE, source=_CLOUDFLARE),
 )
+
+ROWS: Final = tuple([replace(row, read=row.read or "2026-11-22") for row in _ROWS])
+"""What follows from a failure, most specific first."""
 
 _REGAIN: Final = re.compile(r"regain access on (\d{4}-\d{2}-\d{2})(?: at (\d{2}:\d{2}))?")
 

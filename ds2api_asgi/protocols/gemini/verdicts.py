@@ -37,7 +37,7 @@ def _row(
     return Row(id=id, fault=fault, retry=retry, key=key, source=_ERRORS, **more)
 
 
-ROWS: Final = (
+_ROWS: Final = (
     Row(
         id="api_key_invalid",
         code=("API_KEY_INVALID",),
@@ -121,6 +121,9 @@ ROWS: Final = (
     # A page of the network in front of the provider.
     _row("5xx.edge", Fault.PROVIDER, RetryScope.SAME, status=(502, 504)),
 )
+
+ROWS: Final = tuple([replace(row, read=row.read or "2026-11-23") for row in _ROWS])
+"""What follows from a failure, most specific first."""
 
 
 def classify(failure: Failure, headers: Mapping[str, str], *, now: float) -> Verdict:
