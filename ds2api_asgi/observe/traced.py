@@ -183,7 +183,7 @@ class _Watch:
         self._gone = False
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        message: Message = await self._receive()
         if message["type"] == "http.disconnect":
             self._gone = self._gone or not self._complete
         elif message.get("body") and not isinstance(self._claim.model, str):

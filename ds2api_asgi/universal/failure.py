@@ -205,7 +205,7 @@ class Row(Struct, frozen=True, kw_only=True):
     status: tuple[int, ...] = ()
     type: tuple[str, ...] = ()
     code: tuple[str | int, ...] = ()
-    word: tuple[str, ...] = ()
+    word: tuple[str | int, ...] = ()
     message: re.Pattern[str] | None = None
     detail: tuple[str, str] | None = None
     source: str = ""

@@ -19,8 +19,8 @@ import pytest
 
 from dialogues import PATHS, path_of, request_in
 from ds2api_asgi import Failover, Journal, KeyPool, Retry, Traced, Translator, Upstream, running
-from ds2api_asgi.asgi.trace import encode_trace
 from ds2api_asgi.asgi.exchange import KEY, Exchange
+from ds2api_asgi.asgi.trace import encode_trace
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.testing import BrokenResponse, Driver, ScriptedUpstream, json_script, serve
 
