@@ -13,7 +13,7 @@ from .failure import Failure, FailureKind, Fault, RetryScope, Row, Verdict, judg
 __all__ = ["UNANSWERED", "network", "unanswered"]
 
 _RFC: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2"
-_READ: Final = "2026-11-28"
+_READ: Final = "unchecked"
 
 
 def _row(family: str, code: str, fault: Fault, retry: RetryScope) -> Row:

@@ -48,6 +48,7 @@ _ROWS: Final = (
         reason="context-window",
         message=re.compile(r"exceeds? the (?:available |maximum )?context|input length exceeds", re.IGNORECASE),
         source=_ERRORS,
+        read="unchecked",
     ),
     Row(id="400", fault=Fault.REQUEST, retry=RetryScope.NONE, status=(400,), source=_ERRORS),
     Row(id="502", fault=Fault.PROVIDER, retry=RetryScope.ROUTE, status=(502,), source=_ERRORS),  # its cloud is away
