@@ -5,7 +5,6 @@ It follows https://docs.anthropic.com/en/api/rate-limits (read 2026-11-22).
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -16,6 +15,8 @@ from .times import unix_time
 __all__ = ["limits"]
 
 _HEADER: Final = re.compile(r"anthropic-(ratelimit|priority)-([a-z0-9-]+)-(limit|remaining|reset|status|utilization)")
+
+_COUNT: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{0,9})?")
 
 
 def limits(headers: Mapping[str, str], *, now: float) -> list[Limits]:
@@ -43,11 +44,7 @@ def _limits(dimension: str, values: dict[str, str], now: float) -> Limits:
 
 
 def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value >= 0 else None
+    return float(text) if _COUNT.fullmatch(text) else None
 
 
 def _reset(text: str) -> float | None:

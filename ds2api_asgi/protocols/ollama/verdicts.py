@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from ...universal.failure import Failure, Fault, KeyAction, RetryScope, Row, Verdict
 from ..base import Limits
 from ..verdict import verdict_of
@@ -17,7 +19,7 @@ _ERRORS: Final = "https://docs.ollama.com/api/errors"
 _FAQ: Final = "https://docs.ollama.com/faq"
 _CLOUD: Final = "https://docs.ollama.com/cloud"
 
-ROWS: Final = (
+_ROWS: Final = (
     Row(
         id="busy",  # the queue of requests is full (OLLAMA_MAX_QUEUE)
         fault=Fault.PROVIDER,
@@ -46,11 +48,14 @@ ROWS: Final = (
         reason="context-window",
         message=re.compile(r"exceeds? the (?:available |maximum )?context|input length exceeds", re.IGNORECASE),
         source=_ERRORS,
+        read="unchecked",
     ),
     Row(id="400", fault=Fault.REQUEST, retry=RetryScope.NONE, status=(400,), source=_ERRORS),
     Row(id="502", fault=Fault.PROVIDER, retry=RetryScope.ROUTE, status=(502,), source=_ERRORS),  # its cloud is away
     Row(id="500", fault=Fault.MODEL, retry=RetryScope.SAME, status=(500,), source=_ERRORS),
 )
+
+ROWS: Final = tuple([replace(row, read=row.read or "2026-11-23") for row in _ROWS])
 """What follows from a failure, most specific first."""
 
 
