@@ -215,5 +215,5 @@ class Bounds:
 
 
 def is_preflight(scope: Scope) -> bool:
-    """Whether a request is a browser's question before the real one: it carries no key, and who answers CORS answers."""
+    """Whether a request is a browser's question before the real one, which carries no key: for who answers CORS."""
     return scope["method"] == "OPTIONS" and find(scope["headers"], b"access-control-request-method") is not None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 from msgspec import UNSET, Struct
@@ -11,11 +13,11 @@ from ..asgi.headers import find, replace
 from ..asgi.respond import respond
 from ..asgi.types import Receive, Scope, Send
 from ..protocols import registry
-from ..protocols.base import Claim, Protocol, WireError
+from ..protocols.base import Claim, Limits, Protocol, WireError
 from ..universal import jsontext
 from ..universal.failure import Failure, FailureKind
 
-__all__ = ["LOCAL", "Refused", "protocol_of", "refuse", "refuse_websocket"]
+__all__ = ["LOCAL", "Refused", "Words", "protocol_of", "refuse", "refuse_websocket", "words"]
 
 LOCAL: Final = (b"x-ds2-refused", b"local")
 """Tells our refusals from those of a provider behind us."""
@@ -31,6 +33,7 @@ class Refused(Exception):
         status: HTTP status.
         failure: What its client is told; holds no secret, and nothing of the request.
         headers: Further headers.
+        limits: The limits that the answer states.
     """
 
     def __init__(
@@ -43,10 +46,12 @@ class Refused(Exception):
         type_: str | None = None,
         retry_after: float | None = None,
         headers: tuple[tuple[bytes, bytes], ...] = (),
+        limits: Sequence[Limits] = (),
     ) -> None:
         super().__init__(message)
         self.status = status
         self.headers = headers
+        self.limits = limits
         self.failure = Failure(
             kind=kind,
             status=status,
@@ -57,7 +62,15 @@ class Refused(Exception):
         )
 
 
-class _Words(Struct, frozen=True):
+class Words(Struct, frozen=True):
+    """A refusal in a client's protocol.
+
+    Attributes:
+        status: HTTP status.
+        headers: Lower-case names.
+        document: The body.
+    """
+
     status: int
     headers: list[tuple[bytes, bytes]]
     document: dict[str, Any]
@@ -75,7 +88,7 @@ def protocol_of(claim: Claim | None, scope: Scope) -> Protocol:
     return registry.get("openai-chat")
 
 
-async def refuse(protocol: Protocol, refused: Refused, scope: Scope, send: Send) -> None:
+async def refuse(protocol: Protocol, refused: Refused, scope: Scope, send: Send, *, now: float | None = None) -> None:
     """Answer an HTTP request.
 
     Args:
@@ -83,37 +96,41 @@ async def refuse(protocol: Protocol, refused: Refused, scope: Scope, send: Send)
         refused: Why.
         scope: The request's.
         send: The request's; no response may have started on it.
+        now: Unix time, to write dates; None: the clock's.
     """
-    words = _words(protocol, refused)
-    # What was not read of the body is on the connection still: it cannot be used for another request.
+    said = words(protocol, refused, now=now)
     await respond(
-        send, status=words.status, document=words.document, headers=words.headers, head=scope["method"] == "HEAD"
+        send, status=said.status, document=said.document, headers=said.headers, head=scope["method"] == "HEAD"
     )
 
 
-async def refuse_websocket(protocol: Protocol, refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
+async def refuse_websocket(
+    protocol: Protocol, refused: Refused, scope: Scope, receive: Receive, send: Send, *, now: float | None = None
+) -> None:
     """Turn a websocket away before it is accepted: with an HTTP answer where the server can, else by closing it."""
     if (await receive())["type"] != "websocket.connect":
         return
     if _DENIAL not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": _POLICY, "reason": ""})
         return
-    words = _words(protocol, refused)
-    body = jsontext.dumps(words.document)
-    headers = [*words.headers, (b"content-length", b"%d" % len(body))]
-    await send({"type": "websocket.http.response.start", "status": words.status, "headers": headers})
+    said = words(protocol, refused, now=now)
+    body = jsontext.dumps(said.document)
+    headers = [*said.headers, (b"content-length", b"%d" % len(body))]
+    await send({"type": "websocket.http.response.start", "status": said.status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})
 
 
-def _words(protocol: Protocol, refused: Refused) -> _Words:
+def words(protocol: Protocol, refused: Refused, *, now: float | None = None) -> Words:
+    """A refusal in a client's protocol; the arguments are those of `refuse`."""
     failure = refused.failure
     wire = protocol.encode_error(failure)
     changes: dict[bytes, bytes | None] = dict((*refused.headers, LOCAL))
+    changes.update(protocol.encode_limits(refused.limits, now=time.time() if now is None else now))
     if failure.retry_after is not UNSET:
         changes[b"retry-after"] = b"%d" % math.ceil(failure.retry_after)
         changes[b"retry-after-ms"] = b"%d" % math.ceil(failure.retry_after * 1000)
     document = wire.document if wire.status == refused.status else _restated(wire, refused.status)
-    return _Words(refused.status, replace(wire.headers, changes), document)
+    return Words(refused.status, replace(wire.headers, changes), document)
 
 
 def _restated(wire: WireError, status: int) -> dict[str, Any]:
