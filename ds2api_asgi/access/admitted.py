@@ -81,6 +81,6 @@ class Admitted:
         return self._usage.tokens
 
     def _headers(self, headers: RawHeaders) -> RawHeaders:
-        """The answer's headers with the key's limits in place of a provider's, which are about keys that are not its."""
+        """The answer's headers with the key's limits in place of a provider's, which are about other keys."""
         limits = self._protocol.encode_limits(stated(self._admission.standings), now=self._wall())
         return [*(header for header in headers if not header[0].lower().startswith(_RATE_LIMITS)), *limits]

@@ -163,7 +163,7 @@ class Access:
             if kind == "http":
                 await self._http(key, claim, scope, exchange, receive, send)
             else:
-                await self._websocket(key, claim, scope, exchange, receive, send)
+                await self._websocket(key, scope, exchange, receive, send)
         except Refused as refused:
             await self._refuse(refused, claim, scope, receive, send)
         except ClientGone:
@@ -190,9 +190,7 @@ class Access:
         finally:
             await self._turnstile.leave(admission, admitted.tokens)
 
-    async def _websocket(
-        self, key: ClientKey, claim: Claim | None, scope: Scope, exchange: Exchange, receive: Receive, send: Send
-    ) -> None:
+    async def _websocket(self, key: ClientKey, scope: Scope, exchange: Exchange, receive: Receive, send: Send) -> None:
         if _SOCKET.fullmatch(relative_path(scope)):
             socket = Socket(
                 self._turnstile,

@@ -172,7 +172,8 @@ def _busy(key: ClientKey) -> Refused:
     return Refused(
         FailureKind.RATE,
         429,
-        f"This key may ask {key.limits.concurrency} requests at a time of this gateway. It is not the provider's limit.",
+        f"This key's limit at this gateway ({key.limits.concurrency} requests at a time) is reached. "
+        "It is not the provider's limit.",
         code="gateway_concurrency_exceeded",
         retry_after=_BUSY_SECONDS,
     )
