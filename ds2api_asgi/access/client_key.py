@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -70,7 +71,7 @@ class ClientKey(Struct, frozen=True):
 
     key: str | Secret
     name: str = ""
-    models: tuple[str, ...] | None = None
+    models: Sequence[str] | None = None
     limits: ClientLimits = NO_LIMITS
     share: float = 1.0
     disabled: bool = False

@@ -74,7 +74,7 @@ def as_lookup(keys: Iterable[ClientKey | str] | KeyLookup) -> KeyLookup:
     """
     if hasattr(keys, "find") and not isinstance(keys, str):
         return typing.cast("KeyLookup", keys)
-    return ClientKeys(typing.cast("Iterable[ClientKey | str]", keys))
+    return ClientKeys(keys)
 
 
 def _by_digest(given: Iterable[ClientKey | str]) -> dict[str, ClientKey]:

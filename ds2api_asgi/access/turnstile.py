@@ -23,6 +23,7 @@ __all__ = ["Admission", "Turnstile", "stated"]
 
 _SETTLE_SECONDS: Final = 5.0  # a store that cannot be reached must not keep a request for longer
 _BUSY_SECONDS: Final = 1.0  # nobody knows when a request will end
+_ROUNDING: Final = 1e-3  # Unix times are exact to 1e-7 seconds: 8 may come out as 7.9999999
 _SILENCE: Final = 60.0  # seconds between two complaints about the same store
 _STORE_DOWN: Final = "gateway_limits_unavailable"
 
@@ -146,7 +147,12 @@ def stated(standings: Iterable[Standing]) -> list[Limits]:
         if known is None or (one.remaining, -one.reset) < (known.remaining, -known.reset):
             tightest[one.limit.unit] = one
     return [
-        Limits(dimension=unit.value, limit=one.limit.amount, remaining=one.remaining, reset_after=one.reset)
+        Limits(
+            dimension=unit.value,
+            limit=one.limit.amount,
+            remaining=float(math.floor(one.remaining + _ROUNDING)),
+            reset_after=one.reset,
+        )
         for unit, one in tightest.items()
     ]
 

@@ -165,7 +165,7 @@ def test_sdks_that_retry_wait_as_long_as_they_are_told(url: str) -> None:
     app_of[url].replace([ClientKey(BOB, name="bob-3", limits=ClientLimits(rpm=120, concurrency=50))])
     with openai.OpenAI(base_url=f"{url}/v1", api_key=BOB, max_retries=2) as client:
         for _ in range(120):
-            client.models.with_options(max_retries=0).list()
+            client.with_options(max_retries=0).models.list()
         started = time.monotonic()
         client.chat.completions.create(model="demo-small", messages=HELLO)
         assert time.monotonic() - started < 5
