@@ -26,10 +26,10 @@ class Admitted:
         exchange: Where parts within note what was used.
         send: The client's.
         wall: Unix time.
-        counts: Whether tokens are counted.
+        seems: What the request seems to cost without its answer, in tokens; None: tokens are not counted.
     """
 
-    __slots__ = ("_admission", "_counts", "_exchange", "_mark", "_protocol", "_send", "_status", "_usage", "_wall")
+    __slots__ = ("_admission", "_exchange", "_mark", "_protocol", "_seems", "_send", "_status", "_usage", "_wall")
 
     def __init__(
         self,
@@ -39,14 +39,14 @@ class Admitted:
         send: Send,
         *,
         wall: Callable[[], float],
-        counts: bool,
+        seems: int | None,
     ) -> None:
         self._admission = admission
         self._protocol = protocol
         self._exchange = exchange
         self._send = send
         self._wall = wall
-        self._counts = counts
+        self._seems = seems
         self._mark = len(exchange)
         self._status = 0
         self._usage = Usage()
@@ -54,7 +54,7 @@ class Admitted:
     @property
     def watches(self) -> bool:
         """Whether the answer has to pass here at all."""
-        return self._counts or bool(self._admission.standings)
+        return self._seems is not None or bool(self._admission.standings)
 
     async def send(self, message: Message) -> None:
         """Take a message; each passes at once."""
@@ -63,14 +63,14 @@ class Admitted:
             self._status = message["status"]
             if self._admission.standings:
                 message = {**message, "headers": self._headers(message.get("headers", ()))}
-        elif kind == "http.response.body" and self._counts and self._status < 300:
+        elif kind == "http.response.body" and self._seems is not None and self._status < 300:
             self._usage.feed(message.get("body", b""))
         await self._send(message)
 
     @property
     def tokens(self) -> float | None:
         """What the request cost; None when nobody said it, and it may have cost something."""
-        if not self._counts:
+        if self._seems is None:
             return None
         noted = sum(fact.input + fact.output for fact in self._exchange.since(self._mark, Used))
         if noted:
@@ -78,7 +78,10 @@ class Admitted:
         if self._status >= 300:
             return 0.0
         # Who leaves before the answer begins has cost what it asked for: else leaving early would be free.
-        return self._usage.tokens
+        usage = self._usage
+        if usage.tokens is None and usage.written:
+            return float(self._seems + usage.written)
+        return usage.tokens
 
     def _headers(self, headers: RawHeaders) -> RawHeaders:
         """The answer's headers with the key's limits in place of a provider's, which are about other keys."""

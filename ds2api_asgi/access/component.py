@@ -183,8 +183,9 @@ class Access:
             send = ModelList(send, protocol, permission.sees)
             scope = {**scope, "headers": replace(scope["headers"], {b"accept-encoding": b"identity"})}
         tokens = self._estimate(key, claim, body)
+        seems = estimate(body.body, generates=False) if tokens and body is not None else None
         admission = await self._turnstile.enter(key, tokens)
-        admitted = Admitted(admission, protocol, exchange, send, wall=self._wall, counts=bool(tokens))
+        admitted = Admitted(admission, protocol, exchange, send, wall=self._wall, seems=seems)
         try:
             await self.app(scope, receive, admitted.send if admitted.watches else send)
         finally:

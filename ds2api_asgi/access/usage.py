@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from ..universal.estimate import BYTES_PER_TOKEN
+
 __all__ = ["Usage"]
 
 _KEPT: Final = 64  # bytes that may be the beginning of a member whose rest is still to come
@@ -17,6 +19,7 @@ _MEMBER: Final = re.compile(
     rb"|cache_read_input_tokens|cache_creation_input_tokens|prompt_eval_count|eval_count)\"\s{0,8}:\s{0,8}([0-9]{1,15})"
     rb"(?=[\s,}\]])"
 )
+_FRAME: Final = 320  # bytes of an event around its text
 _TOTALS: Final = (b"total_tokens", b"totalTokenCount")
 
 
@@ -25,16 +28,22 @@ class Usage:
 
     Attributes:
         tokens: Input and output together; None while the answer has not said it.
+        written: A guess at the output of a stream that never says it, as those of Chat Completions do unless they
+            are asked to: an event a token, and more where events are long; 0 for what is no stream.
     """
 
-    __slots__ = ("_found", "_rest")
+    __slots__ = ("_bytes", "_events", "_found", "_rest")
 
     def __init__(self) -> None:
+        self._bytes = 0
+        self._events = 0
         self._found: dict[bytes, int] = {}
         self._rest = b""
 
     def feed(self, data: bytes) -> None:
         """Look at bytes on their way."""
+        self._bytes += len(data)
+        self._events += data.count(b"data:")
         if b"_tokens" not in data and b"okenCount" not in data and b"_count" not in data and not self._rest:
             self._rest = data[-_KEPT:] if b'"' in data[-_KEPT:] else b""
             return
@@ -42,6 +51,11 @@ class Usage:
         for name, number in _MEMBER.findall(whole):
             self._found[name] = int(number)
         self._rest = whole[-_KEPT:]
+
+    @property
+    def written(self) -> int:
+        """See the class."""
+        return max(self._events, (self._bytes - self._events * _FRAME) // BYTES_PER_TOKEN) if self._events else 0
 
     @property
     def tokens(self) -> int | None:

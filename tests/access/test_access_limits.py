@@ -106,7 +106,9 @@ async def test_tokens_are_put_right_by_what_the_answer_says(client: str, stream:
     (count,) = store._counts.values()
     used = (count.tat - clock.now) * count.rate
     plain = await Driver(DemoModel()).request("POST", PATHS["openai-chat"], json=request_in("openai-chat"))
-    assert used == pytest.approx(plain.json()["usage"]["total_tokens"], rel=0.35)
+    # A stream of Chat Completions that was not asked for its usage does not say it: that is a guess.
+    slack = 2.0 if stream and client == "openai-chat" else 0.35
+    assert used == pytest.approx(plain.json()["usage"]["total_tokens"], rel=slack)
     assert used < USUAL_OUTPUT / 2
 
 
