@@ -184,6 +184,7 @@ class Access:
             scope = {**scope, "headers": replace(scope["headers"], {b"accept-encoding": b"identity"})}
         tokens = self._estimate(key, claim, body)
         seems = estimate(body.body, generates=False) if tokens and body is not None else None
+        exchange.wants_usage = exchange.wants_usage or seems is not None
         admission = await self._turnstile.enter(key, tokens)
         admitted = Admitted(admission, protocol, exchange, send, wall=self._wall, seems=seems)
         try:

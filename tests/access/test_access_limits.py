@@ -338,3 +338,25 @@ def test_what_an_answer_cost_is_read_however_it_is_cut(answer: bytes, data: Any)
 )
 def test_guesses_are_near(body: bytes, low: int, high: int) -> None:
     assert low <= estimate(body, generates=True) <= high
+
+
+async def test_a_pool_within_is_asked_to_tell_what_was_used_only_where_tokens_are_limited() -> None:
+    wanted: list[bool] = []
+
+    async def looking(scope: Any, receive: Any, send: Any) -> None:
+        wanted.append(scope[KEY].wants_usage)
+        await Hello()(scope, receive, send)
+
+    for limits in ({"rpm": 9}, {"tpm": 9_000}, {"budget": 9_000}):
+        app, _ = limited(looking, **limits)
+        await say(app)
+    assert wanted == [False, True, True]
+
+
+async def test_a_pool_within_and_the_door_do_not_count_twice() -> None:
+    pool = KeyPool(DemoModel(keys=["k"]), protocol="openai-chat", keys=["k"])
+    app, clock = limited(pool, budget=10_000)
+    answer = await say(app)
+    store: Any = app._turnstile._store
+    (count,) = store._counts.values()
+    assert count.used == answer.json()["usage"]["total_tokens"]
