@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..asgi.exchange import Exchange
 from ..asgi.facts import Used
-from ..asgi.headers import RawHeaders
+from ..asgi.headers import RawHeaders, media_type
 from ..asgi.types import Message, Send
 from ..protocols.base import Protocol
 from .turnstile import Admission, stated
@@ -14,6 +14,7 @@ from .usage import Usage
 
 __all__ = ["Admitted"]
 
+_STREAMS = (b"text/event-stream", b"application/x-ndjson", b"application/jsonl")
 _RATE_LIMITS = (b"x-ratelimit-", b"anthropic-ratelimit-", b"anthropic-priority-", b"ratelimit")
 
 
@@ -49,7 +50,7 @@ class Admitted:
         self._seems = seems
         self._mark = len(exchange)
         self._status = 0
-        self._usage = Usage()
+        self._usage: Usage | None = None
 
     @property
     def watches(self) -> bool:
@@ -61,9 +62,11 @@ class Admitted:
         kind = message["type"]
         if kind == "http.response.start":
             self._status = message["status"]
+            if self._seems is not None and self._status < 300:
+                self._usage = Usage(stream=media_type(message.get("headers", ())) in _STREAMS)
             if self._admission.standings:
                 message = {**message, "headers": self._headers(message.get("headers", ()))}
-        elif kind == "http.response.body" and self._seems is not None and self._status < 300:
+        elif kind == "http.response.body" and self._usage is not None:
             self._usage.feed(message.get("body", b""))
         await self._send(message)
 
@@ -78,10 +81,10 @@ class Admitted:
         if self._status >= 300:
             return 0.0
         # Who leaves before the answer begins has cost what it asked for: else leaving early would be free.
-        usage = self._usage
-        if usage.tokens is None and usage.written:
-            return float(self._seems + usage.written)
-        return usage.tokens
+        if self._usage is None:
+            return None
+        tokens, written = self._usage.tokens, self._usage.written
+        return float(self._seems + written) if tokens is None and written else tokens
 
     def _headers(self, headers: RawHeaders) -> RawHeaders:
         """The answer's headers with the key's limits in place of a provider's, which are about other keys."""

@@ -111,7 +111,7 @@ class Socket:
         text = message.get("text")
         data = message.get("bytes") or b"" if text is None else text.encode("utf-8", "surrogatepass")
         if any(word in data for word in _ENDS) and _type_of(data) in _END_TYPES:
-            usage = Usage()
+            usage = Usage(stream=False)
             usage.feed(data)
             # Lanes end in any order. Their sum is what counts, so the oldest one ends.
             tokens = usage.tokens
