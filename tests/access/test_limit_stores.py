@@ -193,3 +193,27 @@ async def test_a_server_that_is_gone_or_hangs_is_an_oserror_without_its_address(
         with anyio.fail_after(2), pytest.raises(OSError) as caught:
             await store.take("alice", "three", takes, None)
         assert str(redis_server.port) not in str(caught.value)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_neither_store_gives_back_to_a_period_what_was_taken_in_another(
+    redis_url: str, anyio_backend: str
+) -> None:
+    import redis.asyncio
+
+    limit = LIMITS[3]
+    now = [math.floor(START / limit.seconds) * limit.seconds + 1.0]
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+        shared = RedisLimitStore(client, prefix=f"test:{secrets.token_hex(8)}", lease_seconds=1e6)
+        for store in (MemoryLimitStore(clock=lambda: now[0]), shared):
+            begun = now[0]
+            for lease in ("old", "new"):
+                shared._now = now[0]
+                assert (await store.take("alice", lease, [Take(limit, 300.0)], None)).granted
+                now[0] += limit.seconds if lease == "old" else 0.0
+            await store.settle("alice", "old", [Take(limit, 300.0)], [0.0], begun)
+            assert not (await store.take("alice", "more", [Take(limit, 1.0)], None)).granted
+            await store.settle("alice", "new", [Take(limit, 300.0)], [100.0], now[0])
+            assert (await store.take("alice", "more", [Take(limit, 200.0)], None)).granted
+            now[0] = begun
