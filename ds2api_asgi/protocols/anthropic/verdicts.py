@@ -15,11 +15,11 @@ from msgspec.structs import replace
 
 from ...universal.failure import Failure, Fault, KeyAction, RetryScope, Row, Verdict
 from ..verdict import verdict_of
-from .limits import limits
+from .limits import encode_limits, limits
 from .profile import NAME
 from .times import unix_time
 
-__all__ = ["ROWS", "classify", "limits"]
+__all__ = ["ROWS", "classify", "encode_limits", "limits"]
 
 _ERRORS: Final = "https://docs.anthropic.com/en/api/errors"
 _LIMITS: Final = "https://docs.anthropic.com/en/api/rate-limits"

@@ -17,10 +17,10 @@ from msgspec.structs import replace
 from ...universal.failure import Failure, Fault, KeyAction, RetryScope, Row, Verdict
 from ..verdict import verdict_of
 from .errors import details_of, duration
-from .limits import limits
+from .limits import encode_limits, limits
 from .profile import NAME
 
-__all__ = ["ROWS", "classify", "limits"]
+__all__ = ["ROWS", "classify", "encode_limits", "limits"]
 
 _ERRORS: Final = "https://ai.google.dev/gemini-api/docs/troubleshooting"
 _LIMITS: Final = "https://ai.google.dev/gemini-api/docs/rate-limits"

@@ -13,7 +13,7 @@ from ..base import Limits
 from ..verdict import verdict_of
 from .profile import NAME
 
-__all__ = ["ROWS", "classify", "limits"]
+__all__ = ["ROWS", "classify", "encode_limits", "limits"]
 
 _ERRORS: Final = "https://docs.ollama.com/api/errors"
 _FAQ: Final = "https://docs.ollama.com/faq"
@@ -66,4 +66,9 @@ def classify(failure: Failure, headers: Mapping[str, str], *, now: float) -> Ver
 
 def limits(headers: Mapping[str, str], *, now: float) -> Sequence[Limits]:  # noqa: ARG001 - it states none
     """None: no server of this protocol states its limits in headers."""
+    return ()
+
+
+def encode_limits(found: Sequence[Limits], *, now: float) -> tuple[tuple[bytes, bytes], ...]:  # noqa: ARG001 - as above
+    """See `base.Verdicts.encode_limits`: nothing can be said."""
     return ()
