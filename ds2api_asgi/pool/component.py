@@ -261,7 +261,7 @@ class KeyPool:
             if attempt.unread:
                 await attempt.conclude()
         finally:
-            spent = attempt.spent() if self._has_limits else RESERVED
+            spent = attempt.spent() if self._has_limits or attempt.metered else RESERVED
             await self._room.release(lease, spent, held=self._clock() - began)
 
     def _asks(self, exchange: Exchange, ask: Ask) -> tuple[Ask, ...]:
