@@ -3,7 +3,8 @@
     KeyPool(Upstream("https://api.openai.com"), protocol="openai-chat", keys=[KEY_1, KEY_2])
 
 `keys` holds secrets, `health` is the state machine of a key, `selection` chooses among usable keys, `roster` keeps both
-in step, `store` is where that lives, and `component` is the ASGI app.
+in step, `store` is where that lives, and `component` is the ASGI app. What processes share goes through a `ledger`, in
+`sqlite` or in `redis`, and each of them follows it with a `mirror`; `shared` is the store on top.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from .gauge import Spent
 from .health import KeyState, Outcome
 from .keys import Key, Secret
 from .limits import RateLimits
+from .redis import RedisKeyStore
 from .selection import LeastUsed, Lineup, RoundRobin, Seat, Strategy
+from .sqlite import SQLiteKeyStore
 from .store import KeyStore, Lease, MemoryStore
 from .survey import Empty, EmptyReason, KeyReport
 
@@ -33,7 +36,9 @@ __all__ = [
     "MemoryStore",
     "Outcome",
     "RateLimits",
+    "RedisKeyStore",
     "RoundRobin",
+    "SQLiteKeyStore",
     "Seat",
     "Secret",
     "Spent",

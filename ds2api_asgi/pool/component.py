@@ -18,6 +18,7 @@ from ..asgi.headers import replace
 from ..asgi.loop import current_time
 from ..asgi.respond import respond
 from ..asgi.types import ASGIApp, Receive, Scope, Send
+from ..asgi.unwrapped import unwrapped
 from ..errors import BodyTooLarge, ClientGone, ConfigurationError
 from ..protocols import registry
 from ..protocols.base import Operation, Protocol
@@ -220,13 +221,31 @@ class KeyPool:
         try:
             exchange.note(KeyLeased(pool=self.name, key=lease.key))
             header = self.protocol.authorize(secret.reveal())
-            await self.app(with_credential(scope, header, lease.key), receive, attempt.send)
+            scope = with_credential(scope, header, lease.key)
+            if self._store.renewal is None:
+                await self.app(scope, receive, attempt.send)
+            else:
+                await self._run_renewed(scope, receive, attempt.send, lease, self._store.renewal)
         finally:
             if self._store_waits:
                 with anyio.move_on_after(RELEASE_TIMEOUT, shield=True):
                     await self._give_back(attempt, lease, began)
             else:
                 await self._give_back(attempt, lease, began)
+
+    async def _run_renewed(self, scope: Scope, receive: Receive, send: Send, lease: Lease, every: float) -> None:
+        """Ask the app, and keep the lease meanwhile."""
+
+        async def renew() -> None:
+            while True:
+                await anyio.sleep(every)
+                await self._store.renew(lease)
+
+        with unwrapped():
+            async with anyio.create_task_group() as group:
+                group.start_soon(renew)
+                await self.app(scope, receive, send)
+                group.cancel_scope.cancel()
 
     async def _give_back(self, attempt: Attempt, lease: Lease, began: float) -> None:
         try:
@@ -313,6 +332,7 @@ _KINDS: dict[EmptyReason, tuple[FailureKind, int, str]] = {
     EmptyReason.EXHAUSTED: (FailureKind.BILLING, 429, "All upstream keys are out of quota."),
     EmptyReason.BLOCKED: (FailureKind.NOT_FOUND, 404, "No upstream key may use this model."),
     EmptyReason.DISABLED: (FailureKind.OVERLOADED, 503, "No upstream key is in service."),
+    EmptyReason.UNKNOWN: (FailureKind.OVERLOADED, 503, "Whether an upstream key is free is not known at the moment."),
 }
 
 
@@ -332,6 +352,6 @@ def _advice_of(empty: Empty) -> dict[bytes, bytes | None]:
     if empty.retry_after is not None:
         advice[b"retry-after"] = b"%d" % math.ceil(empty.retry_after)
         advice[b"retry-after-ms"] = b"%d" % math.ceil(empty.retry_after * 1000)
-    if empty.reason not in (EmptyReason.BUSY, EmptyReason.LIMITED, EmptyReason.COOLING):
+    if empty.reason not in (EmptyReason.BUSY, EmptyReason.LIMITED, EmptyReason.COOLING, EmptyReason.UNKNOWN):
         advice[b"x-should-retry"] = b"false"
     return advice
