@@ -100,6 +100,12 @@ class Mirror:
             self.cursor = -1
             self._known.clear()
 
+    def free(self, index: int, model: str | None, lease: int) -> None:
+        """Take a key back, as `Roster.free` does."""
+        if not self.roster.seats[index].in_flight:  # it was given back in a count that was told since
+            self.roster.hold(index, 1)
+        self.roster.free(index, model, lease)
+
     def keep(self, journal: Journal) -> None:
         """Keep what an operation did as news, since it could not be written."""
         self.roster.journal = None

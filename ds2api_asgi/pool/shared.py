@@ -184,7 +184,7 @@ class SharedStore:
                     return self._held_alone(number, seat, model, take, journal)
             with self._lock:
                 if seat is not None and seen.status is not Status.DONE:
-                    self._mirror.roster.free(seat.index, model, number)
+                    self._mirror.free(seat.index, model, number)
                     self._mirror.revert(journal)
                 self._absorb(seen)
                 certain = seen.all_counts
@@ -233,7 +233,7 @@ class SharedStore:
             held = self._held.pop(lease.id, None)
             if held is None:
                 return
-            self._mirror.roster.free(held.index, held.model, lease.id)
+            self._mirror.free(held.index, held.model, lease.id)
             if not shared:
                 self._owe(str(lease.id))
                 return
@@ -311,13 +311,18 @@ class SharedStore:
     def _start(self) -> tuple[float, Journal]:
         """Begin an operation on the mirror: the time, and what notes what it does."""
         now = self._now()
-        if now >= self._soonest:
-            for number, held in list(self._held.items()):
-                if held.deadline <= now:
-                    del self._held[number]
-                    self._mirror.roster.free(held.index, held.model, number)
-            self._soonest = min((held.deadline for held in self._held.values()), default=math.inf)
+        self._expire(now)
         return now, self._mirror.begin(now)
+
+    def _expire(self, now: float) -> None:
+        """Leases of ours whose time is over are given back, as the ledger does."""
+        if now < self._soonest:
+            return
+        for number, held in list(self._held.items()):
+            if held.deadline <= now:
+                del self._held[number]
+                self._mirror.free(held.index, held.model, number)
+        self._soonest = min((held.deadline for held in self._held.values()), default=math.inf)
 
     def _now(self) -> float:
         """The ledger's time; where only the ledger knows it, never later than it is there."""
@@ -455,6 +460,7 @@ class SharedStore:
 
     def _absorb(self, seen: Seen) -> None:
         """Take in what a step found."""
+        self._expire(seen.now)  # before the counts, which know it
         if self._ledger.clock is None:
             self._heard = seen.now, self._monotonic()
         if self._mirror.epoch not in ("", seen.epoch):
