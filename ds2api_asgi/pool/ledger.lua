@@ -1,9 +1,9 @@
 -- One step of a ledger in Redis: see ledger.py, whose order of members the numbers below are.
 --
 -- KEYS: all of one hash slot. ARGV[1]: the step as MessagePack; the answer is MessagePack as well.
--- ARGV[2]: milliseconds after which a pool that nobody uses may be forgotten. KEYS[8 + n]: the nth window that is named.
+-- ARGV[2]: milliseconds after which a pool that nobody uses may be forgotten.
 
-local META, LANES, PROBES, VERSIONS, LEASES, HELD, COUNTS, SUMS = unpack(KEYS, 1, 8)
+local META, LANES, PROBES, VERSIONS, LEASES, HELD, COUNTS, SUMS, WINDOWS = unpack(KEYS, 1, 9)
 local MAX_GONE = 256 -- records that are no more, of which those shall hear that have not looked for a while
 local PARTS = 60     -- of a window; windows.py says why
 
@@ -69,8 +69,8 @@ local function hold(lease)
 end
 
 -- A window is {part number, what was taken in it, ...}, oldest first: windows.py in Lua.
-local function window_of(key, seconds)
-  local packed = redis.call('GET', key)
+local function window_of(name, seconds)
+  local packed = redis.call('HGET', WINDOWS, name)
   local parts = packed and cmsgpack.unpack(packed) or {}
   local length, kept, used = seconds / PARTS, {}, 0
   for i = 1, #parts, 2 do
@@ -80,10 +80,6 @@ local function window_of(key, seconds)
     end
   end
   return kept, used, length
-end
-
-local function save_window(key, parts, seconds)
-  redis.call('SET', key, cmsgpack.pack(parts), 'PX', math.ceil(seconds * 2000) + 60000)
 end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now)) do give_back(id) end
@@ -98,22 +94,18 @@ for _, lease in ipairs(renew) do
 end
 for _, sum in ipairs(sums) do redis.call('HINCRBY', SUMS, sum[1], sum[2]) end
 
-local nth = 8
 for _, correction in ipairs(corrections) do
-  nth = nth + 1
-  local packed = redis.call('GET', KEYS[nth])
-  if packed then
-    local parts = cmsgpack.unpack(packed)
-    for i = 1, #parts, 2 do
-      if parts[i] == correction[2] then
-        parts[i + 1] = math.max(parts[i + 1] + correction[3], 0)
-        redis.call('SET', KEYS[nth], cmsgpack.pack(parts), 'KEEPTTL')
-      end
+  local packed = redis.call('HGET', WINDOWS, correction[1])
+  local parts = packed and cmsgpack.unpack(packed) or {}
+  for i = 1, #parts, 2 do
+    if parts[i] == correction[2] then
+      parts[i + 1] = parts[i + 1] + math.max(correction[3], -parts[i + 1])
+      redis.call('HSET', WINDOWS, correction[1], cmsgpack.pack(parts))
     end
   end
 end
 
-local status, full, numbers = 'done', {}, {}
+local status, numbers = 'done', {}
 if strict and (sequence ~= step[1] or cursor == -1) then
   status = 'conflict'
 elseif needs ~= '' and redis.call('HEXISTS', HELD, needs) == 0 then
@@ -124,27 +116,18 @@ elseif take then
     counted[counter[1]] = count
     if counter[2] > 0 and count >= counter[2] then
       status = 'full'
-      full[#full + 1] = {counter[1], 0}
     end
   end
   local windows = {}
   for i, use in ipairs(take[3]) do
-    local name, limit, seconds, amount = unpack(use, 1, 4)
-    local parts, used, length = window_of(KEYS[nth + i], seconds)
-    local excess = used + math.min(amount, limit) - limit
+    local name, limit, seconds, _, room = unpack(use, 1, 5)
+    local parts, used, length = window_of(name, seconds)
+    local excess = used + math.min(room, limit) - limit
     if excess > 0 then
-      local ready = now
-      for at = 1, #parts, 2 do
-        excess = excess - parts[at + 1]
-        if excess <= 0 then
-          ready = (parts[at] + 1) * length + seconds
-          break
-        end
+      for at = 2, #parts, 2 do
+        excess = excess - parts[at]
       end
-      if ready > now then
-        status = 'full'
-        full[#full + 1] = {name, ready}
-      end
+      if excess <= 0 then status = 'full' end -- or else only rounding is left, and nothing to forget
     end
     windows[i] = {parts, length}
   end
@@ -158,7 +141,7 @@ elseif take then
       end
       parts[size] = parts[size] + use[4]
       numbers[i] = parts[size - 1]
-      save_window(KEYS[nth + i], parts, use[3])
+      redis.call('HSET', WINDOWS, use[1], cmsgpack.pack(parts))
     end
     hold(take)
   end
@@ -199,7 +182,7 @@ if cursor < sequence then
   end
 end
 
-local counts, told_sums = {}, {}
+local counts, told_sums, told_windows = {}, {}, {}
 all_counts = all_counts or status == 'full'
 if all_counts then
   counted = {}
@@ -207,10 +190,16 @@ if all_counts then
   for i = 1, #found, 2 do counted[found[i]] = tonumber(found[i + 1]) end
   found = redis.call('HGETALL', SUMS)
   for i = 1, #found, 2 do told_sums[#told_sums + 1] = {found[i], tonumber(found[i + 1])} end
+  found = redis.call('HGETALL', WINDOWS)
+  for i = 1, #found, 2 do
+    local parts, pairs_of = cmsgpack.unpack(found[i + 1]), {}
+    for at = 1, #parts, 2 do pairs_of[#pairs_of + 1] = {parts[at], parts[at + 1]} end
+    told_windows[#told_windows + 1] = {found[i], pairs_of}
+  end
 end
 for name, count in pairs(counted) do counts[#counts + 1] = {name, count} end
 
-for i = 1, 8 do redis.call('PEXPIRE', KEYS[i], keep) end
+for i = 1, 9 do redis.call('PEXPIRE', KEYS[i], keep) end
 return cmsgpack.pack({
-  status, known_epoch, sequence, now, cursor == -1, changes, all_counts, counts, told_sums, full, numbers,
+  status, known_epoch, sequence, now, cursor == -1, changes, all_counts, counts, told_sums, told_windows, numbers,
 })

@@ -51,12 +51,14 @@ class WindowUse(Struct, frozen=True, array_like=True):
         limit: What may be taken in `seconds`.
         seconds: Its length.
         amount: What is taken.
+        room: For how much there must be room.
     """
 
     name: str
     limit: float
     seconds: float
     amount: float
+    room: float
 
 
 class Take(Struct, frozen=True, array_like=True):
@@ -110,7 +112,7 @@ class Step(Struct, frozen=True, array_like=True):
         renew: Leases that are kept on; those that are not there are taken anew, whatever room there is.
         sums: What is added to numbers that nobody checks.
         corrections: Windows by name, the part that something was counted in, and the difference.
-        all_counts: All counts and sums are wanted; where there is no room for a lease, they are told anyway.
+        all_counts: All counts, sums and windows are wanted; where a lease finds no room, they are told anyway.
     """
 
     cursor: int
@@ -141,10 +143,10 @@ class Seen(Struct, frozen=True, array_like=True):
         now: Seconds of its clock.
         whole: `changes` is everything there is.
         changes: Records that have changed since the cursor, those of this step among them.
-        all_counts: `counts` and `sums` are all that there are.
+        all_counts: `counts`, `sums` and `windows` are all that there are.
         counts: The counters that were touched, or all.
         sums: All sums, or none.
-        full: Counters without room, and windows without room with the time at which there will be.
+        windows: All windows with their parts, oldest first, or none: ``("rpm:o:key-1", ((29400001, 2.0),))``.
         parts: In which part of each window the lease is counted.
     """
 
@@ -157,7 +159,7 @@ class Seen(Struct, frozen=True, array_like=True):
     all_counts: bool
     counts: Sequence[tuple[str, int]]
     sums: Sequence[tuple[str, int]]
-    full: Sequence[tuple[str, float]]
+    windows: Sequence[tuple[str, Sequence[tuple[int, float]]]]
     parts: Sequence[int]
 
 

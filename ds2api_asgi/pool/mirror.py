@@ -13,21 +13,51 @@ Synchronous, without clock and lock, like the roster itself.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Iterable, Mapping, Sequence
 from random import Random
 
+from msgspec import Struct
 from msgspec.structs import replace
 
+from .gauge import Gauge, Spent, Taken
 from .health import Lane
 from .keys import Key
-from .ledger import Change, Seen
+from .ledger import Change, Seen, Take, WindowUse
 from .records import PROVEN, lane_name, lane_of, owner_names, proven_name, text_of
 from .roster import Journal, Roster
 from .selection import Strategy
 
 __all__ = ["Mirror"]
 
-_Place = tuple[int, str | None]  # the owner of a lane, and its model
+_Place = tuple[int, str | None]  # the owner of a lane or a gauge, and its model
+_TOTAL = "*"  # what all leases are counted under
+
+
+class _Meter(Struct, frozen=True):
+    """What a gauge is called in the ledger.
+
+    Attributes:
+        counter: Its counter.
+        most: How many leases there may be under it at a time; 0: nobody counts.
+        windows: Its windows, in the order of `Gauge.windows`.
+    """
+
+    counter: str
+    most: int
+    windows: tuple[str, ...]
+
+
+def _meter(gauge: Gauge, owner: int, model: str | None, names: Mapping[int, str]) -> _Meter:
+    name = lane_name(names[owner], model)
+    return _Meter(
+        counter=f"g:{name}",
+        most=0 if gauge.most == math.inf else int(gauge.most),
+        windows=tuple(
+            f"{'requests' if amount else 'tokens'} in {window.seconds:.0f} s:{name}"
+            for window, amount in zip(gauge.windows, gauge.amounts(0), strict=True)
+        ),
+    )
 
 
 class Mirror:
@@ -37,16 +67,27 @@ class Mirror:
         roster: The roster.
         cursor: The ledger's sequence number up to which changes are known; -1: nothing is.
         epoch: The ledger that is followed, or ``""``.
-        counters: What the requests in flight of each key are counted under.
     """
 
-    def __init__(self, keys: Sequence[Key], *, strategy: Strategy, rng: Random, max_concurrency: int | None) -> None:
-        self.roster = Roster(keys, strategy=strategy, rng=rng, max_concurrency=max_concurrency)
+    def __init__(
+        self,
+        keys: Sequence[Key],
+        *,
+        strategy: Strategy,
+        rng: Random,
+        max_concurrency: int | None,
+        max_total: int | None,
+    ) -> None:
+        self.roster = Roster(keys, strategy=strategy, rng=rng, max_concurrency=max_concurrency, max_total=max_total)
+        self._most = max_concurrency or 0
+        self._total = () if max_total is None else ((_TOTAL, max_total),)
         self.cursor = -1
         self.epoch = ""
         self._names = owner_names(keys, [self.roster.scope_of(index) for index in range(len(keys))])
         self._owners = {name: owner for owner, name in self._names.items()}
-        self.counters = [self._names[index] for index in range(len(keys))]
+        self._counters = [self._names[index] for index in range(len(keys))]
+        self._meters = {place: _meter(gauge, *place, self._names) for place, gauge in self.roster.gauges().items()}
+        self._capped = {meter.counter: place for place, meter in self._meters.items() if meter.most}
         self._proofs = {proven_name(key): index for index, key in enumerate(keys)}
         self._proof_names = list(self._proofs)
         self._proven: set[int] = set()  # of which the ledger knows
@@ -83,12 +124,52 @@ class Mirror:
             records.append(Change(name=self._proof_names[served], text=PROVEN))
         return tuple(records)
 
-    def probes(self, lease: int, journal: Journal) -> tuple[str, ...]:
-        """The names of the lanes that a new lease probes."""
-        return tuple(
+    def take(self, lease: int, index: int, taken: Taken, tokens: int, journal: Journal) -> Take:
+        """What a new lease takes.
+
+        Args:
+            lease: Its id.
+            index: The key's.
+            taken: What it reserved, as `Roster.pick` returned it.
+            tokens: What was asked for.
+            journal: The operation's.
+        """
+        counters = [(self._counters[index], self._most), *self._total]
+        windows: list[WindowUse] = []
+        for place, _ in taken:
+            meter, gauge = self._meters[place], self.roster.gauges()[place]
+            if meter.most:
+                counters.append((meter.counter, meter.most))
+            windows += [
+                WindowUse(name, window.limit, window.seconds, amount, max(amount, 1))
+                for name, window, amount in zip(meter.windows, gauge.windows, gauge.amounts(tokens), strict=True)
+            ]
+        probes = tuple(
             lane_name(self._names[owner], model)
             for owner, model in journal.touched
             if (lane := self.roster.lane(owner, model)) is not None and lane.probe == lease
+        )
+        return Take(id=str(lease), counters=tuple(counters), windows=tuple(windows), probes=probes)
+
+    def corrections(
+        self, taken: Taken, parts: Sequence[int], tokens: int, spent: Spent
+    ) -> tuple[tuple[str, int, float], ...]:
+        """What is corrected when a lease is given back.
+
+        Args:
+            taken: What it reserved.
+            parts: In which parts the ledger counts it; none: it does not.
+            tokens: What was asked for.
+            spent: What it cost.
+        """
+        if not parts:
+            return ()
+        found: list[tuple[str, int]] = []
+        for place, _ in taken:
+            differences = self.roster.gauges()[place].differences(tokens, spent)
+            found += zip(self._meters[place].windows, differences, strict=True)
+        return tuple(
+            (name, part, float(difference)) for (name, difference), part in zip(found, parts, strict=True) if difference
         )
 
     def revert(self, journal: Journal) -> None:
@@ -100,11 +181,28 @@ class Mirror:
             self.cursor = -1
             self._known.clear()
 
-    def free(self, index: int, model: str | None, lease: int) -> None:
-        """Take a key back, as `Roster.free` does."""
+    def free(
+        self, index: int, model: str | None, lease: int, taken: Taken, tokens: int, spent: Spent, now: float
+    ) -> None:
+        """Take a key back, and what was reserved with it.
+
+        Args:
+            index: The key's.
+            model: What it was leased for.
+            lease: The lease's id.
+            taken: What it reserved.
+            tokens: What was asked for.
+            spent: What it cost.
+            now: The ledger's time.
+        """
         if not self.roster.seats[index].in_flight:  # it was given back in a count that was told since
             self.roster.hold(index, 1)
         self.roster.free(index, model, lease)
+        for place, _ in taken:
+            if not self.roster.gauges()[place].in_flight:
+                self.roster.gauge_held(*place, 1)
+        if taken:
+            self.roster.give_back(taken, tokens=tokens, spent=spent, now=now)
 
     def keep(self, journal: Journal) -> None:
         """Keep what an operation did as news, since it could not be written."""
@@ -113,16 +211,23 @@ class Mirror:
             known = self._known.get(place)
             self._news.setdefault(place, self._left.get(place, 0) if known is None else known.version)
 
-    def alone(self, own: Container[int], counts: Mapping[int, int]) -> None:
+    def alone(self, own: Container[int], counts: Mapping[int, int], takens: Iterable[Taken]) -> None:
         """Go on without the ledger: what others hold and probe will not be told any more.
 
         Args:
             own: The leases of this process.
             counts: How many of them each key has.
+            takens: What they reserved.
         """
         self.leave(own)
         for seat in self.roster.seats:
             self.roster.hold(seat.index, counts.get(seat.index, 0))
+        for place in self._capped.values():
+            self.roster.gauge_held(*place, 0)
+        for taken in takens:
+            for place, _ in taken:
+                if self._meters[place].most:
+                    self.roster.gauge_held(*place, self.roster.gauges()[place].in_flight + 1)
 
     def leave(self, own: Container[int]) -> None:
         """Let everything be read anew, and forget the probes of others meanwhile.
@@ -171,22 +276,24 @@ class Mirror:
         self.cursor = max(self.cursor, seen.sequence)
         self.roster.stamp = max(self.roster.stamp, seen.sequence)
 
-    def count(self, counts: Iterable[tuple[str, int]], *, whole: bool) -> None:
-        """Learn how many requests are in flight.
-
-        Args:
-            counts: By counter.
-            whole: Counters that are not there are 0.
-        """
-        told = dict(counts)
-        if whole:
-            for seat, name in zip(self.roster.seats, self.counters, strict=True):
-                self.roster.hold(seat.index, told.get(name, 0))
+    def count(self, seen: Seen) -> None:
+        """Learn how many requests are in flight, and how much of windows is used."""
+        told = dict(seen.counts)
+        if not seen.all_counts:
+            for name, count in told.items():
+                if name in self._capped:
+                    self.roster.gauge_held(*self._capped[name], count)
+                elif name in self._owners:
+                    self.roster.hold(self._owners[name], count)
             return
-        for name, count in told.items():
-            index = self._owners.get(name)
-            if index is not None:
-                self.roster.hold(index, count)
+        for seat, name in zip(self.roster.seats, self._counters, strict=True):
+            self.roster.hold(seat.index, told.get(name, 0))
+        for name, place in self._capped.items():
+            self.roster.gauge_held(*place, told.get(name, 0))
+        windows = dict(seen.windows)
+        for place, meter in self._meters.items():
+            if meter.windows:
+                self.roster.gauge_recalled(*place, [windows.get(name, ()) for name in meter.windows], seen.now)
 
     def _record(self, place: _Place) -> Change:
         owner, model = place

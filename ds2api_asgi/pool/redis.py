@@ -26,7 +26,7 @@ from .shared import DEFAULT_LEASE_TTL, DEFAULT_TIMEOUT, OnFailure, SharedStore
 
 __all__ = ["RedisKeyStore", "RedisLedger"]
 
-_PLACES = ("meta", "lanes", "probes", "versions", "leases", "held", "counts", "sums")
+_PLACES = ("meta", "lanes", "probes", "versions", "leases", "held", "counts", "sums", "windows")
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Seen)
 _CONNECTIONS = 32  # of a loop; more would only wait in the server
@@ -49,14 +49,12 @@ class RedisLedger:
             raise ConfigurationError("the Redis client decodes answers: it must be made with decode_responses=False")
         self.clock = clock
         self._timeout = timeout
-        self._prefix = ""
         self._keys: tuple[str, ...] = ()
         self._opened: RunVar[_Opened | None] = RunVar("ds2api_asgi.pool.redis", None)
 
     def open(self, pool: str) -> None:
         """Say which pool it is for; see `Ledger.open`."""
-        self._prefix = f"{{ds2api:pool:{pool}}}"
-        self._keys = tuple(f"{self._prefix}:{place}" for place in _PLACES)
+        self._keys = tuple(f"{{ds2api:pool:{pool}}}:{place}" for place in _PLACES)
 
     def at_once(self, step: Step) -> Seen | None:  # noqa: ARG002 - the server must be waited for
         """See `Ledger.at_once`."""
@@ -66,20 +64,16 @@ class RedisLedger:
         """Do a step; see `Ledger.step`."""
         if self.clock is not None:
             step = msgspec.structs.replace(step, now=self.clock())
-        windows = [name for name, _, _ in step.corrections]
-        if step.take is not None:
-            windows += [use.name for use in step.take.windows]
-        keys = (*self._keys, *(f"{self._prefix}:window:{name}" for name in windows)) if windows else self._keys
         code, digest = _script()
-        arguments = (*keys, _ENCODER.encode(step), _KEEP)
+        arguments = (*self._keys, _ENCODER.encode(step), _KEEP)
         client = await self._client()
         from redis.exceptions import NoScriptError, RedisError
 
         try:
             try:
-                answer = await client.evalsha(digest, len(keys), *arguments)
+                answer = await client.evalsha(digest, len(self._keys), *arguments)
             except NoScriptError:  # a server that was started, or emptied, since
-                answer = await client.eval(code, len(keys), *arguments)
+                answer = await client.eval(code, len(self._keys), *arguments)
         except (RedisError, OSError) as error:
             raise LedgerDown(str(error)) from error
         return _DECODER.decode(answer)

@@ -17,7 +17,7 @@ from random import Random
 
 from .ask import Ask
 from .book import USABLE, Book, Standing
-from .gauge import Gauge, Spent, Taken, gauges_of
+from .gauge import Gauge, Gauges, Spent, Taken, gauges_of
 from .health import Event, KeyState, Lane, Outcome
 from .keys import Key
 from .selection import Seat, Strategy
@@ -241,10 +241,38 @@ class Roster:
 
     def hold(self, index: int, in_flight: int) -> None:
         """Let a key have so many requests in flight, as whoever shares it counts."""
+        difference = in_flight - self.seats[index].in_flight
+        if not difference:
+            return
         was_full = self._is_full(index)
+        self.in_flight += difference
         self.seats[index].in_flight = in_flight
+        self._scope_in_flight[self._scopes[index]] += difference
         if was_full is not self._is_full(index):
             self._settle((index,), self._every_book())
+
+    def gauges(self) -> Gauges:
+        """All gauges; only `gauge_held` and `gauge_recalled` may change them."""
+        return self._gauges
+
+    def gauge_held(self, owner: int, model: str | None, in_flight: int) -> None:
+        """Let a gauge have so many requests in flight, as whoever shares it counts."""
+        gauge = self._gauges[owner, model]
+        was_full = gauge.is_full
+        gauge.in_flight = in_flight
+        if gauge.is_full != was_full:
+            self.turns += 1
+            self._settle(self._members[owner], self._books_of(model))
+
+    def gauge_recalled(
+        self, owner: int, model: str | None, windows: Sequence[Iterable[tuple[int, float]]], now: float
+    ) -> None:
+        """Let a gauge's windows be as whoever shares them counts; see `Window.recall`."""
+        gauge = self._gauges[owner, model]
+        was_full = gauge.is_full
+        for window, parts in zip(gauge.windows, windows, strict=True):
+            window.recall(parts)
+        self._gauge_changed(owner, model, gauge, was_full=was_full, now=now)
 
     def lane(self, owner: int, model: str | None) -> Lane | None:
         """A lane, if anything is known of it."""

@@ -28,15 +28,16 @@ from msgspec import Struct
 from ..asgi.loop import cancel_scope, current_time
 from ..errors import ConfigurationError
 from .ask import Ask
+from .gauge import NOTHING_SENT, RESERVED, Spent, Taken
 from .health import Event, Outcome
 from .keys import Key
 from .ledger import Ledger, LedgerDown, Seen, Status, Step, Take
 from .mirror import Mirror
 from .records import pool_digest
 from .roster import Journal
-from .selection import Seat, Strategy
+from .selection import Strategy
 from .store import LONGEST_MODEL, Lease
-from .survey import Empty, EmptyReason, KeyReport, survey, why_empty
+from .survey import SOON, Empty, EmptyReason, KeyReport, survey, why_empty
 
 __all__ = ["DEFAULT_LEASE_TTL", "DEFAULT_TIMEOUT", "OnFailure", "SharedStore"]
 
@@ -49,7 +50,6 @@ DEFAULT_TIMEOUT = 0.5
 OnFailure = Literal["local", "refuse"]
 
 _LEASED, _SERVED, _FAILED = "leased:", "served:", "failed:"
-_SOON = 1.0  # seconds
 _TRIES = 100  # of one operation that collides with others; each collision means that another one got through
 _RECOUNT = 1.0  # seconds after which all counts are asked for anew, along with something else
 _MAX_OWED = 10_000  # leases to give back once the ledger can be reached; beyond that, their time ends them
@@ -62,9 +62,12 @@ class _Held(Struct, gc=False):
     index: int
     model: str | None
     born: int
-    deadline: float  # the ledger's time at which it is given back
+    tokens: int
+    taken: Taken
     take: Take
-    local: bool  # the ledger does not know of it
+    deadline: float = math.inf  # the ledger's time at which it is given back
+    parts: tuple[int, ...] = ()  # of windows, in which the ledger counts it
+    local: bool = True  # the ledger does not know of it
 
 
 class _Operation(Struct, kw_only=True):
@@ -134,16 +137,19 @@ class SharedStore:
         self._rng = Random() if rng is None else rng  # noqa: S311 - spreads load, guards nothing
         self._aliases: dict[str, int] = {}
 
-    def join(self, keys: Sequence[Key], *, strategy: Strategy, max_concurrency: int | None) -> None:
+    def join(
+        self, keys: Sequence[Key], *, strategy: Strategy, max_concurrency: int | None, max_total: int | None = None
+    ) -> None:
         """Take the pool's keys; see `KeyStore.join`."""
         if self._aliases:
             raise ConfigurationError("a store serves one pool")
         self._aliases = {key.alias: index for index, key in enumerate(keys)}
         self._names = list(self._aliases)
-        self._most = max_concurrency or 0
         self._pool = pool_digest(keys) if self._name is None else self._name
         self._ledger.open(self._pool)
-        self._new_mirror = lambda: Mirror(keys, strategy=strategy, rng=self._rng, max_concurrency=max_concurrency)
+        self._new_mirror = lambda: Mirror(
+            keys, strategy=strategy, rng=self._rng, max_concurrency=max_concurrency, max_total=max_total
+        )
         self._begin()
 
     async def acquire(self, ask: Ask) -> Lease | Empty:
@@ -158,15 +164,18 @@ class SharedStore:
                     return Empty(reason=EmptyReason.UNKNOWN, retry_after=self._retry_every)
                 now, journal = self._start()
                 number = self._last_number = self._last_number + 1
-                seat = self._mirror.roster.pick(ask, model, failed, number)
-                if seat is None:
+                picked = self._mirror.roster.pick(ask, model, failed, number, now)
+                if picked is None:
                     if certain or not shared:
-                        return self._why_empty(model, failed, now)
+                        return self._why_empty(model, ask.tokens, failed, now)
                     step = self._step(all_counts=True)
                 else:
-                    take = self._take(seat, number, journal)
+                    seat, taken = picked
+                    take = self._mirror.take(number, seat.index, taken, ask.tokens, journal)
+                    held = _Held(seat.index, model, self._mirror.roster.stamp, ask.tokens, taken, take)
                     if not shared:
-                        return self._held_alone(number, seat, model, take, journal)
+                        self._mirror.keep(journal)
+                        return self._hold(number, held)
                     step = self._step(
                         strict=True,
                         take=take,
@@ -178,21 +187,22 @@ class SharedStore:
                 seen = await self._ask(step)
             except LedgerDown:
                 shared = False
-                if seat is None or self._on_failure == "refuse":
+                if picked is None or self._on_failure == "refuse":
                     continue
                 with self._lock:  # it may have been taken; it is given back then, or kept as ours when all is read anew
-                    return self._held_alone(number, seat, model, take, journal)
+                    self._mirror.keep(journal)
+                    return self._hold(number, held)
             with self._lock:
-                if seat is not None and seen.status is not Status.DONE:
-                    self._mirror.free(seat.index, model, number)
+                if picked is not None and seen.status is not Status.DONE:
+                    self._free(number, held, NOTHING_SENT, now)
                     self._mirror.revert(journal)
                 self._absorb(seen)
                 certain = seen.all_counts
-                if seat is not None and seen.status is Status.DONE:
-                    return self._hold(
-                        number, _Held(seat.index, model, seen.sequence, seen.now + self._ttl, take, local=False)
-                    )
-        return Empty(reason=EmptyReason.BUSY, retry_after=_SOON)
+                if picked is not None and seen.status is Status.DONE:
+                    held.local = False
+                    held.born, held.deadline, held.parts = seen.sequence, seen.now + self._ttl, tuple(seen.parts)
+                    return self._hold(number, held)
+        return Empty(reason=EmptyReason.BUSY, retry_after=SOON)
 
     async def report(self, lease: Lease, outcome: Outcome) -> bool:
         """Tell how the key did; see `KeyStore.report`."""
@@ -209,7 +219,7 @@ class SharedStore:
                 told = True
                 self._sums[f"{_SERVED if served else _FAILED}{self._names[index]}"] += 1
             if served:
-                changed = roster.serve(index, held.model, born=held.born, soft=outcome.soft, now=now)
+                changed = roster.serve(index, held.model, outcome, born=held.born, now=now)
             else:
                 changed = roster.fail(index, held.model, outcome, born=held.born, now=now)
             needs = "" if held.local else str(lease.id)
@@ -225,19 +235,20 @@ class SharedStore:
                 held.born = max(held.born, done.sequence)
         return False
 
-    async def release(self, lease: Lease) -> None:
+    async def release(self, lease: Lease, spent: Spent = RESERVED) -> None:
         """Give the key back; see `KeyStore.release`."""
         shared = await self._reach()
         with self._lock:
-            self._start()
+            now, _ = self._start()
             held = self._held.pop(lease.id, None)
             if held is None:
                 return
-            self._mirror.free(held.index, held.model, lease.id)
+            self._free(lease.id, held, spent, now)
             if not shared:
-                self._owe(str(lease.id))
+                self._owed.append(str(lease.id))
                 return
-            step = self._step(give=(str(lease.id),))
+            corrections = self._mirror.corrections(held.taken, held.parts, held.tokens, spent)
+            step = self._step(give=(str(lease.id),), corrections=corrections)
         with suppress(LedgerDown):  # it is owed then
             seen = await self._ask(step)
             with self._lock:
@@ -321,7 +332,7 @@ class SharedStore:
         for number, held in list(self._held.items()):
             if held.deadline <= now:
                 del self._held[number]
-                self._mirror.free(held.index, held.model, number)
+                self._free(number, held, RESERVED, now)
         self._soonest = min((held.deadline for held in self._held.values()), default=math.inf)
 
     def _now(self) -> float:
@@ -439,9 +450,9 @@ class SharedStore:
         """A step may have been done or not: its lease is given back, and everything is read anew."""
         self._connected = False
         for id_ in step.give:
-            self._owe(id_)
+            self._owed.append(id_)
         if step.take is not None:
-            self._owe(step.take.id)
+            self._owed.append(step.take.id)
         self._sums.update(dict(step.sums))
         if not isinstance(error, LedgerDown):
             return  # cancelled by somebody who does not know of shields
@@ -449,7 +460,7 @@ class SharedStore:
         if not self._down:
             self._down = True
             own = Counter(held.index for held in self._held.values())
-            self._mirror.alone(self._held, own)
+            self._mirror.alone(self._held, own, (held.taken for held in self._held.values()))
             _log.warning(
                 "what processes share of %s cannot be reached, %s: %s",
                 self._pool,
@@ -466,7 +477,7 @@ class SharedStore:
         if self._mirror.epoch not in ("", seen.epoch):
             self._connected = False  # it has been emptied, and what we know must be told
         self._mirror.absorb(seen)
-        self._mirror.count(seen.counts, whole=seen.all_counts)
+        self._mirror.count(seen)
         if seen.all_counts:
             self._totals = Counter(dict(seen.sums))
             self._recount_at = self._monotonic() + _RECOUNT
@@ -487,13 +498,6 @@ class SharedStore:
             **members,
         )
 
-    def _take(self, seat: Seat, number: int, journal: Journal) -> Take:
-        return Take(
-            id=str(number),
-            counters=((self._mirror.counters[seat.index], self._most),),
-            probes=self._mirror.probes(number, journal),
-        )
-
     def _hold(self, number: int, held: _Held) -> Lease:
         self._held[number] = held
         self._soonest = min(self._soonest, held.deadline)
@@ -501,10 +505,8 @@ class SharedStore:
         self._sums[f"{_LEASED}{name}"] += 1
         return Lease(id=number, key=name, model=held.model)
 
-    def _held_alone(self, number: int, seat: Seat, model: str | None, take: Take, journal: Journal) -> Lease:
-        """A lease of which only this process knows."""
-        self._mirror.keep(journal)
-        return self._hold(number, _Held(seat.index, model, self._mirror.roster.stamp, math.inf, take, local=True))
+    def _free(self, number: int, held: _Held, spent: Spent, now: float) -> None:
+        self._mirror.free(held.index, held.model, number, held.taken, held.tokens, spent, now)
 
     def _renewed(self, number: int, seen: Seen) -> None:
         held = self._held.get(number)
@@ -513,14 +515,13 @@ class SharedStore:
             held.deadline = seen.now + self._ttl
             self._soonest = min(self._soonest, held.deadline)
 
-    def _owe(self, id_: str) -> None:
-        self._owed.append(id_)
-
-    def _why_empty(self, model: str | None, tried: Collection[int], now: float) -> Empty:
+    def _why_empty(self, model: str | None, tokens: int, tried: Collection[int], now: float) -> Empty:
         roster = self._mirror.roster
-        if any(roster.is_usable(index, model) for index in tried):
-            return Empty(reason=EmptyReason.TRIED)
-        return why_empty(roster, model, now=now)
+        if roster.is_at_its_most():
+            return Empty(reason=EmptyReason.BUSY, retry_after=SOON, in_flight=roster.in_flight)
+        if any(roster.is_usable(index, model, tokens, now) for index in tried):
+            return Empty(reason=EmptyReason.TRIED, in_flight=roster.in_flight)
+        return why_empty(roster, model, tokens, now=now)
 
 
 def _storable(model: str | None) -> str | None:

@@ -21,7 +21,7 @@ import anyio.to_thread
 import msgspec
 
 from ..errors import ConfigurationError
-from .ledger import KEEP, Change, LedgerDown, Seen, Status, Step, Take
+from .ledger import KEEP, Change, LedgerDown, Seen, Status, Step, Take, WindowUse
 from .shared import DEFAULT_LEASE_TTL, DEFAULT_TIMEOUT, OnFailure, SharedStore
 from .windows import PARTS, Window
 
@@ -70,7 +70,6 @@ CREATE TABLE sums (
 CREATE TABLE parts (
     pool TEXT NOT NULL,
     window TEXT NOT NULL,
-    seconds REAL NOT NULL,
     part INTEGER NOT NULL,
     taken REAL NOT NULL,
     PRIMARY KEY (pool, window, part)
@@ -225,7 +224,6 @@ class _Transaction:
         self._pool = pool
         self._now = now
         self._counts: dict[str, int] = {}
-        self._full: list[tuple[str, float]] = []
         self._parts: list[int] = []
         self._sequence = 0
         self._bumped = False
@@ -248,17 +246,20 @@ class _Transaction:
         if self._sequence != before:
             self._do("UPDATE pools SET sequence = ?2 WHERE pool = ?1", self._sequence)
         counts, sums = list(self._counts.items()), []
+        windows: dict[str, list[tuple[int, float]]] = {}
         all_counts = step.all_counts or status is Status.FULL
         if all_counts:
             counts = self._rows("SELECT name, count FROM counts WHERE pool = ?")
             sums = self._rows("SELECT name, sum FROM sums WHERE pool = ?")
+            for name, part, taken in self._rows("SELECT window, part, taken FROM parts WHERE pool = ? ORDER BY part"):
+                windows.setdefault(name, []).append((part, taken))
         changes = []
         if cursor < self._sequence:
             found = self._rows("SELECT name, text, probe, version FROM records WHERE pool = ? AND version > ?", cursor)
             changes = [Change(*row) for row in found]
         return Seen(
             status=status, epoch=epoch, sequence=self._sequence, now=self._now, whole=cursor == -1, changes=changes,
-            all_counts=all_counts, counts=counts, sums=sums, full=self._full, parts=self._parts,
+            all_counts=all_counts, counts=counts, sums=sums, windows=list(windows.items()), parts=self._parts,
         )  # fmt: skip
 
     def _settle(self, step: Step) -> None:
@@ -293,30 +294,25 @@ class _Transaction:
                 row = self._row("SELECT count FROM counts WHERE pool = ? AND name = ?", name)
                 count = self._counts[name] = 0 if row is None else row[0]
                 if most and count >= most:
-                    self._full.append((name, 0.0))
+                    return Status.FULL
             for use in step.take.windows:
-                ready = self._window(use.name, use.limit, use.seconds).ready_at(use.amount, self._now)
-                if ready > self._now:
-                    self._full.append((use.name, ready))
-        return Status.FULL if self._full else Status.DONE
+                if self._window(use).ready_at(use.room, self._now) > self._now:
+                    return Status.FULL
+        return Status.DONE
 
-    def _window(self, name: str, limit: float, seconds: float) -> Window:
-        window = Window(limit, seconds)
-        length = seconds / PARTS
-        for part, taken in self._rows(
-            "SELECT part, taken FROM parts WHERE pool = ? AND window = ? ORDER BY part", name
-        ):
-            window.take(taken, (part + 0.5) * length)
+    def _window(self, use: WindowUse) -> Window:
+        window = Window(use.limit, use.seconds)
+        window.recall(self._rows("SELECT part, taken FROM parts WHERE pool = ? AND window = ? ORDER BY part", use.name))
         return window
 
     def _take(self, take: Take, ttl: float) -> None:
         for use in take.windows:
-            part = self._window(use.name, use.limit, use.seconds).take(use.amount, self._now)
+            part = self._window(use).take(use.amount, self._now)
             self._parts.append(part)
             self._do(
-                "INSERT INTO parts VALUES (?, ?, ?, ?, ?)"
+                "INSERT INTO parts VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (pool, window, part) DO UPDATE SET taken = taken + excluded.taken",
-                use.name, use.seconds, part, use.amount,
+                use.name, part, use.amount,
             )  # fmt: skip
             self._do("DELETE FROM parts WHERE pool = ?1 AND window = ?2 AND part < ?3", use.name, part - PARTS - 1)
         self._hold(take, ttl)

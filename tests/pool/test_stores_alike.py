@@ -15,7 +15,20 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from ds2api_asgi.pool import Ask, Empty, Key, Lease, LeastUsed, MemoryStore, Outcome, RoundRobin, Secret, Strategy
+from ds2api_asgi.pool import (
+    Ask,
+    Empty,
+    Key,
+    Lease,
+    LeastUsed,
+    MemoryStore,
+    Outcome,
+    RateLimits,
+    RoundRobin,
+    Secret,
+    Spent,
+    Strategy,
+)
 from ds2api_asgi.pool.health import Event
 from ds2api_asgi.pool.keys import as_keys
 from ds2api_asgi.pool.redis import RedisKeyStore
@@ -38,6 +51,30 @@ KEYS = as_keys(
         key("d", models=frozenset({"m1"})),
     ]
 )
+ORG = {
+    "quota_scope": "org one",
+    "limits": RateLimits(rpm=6, tpd=100, concurrency=4),
+    "model_limits": {"m2": RateLimits(rpd=9, concurrency=2), "größe": RateLimits(tpm=50)},
+}
+LIMITED = as_keys(
+    [
+        key("a", limits=RateLimits(rpm=2, tpm=40)),
+        key("b", **ORG),
+        key("c", weight=2.0, **ORG),
+        key("d", models=frozenset({"m1"}), limits=RateLimits(concurrency=1)),
+    ]
+)
+SPENT = [Spent(), Spent(tokens=0, called=False), Spent(tokens=0), Spent(tokens=5), Spent(tokens=60)]
+
+
+class Still(Random):
+    """Chance that is the same however often it is asked: who looks twice shall choose the same key."""
+
+    def random(self) -> float:
+        return 0.0
+
+    def getrandbits(self, count: int, /) -> int:
+        return 0
 
 
 class Machine(RuleBasedStateMachine):
@@ -46,14 +83,16 @@ class Machine(RuleBasedStateMachine):
     portal: BlockingPortal
     redis_url: str | None
     strategy: Strategy
+    keys: tuple[Key, ...]
     limit: int | None
+    total: int | None
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 1_764_000_000.0
         self.folder = tempfile.TemporaryDirectory()
         self.name = next(_names)
-        self.stores: list[Any] = [MemoryStore(clock=lambda: self.now, rng=Random(1)), self.sqlite()]
+        self.stores: list[Any] = [MemoryStore(clock=lambda: self.now, rng=Still()), self.sqlite()]
         if self.redis_url is not None:
             self.stores.append(self.redis())
         for store in self.stores:
@@ -62,15 +101,15 @@ class Machine(RuleBasedStateMachine):
 
     def sqlite(self) -> SQLiteKeyStore:
         path = Path(self.folder.name) / "keys.db"
-        return SQLiteKeyStore(path, lease_ttl=TTL, timeout=5.0, clock=lambda: self.now, rng=Random(1))
+        return SQLiteKeyStore(path, lease_ttl=TTL, timeout=5.0, clock=lambda: self.now, rng=Still())
 
     def redis(self) -> RedisKeyStore:
         return RedisKeyStore(
-            self.redis_url, name=self.name, lease_ttl=TTL, timeout=5.0, clock=lambda: self.now, rng=Random(1)
+            self.redis_url, name=self.name, lease_ttl=TTL, timeout=5.0, clock=lambda: self.now, rng=Still()
         )
 
     def join(self, store: Any) -> None:
-        store.join(KEYS, strategy=self.strategy, max_concurrency=self.limit)
+        store.join(self.keys, strategy=self.strategy, max_concurrency=self.limit, max_total=self.total)
 
     def ask(self, name: str, *arguments: Any, leases: list[Lease] | None = None, **options: Any) -> list[Any]:
         async def call(store: Any, first: list[Any]) -> Any:
@@ -101,9 +140,13 @@ class Machine(RuleBasedStateMachine):
         self.now += seconds
         self.end_leases()
 
-    @rule(model=st.sampled_from([*MODELS, None]), tried=st.sets(st.sampled_from("abcd"), max_size=2))
-    def acquire(self, model: str | None, tried: set[str]) -> None:
-        leases = self.ask("acquire", Ask(model=model, tried=frozenset(tried)))
+    @rule(
+        model=st.sampled_from([*MODELS, None]),
+        tried=st.sets(st.sampled_from("abcd"), max_size=2),
+        tokens=st.sampled_from([0, 1, 7, 30]),
+    )
+    def acquire(self, model: str | None, tried: set[str], tokens: int) -> None:
+        leases = self.ask("acquire", Ask(model=model, tried=frozenset(tried), tokens=tokens))
         self.alike([lease if isinstance(lease, Empty) else (lease.key, lease.model) for lease in leases])
         if not isinstance(leases[0], Empty):
             self.open.append((leases, self.now + TTL))
@@ -119,18 +162,22 @@ class Machine(RuleBasedStateMachine):
         self.alike(self.ask("report", Outcome(event=event, seconds=seconds), leases=leases))
 
     @precondition(lambda self: self.open)
-    @rule(data=st.data(), soft=st.none() | st.sampled_from([0.5, 20.0]))
-    def serve(self, data: st.DataObject, soft: float | None) -> None:
+    @rule(
+        data=st.data(),
+        soft=st.none() | st.sampled_from([0.5, 20.0]),
+        left=st.none() | st.sampled_from([(0.0, 3.0), (1.0, 9.0)]),
+    )
+    def serve(self, data: st.DataObject, soft: float | None, left: tuple[float, float] | None) -> None:
         leases, _ = data.draw(st.sampled_from(self.open))
-        self.alike(self.ask("report", Outcome(event=Event.SERVED, soft=soft), leases=leases))
+        self.alike(self.ask("report", Outcome(event=Event.SERVED, soft=soft, left=left), leases=leases))
 
     @precondition(lambda self: self.open)
-    @rule(data=st.data(), again=st.booleans())
-    def release(self, data: st.DataObject, again: bool) -> None:
+    @rule(data=st.data(), spent=st.sampled_from(SPENT), again=st.booleans())
+    def release(self, data: st.DataObject, spent: Spent, again: bool) -> None:
         entry = data.draw(st.sampled_from(self.open))
         self.open.remove(entry)
         for _ in range(1 + again):
-            self.ask("release", leases=entry[0])
+            self.ask("release", spent, leases=entry[0])
         self.alike(self.ask("report", Outcome(event=Event.RATE), leases=entry[0]))
 
     @precondition(lambda self: self.open)
@@ -161,11 +208,16 @@ def portal() -> Iterator[BlockingPortal]:
         yield portal
 
 
-@pytest.mark.parametrize("limit", [None, 1, 2])
+@pytest.mark.parametrize(
+    ("keys", "limit", "total"),
+    [(KEYS, None, None), (KEYS, 1, None), (KEYS, 2, 3), (LIMITED, None, None), (LIMITED, 2, 4)],
+)
 @pytest.mark.parametrize("strategy", [RoundRobin(), LeastUsed()])
 def test_memory_sqlite_and_redis_are_the_same(
-    portal: BlockingPortal, redis_url: str, strategy: Strategy, limit: int | None
+    portal: BlockingPortal, redis_url: str, strategy: Strategy, keys: Any, limit: int | None, total: int | None
 ) -> None:
-    members = {"portal": portal, "redis_url": redis_url, "strategy": strategy, "limit": limit}
+    members = {
+        "portal": portal, "redis_url": redis_url, "strategy": strategy, "keys": keys, "limit": limit, "total": total
+    }  # fmt: skip
     machine = type("Alike", (Machine,), members)
-    run_state_machine_as_test(machine, settings=settings(max_examples=15, stateful_step_count=30, deadline=None))
+    run_state_machine_as_test(machine, settings=settings(max_examples=12, stateful_step_count=30, deadline=None))
