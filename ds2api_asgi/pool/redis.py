@@ -22,7 +22,7 @@ from anyio.lowlevel import RunVar
 from ..asgi.loop import asyncio_loop
 from ..errors import ConfigurationError
 from .ledger import KEEP, LedgerDown, Seen, Step
-from .shared import DEFAULT_LEASE_TTL, DEFAULT_TIMEOUT, OnFailure, SharedStore
+from .shared import DEFAULT_LEASE_TTL, DEFAULT_RETRY, DEFAULT_TIMEOUT, OnFailure, SharedStore
 
 __all__ = ["RedisKeyStore", "RedisLedger"]
 
@@ -167,6 +167,7 @@ class RedisKeyStore(SharedStore):
         lease_ttl: Seconds after which the leases of a process that died are given back.
         timeout: Seconds that an operation may wait for the server.
         on_failure: ``"local"`` or ``"refuse"``.
+        retry_every: Seconds between two attempts to reach it again.
         clock: For tests: the time in place of the server's.
         rng: Where strategies take their chance from; None: one of its own.
 
@@ -183,6 +184,7 @@ class RedisKeyStore(SharedStore):
         lease_ttl: float = DEFAULT_LEASE_TTL,
         timeout: float = DEFAULT_TIMEOUT,
         on_failure: OnFailure = "local",
+        retry_every: float = DEFAULT_RETRY,
         clock: Callable[[], float] | None = None,
         rng: Random | None = None,
     ) -> None:
@@ -191,7 +193,15 @@ class RedisKeyStore(SharedStore):
         except ImportError as error:
             raise ConfigurationError("RedisKeyStore needs redis-py: pip install ds2api-asgi[redis]") from error
         self._redis = RedisLedger(server, clock=clock, timeout=timeout)
-        super().__init__(self._redis, name=name, lease_ttl=lease_ttl, timeout=timeout, on_failure=on_failure, rng=rng)
+        super().__init__(
+            self._redis,
+            name=name,
+            lease_ttl=lease_ttl,
+            timeout=timeout,
+            on_failure=on_failure,
+            retry_every=retry_every,
+            rng=rng,
+        )
 
     async def aclose(self) -> None:
         """Close the running loop's connections; the next operation opens others. Ended loops close theirs."""

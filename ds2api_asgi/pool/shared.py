@@ -20,6 +20,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from itertools import count
 from random import Random
 from typing import Any, Literal
 
@@ -39,13 +40,16 @@ from .selection import Strategy
 from .store import LONGEST_MODEL, Lease
 from .survey import SOON, Empty, EmptyReason, KeyReport, survey, why_empty
 
-__all__ = ["DEFAULT_LEASE_TTL", "DEFAULT_TIMEOUT", "OnFailure", "SharedStore"]
+__all__ = ["DEFAULT_LEASE_TTL", "DEFAULT_RETRY", "DEFAULT_TIMEOUT", "OnFailure", "SharedStore"]
 
 DEFAULT_LEASE_TTL = 30.0
 """Seconds that the leases of a process that died are held."""
 
 DEFAULT_TIMEOUT = 0.5
 """Seconds that an operation may wait: longer than any healthy network takes, and not yet felt by who asks a model."""
+
+DEFAULT_RETRY = 2.0
+"""Seconds between two attempts to reach what is shared; one request at a time waits for it."""
 
 OnFailure = Literal["local", "refuse"]
 
@@ -115,7 +119,7 @@ class SharedStore:
         lease_ttl: float = DEFAULT_LEASE_TTL,
         timeout: float = DEFAULT_TIMEOUT,
         on_failure: OnFailure = "local",
-        retry_every: float = 2.0,
+        retry_every: float = DEFAULT_RETRY,
         monotonic: Callable[[], float] = time.monotonic,
         rng: Random | None = None,
     ) -> None:
@@ -191,7 +195,9 @@ class SharedStore:
                     continue
                 with self._lock:  # it may have been taken; it is given back then, or kept as ours when all is read anew
                     self._mirror.keep(journal)
-                    return self._hold(number, held)
+                    lease = self._hold(number, held)
+                    self._count_alone()
+                    return lease
             with self._lock:
                 if picked is not None and seen.status is not Status.DONE:
                     self._free(number, held, NOTHING_SENT, now)
@@ -308,8 +314,12 @@ class SharedStore:
         self._mirror = self._new_mirror()
         self._held: dict[int, _Held] = {}
         self._soonest = math.inf  # no lease of ours ends before
-        self._fresh_epoch = secrets.token_hex(8)
-        self._last_number = secrets.randbits(30) << 32  # ids are nobody else's: a billion processes, each with as many
+        self._steps = count()
+        session = secrets.randbits(30)
+        self._session = f"{session:x}"
+        self._last_number = (
+            session << 32
+        )  # ids of leases are nobody else's: there are a billion sessions, each with as many
         self._connected = False
         self._down = False
         self._retry_at = -math.inf
@@ -459,8 +469,7 @@ class SharedStore:
         self._retry_at = self._monotonic() + self._retry_every
         if not self._down:
             self._down = True
-            own = Counter(held.index for held in self._held.values())
-            self._mirror.alone(self._held, own, (held.taken for held in self._held.values()))
+            self._count_alone()
             _log.warning(
                 "what processes share of %s cannot be reached, %s: %s",
                 self._pool,
@@ -468,6 +477,10 @@ class SharedStore:
                 error,
                 extra={"pool": self._pool},
             )
+
+    def _count_alone(self) -> None:
+        own = Counter(held.index for held in self._held.values())
+        self._mirror.alone(self._held, own, (held.taken for held in self._held.values()))
 
     def _absorb(self, seen: Seen) -> None:
         """Take in what a step found."""
@@ -491,7 +504,7 @@ class SharedStore:
         return Step(
             cursor=self._mirror.cursor,
             epoch=self._mirror.epoch,
-            fresh_epoch=self._fresh_epoch,
+            fresh_epoch=f"{self._session}-{next(self._steps)}",  # another one each time: a ledger may be emptied again
             ttl=self._ttl,
             give=give,
             sums=sums,

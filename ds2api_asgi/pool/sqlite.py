@@ -22,7 +22,7 @@ import msgspec
 
 from ..errors import ConfigurationError
 from .ledger import KEEP, Change, LedgerDown, Seen, Status, Step, Take, WindowUse
-from .shared import DEFAULT_LEASE_TTL, DEFAULT_TIMEOUT, OnFailure, SharedStore
+from .shared import DEFAULT_LEASE_TTL, DEFAULT_RETRY, DEFAULT_TIMEOUT, OnFailure, SharedStore
 from .windows import PARTS, Window
 
 __all__ = ["SCHEMA_VERSION", "SQLiteKeyStore", "SQLiteLedger"]
@@ -395,6 +395,7 @@ class SQLiteKeyStore(SharedStore):
         lease_ttl: Seconds after which the leases of a process that died are given back.
         timeout: Seconds that an operation may wait for the file.
         on_failure: ``"local"`` or ``"refuse"``.
+        retry_every: Seconds between two attempts to reach it again.
         clock: Unix seconds.
         rng: Where strategies take their chance from; None: one of its own.
 
@@ -411,11 +412,20 @@ class SQLiteKeyStore(SharedStore):
         lease_ttl: float = DEFAULT_LEASE_TTL,
         timeout: float = DEFAULT_TIMEOUT,
         on_failure: OnFailure = "local",
+        retry_every: float = DEFAULT_RETRY,
         clock: Callable[[], float] = time.time,
         rng: Random | None = None,
     ) -> None:
         self._file = SQLiteLedger(path, clock=clock, timeout=timeout)
-        super().__init__(self._file, name=name, lease_ttl=lease_ttl, timeout=timeout, on_failure=on_failure, rng=rng)
+        super().__init__(
+            self._file,
+            name=name,
+            lease_ttl=lease_ttl,
+            timeout=timeout,
+            on_failure=on_failure,
+            retry_every=retry_every,
+            rng=rng,
+        )
 
     def close(self) -> None:
         """Close the file; the next operation opens it again."""
