@@ -103,6 +103,7 @@ class RedisLedger:
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
 
+        assert self._url is not None
         pool = BlockingConnectionPool.from_url(
             self._url,
             max_connections=_CONNECTIONS,

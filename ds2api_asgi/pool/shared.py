@@ -111,6 +111,9 @@ class SharedStore:
         ConfigurationError: A time that is not positive, an unknown `on_failure`, an unusable name.
     """
 
+    _last_number: int
+    _recount_at: float
+
     def __init__(
         self,
         ledger: Ledger,
@@ -151,9 +154,11 @@ class SharedStore:
         self._names = list(self._aliases)
         self._pool = pool_digest(keys) if self._name is None else self._name
         self._ledger.open(self._pool)
-        self._new_mirror = lambda: Mirror(
-            keys, strategy=strategy, rng=self._rng, max_concurrency=max_concurrency, max_total=max_total
-        )
+
+        def new_mirror() -> Mirror:
+            return Mirror(keys, strategy=strategy, rng=self._rng, max_concurrency=max_concurrency, max_total=max_total)
+
+        self._new_mirror: Callable[[], Mirror] = new_mirror
         self._begin()
 
     async def acquire(self, ask: Ask) -> Lease | Empty:

@@ -90,6 +90,8 @@ class SQLiteLedger:
         timeout: Seconds to wait for another process that writes.
     """
 
+    _database: sqlite3.Connection | None
+
     def __init__(self, path: str | os.PathLike[str], *, clock: Callable[[], float], timeout: float) -> None:
         self._path = Path(path)
         if str(path) == ":memory:" or not self._path.name:
@@ -140,7 +142,7 @@ class SQLiteLedger:
     def _begin(self) -> None:
         self._process = os.getpid()
         self._lock = threading.Lock()
-        self._database: sqlite3.Connection | None = None
+        self._database = None
         self._steps = 0
 
     def _waiting(self, step: Step) -> Seen:

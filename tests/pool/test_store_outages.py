@@ -157,7 +157,7 @@ async def test_where_nobody_may_go_on_alone_requests_are_refused_until_it_is_bac
         await send({"type": "http.response.body", "body": b"{}"})
 
     store = RedisKeyStore(redis_server.url, on_failure="refuse", timeout=TIMEOUT, retry_every=RETRY)
-    pool = KeyPool(app, protocol="openai-chat", keys=["sk-1"], store=store)
+    pool = KeyPool(app, protocol="openai-chat", keys=["sk-1"], store=store, queue_timeout=0)
 
     async def status() -> int:
         body = {"model": "m", "messages": []}
