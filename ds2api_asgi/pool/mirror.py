@@ -65,7 +65,6 @@ class Mirror:
 
     Attributes:
         roster: The roster.
-        cursor: The ledger's sequence number up to which changes are known; -1: nothing is.
         epoch: The ledger that is followed, or ``""``.
     """
 
@@ -81,8 +80,9 @@ class Mirror:
         self.roster = Roster(keys, strategy=strategy, rng=rng, max_concurrency=max_concurrency, max_total=max_total)
         self._most = max_concurrency or 0
         self._total = () if max_total is None else ((_TOTAL, max_total),)
-        self.cursor = -1
         self.epoch = ""
+        self._read = -1
+        self._torn = True  # only a reading of everything makes it whole again
         self._names = owner_names(keys, [self.roster.scope_of(index) for index in range(len(keys))])
         self._owners = {name: owner for owner, name in self._names.items()}
         self._counters = [self._names[index] for index in range(len(keys))]
@@ -94,6 +94,11 @@ class Mirror:
         self._known: dict[_Place, Change] = {}
         self._left: dict[_Place, int] = {}  # versions of what was known when the ledger was left
         self._news: dict[_Place, int] = {}  # what the ledger has not heard -> the version that it had by then
+
+    @property
+    def cursor(self) -> int:
+        """The ledger's sequence number up to which changes are known; -1: everything has to be read."""
+        return -1 if self._torn else self._read
 
     def begin(self, now: float) -> Journal:
         """Do what time has done, and begin an operation.
@@ -178,7 +183,7 @@ class Mirror:
             known = self._known.get(place)
             self.roster.put(*place, Lane() if known is None else lane_of(known.text, known.probe))
         if journal.forgotten:  # they are read again
-            self.cursor = -1
+            self._torn = True
             self._known.clear()
 
     def free(
@@ -235,7 +240,7 @@ class Mirror:
         Args:
             own: The leases of this process.
         """
-        self.cursor = -1
+        self._torn = True
         self._left.update((place, known.version) for place, known in self._known.items())
         self._known.clear()
         for owner, model, lane in list(self.roster.lanes()):
@@ -264,7 +269,7 @@ class Mirror:
         if seen.epoch != self.epoch:
             if self.epoch:  # it is empty, or nearly: whatever is known here is news there
                 self._news = dict.fromkeys(((owner, model) for owner, model, _ in self.roster.lanes()), 0)
-            self.epoch, self.cursor = seen.epoch, -1
+            self.epoch, self._torn = seen.epoch, True
             self._known.clear()
             self._proven.clear()
         if seen.whole:
@@ -273,7 +278,9 @@ class Mirror:
         # What is no more comes first, so that no model has to be forgotten to make room for another.
         for change in sorted(seen.changes, key=lambda change: bool(change.text)) if seen.changes else ():
             self._follow(change)
-        self.cursor = max(self.cursor, seen.sequence)
+        # What has been read since a reading of everything began may have been overwritten by it, and is read again.
+        self._read = seen.sequence if seen.whole and self._torn else max(self._read, seen.sequence)
+        self._torn = self._torn and not seen.whole
         self.roster.stamp = max(self.roster.stamp, seen.sequence)
 
     def count(self, seen: Seen) -> None:

@@ -320,11 +320,9 @@ class SharedStore:
         self._held: dict[int, _Held] = {}
         self._soonest = math.inf  # no lease of ours ends before
         self._steps = count()
-        session = secrets.randbits(30)
+        session = secrets.randbits(30)  # so that ids are nobody else's
         self._session = f"{session:x}"
-        self._last_number = (
-            session << 32
-        )  # ids of leases are nobody else's: there are a billion sessions, each with as many
+        self._last_number = session << 32
         self._connected = False
         self._down = False
         self._retry_at = -math.inf
@@ -342,7 +340,7 @@ class SharedStore:
 
     def _expire(self, now: float) -> None:
         """Leases of ours whose time is over are given back, as the ledger does."""
-        if now < self._soonest:
+        if now < self._soonest or self._down:  # nobody can renew them now: they are taken anew afterwards
             return
         for number, held in list(self._held.items()):
             if held.deadline <= now:

@@ -270,6 +270,8 @@ class _Transaction:
             self._give_back(id_)
         for id_ in step.give:
             self._give_back(id_)
+        if step.take is not None:
+            self._give_back(step.take.id)
         for lease in step.renew:
             if self._row("SELECT 1 FROM leases WHERE pool = ? AND id = ?", lease.id) is None:
                 self._hold(lease, step.ttl)

@@ -136,6 +136,22 @@ async def test_a_probe_of_a_process_that_is_not_heard_any_more_is_made_by_anothe
         await store.aclose()
 
 
+async def test_leases_last_through_an_outage_that_is_longer_than_they_are(redis_server: RedisServer) -> None:
+    store = redis_store(redis_server, key("a"), limit=1, lease_ttl=0.3)
+    lease = await lease_of(store)
+    redis_server.stop()
+    assert isinstance(await store.acquire(Ask(model="m")), Empty)
+    await anyio.sleep(0.4)
+    await store.renew(lease)
+    assert isinstance(await store.acquire(Ask(model="m")), Empty)
+    assert await store.report(lease, Outcome(event=Event.QUOTA))
+    redis_server.start()
+    await anyio.sleep(2 * RETRY)
+    report = (await store.snapshot())[0]
+    assert (report.in_flight, report.state) == (1, KeyState.EXHAUSTED)
+    await store.aclose()
+
+
 async def test_limits_hold_for_each_process_alone(redis_server: RedisServer) -> None:
     store = redis_store(redis_server, key("a", limits=RateLimits(rpm=3)))
     await store.release(await lease_of(store))
