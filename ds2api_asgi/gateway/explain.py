@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from ..asgi.trace import Step, Trace, decode_trace, encode_trace
+from ..asgi.trace import Step, Trace, decode_trace, encode_trace, printable
 
 __all__ = ["DESCRIPTION", "configure", "run", "story", "traces_in"]
 
@@ -129,7 +129,7 @@ def story(trace: Trace) -> str:
     lines.append(f"  {_at(trace.took)}  the client saw: {saw}")
     if trace.why:
         lines.append(f"  {'':{_WIDTH}}  stopped because: {trace.why}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))  # whoever wrote the log, it does not speak to the terminal
 
 
 def _at(seconds: float) -> str:
@@ -169,6 +169,15 @@ def _empty(told: dict[str, Any]) -> str:
     return f"asked pool {told['pool']!r}, no key: {told['reason']}{wait}"
 
 
+def _skipped(told: dict[str, Any]) -> str:
+    wait = f", next in {told['retry_after']:g} s" if told.get("retry_after") is not None else ""
+    return f"no attempt on target {told['target']}: {told['reason']}{wait}"
+
+
+def _model(told: dict[str, Any]) -> str:
+    return f" for model {told['model']}" if told.get("model") else ""
+
+
 def _used(told: dict[str, Any]) -> str:
     more = [f"{told[name]} {name}" for name in ("cached", "reasoning") if told.get(name)]
     beside = f" ({', '.join(more)})" if more else ""
@@ -197,6 +206,12 @@ _WORDS: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     "Committed": lambda told: f"{told['status']} let through to the client",
     "Used": _used,
     "Lost": lambda told: f"translation lost {told['count']}: {', '.join(told['paths'][:4])}",
+    "TurnedAway": lambda told: f"turned away at the door: {told.get('code') or told['status']}",
+    "Queued": lambda told: f"waited {told['seconds']:g} s for a key of pool {told['pool']!r}",
+    "Skipped": _skipped,
+    "Stopped": lambda told: f"{told['by']} gave up after {told['attempts']} attempts: {told['reason']}",
+    "BreakerOpened": lambda told: f"target {told['target']} is left alone for {told['seconds']:g} s{_model(told)}",
+    "BreakerClosed": lambda told: f"target {told['target']} is back{_model(told)}",
     "AccountGroup": lambda told: f"answered by account {told['group']}",
 }
 """How a fact is told; all others are told by their members."""

@@ -14,7 +14,7 @@ from typing import Literal, assert_never
 from msgspec import UNSET, Struct
 
 from ..errors import ConfigurationError
-from ..universal.failure import Failure, FailureKind, Fault, KeyAction, Reason, RetryScope, Row, Verdict
+from ..universal.failure import Failure, FailureKind, Fault, KeyAction, RequestFault, RetryScope, Row, Verdict
 from ..universal.unanswered import UNANSWERED, unanswered
 from . import bedrock_rows, registry
 from .base import Protocol
@@ -118,7 +118,7 @@ def rule(
     code: str | int | Iterable[str | int] = (),
     message: str | re.Pattern[str] | None = None,
     wait: float | None = None,
-    reason: Reason | None = None,
+    reason: RequestFault | None = None,
 ) -> Row:
     """A row of your own, for `KeyPool`, `Retry`, `Failover` and `classify`.
 
