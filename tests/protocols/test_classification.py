@@ -71,6 +71,10 @@ OPENAI: dict[str, list[tuple[int, bytes]]] = {
     "overloaded": [(503, openai("server_is_overloaded")), (0, openai("provider_overloaded"))],
     "overloaded_error": [(0, openai(None, type_="overloaded_error")), (529, openai(None, type_="overloaded_error"))],
     "403.country": [(403, openai("unsupported_country_region_territory"))],
+    "403.resource": [
+        (403, openai("AccessDenied", "Access denied due to Virtual Network/Firewall rules.")),
+        (403, openai("403", "Your resource has been temporarily blocked because we detected abuse.")),
+    ],
     "404.deployment": [(404, openai("DeploymentNotFound"))],
     "404.model": [(404, openai("model_not_found"))],
     "401.invalid_api_key": [(401, openai("invalid_api_key")), (401, HTML)],
@@ -108,7 +112,10 @@ EXAMPLES: dict[str, dict[str, list[tuple[int, bytes]]]] = {
         "400.credit_balance": [
             (400, anthropic("invalid_request_error", "Your credit balance is too low to access the Anthropic API."))
         ],
-        "400.usage_limit": [(400, anthropic("invalid_request_error", LIMITED))],
+        "400.usage_limit": [
+            (400, anthropic("invalid_request_error", LIMITED)),
+            (0, anthropic("invalid_request_error", LIMITED)),
+        ],
         "400.context_window": [
             (400, anthropic("invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum"))
         ],
@@ -175,6 +182,18 @@ EXAMPLES: dict[str, dict[str, list[tuple[int, bytes]]]] = {
             (0, gemini(429, "RESOURCE_EXHAUSTED")),
             (429, json.dumps({"error": {"code": "rate_limit_exceeded", "message": "m"}}).encode()),
         ],
+        **{
+            f"interactions.{code}": [
+                (0, json.dumps({"event_type": "error", "error": {"code": code, "message": "m"}}).encode())
+            ]
+            for code in (
+                "rate_limit_exceeded",
+                "too_many_requests",
+                "service_unavailable",
+                "deadline_exceeded",
+                "invalid_request",
+            )
+        },
         "interactions.quota": [(429, json.dumps({"error": {"code": "quota_exceeded", "message": "m"}}).encode())],
         "402.billing": [(402, b"")],
         "400": [(400, gemini(400, "INVALID_ARGUMENT"))],
@@ -234,6 +253,20 @@ def test_bedrocks_exceptions_are_known_in_every_protocol(protocol: str, row: Any
     assert classify(400, named, b'{"message": "m"}', protocol=protocol, now=NOW).row == f"{protocol}.{row.id}"
     if protocol in ("openai-chat", "openai-responses", "anthropic", "ollama"):
         assert classify(400, {}, inside, protocol=protocol, now=NOW).row == f"{protocol}.{row.id}"
+
+
+def test_bedrocks_exceptions_inside_streams_are_known() -> None:
+    for name, row in (
+        ("modelStreamErrorException", "ModelStreamErrorException"),
+        ("throttlingException", "ThrottlingException"),
+    ):
+        found = classify(0, {":exception-type": name}, b'{"message": "m"}', protocol="anthropic", phase="stream")
+        assert found.row == f"anthropic.bedrock.{row}"
+
+
+def test_a_key_in_a_country_that_is_not_served_rests_for_long() -> None:
+    found = classify(403, {}, openai("unsupported_country_region_territory"), protocol="openai-chat", now=NOW)
+    assert (found.key, found.hint, found.hint_source) == (KeyAction.COOL, 3600.0, "row")
 
 
 @pytest.mark.parametrize("listed", [one for one in rows() if not one.protocol], ids=lambda one: one.id)
