@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from typing import Any
 
 import anyio
@@ -413,3 +414,21 @@ async def test_a_post_that_no_protocol_claims_costs_what_its_answer_states() -> 
     assert statuses == [200, 200, 429]
     app, _ = limited(upstream, budget=1_000)
     assert [(await alice(app).request("GET", "/v1/responses/r")).status for _ in range(3)] == [200, 200, 200]
+
+
+@given(st.lists(st.tuples(st.integers(0, 5_000), st.sampled_from([b" ", b'"', b",,", b"\xff" * 3_000])), max_size=6))
+def test_long_runs_are_found_wherever_they_stand(parts: list[tuple[int, bytes]]) -> None:
+    body = b"".join(b"A" * length + gap for length, gap in parts)
+    runs = [length for length, _ in parts if length]
+    long = [length for length in runs if length >= 2048]
+    assert estimate(body, generates=False) == max(1, (len(body) - sum(long)) // 4 + 1_000 * len(long))
+
+
+def test_guesses_take_linear_time() -> None:
+    def seconds(body: bytes) -> float:
+        began = time.perf_counter()
+        estimate(body, generates=True)
+        return time.perf_counter() - began
+
+    words = min(seconds((b"a" * 2_040 + b" ") * 500) for _ in range(3))
+    assert words < 0.25  # 1 MB; a search from every letter takes 1.5 s
