@@ -151,7 +151,7 @@ def _short(value: Any) -> str:
 
 
 def _attempted(told: dict[str, Any]) -> str:
-    pause = f" after {told['after']:g} s" if told.get("after") else ""
+    pause = f" after {told['after']:.3g} s" if told.get("after") else ""
     return f"attempt {told['number']} on target {told.get('target', 0)}{pause}"
 
 
@@ -172,6 +172,11 @@ def _empty(told: dict[str, Any]) -> str:
 def _skipped(told: dict[str, Any]) -> str:
     wait = f", next in {told['retry_after']:g} s" if told.get("retry_after") is not None else ""
     return f"no attempt on target {told['target']}: {told['reason']}{wait}"
+
+
+def _stopped(told: dict[str, Any]) -> str:
+    attempts = "1 attempt" if told["attempts"] == 1 else f"{told['attempts']} attempts"
+    return f"{told['by']} gave up after {attempts}: {told['reason']}"
 
 
 def _model(told: dict[str, Any]) -> str:
@@ -207,9 +212,9 @@ _WORDS: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     "Used": _used,
     "Lost": lambda told: f"translation lost {told['count']}: {', '.join(told['paths'][:4])}",
     "TurnedAway": lambda told: f"turned away at the door: {told.get('code') or told['status']}",
-    "Queued": lambda told: f"waited {told['seconds']:g} s for a key of pool {told['pool']!r}",
+    "Queued": lambda told: f"waited {told['seconds']:.3g} s for a key of pool {told['pool']!r}",
     "Skipped": _skipped,
-    "Stopped": lambda told: f"{told['by']} gave up after {told['attempts']} attempts: {told['reason']}",
+    "Stopped": _stopped,
     "BreakerOpened": lambda told: f"target {told['target']} is left alone for {told['seconds']:g} s{_model(told)}",
     "BreakerClosed": lambda told: f"target {told['target']} is back{_model(told)}",
     "AccountGroup": lambda told: f"answered by account {told['group']}",
