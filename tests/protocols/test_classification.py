@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -343,12 +344,22 @@ def test_a_rule_comes_first_and_keeps_what_the_upstream_asks_for() -> None:
         {"then": "stop"},
         {"then": "explode", "status": 400},
         {"then": "stop", "status": 400, "wait": float("nan")},
+        {"then": "stop", "status": "400"},
+        {"then": "stop", "status": ["400"]},
+        {"then": "stop", "message": re.compile(b"bytes")},
+        {"then": "stop", "status": 400, "reason": "weather"},
         {"then": "stop", "status": 400, "wait": -1},
     ],
 )
 def test_a_rule_that_cannot_work_is_refused(wrong: Any) -> None:
     with pytest.raises(ConfigurationError):
         rule("x", **wrong)
+
+
+def test_an_unknown_phase_is_refused() -> None:
+    wrong: Any = "late"
+    with pytest.raises(ConfigurationError):
+        classify(429, {}, b"", protocol="openai-chat", phase=wrong)
 
 
 def test_an_unknown_dialect_is_refused() -> None:
