@@ -43,4 +43,5 @@ PROTOCOL: Protocol = Codec(
     stream_watch=StreamWatch,
     settle=response.settle,
     dialects=("", *DIALECTS),
+    answer_error=errors.answer_error,
 )

@@ -44,4 +44,5 @@ PROTOCOL: Protocol = Codec(
     stream_watch=StreamWatch,
     settle=settle,
     dialects=DIALECTS,
+    answer_error=errors.answer_error,
 )
