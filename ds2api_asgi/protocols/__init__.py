@@ -11,6 +11,7 @@
 | `stream` | `FrameDecoder` and `LineWatch`: reading and watching a stream, but for the meaning of its frames |
 | `verdict` | what follows from a failure, given the protocol's rows and limits |
 | `hidden` | errors under a success status |
+| `ending` | errors in the middle of a stream |
 | `mould` | `Mould`: frames of a stream that differ from an earlier one in a single string |
 | `embedding` | what embeddings of all protocols share |
 | `namespaces` | namespaces of tools, spelled out for protocols that have none |

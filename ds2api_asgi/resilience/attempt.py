@@ -19,6 +19,7 @@ from ..asgi.headers import decode
 from ..asgi.types import ASGIApp, Receive, Scope
 from ..errors import BrokenStream, ClientGone, Ds2apiError
 from ..protocols.base import Protocol
+from ..protocols.ending import stream_error
 from ..universal.failure import Failure, Verdict
 from .answer import FailedAnswer, error_answer
 from .judging import Findings, Trouble, cut, late, raised
@@ -60,9 +61,21 @@ class Attempt:
         dog: Watches over the time it takes.
         timeouts: How long what may take.
         wall: Unix time, to read the dates that providers send.
+        stream: Whether the client asked for a stream, whose first content is due in time.
     """
 
-    __slots__ = ("_calls_left", "_dog", "_exchange", "_line", "_mark", "_passage", "_protocol", "_timeouts", "_wall")
+    __slots__ = (
+        "_calls_left",
+        "_dog",
+        "_exchange",
+        "_line",
+        "_mark",
+        "_passage",
+        "_protocol",
+        "_stream",
+        "_timeouts",
+        "_wall",
+    )
 
     def __init__(
         self,
@@ -72,6 +85,8 @@ class Attempt:
         dog: Watchdog,
         timeouts: Timeouts,
         wall: Callable[[], float],
+        *,
+        stream: bool,
     ) -> None:
         self._protocol = protocol
         self._exchange = exchange
@@ -81,16 +96,16 @@ class Attempt:
         self._mark = len(exchange)
         self._calls_left = exchange.calls_left
         self._dog = dog
-        self._passage = Passage(protocol, exchange, line, dog, timeouts)
+        self._stream = stream
+        self._passage = Passage(protocol, exchange, line, dog, timeouts, stream=stream)
 
-    async def run(self, app: ASGIApp, scope: Scope, receive: Receive, *, stream: bool) -> Lost | None:
+    async def run(self, app: ASGIApp, scope: Scope, receive: Receive) -> Lost | None:
         """Run the app; it has ended when this returns.
 
         Args:
             app: The app to ask.
             scope: Its own copy of the scope.
             receive: Its ``receive``, which reads through the line.
-            stream: Whether the client asked for a stream, whose first content is due in time.
 
         Returns:
             None when the client has its answer, or what there was of it; else what became of the attempt.
@@ -100,7 +115,7 @@ class Attempt:
             ClientGone: The client left.
             Exception: What the server's ``receive`` or ``send`` raised, or the app after its complete answer.
         """
-        if stream:
+        if self._stream:
             self._dog.allow("first-content", self._timeouts.first_content)
         self._line.on_gone = self._client_left
         error: Exception | None = None
@@ -194,7 +209,7 @@ class Attempt:
             self._exchange.note(Broke(reason=trouble.broke))
         if passage.extensible:
             with anyio.move_on_after(_LAST_WORDS):
-                body = self._protocol.stream_error(trouble.failure)
+                body = stream_error(self._protocol, passage.watch, trouble.failure)
                 await self._line.send({"type": "http.response.body", "body": body, "more_body": False})
                 return
         if isinstance(error, BrokenStream):

@@ -3,6 +3,7 @@
     the answer                        is let through                  is lost
     status 400 and above              never here: the plan decides    complete, cut, or over its bound
     2xx event stream                  first content, end, or bound    an error event, a cut, content not in time
+    2xx JSON array that is a stream   as an event stream              as an event stream
     2xx anything else                 complete, or over its bound     a cut; an error in the body (`protocols.hidden`)
     other statuses, encoded streams   at once                         never
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 
 from ..asgi.exchange import Exchange
 from ..asgi.facts import Committed
@@ -22,7 +24,7 @@ from ..asgi.types import Message
 from ..protocols.base import Protocol, StreamWatch
 from ..protocols.hidden import MAX_JUDGED, AnswerJudge, judge_of
 from ..universal.failure import Failure
-from .frames import FRAMINGS, EventTail, Framing
+from .frames import FRAMINGS, ArrayTail, EventTail, Framing
 from .line import ClientLine
 from .timeouts import Timeouts, Watchdog
 
@@ -40,6 +42,9 @@ MAX_HELD_ANSWER = 1024 * 1024
 _MAX_HELD_MESSAGES = 4096
 """Messages that are held, so that one byte per message cannot cost more than the bytes do."""
 
+_MAX_BLANK = 1024
+"""Bytes of space in front of a body that may be an array."""
+
 _AFTERWARDS = 1.0
 """Seconds that an app has for its clean-up after an answer that is lost, before it is cancelled."""
 
@@ -53,6 +58,7 @@ class Passage:
         line: The client.
         dog: Watches over the attempt; is told how the answer comes on.
         timeouts: How long what may take.
+        stream: Whether the client asked for a stream.
 
     Attributes:
         open: Whether the answer was let through.
@@ -63,6 +69,7 @@ class Passage:
     """
 
     __slots__ = (
+        "_blank",
         "_dog",
         "_exchange",
         "_gate",
@@ -70,6 +77,8 @@ class Passage:
         "_judge",
         "_line",
         "_protocol",
+        "_start_message",
+        "_stream",
         "_tail",
         "_take",
         "_timeouts",
@@ -87,14 +96,19 @@ class Passage:
         line: ClientLine,
         dog: Watchdog,
         timeouts: Timeouts,
+        *,
+        stream: bool = False,
     ) -> None:
         self._protocol = protocol
+        self._stream = stream
+        self._start_message: Message | None = None  # until it is known what follows it,
+        self._blank = b""  # and the space that has followed so far
         self._exchange = exchange
         self._line = line
         self._dog = dog
         self._timeouts = timeouts
         self._gate = Gate(max_bytes=MAX_HELD_ANSWER, max_messages=_MAX_HELD_MESSAGES)
-        self._tail: EventTail  # comes with the watch
+        self._tail: EventTail | ArrayTail  # comes with the watch
         self._held = 0
         self._judge: AnswerJudge | None = None  # of a whole answer that may be an error under a success status
         # How to take a part of the body; a plain function, since a bound method would make us garbage in a cycle.
@@ -128,7 +142,10 @@ class Passage:
     @property
     def said(self) -> bool:
         """Whether all has passed that the protocol has to say: its end, or an error event."""
-        return self.watch is not None and (self.watch.terminal or self.watch.failure is not None)
+        watch = self.watch
+        if watch is None:
+            return False
+        return watch.failure is not None or (watch.ended if self._tail.closes else watch.terminal)
 
     @property
     def ended(self) -> bool:
@@ -155,17 +172,49 @@ class Passage:
             self._take = Passage._take_whole
             commit = True
         elif (framing := _framing(headers)) is not None:
-            self._take = Passage._take_stream
-            self.watch, self._tail = self._protocol.stream_watch(), EventTail(framing)
-            if find(headers, b"content-length") is not None:  # it would forbid the error event of a broken stream
-                message = {**message, "headers": replace(headers, {b"content-length": None})}
+            message = self._begin_stream(message, EventTail(framing))
+        elif self._stream and media_type(headers) in _array_types(self._protocol):
+            self._take = Passage._take_first
+            self._start_message = message
+            return
         else:
-            self._take = Passage._take_whole
-            self._judge = judge_of(self._protocol, find(headers, b"content-type"))
-            self._dog.allow("total", None)
+            self._begin_whole(headers)
         await self._pass(message)
         if commit:
             await self._commit(None)
+
+    def _begin_stream(self, start: Message, tail: EventTail | ArrayTail) -> Message:
+        """Expect a stream after this start; return how it is to be said."""
+        self._take = Passage._take_stream
+        self.watch, self._tail = self._protocol.stream_watch(), tail
+        if find(start["headers"], b"content-length") is None:
+            return start
+        # It would forbid the error event of a broken stream.
+        return {**start, "headers": replace(start["headers"], {b"content-length": None})}
+
+    def _begin_whole(self, headers: RawHeaders) -> None:
+        self._take = Passage._take_whole
+        self._judge = judge_of(self._protocol, find(headers, b"content-type"))
+        self._dog.allow("total", None)
+
+    async def _take_first(self, data: bytes, more: bool) -> None:
+        """Take the beginning of what may be an array; its first byte tells."""
+        start = self._start_message
+        assert start is not None
+        data = self._blank + data
+        first = data.lstrip()[:1]
+        if not first and more and len(data) <= _MAX_BLANK:
+            self._blank = data
+            return
+        if first == b"[":
+            start = self._begin_stream(start, ArrayTail())
+        else:
+            self._begin_whole(start["headers"])
+        self._start_message = None
+        await self._pass(start)
+        take = self._take
+        assert take is not None
+        await take(self, data, more)
 
     async def _pass(self, message: Message) -> None:
         for passed in self._gate.push(message):
@@ -199,7 +248,7 @@ class Passage:
             self.complete = True
             self._dog.scope.cancel()
             return
-        if not more and not watch.terminal:
+        if not more and not self.said:
             self._heard_out()
             return
         self._held += len(ready)
@@ -265,6 +314,13 @@ class Passage:
             self._dog.guard(self._timeouts, watch)
         for message in self._gate.open():
             await self._line.send(message)
+
+
+@lru_cache(16)
+def _array_types(protocol: Protocol) -> frozenset[bytes]:
+    """The content-types of a protocol's streams that are no events: those of arrays."""
+    types = {protocol.stream_type(dialect).encode() for dialect in getattr(protocol, "dialects", ())}
+    return frozenset(types - FRAMINGS.keys())
 
 
 def _framing(headers: RawHeaders) -> Framing | None:
