@@ -13,6 +13,7 @@ __all__ = [
     "Caller",
     "Committed",
     "Judged",
+    "KeptAlive",
     "KeyLeased",
     "Lost",
     "PoolEmpty",
@@ -152,6 +153,16 @@ class Committed(Struct, frozen=True, kw_only=True, gc=False):
 
     status: int
     held: float
+
+
+class KeptAlive(Struct, frozen=True, kw_only=True, gc=False):
+    """The next message to the client says nothing; it is sent so that the connection is kept.
+
+    Attributes:
+        begins: Whether the stream begins with it: from here on a failure cannot be a status any more.
+    """
+
+    begins: bool
 
 
 class Lost(Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@
 | `arguments` | arguments where a protocol takes objects only; tools of free text where it takes functions only |
 | `stream` | `FrameDecoder` and `LineWatch`: reading and watching a stream, but for the meaning of its frames |
 | `verdict` | what follows from a failure, given the protocol's rows and limits |
+| `alive` | what may be sent to a client that waits |
 | `hidden` | errors under a success status |
 | `ending` | errors in the middle of a stream |
 | `mould` | `Mould`: frames of a stream that differ from an earlier one in a single string |

@@ -21,6 +21,7 @@ from ..errors import BrokenStream, ClientGone, Ds2apiError
 from ..protocols.base import Protocol
 from ..protocols.ending import stream_error
 from ..universal.failure import Failure, Verdict
+from .alive import KeepAlive
 from .answer import FailedAnswer, error_answer
 from .judging import Findings, Trouble, cut, late, raised
 from .line import ClientLine
@@ -62,6 +63,7 @@ class Attempt:
         timeouts: How long what may take.
         wall: Unix time, to read the dates that providers send.
         stream: Whether the client asked for a stream, whose first content is due in time.
+        alive: Sends comments to the client meanwhile; None: nobody does.
     """
 
     __slots__ = (
@@ -87,6 +89,7 @@ class Attempt:
         wall: Callable[[], float],
         *,
         stream: bool,
+        alive: KeepAlive | None = None,
     ) -> None:
         self._protocol = protocol
         self._exchange = exchange
@@ -97,7 +100,9 @@ class Attempt:
         self._calls_left = exchange.calls_left
         self._dog = dog
         self._stream = stream
-        self._passage = Passage(protocol, exchange, line, dog, timeouts, stream=stream)
+        self._passage = Passage(protocol, exchange, line, dog, timeouts, stream=stream, alive=alive)
+        if alive is not None:
+            alive.allowed = True
 
     async def run(self, app: ASGIApp, scope: Scope, receive: Receive) -> Lost | None:
         """Run the app; it has ended when this returns.

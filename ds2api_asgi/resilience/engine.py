@@ -13,21 +13,28 @@ Requests that are not a protocol's, or that do more than ask for an answer, pass
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 
+import anyio
 from msgspec import Struct
 
 from ..asgi.body import DEFAULT_MAX_BODY, Replay, read_body
 from ..asgi.claims import Claims
 from ..asgi.exchange import Exchange, enter
 from ..asgi.facts import Attempted
+from ..asgi.headers import decode
 from ..asgi.types import ASGIApp, Receive, Scope, Send
+from ..asgi.unwrapped import unwrapped
 from ..errors import BodyTooLarge, ClientGone, ConfigurationError
 from ..protocols import registry
+from ..protocols.alive import keep_alive_of
 from ..protocols.base import Claim, Operation, Protocol
+from ..protocols.ending import stream_error
 from ..universal.failure import Failure, FailureKind
-from .answer import error_answer
+from .alive import KeepAlive
+from .answer import FailedAnswer, error_answer
 from .attempt import Attempt, Lost
 from .line import ClientLine
 from .plan import Answered, Outcome, Plan, RetryPolicy, Try, preference
@@ -62,6 +69,8 @@ class Terms(Struct, frozen=True, kw_only=True):
         clock: Monotonic seconds.
         wall: Unix time, to read the dates that providers send.
         max_body: Bytes of a request's body.
+        early_commit_after: Seconds of silence after which a client that waits for a stream is sent comments, from the
+            beginning or in between; None: never.
     """
 
     policy: RetryPolicy
@@ -69,17 +78,22 @@ class Terms(Struct, frozen=True, kw_only=True):
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
     max_body: int = DEFAULT_MAX_BODY
+    early_commit_after: float | None = None
 
     def check(self) -> None:
         """Refuse values that cannot work.
 
         Raises:
-            ConfigurationError: See `RetryPolicy.check` and `Timeouts.check`; or a body bound below 0.
+            ConfigurationError: See `RetryPolicy.check` and `Timeouts.check`; or a body bound below 0, or
+                comments after no time.
         """
         self.policy.check()
         self.timeouts.check()
         if self.max_body < 0:
             raise ConfigurationError(f"max_body must be 0 bytes or more, not {self.max_body!r}")
+        early = self.early_commit_after
+        if early is not None and not early > 0:
+            raise ConfigurationError(f"early_commit_after must be more than 0 seconds or None, not {early!r}")
 
 
 class Engine:
@@ -127,11 +141,22 @@ class Engine:
             bodiless = scope["method"] in _BODILESS
             body = Replay(b"", line.receive) if bodiless else await read_body(line.receive, limit=self._terms.max_body)
             stream = claim.asks_for_stream(body.peek()[1], by_default=protocol.streams_by_default)
-            lost = await self._run(scope, body, exchange, line, protocol, stream=stream)
-            if lost:
-                best = min(enumerate(lost), key=lambda entry: preference(entry[1].failed, number=entry[0]))[1]
-                spent = sum(one.failed.calls for one in lost) > 1
-                await best.answer.advised(best.failed, spent=spent).send(send, head=head)
+            alive = None
+            if stream and self._terms.early_commit_after is not None and claim.operation is Operation.GENERATE:
+                alive = self._keep_alive(protocol, exchange, send, after=self._terms.early_commit_after)
+            if alive is None:
+                lost = await self._run(scope, body, exchange, line, protocol, stream=stream)
+                if lost:
+                    await _best_of(lost).send(send, head=head)
+                return
+            line.through(alive.send)
+            with unwrapped():
+                async with anyio.create_task_group() as group:
+                    group.start_soon(alive.run)
+                    lost = await self._run(scope, body, exchange, line, protocol, stream=stream, alive=alive)
+                    if lost:
+                        await _tell_lost(_best_of(lost), protocol, alive)
+                    group.cancel_scope.cancel()
         except BodyTooLarge as error:
             answer = error_answer(protocol, Failure(kind=FailureKind.TOO_LARGE, message=str(error)))
             await answer.send(send, head=head)
@@ -143,8 +168,24 @@ class Engine:
         claim = self._claims.of(scope)
         return claim if claim is not None and claim.method_allowed and claim.operation in REPEATABLE else None
 
+    def _keep_alive(self, protocol: Protocol, exchange: Exchange, send: Send, *, after: float) -> KeepAlive | None:
+        """What keeps the client's connection, where its protocol has something for it."""
+        comment = keep_alive_of(protocol)
+        if not comment:
+            return None
+        stall = self._terms.timeouts.idle or math.inf
+        return KeepAlive(send, exchange, content_type=protocol.stream_type(), comment=comment, every=after, stall=stall)
+
     async def _run(
-        self, scope: Scope, body: Replay, exchange: Exchange, line: ClientLine, protocol: Protocol, *, stream: bool
+        self,
+        scope: Scope,
+        body: Replay,
+        exchange: Exchange,
+        line: ClientLine,
+        protocol: Protocol,
+        *,
+        stream: bool,
+        alive: KeepAlive | None = None,
     ) -> list[Lost]:
         """Run the plan; return every failed answer when there is no other, and none when the client has its answer."""
         terms = self._terms
@@ -158,7 +199,7 @@ class Engine:
                 Attempted(number=len(lost) + 1, target=step.target, after=step.after, elsewhere=step.elsewhere)
             )
             dog = Watchdog(bounds.clock, bounds.deadline)
-            attempt = Attempt(protocol, exchange, line, dog, terms.timeouts, terms.wall, stream=stream)
+            attempt = Attempt(protocol, exchange, line, dog, terms.timeouts, terms.wall, stream=stream, alive=alive)
             if patience is not None:
                 patience.dog = dog
             outcome = await attempt.run(self._apps[step.target], _own(scope), body.again())
@@ -176,6 +217,22 @@ class Engine:
                 plan.close()
                 raise ClientGone
         return lost
+
+
+def _best_of(lost: Sequence[Lost]) -> FailedAnswer:
+    """The failed answer that says most."""
+    best = min(enumerate(lost), key=lambda entry: preference(entry[1].failed, number=entry[0]))[1]
+    return best.answer.advised(best.failed, spent=sum(one.failed.calls for one in lost) > 1)
+
+
+async def _tell_lost(answer: FailedAnswer, protocol: Protocol, alive: KeepAlive) -> None:
+    """Give a failed answer to a client that may have the beginning of a stream already."""
+    if not alive.stop():
+        await answer.send(alive.send)
+        return
+    failure = protocol.decode_error(answer.status, decode(answer.headers), answer.body)
+    body = stream_error(protocol, None, failure)
+    await alive.send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 class _Patience:

@@ -23,7 +23,8 @@ from ..asgi.headers import RawHeaders, find, media_type, replace
 from ..asgi.types import Message
 from ..protocols.base import Protocol, StreamWatch
 from ..protocols.hidden import MAX_JUDGED, AnswerJudge, judge_of
-from ..universal.failure import Failure
+from ..universal.failure import Failure, FailureKind
+from .alive import KeepAlive
 from .frames import FRAMINGS, ArrayTail, EventTail, Framing
 from .line import ClientLine
 from .timeouts import Timeouts, Watchdog
@@ -59,6 +60,7 @@ class Passage:
         dog: Watches over the attempt; is told how the answer comes on.
         timeouts: How long what may take.
         stream: Whether the client asked for a stream.
+        alive: Sends comments to the client meanwhile; None: nobody does.
 
     Attributes:
         open: Whether the answer was let through.
@@ -69,6 +71,7 @@ class Passage:
     """
 
     __slots__ = (
+        "_alive",
         "_blank",
         "_dog",
         "_exchange",
@@ -98,7 +101,9 @@ class Passage:
         timeouts: Timeouts,
         *,
         stream: bool = False,
+        alive: KeepAlive | None = None,
     ) -> None:
+        self._alive = alive
         self._protocol = protocol
         self._stream = stream
         self._start_message: Message | None = None  # until it is known what follows it,
@@ -168,6 +173,11 @@ class Passage:
         if status >= 400:
             self._take = Passage._take_error
             self.error_body = bytearray()
+        elif self._alive is not None and not self._suits(self._alive, status, headers):
+            self.failure = Failure(kind=FailureKind.BAD_GATEWAY, message="the upstream's answer is no stream")
+            self.complete = True
+            self._dog.scope.cancel()
+            return
         elif not 200 <= status < 300 or (find(headers, b"content-encoding") or b"identity") != b"identity":
             self._take = Passage._take_whole
             commit = True
@@ -182,6 +192,12 @@ class Passage:
         await self._pass(message)
         if commit:
             await self._commit(None)
+
+    def _suits(self, alive: KeepAlive, status: int, headers: RawHeaders) -> bool:
+        """Whether an answer can follow what the client has already; to one that is no stream no comment comes."""
+        encoded = (find(headers, b"content-encoding") or b"identity") != b"identity"
+        alive.allowed = 200 <= status < 300 and not encoded and media_type(headers) == alive.content_type
+        return alive.allowed or not alive.begun
 
     def _begin_stream(self, start: Message, tail: EventTail | ArrayTail) -> Message:
         """Expect a stream after this start; return how it is to be said."""
@@ -224,6 +240,8 @@ class Passage:
         watch = self.watch
         assert watch is not None
         ready = self._tail.push(data)
+        if self._alive is not None:
+            self._alive.allowed = not self._tail.torn
         # The watch sees what may pass and no more, lest an end count that the client never gets.
         if more:
             if ready:

@@ -37,6 +37,10 @@ class Retry:
         first_content_timeout: From an attempt's start to a stream's first content; None: no such bound.
         idle_timeout: Between bytes of a running answer; None: no such bound.
         content_timeout: Between content of a running stream (comments and pings are none); None: no such bound.
+        early_commit_after: Seconds of silence after which a client that waits for a stream gets its headers and a
+            comment, again and again while nothing else comes, so that no proxy cuts the connection; trying goes on as
+            before, but a failure is then told in the stream. Only OpenAI's and Anthropic's clients bear comments; for
+            the others nothing changes. None: never.
         max_body: Bytes of a request's body; larger ones are answered with 413.
         rng: Draws the jitter; None: a fresh one.
         clock: Monotonic seconds.
@@ -61,6 +65,7 @@ class Retry:
         first_content_timeout: float | None = 60.0,
         idle_timeout: float | None = 60.0,
         content_timeout: float | None = 300.0,
+        early_commit_after: float | None = None,
         max_body: int = DEFAULT_MAX_BODY,
         rng: Random | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -82,7 +87,14 @@ class Retry:
             (app,),
             lambda elsewhere: retry_plan(policy, dice, elsewhere=elsewhere),
             protocol=protocol,
-            terms=Terms(policy=policy, timeouts=timeouts, clock=clock, wall=wall, max_body=max_body),
+            terms=Terms(
+                policy=policy,
+                timeouts=timeouts,
+                clock=clock,
+                wall=wall,
+                max_body=max_body,
+                early_commit_after=early_commit_after,
+            ),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -16,6 +16,7 @@ from ..asgi.respond import respond
 from ..asgi.types import ASGIApp, Message, Receive, Scope, Send
 from ..asgi.unwrapped import unwrapped
 from ..errors import BodyTooLarge, ClientGone, InvalidDocument, LossRejected
+from ..protocols.alive import keep_alive_of
 from ..protocols.base import Claim, Context, Operation, Protocol, UpstreamRoute
 from ..transforms.base import Transform
 from ..universal import jsontext
@@ -324,6 +325,8 @@ class TranslatedRequest:
             limit=settings.max_answer,
             headers=question.headers,
         )
+        if keep_alive_of(self._client):
+            self._exchange.observe(answer.observe)
         scope = upstream_scope(
             self._scope, client=self._client, upstream=settings.upstream, route=question.route, body=question.body
         )
