@@ -75,6 +75,29 @@ class Exchange:
         """Show every later fact to `observer`, in the task that notes it."""
         self._observers.append(observer)
 
+    def branch(self, *, calls: int) -> Exchange:
+        """An exchange for an attempt beside another one: it knows what was known so far, and notes for itself.
+
+        Args:
+            calls: How many upstream calls may be made in it.
+        """
+        branch = Exchange(started=self.started)
+        branch.deadline = self.deadline
+        branch.calls_left = calls
+        branch._facts = list(self._facts)
+        return branch
+
+    def absorb(self, branch: Exchange, mark: int) -> None:
+        """Note what was noted in a branch, and what will be.
+
+        Args:
+            branch: From `branch`.
+            mark: Its length when it was made.
+        """
+        for fact in branch._facts[mark:]:
+            self.note(fact)
+        branch.observe(self.note)
+
     def limit(self, *, deadline: float, calls: int) -> None:
         """Lower the deadline and the call budget; whoever is stricter wins, so nested parts cannot multiply them."""
         self.deadline = min(self.deadline, deadline)

@@ -12,6 +12,8 @@ __all__ = [
     "Broke",
     "Caller",
     "Committed",
+    "HedgeLost",
+    "Hedged",
     "Judged",
     "KeptAlive",
     "KeyLeased",
@@ -153,6 +155,28 @@ class Committed(Struct, frozen=True, kw_only=True, gc=False):
 
     status: int
     held: float
+
+
+class Hedged(Struct, frozen=True, kw_only=True, gc=False):
+    """A second attempt began beside the first, which is slow.
+
+    Attributes:
+        target: Index of the app that is tried.
+        after: Seconds after the first attempt's start.
+    """
+
+    target: int
+    after: float
+
+
+class HedgeLost(Struct, frozen=True, kw_only=True, gc=False):
+    """One of two attempts was cut off because the other had content first; its tokens are paid for.
+
+    Attributes:
+        second: Whether it was the second one.
+    """
+
+    second: bool
 
 
 class KeptAlive(Struct, frozen=True, kw_only=True, gc=False):

@@ -14,7 +14,6 @@ from .base import Protocol, StreamWatch
 __all__ = ["KnowsTheStream", "stream_error"]
 
 
-@typing.runtime_checkable
 class KnowsTheStream(typing.Protocol):
     """A watch that says failures to fit what it has seen."""
 
@@ -31,6 +30,5 @@ def stream_error(protocol: Protocol, watch: StreamWatch | None, failure: Failure
         watch: It has seen all that the client has; None: nothing has passed yet.
         failure: What went wrong.
     """
-    if isinstance(watch, KnowsTheStream):
-        return watch.stream_error(failure)
-    return protocol.stream_error(failure)
+    knows: KnowsTheStream | Protocol = watch if hasattr(watch, "stream_error") else protocol  # type: ignore[assignment]
+    return knows.stream_error(failure)

@@ -8,6 +8,7 @@ generator of `Try`, which is sent an `Outcome` each time::
 
 from .engine import Engine, PlanFactory, Terms
 from .failover import Failover
+from .hedge import Hedge
 from .plan import Answered, Failed, Outcome, Plan, RetryPolicy, Try, failover_plan, retry_plan
 from .retry import Retry
 from .timeouts import Timeouts
@@ -17,6 +18,7 @@ __all__ = [
     "Engine",
     "Failed",
     "Failover",
+    "Hedge",
     "Outcome",
     "Plan",
     "PlanFactory",

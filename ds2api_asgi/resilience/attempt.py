@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from ..asgi.exchange import Exchange
 from ..asgi.facts import Broke, Judged
-from ..asgi.headers import decode
+from ..asgi.headers import RawHeaders, decode
 from ..asgi.types import ASGIApp, Receive, Scope
 from ..errors import BrokenStream, ClientGone, Ds2apiError
 from ..protocols.base import Protocol
@@ -64,6 +64,9 @@ class Attempt:
         wall: Unix time, to read the dates that providers send.
         stream: Whether the client asked for a stream, whose first content is due in time.
         alive: Sends comments to the client meanwhile; None: nobody does.
+
+    Attributes:
+        beaten: Whether another attempt has answered.
     """
 
     __slots__ = (
@@ -77,6 +80,7 @@ class Attempt:
         "_stream",
         "_timeouts",
         "_wall",
+        "beaten",
     )
 
     def __init__(
@@ -100,6 +104,7 @@ class Attempt:
         self._calls_left = exchange.calls_left
         self._dog = dog
         self._stream = stream
+        self.beaten = False
         self._passage = Passage(protocol, exchange, line, dog, timeouts, stream=stream, alive=alive)
         if alive is not None:
             alive.allowed = True
@@ -113,7 +118,8 @@ class Attempt:
             receive: Its ``receive``, which reads through the line.
 
         Returns:
-            None when the client has its answer, or what there was of it; else what became of the attempt.
+            None when the client has its answer, or what there was of it, or when the attempt was beaten; else what
+            became of the attempt.
 
         Raises:
             BrokenStream: The answer broke off after its start reached the client, and has no way to say so.
@@ -132,12 +138,24 @@ class Attempt:
         finally:
             self._line.on_gone = None
             self._line.heard(out=False)
+        if self.beaten:
+            return None
         self._pass_on(error)
         if not self._passage.open:
             return self._lost(error)
         if not self._passage.complete or self._line.sending:
             await self._break_off(error)
         return None
+
+    @property
+    def headers(self) -> RawHeaders:
+        """Those of the answer; none before it started."""
+        return self._passage.headers
+
+    def beat(self) -> None:
+        """End it: another attempt has answered."""
+        self.beaten = True
+        self._dog.scope.cancel()
 
     def _client_left(self) -> None:
         if not self._passage.complete:

@@ -36,7 +36,9 @@ from ..universal.failure import Failure, FailureKind
 from .alive import KeepAlive
 from .answer import FailedAnswer, error_answer
 from .attempt import Attempt, Lost
+from .hedge import Hedge, Hedging
 from .line import ClientLine
+from .pair import Aim, Bounds, Pair
 from .plan import Answered, Outcome, Plan, RetryPolicy, Try, preference
 from .timeouts import RequestClock, Timeouts, Watchdog
 
@@ -71,6 +73,7 @@ class Terms(Struct, frozen=True, kw_only=True):
         max_body: Bytes of a request's body.
         early_commit_after: Seconds of silence after which a client that waits for a stream is sent comments, from the
             beginning or in between; None: never.
+        hedge: When a slow first attempt gets another one beside it; None: never.
     """
 
     policy: RetryPolicy
@@ -79,6 +82,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     wall: Callable[[], float] = time.time
     max_body: int = DEFAULT_MAX_BODY
     early_commit_after: float | None = None
+    hedge: Hedge | None = None
 
     def check(self) -> None:
         """Refuse values that cannot work.
@@ -109,7 +113,7 @@ class Engine:
         ConfigurationError: An unknown protocol, or terms that cannot work.
     """
 
-    __slots__ = ("_apps", "_claims", "_plan", "_protocol", "_terms")
+    __slots__ = ("_apps", "_claims", "_hedging", "_plan", "_protocol", "_terms")
 
     def __init__(
         self, apps: Sequence[ASGIApp], plan: PlanFactory, *, protocol: str | Protocol | None, terms: Terms
@@ -120,6 +124,7 @@ class Engine:
         self._protocol = registry.get(protocol) if isinstance(protocol, str) else protocol
         self._claims = Claims(registry.claim if self._protocol is None else self._protocol.claim)
         self._terms = terms
+        self._hedging = None if terms.hedge is None else Hedging(terms.hedge)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ``http`` request.
@@ -145,7 +150,9 @@ class Engine:
             if stream and self._terms.early_commit_after is not None and claim.operation is Operation.GENERATE:
                 alive = self._keep_alive(protocol, exchange, send, after=self._terms.early_commit_after)
             if alive is None:
-                lost = await self._run(scope, body, exchange, line, protocol, stream=stream)
+                # Not beside comments: an answer that lost must not decide whether one fits into the other's.
+                hedging = self._hedging if claim.operation is Operation.GENERATE else None
+                lost = await self._run(scope, body, exchange, line, protocol, stream=stream, hedging=hedging)
                 if lost:
                     await _best_of(lost).send(send, head=head)
                 return
@@ -186,6 +193,7 @@ class Engine:
         *,
         stream: bool,
         alive: KeepAlive | None = None,
+        hedging: Hedging | None = None,
     ) -> list[Lost]:
         """Run the plan; return every failed answer when there is no other, and none when the client has its answer."""
         terms = self._terms
@@ -202,7 +210,15 @@ class Engine:
             attempt = Attempt(protocol, exchange, line, dog, terms.timeouts, terms.wall, stream=stream, alive=alive)
             if patience is not None:
                 patience.dog = dog
-            outcome = await attempt.run(self._apps[step.target], _own(scope), body.again())
+            if hedging is None or lost:
+                outcome = await attempt.run(self._apps[step.target], _own(scope), body.again())
+            else:
+                pair = Pair(protocol, exchange, line, body, hedging, bounds, terms.timeouts, terms.wall, stream=stream)
+                target = (step.target + 1) % len(self._apps)
+                own, other = Aim(self._apps[step.target], _own(scope)), Aim(self._apps[target], _own(scope))
+                outcome, second = await pair.run(dog, own, other, target)
+                if second is not None:
+                    lost.append(second)
             if patience is not None:
                 patience.dog = None
             if outcome is None:
@@ -249,7 +265,7 @@ class _Patience:
             self.dog.allow("total", None)
 
 
-class _Bounds:
+class _Bounds(Bounds):
     """What no plan of this engine may exceed."""
 
     __slots__ = ("_exchange", "_floor", "clock", "deadline")
@@ -269,6 +285,12 @@ class _Bounds:
         calls_left = self._exchange.calls_left
         assert calls_left is not None
         return calls_left > self._floor and self.clock.now() + after < self.deadline
+
+    def allow_two(self) -> bool:
+        """Whether another attempt may begin beside one whose call is not charged yet."""
+        calls_left = self._exchange.calls_left
+        assert calls_left is not None
+        return calls_left > self._floor + 1 and self.clock.now() < self.deadline
 
 
 def _own(scope: Scope) -> Scope:

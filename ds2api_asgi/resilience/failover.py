@@ -13,6 +13,7 @@ from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import ConfigurationError
 from ..protocols.base import Protocol
 from .engine import Engine, Terms
+from .hedge import Hedge
 from .plan import RetryPolicy, failover_plan
 from .timeouts import Timeouts
 
@@ -48,6 +49,9 @@ class Failover:
             comment, again and again while nothing else comes, so that no proxy cuts the connection; trying goes on as
             before, but a failure is then told in the stream. Only OpenAI's and Anthropic's clients bear comments; for
             the others nothing changes. None: never.
+        hedge: When a slow first attempt gets a second one beside it, which asks the next app; the first
+            content is the answer, the other attempt is cut off, and both cost tokens. Only for answers that leave
+            nothing behind at the provider, and not for requests that get comments. None: never.
         max_body: Bytes of a request's body; larger ones are answered with 413.
         rng: Draws the jitter; None: a fresh one.
         clock: Monotonic seconds.
@@ -74,6 +78,7 @@ class Failover:
         idle_timeout: float | None = 60.0,
         content_timeout: float | None = 300.0,
         early_commit_after: float | None = None,
+        hedge: Hedge | None = None,
         max_body: int = DEFAULT_MAX_BODY,
         rng: Random | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -103,6 +108,7 @@ class Failover:
                 wall=wall,
                 max_body=max_body,
                 early_commit_after=early_commit_after,
+                hedge=hedge,
             ),
         )
         if not self._apps:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
 
 from ..asgi.exchange import Exchange
 from ..asgi.facts import Committed
@@ -334,7 +333,6 @@ class Passage:
             await self._line.send(message)
 
 
-@lru_cache(16)
 def _array_types(protocol: Protocol) -> frozenset[bytes]:
     """The content-types of a protocol's streams that are no events: those of arrays."""
     types = {protocol.stream_type(dialect).encode() for dialect in getattr(protocol, "dialects", ())}

@@ -10,6 +10,7 @@ from ..asgi.body import DEFAULT_MAX_BODY
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..protocols.base import Protocol
 from .engine import Engine, Terms
+from .hedge import Hedge
 from .plan import RetryPolicy, retry_plan
 from .timeouts import Timeouts
 
@@ -41,6 +42,9 @@ class Retry:
             comment, again and again while nothing else comes, so that no proxy cuts the connection; trying goes on as
             before, but a failure is then told in the stream. Only OpenAI's and Anthropic's clients bear comments; for
             the others nothing changes. None: never.
+        hedge: When a slow first attempt gets a second one beside it (with another key, as a pool beneath gives them
+            out); the first content is the answer, the other attempt is cut off, and both cost tokens. Only for answers
+            that leave nothing behind at the provider, and not for requests that get comments. None: never.
         max_body: Bytes of a request's body; larger ones are answered with 413.
         rng: Draws the jitter; None: a fresh one.
         clock: Monotonic seconds.
@@ -66,6 +70,7 @@ class Retry:
         idle_timeout: float | None = 60.0,
         content_timeout: float | None = 300.0,
         early_commit_after: float | None = None,
+        hedge: Hedge | None = None,
         max_body: int = DEFAULT_MAX_BODY,
         rng: Random | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -94,6 +99,7 @@ class Retry:
                 wall=wall,
                 max_body=max_body,
                 early_commit_after=early_commit_after,
+                hedge=hedge,
             ),
         )
 
