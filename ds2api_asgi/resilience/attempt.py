@@ -60,7 +60,7 @@ class Attempt:
         exchange: The request's exchange.
         line: The client.
         dog: Watches over the time it takes.
-        timeouts: How long what may take.
+        timeouts: How long what may take, for the request's model.
         wall: Unix time, to read the dates that providers send.
         stream: Whether the client asked for a stream, whose first content is due in time.
         alive: Sends comments to the client meanwhile; None: nobody does.
@@ -127,7 +127,9 @@ class Attempt:
             Exception: What the server's ``receive`` or ``send`` raised, or the app after its complete answer.
         """
         if self._stream:
-            self._dog.allow("first-content", self._timeouts.first_content)
+            first = self._timeouts.first_content
+            assert not callable(first)
+            self._dog.allow("first-content", first)
         self._line.on_gone = self._client_left
         error: Exception | None = None
         try:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import anyio
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from ..asgi.body import DEFAULT_MAX_BODY, Replay, read_body
 from ..asgi.claims import Claims
@@ -146,13 +146,14 @@ class Engine:
             bodiless = scope["method"] in _BODILESS
             body = Replay(b"", line.receive) if bodiless else await read_body(line.receive, limit=self._terms.max_body)
             stream = claim.asks_for_stream(body.peek()[1], by_default=protocol.streams_by_default)
+            timeouts = self._terms.timeouts.of(body.peek()[0] if claim.model is UNSET else claim.model)
             alive = None
             if stream and self._terms.early_commit_after is not None and claim.operation is Operation.GENERATE:
                 alive = self._keep_alive(protocol, exchange, send, after=self._terms.early_commit_after)
             if alive is None:
                 # Not beside comments: an answer that lost must not decide whether one fits into the other's.
                 hedging = self._hedging if claim.operation is Operation.GENERATE else None
-                lost = await self._run(scope, body, exchange, line, protocol, stream=stream, hedging=hedging)
+                lost = await self._run(scope, body, exchange, line, protocol, timeouts, stream=stream, hedging=hedging)
                 if lost:
                     await _best_of(lost).send(send, head=head)
                 return
@@ -160,7 +161,7 @@ class Engine:
             with unwrapped():
                 async with anyio.create_task_group() as group:
                     group.start_soon(alive.run)
-                    lost = await self._run(scope, body, exchange, line, protocol, stream=stream, alive=alive)
+                    lost = await self._run(scope, body, exchange, line, protocol, timeouts, stream=stream, alive=alive)
                     if lost:
                         await _tell_lost(_best_of(lost), protocol, alive)
                     group.cancel_scope.cancel()
@@ -190,6 +191,7 @@ class Engine:
         exchange: Exchange,
         line: ClientLine,
         protocol: Protocol,
+        timeouts: Timeouts,
         *,
         stream: bool,
         alive: KeepAlive | None = None,
@@ -207,13 +209,13 @@ class Engine:
                 Attempted(number=len(lost) + 1, target=step.target, after=step.after, elsewhere=step.elsewhere)
             )
             dog = Watchdog(bounds.clock, bounds.deadline)
-            attempt = Attempt(protocol, exchange, line, dog, terms.timeouts, terms.wall, stream=stream, alive=alive)
+            attempt = Attempt(protocol, exchange, line, dog, timeouts, terms.wall, stream=stream, alive=alive)
             if patience is not None:
                 patience.dog = dog
             if hedging is None or lost:
                 outcome = await attempt.run(self._apps[step.target], _own(scope), body.again())
             else:
-                pair = Pair(protocol, exchange, line, body, hedging, bounds, terms.timeouts, terms.wall, stream=stream)
+                pair = Pair(protocol, exchange, line, body, hedging, bounds, timeouts, terms.wall, stream=stream)
                 target = (step.target + 1) % len(self._apps)
                 own, other = Aim(self._apps[step.target], _own(scope)), Aim(self._apps[target], _own(scope))
                 outcome, second = await pair.run(dog, own, other, target)

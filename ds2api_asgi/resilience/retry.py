@@ -35,8 +35,11 @@ class Retry:
         wait_cap: The longest wait within a request that an upstream's hint may cause.
         backoff: The first pause without a hint lasts at most this long; doubled from pause to pause.
         backoff_cap: No pause without a hint is longer.
-        first_content_timeout: From an attempt's start to a stream's first content; None: no such bound.
-        idle_timeout: Between bytes of a running answer; None: no such bound.
+        first_content_timeout: From an attempt's start to a stream's first content; reasoning models may need 300.
+            Also what tells it for a model: ``lambda model: 300.0 if model.startswith("o3") else 60.0``. None: no such
+            bound. An `Upstream` beneath has a bound of its own to the first byte.
+        idle_timeout: Between bytes of a running answer, and how long a client may take to read some; None: no such
+            bound.
         content_timeout: Between content of a running stream (comments and pings are none); None: no such bound.
         early_commit_after: Seconds of silence after which a client that waits for a stream gets its headers and a
             comment, again and again while nothing else comes, so that no proxy cuts the connection; trying goes on as
@@ -66,7 +69,7 @@ class Retry:
         wait_cap: float = 10.0,
         backoff: float = 0.5,
         backoff_cap: float = 8.0,
-        first_content_timeout: float | None = 60.0,
+        first_content_timeout: float | Callable[[str], float | None] | None = 60.0,
         idle_timeout: float | None = 60.0,
         content_timeout: float | None = 300.0,
         early_commit_after: float | None = None,
