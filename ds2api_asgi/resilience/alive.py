@@ -69,7 +69,7 @@ class KeepAlive:
         self._comment = comment
         self._every = every
         self._stall = stall
-        self._lock = anyio.Lock()
+        self._lock = anyio.Lock(fast_acquire=True)  # or every delta would cost a turn of the loop
         self._since = current_time()
         self._started = False
         self._whole = True  # whether all messages have gone out wholly
