@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from .types import Scope
@@ -31,22 +32,40 @@ class Exchange:
         started: When it began, in seconds of `time.monotonic`.
         deadline: When all work for it must end, in seconds of `anyio.current_time`; ``inf`` while nobody set one.
             Only ever lowered.
+        clock: Monotonic seconds; what tells when a fact was noted.
         calls_left: How many upstream calls may still be made for it, over all nested retries; None while nobody
             set a budget.
+        wants_usage: Whether a part wants the fact `Used` of each answer; the part sets it before it asks its app, for
+            counting costs time.
     """
 
-    __slots__ = ("_facts", "_observers", "calls_left", "deadline", "started")
+    __slots__ = (
+        "_facts",
+        "_observers",
+        "_stamp",
+        "_times",
+        "calls_left",
+        "clock",
+        "deadline",
+        "started",
+        "wants_usage",
+    )
 
-    def __init__(self, *, started: float) -> None:
+    def __init__(self, *, started: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.started = started
+        self.clock = clock
         self.deadline = float("inf")
         self.calls_left: int | None = None
+        self.wants_usage = False
         self._facts: list[Any] = []
+        self._times: list[float] = []
+        self._stamp = self._times.append  # bound once: facts are noted on the hot path
         self._observers: list[Callable[[Any], None]] = []
 
     def note(self, fact: object) -> None:
         """Write a fact down and show it to the observers."""
         self._facts.append(fact)
+        self._stamp(self.clock())
         for observer in self._observers:
             observer(fact)
 
@@ -65,6 +84,11 @@ class Exchange:
         """The facts of a kind noted after `mark` (what ``len(exchange)`` was then), oldest first."""
         return (fact for fact in self._facts[mark:] if isinstance(fact, kind))
 
+    def timed(self) -> Iterator[tuple[float, object]]:
+        """Every fact with the seconds since the exchange began, oldest first."""
+        noted = zip(self._times, self._facts, strict=True)  # a branch's among them, which come in afterwards
+        return ((moment - self.started, fact) for moment, fact in sorted(noted, key=itemgetter(0)))
+
     def __len__(self) -> int:
         return len(self._facts)
 
@@ -81,10 +105,12 @@ class Exchange:
         Args:
             calls: How many upstream calls may be made in it.
         """
-        branch = Exchange(started=self.started)
+        branch = Exchange(started=self.started, clock=self.clock)
         branch.deadline = self.deadline
         branch.calls_left = calls
-        branch._facts = list(self._facts)
+        branch.wants_usage = self.wants_usage
+        branch._facts += self._facts
+        branch._times += self._times
         return branch
 
     def absorb(self, branch: Exchange, mark: int) -> None:
@@ -94,8 +120,9 @@ class Exchange:
             branch: From `branch`.
             mark: Its length when it was made.
         """
-        for fact in branch._facts[mark:]:
+        for moment, fact in zip(branch._times[mark:], branch._facts[mark:], strict=True):
             self.note(fact)
+            self._times[-1] = moment
         branch.observe(self.note)
 
     def limit(self, *, deadline: float, calls: int) -> None:

@@ -6,15 +6,23 @@ generator of `Try`, which is sent an `Outcome` each time::
     Engine(apps, my_plan, protocol="anthropic", terms=Terms(policy=RetryPolicy(), timeouts=Timeouts()))
 """
 
+from .breaker import BreakerPolicy, BreakerState
+from .budget import BudgetPolicy
 from .engine import Engine, PlanFactory, Terms
 from .failover import Failover
 from .hedge import Hedge
-from .plan import Answered, Failed, Outcome, Plan, RetryPolicy, Try, failover_plan, retry_plan
+from .plan import Answered, Ended, Failed, Outcome, Plan, Reason, RetryPolicy, Try, failover_plan, retry_plan
 from .retry import Retry
+from .targets import BreakerReport
 from .timeouts import Timeouts
 
 __all__ = [
     "Answered",
+    "BreakerPolicy",
+    "BreakerReport",
+    "BreakerState",
+    "BudgetPolicy",
+    "Ended",
     "Engine",
     "Failed",
     "Failover",
@@ -22,6 +30,7 @@ __all__ = [
     "Outcome",
     "Plan",
     "PlanFactory",
+    "Reason",
     "Retry",
     "RetryPolicy",
     "Terms",

@@ -14,13 +14,21 @@ status has been given.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import anyio
 
 from ..asgi.exchange import Exchange
 from ..asgi.facts import KeptAlive
+from ..asgi.headers import decode
 from ..asgi.loop import current_time
 from ..asgi.types import Message, Send
+from ..asgi.unwrapped import unwrapped
 from ..errors import BrokenStream
+from ..protocols.alive import keep_alive_of
+from ..protocols.base import Protocol
+from ..protocols.ending import stream_error
+from .answer import FailedAnswer
 
 __all__ = ["KeepAlive"]
 
@@ -28,28 +36,28 @@ _NO_BUFFERS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 
 
 class KeepAlive:
-    """The ``send`` of one request for a stream; `run` beside the attempts says "still here".
+    """The ``send`` of one request for a stream, which says "still here" while its attempts run (`through`).
 
     Args:
         send: The request's ``send``.
         exchange: Where it is noted.
-        content_type: Of the client's streams: ``"text/event-stream"``.
-        comment: What says nothing.
+        protocol: The client's, which has something that says nothing (`protocols.alive`).
         every: Seconds of silence after which it is sent.
         stall: Seconds that a client may take to read it.
 
     Attributes:
-        content_type: As given, without parameters.
+        content_type: Of the client's streams, without parameters.
+        every: As given.
         begun: Whether the stream was begun with our headers.
         allowed: Whether a comment fits between what was sent and what comes; attempts say so.
     """
 
     __slots__ = (
         "_comment",
-        "_every",
         "_exchange",
         "_lock",
         "_over",
+        "_protocol",
         "_send",
         "_since",
         "_stall",
@@ -58,16 +66,16 @@ class KeepAlive:
         "allowed",
         "begun",
         "content_type",
+        "every",
     )
 
-    def __init__(
-        self, send: Send, exchange: Exchange, *, content_type: str, comment: bytes, every: float, stall: float
-    ) -> None:
+    def __init__(self, send: Send, exchange: Exchange, protocol: Protocol, *, every: float, stall: float) -> None:
         self._send = send
         self._exchange = exchange
-        self.content_type = content_type.encode("ascii")
-        self._comment = comment
-        self._every = every
+        self._protocol = protocol
+        self._comment = keep_alive_of(protocol)
+        self.content_type = protocol.stream_type().encode("ascii")
+        self.every = every
         self._stall = stall
         self._lock = anyio.Lock(fast_acquire=True)  # or every delta would cost a turn of the loop
         self._since = current_time()
@@ -91,24 +99,32 @@ class KeepAlive:
             self._whole = True
             self._since = current_time()
 
-    def stop(self) -> bool:
-        """No comments any more.
-
-        Returns:
-            Whether the stream was begun, so that a failure must be said in it.
-        """
-        self._over = True
-        return self.begun
-
-    async def run(self) -> None:
-        """Send comments for ever; to be cancelled.
+    async def through(self, attempts: Callable[[], Awaitable[None]]) -> None:
+        """Run the attempts, which send through us, and keep the connection meanwhile.
 
         Raises:
             BrokenStream: The client takes nothing.
-            Exception: What the server's ``send`` raised.
+            Exception: What the attempts or the server's ``send`` raised.
         """
+        with unwrapped():
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._run)
+                await attempts()
+                group.cancel_scope.cancel()
+
+    async def tell_lost(self, answer: FailedAnswer) -> None:
+        """All attempts have failed: say so, as an error event where the stream was begun."""
+        self._over = True
+        if not self.begun:
+            await answer.send(self.send)
+            return
+        failure = self._protocol.decode_error(answer.status, decode(answer.headers), answer.body)
+        body = stream_error(self._protocol, None, failure)
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _run(self) -> None:
         while not self._over:
-            rest = self._since + self._every - current_time()
+            rest = self._since + self.every - current_time()
             if rest > 0:
                 await anyio.sleep(rest)
             elif self._fits():

@@ -1,14 +1,19 @@
 """The one engine that runs plans over apps: `Retry` and `Failover` are this, with a plan each.
 
 It claims the request for a protocol, reads its body once, and then lets the plan decide while `attempt.Attempt` does
-the work. What no plan may exceed is held here, together with all engines around and beneath:
+the work (`course`). What no plan may exceed is held here, together with all engines around and beneath:
 
 - the deadline and the call budget of the exchange, set by the outermost engine; a nested one adds its own bounds to
   its own attempts but never lowers those of its neighbours;
 - an attempt that asks an upstream costs one call. Where the app is a retry itself, the inner one has charged its calls
-  already and the plan is told their number, so that three times three attempts are three.
+  already and the plan is told their number, so that three times three attempts are three;
+- who may be asked at all (`targets`), and whether the request may leave its first target or be repeated (`pinned`).
 
-Requests that are not a protocol's, or that do more than ask for an answer, pass untouched and are never repeated.
+A client that waits for a stream may be kept waiting (`alive`), a slow first attempt may get another one beside it
+(`pair`); neither costs anything where it is not asked for.
+
+Requests that are not a protocol's, or that do more than ask for an answer, are the first app's, and pass untouched
+(`untouched`).
 """
 
 from __future__ import annotations
@@ -16,31 +21,35 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from random import Random
 
-import anyio
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
-from ..asgi.body import DEFAULT_MAX_BODY, Replay, read_body
+from ..asgi.body import Replay, read_body
 from ..asgi.claims import Claims
 from ..asgi.exchange import Exchange, enter
-from ..asgi.facts import Attempted
-from ..asgi.headers import decode
+from ..asgi.facts import Attempted, Stopped
 from ..asgi.types import ASGIApp, Receive, Scope, Send
-from ..asgi.unwrapped import unwrapped
-from ..errors import BodyTooLarge, ClientGone, ConfigurationError
+from ..errors import BodyTooLarge, ClientGone
 from ..protocols import registry
 from ..protocols.alive import keep_alive_of
 from ..protocols.base import Claim, Operation, Protocol
-from ..protocols.ending import stream_error
-from ..universal.failure import Failure, FailureKind
+from ..universal.failure import Failure, FailureKind, Fault, RetryScope, Verdict
 from .alive import KeepAlive
 from .answer import FailedAnswer, error_answer
-from .attempt import Attempt, Lost
-from .hedge import Hedge, Hedging
+from .attempt import Lost
+from .course import Asked, Course, Patience
+from .hedge import Hedging
 from .line import ClientLine
-from .pair import Aim, Bounds, Pair
-from .plan import Answered, Outcome, Plan, RetryPolicy, Try, preference
-from .timeouts import RequestClock, Timeouts, Watchdog
+from .pace import SAMPLES
+from .pair import Pair
+from .plan import Failed, Plan, Try, preference
+from .stated import stated_timeout, without_timeouts
+from .steps import Bounds, Steps
+from .targets import BreakerReport, Targets, Turn
+from .terms import Terms
+from .untouched import Untouched
 
 __all__ = ["REPEATABLE", "Engine", "PlanFactory", "Terms"]
 
@@ -59,45 +68,6 @@ REPEATABLE = frozenset(
 """Operations that may be asked twice: asking costs tokens at worst, and changes nothing."""
 
 _BODILESS = frozenset({"GET", "HEAD"})
-_ANSWERED = Answered()
-
-
-class Terms(Struct, frozen=True, kw_only=True):
-    """What holds for every request of an engine.
-
-    Attributes:
-        policy: Its deadline and its call budget are enforced here.
-        timeouts: For each attempt.
-        clock: Monotonic seconds.
-        wall: Unix time, to read the dates that providers send.
-        max_body: Bytes of a request's body.
-        early_commit_after: Seconds of silence after which a client that waits for a stream is sent comments, from the
-            beginning or in between; None: never.
-        hedge: When a slow first attempt gets another one beside it; None: never.
-    """
-
-    policy: RetryPolicy
-    timeouts: Timeouts
-    clock: Callable[[], float] = time.monotonic
-    wall: Callable[[], float] = time.time
-    max_body: int = DEFAULT_MAX_BODY
-    early_commit_after: float | None = None
-    hedge: Hedge | None = None
-
-    def check(self) -> None:
-        """Refuse values that cannot work.
-
-        Raises:
-            ConfigurationError: See `RetryPolicy.check` and `Timeouts.check`; or a body bound below 0, or
-                comments after no time.
-        """
-        self.policy.check()
-        self.timeouts.check()
-        if self.max_body < 0:
-            raise ConfigurationError(f"max_body must be 0 bytes or more, not {self.max_body!r}")
-        early = self.early_commit_after
-        if early is not None and not early > 0:
-            raise ConfigurationError(f"early_commit_after must be more than 0 seconds or None, not {early!r}")
 
 
 class Engine:
@@ -108,23 +78,61 @@ class Engine:
         plan: Makes a plan.
         protocol: The name of the protocol of all requests; None: of each what the registry tells.
         terms: What holds for every request.
+        pinned: Makes the plan that goes on with a request that only target 0 can serve, where it was tried first; None:
+            the plan of all requests does, and is ended where it would leave its first target.
 
     Raises:
         ConfigurationError: An unknown protocol, or terms that cannot work.
     """
 
-    __slots__ = ("_apps", "_claims", "_hedging", "_plan", "_protocol", "_terms")
+    __slots__ = (
+        "_apps",
+        "_claims",
+        "_draining",
+        "_hedging",
+        "_pinned",
+        "_plan",
+        "_protocol",
+        "_rng",
+        "_targets",
+        "_terms",
+    )
 
     def __init__(
-        self, apps: Sequence[ASGIApp], plan: PlanFactory, *, protocol: str | Protocol | None, terms: Terms
+        self,
+        apps: Sequence[ASGIApp],
+        plan: PlanFactory,
+        *,
+        protocol: str | Protocol | None,
+        terms: Terms,
+        pinned: PlanFactory | None = None,
     ) -> None:
         terms.check()
         self._apps = tuple(apps)
         self._plan = plan
+        self._pinned = pinned
+        self._draining = False
+        self._rng = terms.rng or Random()  # noqa: S311 - jitter is no secret
+        self._targets = Targets(
+            len(self._apps),
+            breaker=terms.breaker,
+            budget=terms.budget,
+            clock=terms.clock,
+            rng=self._rng,
+            samples=SAMPLES if terms.hedge is None else terms.hedge.window,
+        )
         self._protocol = registry.get(protocol) if isinstance(protocol, str) else protocol
         self._claims = Claims(registry.claim if self._protocol is None else self._protocol.claim)
         self._terms = terms
         self._hedging = None if terms.hedge is None else Hedging(terms.hedge)
+
+    def breakers(self) -> list[BreakerReport]:
+        """How all breakers are: the targets', then those of their models that were asked for."""
+        return self._targets.report()
+
+    def drain(self) -> None:
+        """From now on repeat nothing: the server is to end soon. What is under way goes on."""
+        self._draining = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ``http`` request.
@@ -134,40 +142,35 @@ class Engine:
             Exception: What the server's ``receive`` or ``send`` raised; what an app raised after its complete answer.
         """
         claim = self._claim(scope)
+        terms = self._terms
+        scope, exchange = enter(scope)
         if claim is None:
-            await self._apps[0](scope, receive, send)
+            passing = Untouched(self._apps[0], exchange, terms.policy, max_body=terms.max_body, rng=self._rng)
+            await passing(scope, receive, send)
             return
         protocol = self._protocol or registry.get(claim.protocol)
-        scope, exchange = enter(scope)
         line = ClientLine(receive, send)
-        head = scope["method"] == "HEAD"
         try:
             # Some servers never deliver the empty body of a GET (uvicorn with zttp over HTTP/2).
             bodiless = scope["method"] in _BODILESS
-            body = Replay(b"", line.receive) if bodiless else await read_body(line.receive, limit=self._terms.max_body)
+            body = Replay(b"", line.receive) if bodiless else await read_body(line.receive, limit=terms.max_body)
             stream = claim.asks_for_stream(body.peek()[1], by_default=protocol.streams_by_default)
-            timeouts = self._terms.timeouts.of(body.peek()[0] if claim.model is UNSET else claim.model)
-            alive = None
-            if stream and self._terms.early_commit_after is not None and claim.operation is Operation.GENERATE:
-                alive = self._keep_alive(protocol, exchange, send, after=self._terms.early_commit_after)
-            if alive is None:
-                # Not beside comments: an answer that lost must not decide whether one fits into the other's.
-                hedging = self._hedging if claim.operation is Operation.GENERATE else None
-                lost = await self._run(scope, body, exchange, line, protocol, timeouts, stream=stream, hedging=hedging)
-                if lost:
-                    await _best_of(lost).send(send, head=head)
+            model = body.peek()[0] if claim.model is UNSET else claim.model
+            asked = Asked(terms, self._targets, scope, protocol, model=model, stream=stream, body=body)
+            generates = claim.operation is Operation.GENERATE
+            if terms.early_commit_after is not None and stream and generates and keep_alive_of(protocol):
+                stall = terms.timeouts.idle or math.inf
+                alive = KeepAlive(send, exchange, protocol, every=terms.early_commit_after, stall=stall)
+                line.through(alive.send)
+                await self._keep_alive(asked, exchange, line, alive)
                 return
-            line.through(alive.send)
-            with unwrapped():
-                async with anyio.create_task_group() as group:
-                    group.start_soon(alive.run)
-                    lost = await self._run(scope, body, exchange, line, protocol, timeouts, stream=stream, alive=alive)
-                    if lost:
-                        await _tell_lost(_best_of(lost), protocol, alive)
-                    group.cancel_scope.cancel()
+            self._bind(asked, exchange)
+            lost = await self._run(asked, exchange, line, hedging=self._hedging if generates else None)
+            if lost:
+                await _best_of(lost).send(send, head=asked.head)
         except BodyTooLarge as error:
             answer = error_answer(protocol, Failure(kind=FailureKind.TOO_LARGE, message=str(error)))
-            await answer.send(send, head=head)
+            await answer.send(send, head=scope["method"] == "HEAD")
         except ClientGone:
             return
 
@@ -176,65 +179,105 @@ class Engine:
         claim = self._claims.of(scope)
         return claim if claim is not None and claim.method_allowed and claim.operation in REPEATABLE else None
 
-    def _keep_alive(self, protocol: Protocol, exchange: Exchange, send: Send, *, after: float) -> KeepAlive | None:
-        """What keeps the client's connection, where its protocol has something for it."""
-        comment = keep_alive_of(protocol)
-        if not comment:
-            return None
-        stall = self._terms.timeouts.idle or math.inf
-        return KeepAlive(send, exchange, content_type=protocol.stream_type(), comment=comment, every=after, stall=stall)
+    def _bind(self, asked: Asked, exchange: Exchange, *, comments_every: float = math.inf) -> None:
+        """Set the request its bounds."""
+        terms, now = self._terms, asked.clock.now()
+        deadline = now + terms.policy.deadline
+        if exchange.calls_left is None:
+            exchange.limit(deadline=deadline, calls=terms.policy.max_calls)
+        units = terms.timeout_headers
+        waits = stated_timeout(asked.scope["headers"], units) if units else None
+        if waits is not None and comments_every < waits:  # each of them makes the client wait anew
+            waits = None
+            asked.scope = without_timeouts(asked.scope, units)
+        asked.bounds = Bounds(
+            exchange,
+            calls=terms.policy.max_calls,
+            deadline=min(deadline, exchange.deadline),
+            patience=math.inf if waits is None else now + waits - (time.monotonic() - exchange.started),
+            keep_pace=terms.keep_pace,
+        )
+
+    async def _keep_alive(self, asked: Asked, exchange: Exchange, line: ClientLine, alive: KeepAlive) -> None:
+        """Run the plan while the client gets comments."""
+        self._bind(asked, exchange, comments_every=alive.every)
+
+        async def attempts() -> None:
+            # Without hedges: an answer that lost must not decide whether a comment fits into the other's.
+            lost = await self._run(asked, exchange, line, alive=alive)
+            if lost:
+                await alive.tell_lost(_best_of(lost))
+
+        await alive.through(attempts)
 
     async def _run(
         self,
-        scope: Scope,
-        body: Replay,
+        asked: Asked,
         exchange: Exchange,
         line: ClientLine,
-        protocol: Protocol,
-        timeouts: Timeouts,
         *,
-        stream: bool,
         alive: KeepAlive | None = None,
         hedging: Hedging | None = None,
     ) -> list[Lost]:
         """Run the plan; return every failed answer when there is no other, and none when the client has its answer."""
-        terms = self._terms
-        bounds = _Bounds(exchange, terms)
-        plan = self._plan(_elsewhere(exchange))
-        patience = _Patience(exchange) if stream else None
+        clock, bounds = asked.clock, asked.bounds
+        steps = Steps(
+            self._plan,
+            _elsewhere(exchange),
+            bounds,
+            self._targets,
+            exchange,
+            model=asked.model,
+            stream=asked.stream,
+            body=asked.body.body,
+            pinned=self._pinned,
+        )
+        patience = Patience(exchange) if asked.stream else None
         lost: list[Lost] = []
-        step: Try | None = next(plan)
+        step: Try | None = steps.begin()
         while step is not None:
+            turn = steps.enter(step)
+            if turn is None:
+                step = steps.skip(step, clock.now())
+                continue
             exchange.note(
                 Attempted(number=len(lost) + 1, target=step.target, after=step.after, elsewhere=step.elsewhere)
             )
-            dog = Watchdog(bounds.clock, bounds.deadline)
-            attempt = Attempt(protocol, exchange, line, dog, timeouts, terms.wall, stream=stream, alive=alive)
-            if patience is not None:
-                patience.dog = dog
             if hedging is None or lost:
-                outcome = await attempt.run(self._apps[step.target], _own(scope), body.again())
+                course = Course(asked, turn, exchange, line, patience, alive=alive)
+                outcome = await course.run(self._apps[step.target], asked.own_scope(), asked.body.again())
             else:
-                pair = Pair(protocol, exchange, line, body, hedging, bounds, timeouts, terms.wall, stream=stream)
-                target = (step.target + 1) % len(self._apps)
-                own, other = Aim(self._apps[step.target], _own(scope)), Aim(self._apps[target], _own(scope))
-                outcome, second = await pair.run(dog, own, other, target)
+                enter_second = partial(self._enter_beside, asked, steps, step)
+                pair = Pair(asked, self._apps, exchange, line, patience, hedging, enter_second)
+                outcome, second = await pair.run(turn)
                 if second is not None:
                     lost.append(second)
-            if patience is not None:
-                patience.dog = None
             if outcome is None:
-                _tell(plan, _ANSWERED)
+                steps.answered()
                 return []
             lost.append(outcome)
-            step = _tell(plan, outcome.failed)
-            if step is not None and not bounds.allow(step.after):
-                plan.close()
-                step = None
+            bounds.draining = self._draining
+            step = steps.after(outcome.failed, clock.now())
             if step is not None and not await line.pause(step.after):
-                plan.close()
+                steps.close()
                 raise ClientGone
-        return lost
+        exchange.note(Stopped(by=self._terms.name, reason=steps.stopped.value, attempts=len(lost)))
+        return lost or [_resting(asked.protocol, steps)]
+
+    def _enter_beside(self, asked: Asked, steps: Steps, step: Try) -> Turn | None:
+        asked.bounds.draining = self._draining
+        return steps.enter_beside(step, asked.clock.now())
+
+
+def _resting(protocol: Protocol, steps: Steps) -> Lost:
+    """The answer when nobody was asked, since all breakers are open."""
+    wait = steps.retry_after
+    failure = Failure(
+        kind=FailureKind.OVERLOADED, message="every upstream that could answer has failed and is left to rest"
+    )
+    answer = error_answer(protocol, failure)
+    verdict = Verdict(row=f"breaker.{steps.stopped.value}", fault=Fault.PROVIDER, retry=RetryScope.ROUTE, hint=wait)
+    return Lost(Failed(verdict=verdict, status=answer.status, calls=0, processed=False), answer)
 
 
 def _best_of(lost: Sequence[Lost]) -> FailedAnswer:
@@ -243,72 +286,7 @@ def _best_of(lost: Sequence[Lost]) -> FailedAnswer:
     return best.answer.advised(best.failed, spent=sum(one.failed.calls for one in lost) > 1)
 
 
-async def _tell_lost(answer: FailedAnswer, protocol: Protocol, alive: KeepAlive) -> None:
-    """Give a failed answer to a client that may have the beginning of a stream already."""
-    if not alive.stop():
-        await answer.send(alive.send)
-        return
-    failure = protocol.decode_error(answer.status, decode(answer.headers), answer.body)
-    body = stream_error(protocol, None, failure)
-    await alive.send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-class _Patience:
-    """Leaves the wait for the first content to the innermost engine: the attempts beneath us have a bound each."""
-
-    __slots__ = ("dog",)
-
-    def __init__(self, exchange: Exchange) -> None:
-        self.dog: Watchdog | None = None
-        exchange.observe(self)
-
-    def __call__(self, fact: object) -> None:
-        if isinstance(fact, Attempted) and self.dog is not None and self.dog.cause == "first-content":
-            self.dog.allow("total", None)
-
-
-class _Bounds(Bounds):
-    """What no plan of this engine may exceed."""
-
-    __slots__ = ("_exchange", "_floor", "clock", "deadline")
-
-    def __init__(self, exchange: Exchange, terms: Terms) -> None:
-        self.clock = RequestClock(terms.clock)
-        deadline = self.clock.now() + terms.policy.deadline
-        if exchange.calls_left is None:
-            exchange.limit(deadline=deadline, calls=terms.policy.max_calls)
-        assert exchange.calls_left is not None
-        self._exchange = exchange
-        self._floor = max(0, exchange.calls_left - terms.policy.max_calls)
-        self.deadline = min(deadline, exchange.deadline)
-
-    def allow(self, after: float) -> bool:
-        """Whether another attempt may begin after so many seconds."""
-        calls_left = self._exchange.calls_left
-        assert calls_left is not None
-        return calls_left > self._floor and self.clock.now() + after < self.deadline
-
-    def allow_two(self) -> bool:
-        """Whether another attempt may begin beside one whose call is not charged yet."""
-        calls_left = self._exchange.calls_left
-        assert calls_left is not None
-        return calls_left > self._floor + 1 and self.clock.now() < self.deadline
-
-
-def _own(scope: Scope) -> Scope:
-    """An attempt's own copy of the scope, without extensions whose messages could not be held back."""
-    return {**scope, "extensions": {}} if scope.get("extensions") else {**scope}
-
-
 def _elsewhere(exchange: Exchange) -> bool:
     """Whether the attempt that we are part of has something to follow when we give up."""
     around = exchange.last(Attempted)
     return around is not None and around.elsewhere
-
-
-def _tell(plan: Plan, outcome: Outcome) -> Try | None:
-    """The plan's next step, or None when it has ended."""
-    try:
-        return plan.send(outcome)
-    except StopIteration:
-        return None

@@ -2,19 +2,19 @@
 
 An attempt that takes longer than 95 of 100 others did is more likely stuck than about to answer ("The Tail at Scale",
 Dean and Barroso, 2013). Both attempts are paid for, so a hedge is an exception: there must be enough to compare with,
-only a share of all requests may have one, and none has while a rate limit is near.
+only a share of all requests may have one, none has while a rate limit is near, and all are paid from the same budget as
+repeats (`steps.Steps.enter_beside`).
 
 | question | where |
 |---|---|
 | is the request one that may be asked twice at a time? | `is_stateless` |
 | after how many seconds? | `Hedging.due` |
-| may there be one now? | `Hedging.take` |
+| may there be one now? | `Hedging.may`, then `Hedging.spend` |
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from ..errors import ConfigurationError
 from ..protocols.base import Limits
+from .pace import Pace
 
 __all__ = ["Hedge", "Hedging", "is_stateless"]
 
@@ -32,9 +33,6 @@ _NEAR: Final = 0.1
 _RESTING: Final = 10.0
 """Seconds without hedges after a rate limit that does not say for how long."""
 
-_EVERY: Final = 16
-"""So many observations, and the quantile is looked up again: sorting costs as much as a small request."""
-
 _SAVED: Final = 10.0
 """Hedges that may be saved up in quiet times, so that not all of a bad minute's requests have one."""
 
@@ -43,11 +41,11 @@ class Hedge(Struct, frozen=True, kw_only=True):
     """Ask a second time where the first attempt is slow, and give the client what has content first.
 
     Attributes:
-        quantile: Of the observed times to the first content: an attempt that takes longer is slow.
+        quantile: Of a target's times to the first content: an attempt that takes longer is slow.
         least: Seconds before which no attempt is slow.
-        samples: Observations without which nothing is.
+        samples: Times without which nothing is.
         share: The part of all requests that may have a second attempt.
-        window: How many observations are kept.
+        window: How many times are kept.
     """
 
     quantile: float = 0.95
@@ -72,38 +70,23 @@ class Hedge(Struct, frozen=True, kw_only=True):
 
 
 class Hedging:
-    """What one engine knows of its attempts' speed and of the hedges it has spent.
+    """What one engine knows of rate limits and of the hedges it has spent.
 
     Args:
         hedge: The settings.
     """
 
-    __slots__ = ("_credit", "_due", "_hedge", "_new", "_resting", "_times")
+    __slots__ = ("_credit", "_hedge", "_resting")
 
     def __init__(self, hedge: Hedge) -> None:
         hedge.check()
         self._hedge = hedge
-        # Documents take as long as their last token, streams as their first one.
-        self._times: dict[bool, deque[float]] = {kind: deque(maxlen=hedge.window) for kind in (False, True)}
-        self._due: dict[bool, float] = {False: math.inf, True: math.inf}
-        self._new = {False: 0, True: 0}
         self._credit = 0.0
         self._resting = -math.inf
 
     def asked(self) -> None:
         """A request has come that might have a hedge."""
         self._credit = min(_SAVED, self._credit + self._hedge.share)
-
-    def observed(self, seconds: float, *, stream: bool) -> None:
-        """An attempt had its first content after so many seconds, or all of a document."""
-        times = self._times[stream]
-        times.append(seconds)
-        self._new[stream] += 1
-        if len(times) < self._hedge.samples or (self._due[stream] < math.inf and self._new[stream] < _EVERY):
-            return
-        self._new[stream] = 0
-        at = math.ceil(self._hedge.quantile * len(times)) - 1
-        self._due[stream] = max(self._hedge.least, sorted(times)[at])
 
     def limited(self, now: float, seconds: float | None = None) -> None:
         """A rate limit was met, or is near.
@@ -120,17 +103,24 @@ class Hedging:
             if limit.limit and limit.remaining is not None and limit.remaining <= _NEAR * limit.limit:
                 self.limited(now, limit.reset_after)
 
-    def due(self, *, stream: bool) -> float | None:
-        """After how many seconds an attempt is slow; None while there is too little to compare with, or no credit."""
-        due = self._due[stream]
-        return due if due < math.inf and self._credit >= 1 else None
+    def due(self, pace: Pace) -> float | None:
+        """After how many seconds an attempt is slow; None while there is too little to compare with, or no credit.
 
-    def take(self, now: float) -> bool:
-        """Whether a hedge may begin now; then it is counted."""
-        if self._credit < 1 or now < self._resting:
-            return False
+        Args:
+            pace: How fast its target answers such requests.
+        """
+        if self._credit < 1:
+            return None
+        slow = pace.quantile(self._hedge.quantile, fewest=self._hedge.samples)
+        return max(self._hedge.least, slow) if slow < math.inf else None
+
+    def may(self, now: float) -> bool:
+        """Whether a hedge may begin now."""
+        return self._credit >= 1 and now >= self._resting
+
+    def spend(self) -> None:
+        """A hedge has begun."""
         self._credit -= 1
-        return True
 
 
 class _State(Struct):

@@ -7,106 +7,63 @@ second attempt is the answer, or when both have failed.
 
 from __future__ import annotations
 
-import typing
-from collections.abc import Callable
-
-from msgspec import Struct
+from collections.abc import Callable, Sequence
 
 from ..asgi.body import Replay
 from ..asgi.exchange import KEY, Exchange
-from ..asgi.facts import Attempted, Committed, Hedged
+from ..asgi.facts import Hedged
 from ..asgi.headers import decode
-from ..asgi.types import ASGIApp, Scope
-from ..protocols.base import Protocol
+from ..asgi.types import ASGIApp
 from ..universal.failure import Fault
-from .attempt import Attempt, Lost
+from .attempt import Lost
+from .course import Asked, Course, Patience
 from .hedge import Hedging, is_stateless
 from .line import ClientLine
 from .race import Lane, Race
-from .timeouts import RequestClock, Timeouts, Watchdog
+from .targets import Turn
 
-__all__ = ["Aim", "Bounds", "Pair"]
+__all__ = ["Pair"]
 
 _LIMITS = frozenset({Fault.RATE, Fault.QUOTA})
-
-
-class Bounds(typing.Protocol):
-    """What no attempt may exceed.
-
-    Attributes:
-        clock: The request's.
-        deadline: On it.
-    """
-
-    clock: RequestClock
-    deadline: float
-
-    def allow_two(self) -> bool:
-        """Whether a second attempt may begin now, beside the first."""
-        ...
-
-
-class Aim(Struct, frozen=True):
-    """What an attempt asks.
-
-    Attributes:
-        app: The app.
-        scope: Its own copy of the scope.
-    """
-
-    app: ASGIApp
-    scope: Scope
 
 
 class Pair:
     """The first attempt of a request, and perhaps one beside it; `run` once.
 
     Args:
-        protocol: The protocol that the client speaks.
+        asked: The request.
+        apps: To be asked, by their targets' indices.
         exchange: The request's exchange.
         line: The client.
-        body: The request's body.
+        patience: Watches over the exchange; None: no stream is waited for.
         hedging: Whether and when.
-        bounds: What no attempt may exceed.
-        timeouts: How long what may take.
-        wall: Unix time, to read the dates that providers send.
-        stream: Whether the client asked for a stream.
+        enter: Takes the turn of a second attempt, which is to begin now; None: there may be none.
     """
 
     def __init__(
         self,
-        protocol: Protocol,
+        asked: Asked,
+        apps: Sequence[ASGIApp],
         exchange: Exchange,
         line: ClientLine,
-        body: Replay,
+        patience: Patience | None,
         hedging: Hedging,
-        bounds: Bounds,
-        timeouts: Timeouts,
-        wall: Callable[[], float],
-        *,
-        stream: bool,
+        enter: Callable[[], Turn | None],
     ) -> None:
-        self._protocol = protocol
+        self._asked = asked
+        self._apps = apps
         self._exchange = exchange
         self._line = line
-        self._body = body
+        self._patience = patience
         self._hedging = hedging
-        self._bounds = bounds
-        self._timeouts = timeouts
-        self._wall = wall
-        self._stream = stream
-        self._branch: Exchange | None = None
-        self._began = bounds.clock.now()
-        self._after = 0.0
+        self._enter = enter
+        self._due = 0.0
 
-    async def run(self, dog: Watchdog, first: Aim, second: Aim, target: int) -> tuple[Lost | None, Lost | None]:
+    async def run(self, turn: Turn) -> tuple[Lost | None, Lost | None]:
         """Run the first attempt, and the second where it is due.
 
         Args:
-            dog: Watches over the first.
-            first: What it asks.
-            second: What the second asks.
-            target: Its index, for the journal.
+            turn: The first's.
 
         Returns:
             What became of the first, None when the client has its answer; and what became of the second, None when
@@ -116,47 +73,60 @@ class Pair:
             ClientGone: The client left.
             Exception: As `Attempt.run` raises it.
         """
-        self._hedging.asked()
-        self._exchange.observe(self._observe)
-        due = self._hedging.due(stream=self._stream)
-        if due is None or not is_stateless(self._protocol.name, self._body.body):
-            attempt = self._attempt(self._exchange, self._line, dog)
-            lost = await attempt.run(first.app, first.scope, self._body.again())
-            self._learn(attempt, lost)
-            return lost, None
-        self._after = due
+        asked, hedging = self._asked, self._hedging
+        hedging.asked()
+        due = hedging.due(asked.targets.pace(turn.target, stream=asked.stream))
+        if due is None or not is_stateless(asked.protocol.name, asked.body.body):
+            course = Course(asked, turn, self._exchange, self._line, self._patience)
+            return await self._follow(course, asked.body.again()), None
+        self._due = due
         race = Race(self._line, self._exchange)
+        course = Course(asked, turn, self._exchange, race.first.line, self._patience)
 
         async def run_first() -> Lost | None:
-            race.first.attempt = attempt = self._attempt(self._exchange, race.first.line, dog)
-            lost = await attempt.run(first.app, first.scope, self._replay(race.first))
-            self._learn(attempt, lost)
-            return lost
+            race.first.course = course
+            return await self._follow(course, self._replay(race.first))
 
-        async def run_second(lane: Lane) -> Lost | None:
-            return await self._run_second(race, lane, second, target)
+        async def run_second(lane: Lane, turn: Turn) -> Lost | None:
+            return await self._run_second(race, lane, turn, course)
 
-        one, two = await race.run(run_first, run_second, after=due, allowed=self._may)
-        return one, two
+        return await race.run(run_first, run_second, after=due, enter=self._enter_second)
 
-    def _may(self) -> bool:
-        return self._bounds.allow_two() and self._hedging.take(self._bounds.clock.now())
+    def _enter_second(self) -> Turn | None:
+        if not self._hedging.may(self._asked.clock.now()):
+            return None
+        turn = self._enter()
+        if turn is not None:
+            self._hedging.spend()
+        return turn
 
-    async def _run_second(self, race: Race, lane: Lane, aim: Aim, target: int) -> Lost | None:
+    async def _run_second(self, race: Race, lane: Lane, turn: Turn, first: Course) -> Lost | None:
         exchange = self._exchange
-        exchange.note(Hedged(target=target, after=self._after))
+        exchange.note(Hedged(target=turn.target, after=self._due))
         assert exchange.calls_left is not None
         calls = exchange.calls_left - 1  # the first attempt's own is not charged before its end
         branch, mark = exchange.branch(calls=calls), len(exchange)
         race.on_win = lambda: exchange.absorb(branch, mark)
-        dog = Watchdog(self._bounds.clock, self._bounds.deadline)
-        branch.observe(_Inner(dog))
-        lane.attempt = attempt = self._attempt(branch, lane.line, dog)
+        patience = None if self._patience is None else Patience(branch)
+        lane.course = course = Course(self._asked, turn, branch, lane.line, patience, beside=first)
         try:
-            lost = await attempt.run(aim.app, {**aim.scope, KEY: branch}, self._replay(lane))
+            return await self._follow(course, self._replay(lane), branch)
         finally:
             race.on_end = lambda: self._settle(race, branch, mark, calls)
-        self._learn(attempt, lost)
+
+    async def _follow(self, course: Course, body: Replay, branch: Exchange | None = None) -> Lost | None:
+        """Run an attempt, and see what it tells of rate limits."""
+        asked, hedging = self._asked, self._hedging
+        scope = asked.own_scope()
+        if branch is not None:
+            scope[KEY] = branch
+        lost = await course.run(self._apps[course.target], scope, body)
+        now = asked.clock.now()
+        headers = decode(course.headers)
+        if headers:
+            hedging.stated(asked.protocol.limits(headers, now=asked.terms.wall()), now)
+        if lost is not None and lost.failed.verdict.fault in _LIMITS:
+            hedging.limited(now, lost.failed.verdict.hint)
         return lost
 
     def _settle(self, race: Race, branch: Exchange, mark: int, calls: int) -> None:
@@ -168,33 +138,5 @@ class Pair:
         if race.winner is None:
             exchange.absorb(branch, mark)
 
-    def _attempt(self, exchange: Exchange, line: ClientLine, dog: Watchdog) -> Attempt:
-        return Attempt(self._protocol, exchange, line, dog, self._timeouts, self._wall, stream=self._stream)
-
     def _replay(self, lane: Lane) -> Replay:
-        return Replay(self._body.body, lane.line.receive, peeked=self._body.peek())
-
-    def _observe(self, fact: object) -> None:
-        # Of the second's content only that is known: the first would have taken no less.
-        if type(fact) is Committed:
-            self._hedging.observed(self._bounds.clock.now() - self._began, stream=self._stream)
-
-    def _learn(self, attempt: Attempt, lost: Lost | None) -> None:
-        """What an attempt tells of rate limits."""
-        now = self._bounds.clock.now()
-        headers = decode(attempt.headers)
-        if headers:
-            self._hedging.stated(self._protocol.limits(headers, now=self._wall()), now)
-        if lost is not None and lost.failed.verdict.fault in _LIMITS:
-            self._hedging.limited(now, lost.failed.verdict.hint)
-
-
-class _Inner:
-    """Leaves the wait for the first content to an engine beneath the second attempt, as `engine` does for others."""
-
-    def __init__(self, dog: Watchdog) -> None:
-        self._dog = dog
-
-    def __call__(self, fact: object) -> None:
-        if isinstance(fact, Attempted) and self._dog.cause == "first-content":
-            self._dog.allow("total", None)
+        return Replay(self._asked.body.body, lane.line.receive, peeked=self._asked.body.peek())

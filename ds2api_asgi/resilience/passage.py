@@ -4,8 +4,10 @@
     status 400 and above              never here: the plan decides    complete, cut, or over its bound
     2xx event stream                  first content, end, or bound    an error event, a cut, content not in time
     2xx JSON array that is a stream   as an event stream              as an event stream
-    2xx anything else                 complete, or over its bound     a cut; an error in the body (`protocols.hidden`)
-    other statuses, encoded streams   at once                         never
+    2xx anything else                 complete, or over its bound     a cut; no document, or one that is an error
+                                                                      (`protocols.hidden`)
+    1xx and 3xx                       never                           at once: nobody here was to go elsewhere
+    encoded, or to a HEAD request     at once                         never
 
 Of a stream that was let through whole events pass, so that one can always be appended.
 """
@@ -24,6 +26,7 @@ from ..protocols.base import Protocol, StreamWatch
 from ..protocols.hidden import MAX_JUDGED, AnswerJudge, judge_of
 from ..universal.failure import Failure, FailureKind
 from .alive import KeepAlive
+from .answer import is_document
 from .frames import FRAMINGS, ArrayTail, EventTail, Framing
 from .line import ClientLine
 from .timeouts import Timeouts, Watchdog
@@ -59,9 +62,11 @@ class Passage:
         dog: Watches over the attempt; is told how the answer comes on.
         timeouts: How long what may take.
         stream: Whether the client asked for a stream.
+        head: The request was HEAD, whose answer has no body.
         alive: Sends comments to the client meanwhile; None: nobody does.
 
     Attributes:
+        head: The request was HEAD.
         open: Whether the answer was let through.
         complete: Whether all is there: the whole answer, the whole error, or the event that makes it one.
         error_body: What there is of the body of an error answer; None when it is no error answer.
@@ -87,6 +92,7 @@ class Passage:
         "complete",
         "error_body",
         "failure",
+        "head",
         "open",
         "watch",
     )
@@ -100,8 +106,10 @@ class Passage:
         timeouts: Timeouts,
         *,
         stream: bool = False,
+        head: bool = False,
         alive: KeepAlive | None = None,
     ) -> None:
+        self.head = head
         self._alive = alive
         self._protocol = protocol
         self._stream = stream
@@ -172,12 +180,11 @@ class Passage:
         if status >= 400:
             self._take = Passage._take_error
             self.error_body = bytearray()
-        elif self._alive is not None and not self._suits(self._alive, status, headers):
-            self.failure = Failure(kind=FailureKind.BAD_GATEWAY, message="the upstream's answer is no stream")
-            self.complete = True
-            self._dog.scope.cancel()
-            return
-        elif not 200 <= status < 300 or (find(headers, b"content-encoding") or b"identity") != b"identity":
+        elif not 200 <= status < 300:
+            self._give_up(f"the upstream answered with status {status}, which is no answer")
+        elif self._alive is not None and not self._suits(self._alive, headers):
+            self._give_up("the upstream's answer is no stream")
+        elif self.head or not _plain(headers):
             self._take = Passage._take_whole
             commit = True
         elif (framing := _framing(headers)) is not None:
@@ -192,10 +199,16 @@ class Passage:
         if commit:
             await self._commit(None)
 
-    def _suits(self, alive: KeepAlive, status: int, headers: RawHeaders) -> bool:
+    def _give_up(self, problem: str) -> None:
+        """What comes is no answer of the protocol; nobody reads on."""
+        self._take = Passage._take_whole
+        self.failure = Failure(kind=FailureKind.BAD_GATEWAY, message=problem)
+        self.complete = True
+        self._dog.scope.cancel()
+
+    def _suits(self, alive: KeepAlive, headers: RawHeaders) -> bool:
         """Whether an answer can follow what the client has already; to one that is no stream no comment comes."""
-        encoded = (find(headers, b"content-encoding") or b"identity") != b"identity"
-        alive.allowed = 200 <= status < 300 and not encoded and media_type(headers) == alive.content_type
+        alive.allowed = _plain(headers) and media_type(headers) == alive.content_type
         return alive.allowed or not alive.begun
 
     def _begin_stream(self, start: Message, tail: EventTail | ArrayTail) -> Message:
@@ -306,6 +319,10 @@ class Passage:
                 self._heard_out()
                 return
         if not self.open:
+            if not is_document(self._gate.body + data):
+                self.failure = Failure(kind=FailureKind.BAD_GATEWAY, message="the upstream's answer is no document")
+                self._heard_out()
+                return
             await self._commit(None)
         await self._line.send(message)
         self._dog.release()
@@ -327,7 +344,9 @@ class Passage:
     async def _commit(self, watch: Callable[[], StreamWatch] | None) -> None:
         self.open = True
         self._exchange.note(Committed(status=self.status, held=time.monotonic() - self._exchange.started))
-        if not self.complete:
+        if self.complete:
+            self._dog.answered()
+        else:
             self._dog.guard(self._timeouts, watch)
         for message in self._gate.open():
             await self._line.send(message)
@@ -337,6 +356,11 @@ def _array_types(protocol: Protocol) -> frozenset[bytes]:
     """The content-types of a protocol's streams that are no events: those of arrays."""
     types = {protocol.stream_type(dialect).encode() for dialect in getattr(protocol, "dialects", ())}
     return frozenset(types - FRAMINGS.keys())
+
+
+def _plain(headers: RawHeaders) -> bool:
+    """Whether an answer can be read without decoding it."""
+    return (find(headers, b"content-encoding") or b"identity") == b"identity"
 
 
 def _framing(headers: RawHeaders) -> Framing | None:

@@ -17,8 +17,10 @@ from ..asgi.types import Message
 from ..asgi.unwrapped import unwrapped
 from ..errors import ClientGone
 from ..universal.failure import Fault
-from .attempt import Attempt, Lost
+from .attempt import Lost
+from .course import Course
 from .line import ClientLine
+from .targets import Turn
 
 __all__ = ["Lane", "Race"]
 
@@ -31,15 +33,15 @@ class Lane:
 
     Attributes:
         line: For the attempt.
-        attempt: To be set before it runs.
+        course: The attempt's, once it runs.
     """
 
-    __slots__ = ("_race", "attempt", "line")
+    __slots__ = ("_race", "course", "line")
 
     def __init__(self, race: Race) -> None:
         self._race = race
         self.line = ClientLine(race.receive, self._send)
-        self.attempt: Attempt | None = None
+        self.course: Course | None = None
 
     async def _send(self, message: Message) -> None:
         if self._race.wins(self):
@@ -105,8 +107,8 @@ class Race:
             if lane is self.second and self.on_win is not None:
                 self.on_win()
             other = self.first if lane is self.second else self.second
-            if other is not None and other.attempt is not None:
-                other.attempt.beat()
+            if other is not None and other.course is not None:
+                other.course.beat()
                 if not (other is self.second and self._ended.is_set()):
                     self._exchange.note(HedgeLost(second=other is self.second))
         return self.winner is lane
@@ -114,10 +116,10 @@ class Race:
     async def run(
         self,
         first: Callable[[], Awaitable[Lost | None]],
-        second: Callable[[Lane], Awaitable[Lost | None]],
+        second: Callable[[Lane, Turn], Awaitable[Lost | None]],
         *,
         after: float,
-        allowed: Callable[[], bool],
+        enter: Callable[[], Turn | None],
     ) -> tuple[Lost | None, Lost | None]:
         """Run the first attempt, and the second beside it when it is slow.
 
@@ -125,7 +127,7 @@ class Race:
             first: Runs the attempt of the first lane.
             second: Runs that of the second.
             after: Seconds until it begins.
-            allowed: Asked then.
+            enter: Takes its turn then; None: there may be none.
 
         Returns:
             What became of them; None twice when the client has its answer.
@@ -137,7 +139,7 @@ class Race:
         lost: Lost | None = None
         with unwrapped():
             async with anyio.create_task_group() as group:
-                group.start_soon(self._follow, second, after, allowed)
+                group.start_soon(self._follow, second, after, enter)
                 lost = await first()
                 if lost is not None and lost.failed.verdict.fault in _SHARED:
                     self._call_off()
@@ -154,18 +156,19 @@ class Race:
 
     def _call_off(self) -> None:
         """End the second attempt, which can do no better."""
-        if self.winner is None and self.second is not None and self.second.attempt is not None:
-            self.second.attempt.beat()
+        if self.winner is None and self.second is not None and self.second.course is not None:
+            self.second.course.beat()
 
     async def _follow(
-        self, second: Callable[[Lane], Awaitable[Lost | None]], after: float, allowed: Callable[[], bool]
+        self, second: Callable[[Lane, Turn], Awaitable[Lost | None]], after: float, enter: Callable[[], Turn | None]
     ) -> None:
         await anyio.sleep(after)
-        if self.winner is not None or not allowed():
+        turn = enter() if self.winner is None else None
+        if turn is None:
             return
         self.second = lane = Lane(self)
         try:
-            self._lost = await second(lane)
+            self._lost = await second(lane, turn)
         except ClientGone:  # the first hears of it too, unless it was over
             self._gone = True
         finally:

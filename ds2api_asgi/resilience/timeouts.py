@@ -83,6 +83,7 @@ class Watchdog:
     Attributes:
         scope: Enclose the attempt in it.
         cause: What the deadline that is set stands for: ``"total"`` or what `allow` was given.
+        answered_at: When the answer's first content was there, or all of a document, on the request's clock.
     """
 
     __slots__ = (
@@ -95,6 +96,7 @@ class Watchdog:
         "_slack",
         "_total",
         "_watch",
+        "answered_at",
         "cause",
         "scope",
     )
@@ -106,6 +108,7 @@ class Watchdog:
         self._total = total
         self._idle = self._content = self._slack = math.inf
         self._moved = self._content_at = 0.0
+        self.answered_at = math.nan
         self._probe: StreamWatch | None = None
         self._watch: Callable[[], StreamWatch] | None = None
 
@@ -122,8 +125,13 @@ class Watchdog:
         """No deadline any more: the answer is complete, and what the app still does is its own affair."""
         self.scope.deadline = math.inf
 
+    def answered(self) -> float:
+        """The answer is let through; returns when that is."""
+        self.answered_at = now = self._clock.now()
+        return now
+
     def guard(self, timeouts: Timeouts, watch: Callable[[], StreamWatch] | None) -> None:
-        """From now on the answer is running, and every read is told by `progress`.
+        """The answer is let through and running from now on, and every read is told by `progress`.
 
         Args:
             timeouts: `idle` and `content` count.
@@ -134,8 +142,7 @@ class Watchdog:
             self._content = timeouts.content
             self._watch = watch
         self._slack = min(self._idle, self._content) / _COARSENESS
-        now = self._clock.now()
-        self._content_at = now
+        self._content_at = now = self.answered()
         self._move(now)
 
     def progress(self, ready: bytes) -> None:

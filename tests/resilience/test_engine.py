@@ -8,6 +8,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from ds2api_asgi.asgi.exchange import KEY
 from ds2api_asgi.asgi.facts import Attempted, Broke, Committed, Judged, KeyLeased, PoolEmpty, Unreachable
 from ds2api_asgi.errors import BrokenStream, ConfigurationError, TransportError
 from ds2api_asgi.resilience import Answered, Engine, Failover, Retry, RetryPolicy, Terms, Timeouts, Try
@@ -209,12 +210,36 @@ async def test_an_endless_error_is_not_read_to_its_end(stage):
     assert (answer.status, error_of(answer)) == (529, "overloaded")
 
 
-async def test_other_statuses_and_encoded_answers_pass_at_once(stage):
+async def test_encoded_answers_pass_at_once(stage):
     encoded = stage.Actor(stage.answer(b"\x1f\x8b", headers=[(b"content-encoding", b"gzip")], cut=True))
     assert not (await stage.ask(stage.retry(encoded))).complete
     assert encoded.calls == 1
+
+
+async def test_a_redirect_is_no_answer(stage):
     moved = stage.Actor(stage.answer(status=307, headers=[(b"location", b"/else")]))
-    assert (await stage.ask(stage.retry(moved))).header("location") == "/else"
+    answer = await stage.ask(stage.retry(moved, max_attempts=2, backoff=0.0))
+    assert (answer.status, answer.header("location"), moved.calls) == (502, None, 2)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>Log in first</html>", b'{"a": [1, 2', b" \n", b"\xff\xfe"])
+async def test_what_is_no_document_is_no_answer(stage, body):
+    garbled, good = stage.answer(body), stage.answer(b'\xef\xbb\xbf {"good": 1}\r\n')
+    app = stage.Actor(garbled, good)
+    answer = await stage.ask(stage.retry(app, backoff=0.0))
+    assert (answer.status, answer.body, app.calls) == (200, b'\xef\xbb\xbf {"good": 1}\r\n', 2)
+    assert (await stage.ask(stage.retry(stage.Actor(garbled), max_attempts=1))).status == 502
+
+
+async def test_a_page_with_an_error_status_becomes_an_error_of_the_protocol(stage):
+    page = stage.Actor(stage.answer(b"<html>502</html>", status=502, headers=[(b"content-type", b"text/html")]))
+    answer = await stage.ask(stage.retry(page, max_attempts=1))
+    assert (answer.status, "error" in answer.json()) == (502, True)
+
+
+async def test_an_answer_to_head_has_no_body_and_is_one(stage):
+    app = stage.Actor(stage.answer(b""))
+    assert ((await stage.ask(stage.retry(app), method="HEAD")).status, app.calls) == (200, 1)
 
 
 async def test_chunk_n_arrives_before_the_next_is_made(stage):
@@ -483,27 +508,31 @@ async def test_a_plan_of_ones_own_may_try_the_last_app_first(stage):
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "/files"), ("PUT", "/ask"), ("POST", "/")])
-async def test_unclaimed_requests_pass_as_the_very_same_objects(stage, method, path):
-    seen = []
+async def test_unclaimed_requests_pass_message_by_message_to_the_first_app(stage, method, path):
+    asked = [{"type": "http.request", "body": b"a", "more_body": True}, {"type": "http.request", "body": b"b"}]
+    said = [{"type": "http.response.start", "status": 500, "headers": []}, {"type": "http.response.zerocopysend"}]
+    seen, sent = [], []
 
-    async def app(*arguments):
-        seen.append(arguments)
+    async def app(scope, receive, send):
+        assert {**scope, KEY: None} == {**SCOPE, "method": method, "path": path, KEY: None}
+        for message in asked:
+            seen.append(await receive())
+            assert seen[-1] is message
+        for message in said:
+            await send(message)
+            assert sent[-1] is message
 
-    scope = {**SCOPE, "method": method, "path": path}
+    for part in (stage.retry(app), stage.failover([app, stage.hangs])):
+        messages = iter(asked)
 
-    async def receive():
-        raise AssertionError
+        async def receive(messages=messages):
+            return next(messages)
 
-    async def send(message):
-        raise AssertionError
+        async def send(message):
+            sent.append(message)
 
-    for part in (stage.retry(app), stage.failover([app, app])):
-        await part(scope, receive, send)
-    assert len(seen) == 2
-    for arguments in seen:
-        assert arguments[0] is scope
-        assert arguments[1] is receive
-        assert arguments[2] is send
+        await part({**SCOPE, "method": method, "path": path}, receive, send)
+    assert (len(seen), len(sent)) == (4, 4)
 
 
 async def test_websockets_pass_untouched(stage):

@@ -18,6 +18,7 @@ from ds2api_asgi.pool import KeyPool
 from ds2api_asgi.protocols.base import Limits
 from ds2api_asgi.resilience import Failover, Hedge, Retry
 from ds2api_asgi.resilience.hedge import Hedging, is_stateless
+from ds2api_asgi.resilience.pace import Pace
 from ds2api_asgi.testing.driver import Driver
 
 pytestmark = pytest.mark.anyio
@@ -36,24 +37,29 @@ def anyio_backend() -> tuple[str, dict[str, object]]:
 # the policy
 
 
-def settled(hedge: Hedge, times: list[float], *, asked: int = 100) -> Hedging:
+def settled(hedge: Hedge, *, asked: int = 100) -> Hedging:
     hedging = Hedging(hedge)
     for _ in range(asked):
         hedging.asked()
-    for seconds in times:
-        hedging.observed(seconds, stream=True)
     return hedging
 
 
+def paced(times: list[float], samples: int = 512) -> Pace:
+    pace = Pace(samples)
+    for seconds in times:
+        pace.learn(seconds)
+    return pace
+
+
 def test_too_few_observations_make_no_hedge():
-    assert settled(Hedge(), [2.0] * 49).due(stream=True) is None
-    assert settled(Hedge(), [2.0] * 50).due(stream=True) == 2.0
-    assert settled(Hedge(), [2.0] * 50).due(stream=False) is None
+    assert settled(Hedge()).due(paced([2.0] * 49)) is None
+    assert settled(Hedge()).due(paced([2.0] * 50)) == 2.0
+    assert settled(Hedge(), asked=0).due(paced([2.0] * 50)) is None
 
 
 @given(st.lists(st.floats(0, 500), min_size=50, max_size=50))
 def test_a_slow_one_is_slower_than_95_of_100_and_never_faster_than_a_second(times):
-    due = settled(Hedge(), times).due(stream=True)
+    due = settled(Hedge()).due(paced(times))
     assert due is not None
     assert due >= 1.0
     assert sum(seconds > due for seconds in times) <= 0.05 * len(times)
@@ -61,35 +67,37 @@ def test_a_slow_one_is_slower_than_95_of_100_and_never_faster_than_a_second(time
 
 
 def test_old_observations_are_forgotten():
-    hedging = settled(Hedge(window=64), [100.0] * 64)
+    hedging, pace = settled(Hedge(window=64)), paced([100.0] * 64, samples=64)
+    assert hedging.due(pace) == 100.0
     for _ in range(64 + 16):
-        hedging.observed(2.0, stream=True)
-    assert hedging.due(stream=True) == 2.0
+        pace.learn(2.0)
+    assert hedging.due(pace) == 2.0
 
 
 @given(share=st.floats(0.01, 1.0), steps=st.lists(st.booleans(), max_size=300))
 def test_no_more_than_the_share_is_spent(share, steps):
-    hedging = settled(Hedge(share=share), [2.0] * 50, asked=0)
+    hedging = settled(Hedge(share=share), asked=0)
     asked = spent = 0
     for takes in steps:
-        if takes:
-            spent += hedging.take(0.0)
-        else:
+        if takes and hedging.may(0.0):
+            hedging.spend()
+            spent += 1
+        elif not takes:
             hedging.asked()
             asked += 1
         assert spent <= share * asked + 1e-9
 
 
 def test_none_begins_while_a_rate_limit_is_near():
-    hedging = settled(Hedge(), [2.0] * 50)
+    hedging = settled(Hedge())
     hedging.stated([Limits(dimension="tokens", limit=100.0, remaining=11.0, reset_after=30.0)], now=0.0)
-    assert hedging.take(1.0)
+    assert hedging.may(1.0)
     hedging.stated([Limits(dimension="tokens", limit=100.0, remaining=10.0, reset_after=30.0)], now=0.0)
-    assert not hedging.take(29.0)
-    assert hedging.take(30.0)
+    assert not hedging.may(29.0)
+    assert hedging.may(30.0)
     hedging.limited(30.0)
-    assert not hedging.take(39.0)
-    assert hedging.take(40.0)
+    assert not hedging.may(39.0)
+    assert hedging.may(40.0)
 
 
 @pytest.mark.parametrize(

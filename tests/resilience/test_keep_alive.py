@@ -164,15 +164,18 @@ async def test_an_answer_that_is_no_stream_gets_no_comments(stage):
     assert (await ask("openai-chat", retry(app))).body == document
 
 
-@pytest.mark.parametrize(("status", "kind"), [(200, "application/json"), (307, "text/event-stream")])
-async def test_an_answer_that_cannot_follow_comments_is_lost(stage, status, kind):
+@pytest.mark.parametrize(
+    ("status", "kind", "said"),
+    [(200, "application/json", b"is no stream"), (307, "text/event-stream", b"status 307, which is no answer")],
+)
+async def test_an_answer_that_cannot_follow_comments_is_lost(stage, status, kind, said):
     name = "openai-chat"
     odd = paced(name, 15.0, b'{"choices": []}', status=status, kind=kind)
     answer = await ask(name, retry(stage.Actor(odd, paced(name, *STREAMS[name]))))
     assert answer.body == PING + b"".join(STREAMS[name])
     answer = await ask(name, retry(stage.Actor(odd), max_attempts=1))
     assert (answer.status, answer.complete) == (200, True)
-    assert b"is no stream" in answer.body
+    assert said in answer.body
 
 
 async def test_requests_for_a_document_get_none(stage):

@@ -123,6 +123,8 @@ def _kind(word: Any, status: int) -> FailureKind:
     known = _KINDS.get(word) if type(word) is str else None
     if known is None or (known is FailureKind.INVALID and by_status is not FailureKind.SERVER):
         return by_status
+    if known is FailureKind.OVERLOADED and by_status is FailureKind.BAD_GATEWAY:
+        return by_status  # one word for both, and only the status tells them apart
     return known
 
 
@@ -138,6 +140,8 @@ def _unlike_ours(document: Any, error: Any, status: int | UnsetType) -> Failure:
         kind=FailureKind.SERVER if status is UNSET else kind_of_status(status),
         message=message or f"the upstream failed {where} and did not say why",
         status=status,
+        # The Interactions API: its words for codes.
+        details={"code": error["code"]} if type(error) is dict and type(error.get("code")) is str else UNSET,
     )
 
 
