@@ -9,6 +9,7 @@
 | `body` | a request's body, read once and replayed |
 | `gate` | a response held back until it may go |
 | `masking` | our keys in a provider's words |
+| `coding` | answers that are compressed though nobody asked for it |
 | `disconnect` | the client's leaving |
 | `loop`, `unwrapped` | what runs us; exceptions without the groups that tasks wrap them in |
 | `respond` | a whole JSON answer |

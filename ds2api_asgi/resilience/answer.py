@@ -13,10 +13,13 @@ from ..universal import jsontext
 from ..universal.failure import Failure, Fault
 from .plan import Failed
 
-__all__ = ["FailedAnswer", "error_answer"]
+__all__ = ["FailedAnswer", "error_answer", "is_document"]
 
 _RETRIED_BY_CLIENTS = frozenset({408, 409, 429})
 """Statuses below 500 that the official SDKs of OpenAI and Anthropic try again by themselves, twice."""
+
+_OPEN = (b"{", b"[")
+_CLOSED = (b"}", b"]")
 
 
 class FailedAnswer(Struct, frozen=True):
@@ -77,3 +80,14 @@ def error_answer(protocol: Protocol, failure: Failure) -> FailedAnswer:
     length = (b"content-length", b"%d" % len(body))
     headers = [header for header in wire.headers if header[0] != b"content-length"]
     return FailedAnswer(wire.status, [*headers, length], body)
+
+
+def is_document(body: bytes) -> bool:
+    """Whether a whole body looks like JSON from its two ends; all else than a look at its middle, at no cost.
+
+    Proxies' pages, empty bodies and documents that end too early do not: they are no answer of any protocol.
+    """
+    if body[:1] in _OPEN and body[-1:] in _CLOSED:
+        return True
+    stripped = body.removeprefix(b"\xef\xbb\xbf").strip()
+    return stripped[:1] in _OPEN and stripped[-1:] in _CLOSED

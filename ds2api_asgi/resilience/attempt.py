@@ -20,7 +20,7 @@ from ..asgi.types import ASGIApp, Receive, Scope
 from ..errors import BrokenStream, ClientGone, Ds2apiError
 from ..protocols.base import Protocol
 from ..universal.failure import Failure, Verdict
-from .answer import FailedAnswer, error_answer
+from .answer import FailedAnswer, error_answer, is_document
 from .judging import Findings, Trouble, cut, late, raised
 from .line import ClientLine
 from .passage import Passage
@@ -60,6 +60,7 @@ class Attempt:
         dog: Watches over the time it takes.
         timeouts: How long what may take.
         wall: Unix time, to read the dates that providers send.
+        head: The request was HEAD, whose answer has no body.
     """
 
     __slots__ = ("_calls_left", "_dog", "_exchange", "_line", "_mark", "_passage", "_protocol", "_timeouts", "_wall")
@@ -72,6 +73,8 @@ class Attempt:
         dog: Watchdog,
         timeouts: Timeouts,
         wall: Callable[[], float],
+        *,
+        head: bool = False,
     ) -> None:
         self._protocol = protocol
         self._exchange = exchange
@@ -81,7 +84,7 @@ class Attempt:
         self._mark = len(exchange)
         self._calls_left = exchange.calls_left
         self._dog = dog
-        self._passage = Passage(protocol, exchange, line, dog, timeouts)
+        self._passage = Passage(protocol, exchange, line, dog, timeouts, head=head)
 
     async def run(self, app: ASGIApp, scope: Scope, receive: Receive, *, stream: bool) -> Lost | None:
         """Run the app; it has ended when this returns.
@@ -163,7 +166,9 @@ class Attempt:
 
     def _judge_answer(self, body: bytes, known: Verdict | None) -> tuple[Verdict, FailedAnswer]:
         status, headers = self._passage.status, self._passage.headers
-        whole = FailedAnswer(status, headers, body) if self._passage.complete else None
+        # A proxy's page is no error of the protocol; the client is told in its own.
+        readable = self._passage.head or is_document(body)
+        whole = FailedAnswer(status, headers, body) if self._passage.complete and readable else None
         if known is not None and whole is not None:
             return known, whole
         decoded = decode(headers)

@@ -158,7 +158,7 @@ class Engine:
                 Attempted(number=len(lost) + 1, target=step.target, after=step.after, elsewhere=step.elsewhere)
             )
             dog = Watchdog(bounds.clock, bounds.deadline)
-            attempt = Attempt(protocol, exchange, line, dog, terms.timeouts, terms.wall)
+            attempt = Attempt(protocol, exchange, line, dog, terms.timeouts, terms.wall, head=scope["method"] == "HEAD")
             if patience is not None:
                 patience.dog = dog
             outcome = await attempt.run(self._apps[step.target], _own(scope), body.again(), stream=stream)

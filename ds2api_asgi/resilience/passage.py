@@ -3,8 +3,10 @@
     the answer                        is let through                  is lost
     status 400 and above              never here: the plan decides    complete, cut, or over its bound
     2xx event stream                  first content, end, or bound    an error event, a cut, content not in time
-    2xx anything else                 complete, or over its bound     a cut; an error in the body (`protocols.hidden`)
-    other statuses, encoded streams   at once                         never
+    2xx anything else                 complete, or over its bound     a cut; no document, or one that is an error
+                                                                      (`protocols.hidden`)
+    1xx and 3xx                       never                           at once: nobody here was to go elsewhere
+    encoded, or to a HEAD request     at once                         never
 
 Of a stream that was let through whole events pass, so that one can always be appended.
 """
@@ -21,7 +23,8 @@ from ..asgi.headers import RawHeaders, find, media_type, replace
 from ..asgi.types import Message
 from ..protocols.base import Protocol, StreamWatch
 from ..protocols.hidden import MAX_JUDGED, AnswerJudge, judge_of
-from ..universal.failure import Failure
+from ..universal.failure import Failure, FailureKind
+from .answer import is_document
 from .frames import FRAMINGS, EventTail, Framing
 from .line import ClientLine
 from .timeouts import Timeouts, Watchdog
@@ -53,8 +56,10 @@ class Passage:
         line: The client.
         dog: Watches over the attempt; is told how the answer comes on.
         timeouts: How long what may take.
+        head: The request was HEAD, whose answer has no body.
 
     Attributes:
+        head: The request was HEAD.
         open: Whether the answer was let through.
         complete: Whether all is there: the whole answer, the whole error, or the event that makes it one.
         error_body: What there is of the body of an error answer; None when it is no error answer.
@@ -76,6 +81,7 @@ class Passage:
         "complete",
         "error_body",
         "failure",
+        "head",
         "open",
         "watch",
     )
@@ -87,7 +93,10 @@ class Passage:
         line: ClientLine,
         dog: Watchdog,
         timeouts: Timeouts,
+        *,
+        head: bool = False,
     ) -> None:
+        self.head = head
         self._protocol = protocol
         self._exchange = exchange
         self._line = line
@@ -151,7 +160,10 @@ class Passage:
         if status >= 400:
             self._take = Passage._take_error
             self.error_body = bytearray()
-        elif not 200 <= status < 300 or (find(headers, b"content-encoding") or b"identity") != b"identity":
+        elif not 200 <= status < 300:
+            self._take = Passage._take_whole
+            self._give_up(f"the upstream answered with status {status}, which is no answer")
+        elif self.head or (find(headers, b"content-encoding") or b"identity") != b"identity":
             self._take = Passage._take_whole
             commit = True
         elif (framing := _framing(headers)) is not None:
@@ -166,6 +178,12 @@ class Passage:
         await self._pass(message)
         if commit:
             await self._commit(None)
+
+    def _give_up(self, problem: str) -> None:
+        """What comes is no answer of the protocol; nobody reads on."""
+        self.failure = Failure(kind=FailureKind.BAD_GATEWAY, message=problem)
+        self.complete = True
+        self._dog.scope.cancel()
 
     async def _pass(self, message: Message) -> None:
         for passed in self._gate.push(message):
@@ -240,6 +258,10 @@ class Passage:
                 self._heard_out()
                 return
         if not self.open:
+            if not is_document(self._gate.body + data):
+                self.failure = Failure(kind=FailureKind.BAD_GATEWAY, message="the upstream's answer is no document")
+                self._heard_out()
+                return
             await self._commit(None)
         await self._line.send(message)
         self._dog.release()

@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import TypeVar
 
+from ..asgi.coding import BadCoding, Inflate
 from ..asgi.headers import RawHeaders, decode, find, media_type
 from ..asgi.respond import respond
 from ..asgi.types import Message, Send
@@ -28,7 +29,6 @@ from ..errors import BrokenStream, ClientGone, InvalidDocument, TransportError
 from ..protocols.base import Protocol, StreamDecoder
 from ..universal.events import Error, Event
 from ..universal.failure import Failure
-from .coding import BadCoding, Inflate
 from .commit import says_content
 from .failures import bad_gateway, failure_of, truncated
 from .headers import document_headers, error_headers, stream_headers

@@ -17,6 +17,7 @@ from ..asgi.headers import find, response_headers
 from ..asgi.loop import current_time
 from ..asgi.types import Receive, Send
 from ..errors import BrokenStream, ClientGone, TransportError
+from .inflated import plain
 from .sender import Sender, UpstreamAnswer
 
 __all__ = ["Forward", "Outgoing", "Timeouts"]
@@ -96,7 +97,8 @@ class Forward:
         watch = Watch(receive, deadline=first)
         try:
             async with watch:
-                self._answer = await self._sender.send(outgoing.method, outgoing.url, outgoing.headers, outgoing.body)
+                answer = await self._sender.send(outgoing.method, outgoing.url, outgoing.headers, outgoing.body)
+                self._answer = plain(answer)
                 await self._relay(self._answer, outgoing.method, watch, send)
         except OSError as error:  # senders raise none: it was the server's send, which has no client any more
             raise ClientGone from error

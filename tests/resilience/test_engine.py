@@ -209,12 +209,36 @@ async def test_an_endless_error_is_not_read_to_its_end(stage):
     assert (answer.status, error_of(answer)) == (529, "overloaded")
 
 
-async def test_other_statuses_and_encoded_answers_pass_at_once(stage):
+async def test_encoded_answers_pass_at_once(stage):
     encoded = stage.Actor(stage.answer(b"\x1f\x8b", headers=[(b"content-encoding", b"gzip")], cut=True))
     assert not (await stage.ask(stage.retry(encoded))).complete
     assert encoded.calls == 1
+
+
+async def test_a_redirect_is_no_answer(stage):
     moved = stage.Actor(stage.answer(status=307, headers=[(b"location", b"/else")]))
-    assert (await stage.ask(stage.retry(moved))).header("location") == "/else"
+    answer = await stage.ask(stage.retry(moved, max_attempts=2, backoff=0.0))
+    assert (answer.status, answer.header("location"), moved.calls) == (502, None, 2)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>Log in first</html>", b'{"a": [1, 2', b" \n", b"\xff\xfe"])
+async def test_what_is_no_document_is_no_answer(stage, body):
+    garbled, good = stage.answer(body), stage.answer(b'\xef\xbb\xbf {"good": 1}\r\n')
+    app = stage.Actor(garbled, good)
+    answer = await stage.ask(stage.retry(app, backoff=0.0))
+    assert (answer.status, answer.body, app.calls) == (200, b'\xef\xbb\xbf {"good": 1}\r\n', 2)
+    assert (await stage.ask(stage.retry(stage.Actor(garbled), max_attempts=1))).status == 502
+
+
+async def test_a_page_with_an_error_status_becomes_an_error_of_the_protocol(stage):
+    page = stage.Actor(stage.answer(b"<html>502</html>", status=502, headers=[(b"content-type", b"text/html")]))
+    answer = await stage.ask(stage.retry(page, max_attempts=1))
+    assert (answer.status, "error" in answer.json()) == (502, True)
+
+
+async def test_an_answer_to_head_has_no_body_and_is_one(stage):
+    app = stage.Actor(stage.answer(b""))
+    assert ((await stage.ask(stage.retry(app), method="HEAD")).status, app.calls) == (200, 1)
 
 
 async def test_chunk_n_arrives_before_the_next_is_made(stage):

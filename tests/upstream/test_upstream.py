@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,6 +22,7 @@ from ds2api_asgi.upstream.aiohttp_sender import AiohttpSender
 from ds2api_asgi.upstream.component import Upstream
 from ds2api_asgi.upstream.httpx_sender import HttpxSender
 from ds2api_asgi.upstream.per_loop import default_sender
+from ds2api_asgi.upstream.sender import Sender
 
 pytestmark = [
     pytest.mark.anyio,
@@ -347,6 +350,42 @@ async def test_an_answer_that_breaks_off_is_raised_and_noted(
     assert exchange.last(Broke) == Broke(reason=reason)
     assert client.body == b"abc"
     assert client.messages[-1]["more_body"] is True
+
+
+@pytest.mark.parametrize("coding", ["gzip", "X-GZip", "deflate"])
+async def test_what_a_server_compresses_unasked_arrives_plain(serve: Any, coding: str, sender: Sender) -> None:
+    packed = (zlib if coding == "deflate" else gzip).compress(b'{"a": "' + b"x" * 500 + b'"}')
+
+    async def script(connection: Any) -> None:
+        await connection.request()
+        head = f"HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\ncontent-length: {len(packed)}\r\n\r\n"
+        await connection.send(head.encode() + packed)
+
+    async with serve(script) as server, opened(server.url, sender=sender) as upstream:
+        client = await Client().ask(upstream)
+    assert client.body == b'{"a": "' + b"x" * 500 + b'"}'
+    assert not {b"content-encoding", b"content-length"} & {name for name, _ in client.messages[0]["headers"]}
+
+
+async def test_what_is_not_in_the_coding_that_it_states_is_broken_off(serve: Any) -> None:
+    async def script(connection: Any) -> None:
+        await connection.request()
+        await connection.send(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 9\r\n\r\nnot gzip!")
+
+    async with serve(script) as server, opened(server.url) as upstream:
+        with pytest.raises(BrokenStream) as caught:
+            await Client().ask(upstream)
+    assert caught.value.reason == "protocol"
+
+
+async def test_a_coding_that_nobody_here_reads_passes_as_it_is(serve: Any) -> None:
+    async def script(connection: Any) -> None:
+        await connection.request()
+        await connection.send(b"HTTP/1.1 200 OK\r\ncontent-encoding: br\r\ncontent-length: 3\r\n\r\nabc")
+
+    async with serve(script) as server, opened(server.url) as upstream:
+        client = await Client().ask(upstream)
+    assert (client.body, dict(client.messages[0]["headers"])[b"content-encoding"]) == (b"abc", b"br")
 
 
 async def test_a_slow_stream_is_not_idle(serve: Any, chunked_head: bytes) -> None:

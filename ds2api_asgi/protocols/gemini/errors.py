@@ -113,6 +113,8 @@ def _kind(word: Any, status: int) -> FailureKind:
     known = _KINDS.get(word) if type(word) is str else None
     if known is None or (known is FailureKind.INVALID and by_status is not FailureKind.SERVER):
         return by_status
+    if known is FailureKind.OVERLOADED and by_status is FailureKind.BAD_GATEWAY:
+        return by_status  # one word for both, and only the status tells them apart
     return known
 
 

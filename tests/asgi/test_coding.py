@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ds2api_asgi.translator.coding import WINDOW, BadCoding, Inflate
+from ds2api_asgi.asgi.coding import WINDOW, BadCoding, Inflate
 
 
 @given(st.binary(max_size=5_000), st.integers(1, 300), st.sampled_from(["gzip", "deflate"]))

@@ -1,0 +1,58 @@
+"""Write `failures.md`: what a client sees of each way in which an upstream can fail, and how many calls it took.
+
+    python docs/failures.py > docs/failures.md
+
+Each cell is run, over a real socket and through all parts (`tests/matrix.py`); it needs the test dependencies.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import anyio
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from faults import FAULTS
+from matrix import CLIENTS, row
+
+__all__ = ["page", "table"]
+
+HEAD = """\
+# What clients see of failures
+
+This page is written by `docs/failures.py`, which runs every cell: a client of each of the five protocols, the whole
+nest (`Translator`, `Retry`, a `KeyPool` of two keys, `Upstream`) and an upstream on a real socket that fails as told.
+
+- *every call fails* and *only the first*: what the upstream does with later calls of the same request.
+- `502 ×3`: the status that the client saw, in an error of its own protocol, after three upstream calls. `200 ×2`: a
+  complete, correct answer. `200, error event ×1`: content had reached the client already, so the stream ends with the
+  protocol's own error event and never looks complete. A cell tells what all five clients saw; who saw something else
+  is named.
+- *judged* names the rows of the classification that decided; `late.first-content` and the like are bounds that ended
+  a wait (`first_content_timeout`, 60 s; `idle_timeout`, 60 s; `content_timeout`, 300 s; `deadline`, 600 s, which is
+  also the bound of an answer that is no stream).
+"""
+COLUMNS = (
+    "| failure | whole: every call | whole: only the first | stream: every call | stream: only the first | judged |"
+)
+
+
+async def table(speaks: str) -> list[str]:
+    """The rows of an upstream that speaks a protocol."""
+    return [await row(fault, speaks) for fault in FAULTS]
+
+
+def page() -> str:
+    """The whole page."""
+    says = [f"| {fault.name} | {fault.says} |" for fault in FAULTS]
+    lines = [HEAD, "## The failures", "", "| failure | what happens |", "|---|---|", *says, ""]
+    for speaks in CLIENTS:
+        lines += [f"## An upstream that speaks {speaks}", ""]
+        lines += [COLUMNS, "|---|---|---|---|---|---|", *anyio.run(table, speaks), ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
