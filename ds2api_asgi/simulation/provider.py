@@ -99,7 +99,7 @@ class Ears:
         """A call has reached the provider."""
 
     def content(self, call: Call) -> None:
-        """The first content of its answer is about to be sent."""
+        """The first content of its answer is about to be sent, or the end of a stream without any: the key works."""
 
     def ends(self, call: Call) -> None:
         """It is over: the last message is about to be sent, or nobody listens any more."""
@@ -370,8 +370,11 @@ class ProviderApp:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await anyio.sleep(rest / pieces)
         if cut:
+            clean = rng.random() < 0.5
+            if clean and call.content is None:
+                self._ears.content(call)
             self._end(call, End.CUT, say=False)
-            if rng.random() < 0.5:
+            if not clean:
                 raise BrokenStream("truncated", "simulated: connection lost")
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return

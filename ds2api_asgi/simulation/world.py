@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
@@ -15,7 +16,7 @@ from ..asgi.exchange import Exchange
 from ..asgi.types import ASGIApp
 from ..errors import ConfigurationError
 from ..pool import Key, KeyPool, KeyReport, Secret
-from ..resilience import Failover, Retry
+from ..resilience import Failover, Retry, RetryPolicy
 from ..translator import Translator
 from . import scenario
 from .client import Attempt, RequestEnd, Sdk, draw_request
@@ -100,6 +101,7 @@ class World:
         loop: Whose time it is.
         providers: By name.
         app: What the clients ask.
+        deadline: Seconds that a request may take; ``inf``: no part bounds it.
 
     Raises:
         ConfigurationError: A setting that a part refuses.
@@ -141,19 +143,18 @@ class World:
     def build(self, loop: VirtualLoop) -> None:
         """Build our parts around the providers."""
         self.loop = loop
+        self.deadline = math.inf
         self._calls = count(1)
         for settings in self.plan.providers:
             self.providers[settings.name] = self._pooled(settings, self.plan.providers.index(settings))
         apps = [self._retried(number, pooled) for number, pooled in enumerate(self.providers.values())]
         plan = self.plan
         terms = {"protocol": plan.protocol, "clock": loop.time, "wall": self.wall, "rng": self.rng("retry")}
-        app: ASGIApp
-        if plan.retry is None:
-            app = apps[0]
-        elif len(apps) == 1:
-            app = Retry(apps[0], **settings_of(Retry, plan.retry, "retry"), **terms)
-        else:
-            app = Failover(apps, **settings_of(Failover, plan.retry, "retry"), **terms)
+        app = apps[0]
+        if plan.retry is not None:
+            own = settings_of(Retry if len(apps) == 1 else Failover, plan.retry, "retry")
+            self.deadline = own.get("deadline", RetryPolicy().deadline)
+            app = Retry(apps[0], **own, **terms) if len(apps) == 1 else Failover(apps, **own, **terms)
         if any(group.protocol not in (None, plan.protocol) for group in plan.clients):
             app = Translator(app, speaks=plan.protocol, clock=self.wall)
         self.app = app
