@@ -90,8 +90,8 @@ class Checker(Observer):
 
     def asks(self, attempt: Attempt) -> None:
         """See `Observer.asks`."""
-        exchange = attempt.exchange
-        exchange.observe(lambda fact: self._empty(exchange, fact) if isinstance(fact, PoolEmpty) else None)
+        exchange, model = attempt.exchange, attempt.model
+        exchange.observe(lambda fact: self._empty(exchange, model, fact) if isinstance(fact, PoolEmpty) else None)
 
     def begins(self, call: Call) -> None:
         """See `Ears.begins`."""
@@ -185,18 +185,11 @@ class Checker(Observer):
                     return key
         return None
 
-    def _empty(self, exchange: Exchange, fact: PoolEmpty) -> None:
-        pooled = self._world.providers[fact.pool]
-        model = self._world.plan.clients[0].models[0] if self._one_model() else None
-        if model is None:
-            return
+    def _empty(self, exchange: Exchange, model: str, fact: PoolEmpty) -> None:
         tried = {old.key for old in exchange.all(KeyLeased) if old.pool == fact.pool}
-        key = self._usable(pooled, model, tried)
+        key = self._usable(self._world.providers[fact.pool], model, tried)
         if key is not None:
             self._note("refused", f"{fact.pool} has no key ({fact.reason}) while {key} works and is free")
-
-    def _one_model(self) -> bool:
-        return len({model for group in self._world.plan.clients for model in group.models}) == 1
 
     def _check_error(self, attempt: Attempt, name: str) -> None:
         protocol = registry.get(attempt.protocol)
@@ -214,7 +207,7 @@ class Checker(Observer):
 
     def _check_effort(self, attempt: Attempt, calls: list[Call], name: str) -> None:
         """A key's fault is nobody's business while another key works."""
-        if not self._max_calls or len(self._world.providers) > 1 or not self._one_model() or not self._rests:
+        if not self._max_calls or len(self._world.providers) > 1 or not self._rests:
             return
         judged = [fact for _, fact in attempt.facts if isinstance(fact, Judged)]
         empty = any(isinstance(fact, PoolEmpty) for _, fact in attempt.facts)

@@ -35,6 +35,7 @@ class Attempt(Struct, kw_only=True, eq=False):
         number: 1 for the first one of the simulation.
         group: The name of the client's group.
         protocol: What the client speaks.
+        model: What it asked for.
         stream: Whether it asked for a stream.
         begun: When.
         exchange: What our parts noted.
@@ -53,6 +54,7 @@ class Attempt(Struct, kw_only=True, eq=False):
     number: int
     group: str
     protocol: str
+    model: str
     stream: bool
     begun: float
     exchange: Exchange
@@ -113,6 +115,7 @@ class Request(Struct, frozen=True, kw_only=True):
     Attributes:
         group: Its group.
         protocol: What it speaks.
+        model: What it asks for.
         method: HTTP method.
         path: With what follows ``?``.
         headers: Further headers.
@@ -124,6 +127,7 @@ class Request(Struct, frozen=True, kw_only=True):
 
     group: scenario.Clients
     protocol: str
+    model: str
     method: str
     path: str
     headers: tuple[tuple[bytes, bytes], ...]
@@ -143,8 +147,9 @@ def draw_request(group: scenario.Clients, speaks: str, number: int, rng: Random)
         rng: Where its chance comes from.
     """
     stream = rng.random() < group.stream
+    model = rng.choice(group.models)
     document = wire.request_document(
-        rng.choice(group.models),
+        model,
         number=number,
         prompt=max(1, round(group.prompt_tokens.draw(rng))),
         output=max(1, round(group.output_tokens.draw(rng))),
@@ -160,8 +165,8 @@ def draw_request(group: scenario.Clients, speaks: str, number: int, rng: Random)
     leave_after = group.patience.draw(rng) if rng.random() < group.leave else None
     kill_after = group.patience.draw(rng) if rng.random() < group.kill else None
     return Request(
-        group=group, protocol=protocol, method=method, path=path, headers=headers, body=body, stream=stream,
-        leave_after=leave_after, kill_after=kill_after,
+        group=group, protocol=protocol, model=model, method=method, path=path, headers=headers, body=body,
+        stream=stream, leave_after=leave_after, kill_after=kill_after,
     )  # fmt: skip
 
 
@@ -330,8 +335,8 @@ class Sdk:
         now = self._loop.time()
         exchange = Exchange(started=now)
         attempt = Attempt(
-            number=self._attempts(), group=request.group.name, protocol=request.protocol, stream=request.stream,
-            begun=now, exchange=exchange, facts=[], headers=[], body=bytearray(),
+            number=self._attempts(), group=request.group.name, protocol=request.protocol, model=request.model,
+            stream=request.stream, begun=now, exchange=exchange, facts=[], headers=[], body=bytearray(),
         )  # fmt: skip
         exchange.observe(lambda fact: attempt.facts.append((self._loop.time(), fact)))
         return attempt
