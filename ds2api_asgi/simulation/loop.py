@@ -222,13 +222,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
 
 def _where(task: asyncio.Task[Any]) -> str:
-    """A task's name and the innermost line of ours that it waits in."""
+    """A task's name and the innermost lines that it waits in."""
     frames = []
     waiting: Any = task.get_coro()
     while waiting is not None and (frame := getattr(waiting, "cr_frame", None) or getattr(waiting, "gi_frame", None)):
         frames.append(f"{frame.f_code.co_qualname}:{frame.f_lineno}")
         waiting = getattr(waiting, "cr_await", None) or getattr(waiting, "gi_yieldfrom", None)
-    return f"{task.get_name()} in {' > '.join(frames[-3:]) or 'its start'}"
+    return f"{task.get_name()} in {' > '.join(frames[-5:]) or 'its start'}"
 
 
 def run(main: Callable[[VirtualLoop], Coroutine[Any, Any, T]], *, seed: int | None = None) -> T:
