@@ -1,8 +1,8 @@
 """Requests that are not ours to repeat: they pass as they are, but for an upstream that was surely never reached.
 
 A file's upload, a batch, a fine-tuning job: asked twice, they are made twice. Only where the part beneath notes
-`Unreachable` with ``processed=False`` has nobody seen the request, and it may be sent again, to the same app. Nothing is
-held back meanwhile: the body is kept as it passes, as long as it is small enough, and the answer goes through at once.
+`Unreachable` with ``processed=False`` has nobody seen the request, and it may be sent again, to the same app.
+Nothing is held back meanwhile: the body is kept as it passes, if small enough, and the answer goes through at once.
 """
 
 from __future__ import annotations
