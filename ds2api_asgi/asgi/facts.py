@@ -9,6 +9,8 @@ from ..universal.failure import Verdict
 __all__ = [
     "AccountGroup",
     "Attempted",
+    "BreakerClosed",
+    "BreakerOpened",
     "Broke",
     "Caller",
     "Committed",
@@ -16,6 +18,8 @@ __all__ = [
     "KeyLeased",
     "Lost",
     "PoolEmpty",
+    "Skipped",
+    "Stopped",
     "Unreachable",
     "Used",
 ]
@@ -73,6 +77,64 @@ class Attempted(Struct, frozen=True, kw_only=True, gc=False):
     target: int = 0
     after: float = 0.0
     elsewhere: bool = False
+
+
+class Skipped(Struct, frozen=True, kw_only=True, gc=False):
+    """A retry or failover part did not make an attempt that its plan wanted.
+
+    Attributes:
+        target: Index of the app that was not tried.
+        reason: ``"breaker"`` (it is open), ``"budget"`` (too much of what it gets are repeats), or ``"pace"`` (it takes
+            longer to its first content than there is time).
+        retry_after: Seconds until the breaker lets a request pass, else None.
+    """
+
+    target: int
+    reason: str
+    retry_after: float | None = None
+
+
+class Stopped(Struct, frozen=True, kw_only=True, gc=False):
+    """A retry or failover part gave up; noted only when a request ends in failure.
+
+    Attributes:
+        by: The part (``"retry"``, ``"failover"``).
+        reason: ``"request"`` (it is the request's own fault), ``"final"`` (trying again helps nobody), ``"attempts"``,
+            ``"keys"``, ``"calls"``, ``"deadline"``, ``"wait"`` (over the cap), ``"empty"`` (no key left to draw),
+            ``"breaker"``, ``"budget"``, ``"pace"``, ``"pinned"`` (only one app may have it, or it may have been done
+            already), ``"drain"``, or ``"plan"`` (a plan of one's own ended).
+        attempts: How many attempts it had made.
+    """
+
+    by: str
+    reason: str
+    attempts: int
+
+
+class BreakerOpened(Struct, frozen=True, kw_only=True, gc=False):
+    """This request's outcome was the last straw: its target is left alone for a while.
+
+    Attributes:
+        target: Index of the app.
+        model: The model that it is left alone with; None: any.
+        seconds: For how long.
+    """
+
+    target: int
+    model: str | None
+    seconds: float
+
+
+class BreakerClosed(Struct, frozen=True, kw_only=True, gc=False):
+    """This request showed that a target is back.
+
+    Attributes:
+        target: Index of the app.
+        model: The model that it serves again; None: any.
+    """
+
+    target: int
+    model: str | None
 
 
 class KeyLeased(Struct, frozen=True, kw_only=True, gc=False):

@@ -29,6 +29,7 @@ QUOTA: Final = (
 )
 """Codes and types of a key whose money or quota is used up."""
 
+_CONTEXT: Final = re.compile(r"maximum context length|exceeds the available context size", re.IGNORECASE)
 _TOO_LARGE: Final = re.compile(r"Request too large for|request too large", re.IGNORECASE)
 
 ROWS: Final = (
@@ -97,11 +98,29 @@ ROWS: Final = (
         source=_DEEPSEEK,
     ),
     Row(
+        id="context",
+        fault=Fault.REQUEST,
+        retry=RetryScope.NONE,
+        code=("context_length_exceeded",),
+        source=_CODES,
+        fallback="context-window",
+    ),
+    Row(
+        id="context.words",  # vLLM, llama.cpp
+        fault=Fault.REQUEST,
+        retry=RetryScope.NONE,
+        status=(400,),
+        message=_CONTEXT,
+        source="https://docs.vllm.ai/en/stable/serving/openai_compatible_server/",
+        fallback="context-window",
+    ),
+    Row(
         id="content_filter",
         fault=Fault.REQUEST,
         retry=RetryScope.NONE,
         code=("content_filter", "content_policy_violation", "invalid_prompt"),
         source=_AZURE,
+        fallback="content-policy",
     ),
     Row(
         id="content_filter.detail",
@@ -109,6 +128,7 @@ ROWS: Final = (
         retry=RetryScope.NONE,
         detail=("innererror.code", "ResponsibleAIPolicyViolation"),
         source=_AZURE,
+        fallback="content-policy",
     ),
     Row(
         id="403.country",
@@ -125,6 +145,7 @@ ROWS: Final = (
         status=(403,),
         message=re.compile(r"moderation|flagged", re.IGNORECASE),
         source=_OPENROUTER,
+        fallback="content-policy",
     ),
     Row(
         id="403",

@@ -17,7 +17,7 @@ from ..asgi.exchange import Exchange
 from ..asgi.facts import Broke, Judged
 from ..asgi.headers import decode
 from ..asgi.types import ASGIApp, Receive, Scope
-from ..errors import BrokenStream, ClientGone, Ds2apiError
+from ..errors import BrokenStream, ClientGone, Ds2apiError, TransportError
 from ..protocols.base import Protocol
 from ..universal.failure import Failure, Verdict
 from .answer import FailedAnswer, error_answer, is_document
@@ -61,9 +61,23 @@ class Attempt:
         timeouts: How long what may take.
         wall: Unix time, to read the dates that providers send.
         head: The request was HEAD, whose answer has no body.
+
+    Attributes:
+        broken: The verdict on an answer that broke off, or was an error, after it was let through; else None.
     """
 
-    __slots__ = ("_calls_left", "_dog", "_exchange", "_line", "_mark", "_passage", "_protocol", "_timeouts", "_wall")
+    __slots__ = (
+        "_calls_left",
+        "_dog",
+        "_exchange",
+        "_line",
+        "_mark",
+        "_passage",
+        "_protocol",
+        "_timeouts",
+        "_wall",
+        "broken",
+    )
 
     def __init__(
         self,
@@ -84,6 +98,7 @@ class Attempt:
         self._mark = len(exchange)
         self._calls_left = exchange.calls_left
         self._dog = dog
+        self.broken: Verdict | None = None
         self._passage = Passage(protocol, exchange, line, dog, timeouts, head=head)
 
     async def run(self, app: ASGIApp, scope: Scope, receive: Receive, *, stream: bool) -> Lost | None:
@@ -120,6 +135,9 @@ class Attempt:
             return self._lost(error)
         if not self._passage.complete or self._line.sending:
             await self._break_off(error)
+        watch = self._passage.watch
+        if watch is not None and watch.failure is not None:
+            self.broken = self._classify(watch.failure, decode(self._passage.headers))
         return None
 
     def _client_left(self) -> None:
@@ -160,8 +178,15 @@ class Attempt:
             verdict, answer = trouble.verdict, error_answer(self._protocol, trouble.failure)
         if known is None:
             self._exchange.note(Judged(by="retry", status=status, verdict=verdict))
-        calls = self._count_calls(asked=findings.empty is None)
-        failed = Failed(verdict=verdict, status=answer.status, keyed=findings.keyed, empty=findings.empty, calls=calls)
+        processed = findings.processed and not (isinstance(error, TransportError) and not error.processed)
+        failed = Failed(
+            verdict=verdict,
+            status=answer.status,
+            keyed=findings.keyed,
+            empty=findings.empty,
+            calls=self._count_calls(asked=findings.asked),
+            processed=processed,
+        )
         return Lost(failed, answer)
 
     def _judge_answer(self, body: bytes, known: Verdict | None) -> tuple[Verdict, FailedAnswer]:
@@ -195,6 +220,8 @@ class Attempt:
             await self._line.send({"type": "http.response.body", "body": b"", "more_body": False})
             return
         trouble = self._trouble(error)
+        if not self._line.sending:  # else it is the client that does not read
+            self.broken = trouble.verdict
         if next(self._exchange.since(self._mark, Broke), None) is None:  # the upstream part notes its own
             self._exchange.note(Broke(reason=trouble.broke))
         if passage.extensible:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from ..asgi.exchange import Exchange
-from ..asgi.facts import Attempted, Judged, KeyLeased, PoolEmpty, Unreachable
+from ..asgi.facts import Attempted, Judged, KeyLeased, PoolEmpty, Stopped, Unreachable
 from ..errors import BrokenStream, TransportError
 from ..universal.failure import Failure, FailureKind, Fault, RetryScope, Verdict
 
@@ -105,29 +105,39 @@ class Findings:
         keyed: Whether a key pool took part.
         empty: What a pool said that had no key to give, when the answer is its own.
         unreached: The verdict when the answer is an upstream part's own, since it reached nobody.
+        asked: Whether anybody was asked: no pool was empty, and no retry beneath us kept its open breakers shut.
+        processed: Whether an upstream may have begun to work on the request.
     """
 
-    __slots__ = ("_judged", "empty", "keyed", "unreached")
+    __slots__ = ("_judged", "asked", "empty", "keyed", "processed", "unreached")
 
     def __init__(self, exchange: Exchange, mark: int) -> None:
         self.keyed = False
         self.empty: PoolEmpty | None = None
         self._judged: list[Judged] = []
         self.unreached: Verdict | None = None
+        self.asked = True
+        self.processed = True
         for fact in exchange.since(mark, object):
             match fact:
                 case Attempted():  # of a retry beneath us: its last attempt speaks for it
                     self.empty = self.unreached = None
+                    self.asked = self.processed = True
                     self._judged.clear()
                 case KeyLeased():
                     self.keyed = True
                     self.empty = self.unreached = None
+                    self.asked = self.processed = True
                 case PoolEmpty():
                     self.empty = fact
+                    self.asked = self.processed = False
+                case Stopped(attempts=0):
+                    self.asked = self.processed = False
                 case Judged():
                     self._judged.append(fact)
                 case Unreachable():
                     self.unreached = unreachable(fact.reason)
+                    self.processed = fact.processed
                 case _:
                     pass
 

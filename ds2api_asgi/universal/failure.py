@@ -146,6 +146,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
         hint_source: Where the hint stood (``"retry-after-ms"``), or None.
         until: Unix time at which a quota comes back, or None when it is not known.
         same_key: Whether the same key may be asked again (``x-should-retry: false`` forbids it).
+        fallback: The kind of request that another model may take all the same (``"context-window"``,
+            ``"content-policy"``), or None.
     """
 
     row: str
@@ -156,6 +158,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     hint_source: str | None = None
     until: float | None = None
     same_key: bool = True
+    fallback: str | None = None
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -169,6 +172,7 @@ class Row(Struct, frozen=True, kw_only=True):
         message: A pattern searched in the message: only for cases that a provider tells by words alone.
         detail: (name, value) that must stand in the error's details.
         source: The provider's page it follows.
+        fallback: As in `Verdict`.
     """
 
     id: str
@@ -181,6 +185,7 @@ class Row(Struct, frozen=True, kw_only=True):
     message: re.Pattern[str] | None = None
     detail: tuple[str, str] | None = None
     source: str = ""
+    fallback: str | None = None
 
     def matches(self, failure: Failure) -> bool:
         """Tell whether this row is about this failure."""
@@ -223,7 +228,13 @@ def judge(rows: Iterable[Row], failure: Failure, *, protocol: str) -> Verdict:
     for row in rows:
         if row.matches(failure):
             return Verdict(
-                row=f"{protocol}.{row.id}", fault=row.fault, retry=row.retry, key=row.key, hint=hint, hint_source=source
+                row=f"{protocol}.{row.id}",
+                fault=row.fault,
+                retry=row.retry,
+                key=row.key,
+                hint=hint,
+                hint_source=source,
+                fallback=row.fallback,
             )
     fault, retry, key = _consequence(failure.kind)
     return Verdict(

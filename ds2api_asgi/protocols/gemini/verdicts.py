@@ -53,6 +53,15 @@ ROWS: Final = (
         source=_ERRORS,
     ),
     Row(
+        id="400.context",
+        status=(400,),
+        message=re.compile(r"token count \(?\d*\)? ?exceeds the maximum number of tokens"),
+        fault=Fault.REQUEST,
+        retry=RetryScope.NONE,
+        source=_ERRORS,
+        fallback="context-window",
+    ),
+    Row(
         id="model_capacity",
         code=("MODEL_CAPACITY_EXHAUSTED",),
         fault=Fault.MODEL,
