@@ -68,6 +68,7 @@ class _Question(Struct, frozen=True, kw_only=True):
     body: bytes | None = None
     peeked: tuple[str | None, bool | None] | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    estimate: Request | None = None
 
 
 async def _send_head(send: Send, message: Message) -> None:
@@ -249,6 +250,7 @@ class TranslatedRequest:
         context.remade = bool(self._settings.transforms)
         model, said = encoded.document.get("model"), encoded.document.get("stream")
         return _Question(
+            estimate=asked if operation is Operation.COUNT_TOKENS else None,
             route=route,
             body=jsontext.dumps(encoded.document),
             peeked=(model if type(model) is str else None, said if type(said) is bool else None),
@@ -291,6 +293,15 @@ class TranslatedRequest:
         asked = None if route.document is None else jsontext.dumps(route.document)
         return _Question(route=route, translation=translation, body=asked)
 
+    async def _estimated(self, request: Request) -> bool:
+        """Answer with an estimate, unless a guess is a loss that must not be."""
+        try:
+            reply = self._estimate(request)
+        except LossRejected:
+            return False
+        await self._reply(reply)
+        return True
+
     def _estimate(self, request: Request) -> _Reply:
         """A count of tokens by a guess that says that it is one."""
         loss = Loss(
@@ -323,6 +334,7 @@ class TranslatedRequest:
             question.translation,
             limit=settings.max_answer,
             headers=question.headers,
+            otherwise=None if question.estimate is None else partial(self._estimated, question.estimate),
         )
         scope = upstream_scope(
             self._scope, client=self._client, upstream=settings.upstream, route=question.route, body=question.body
