@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from .ask import Ask
 from .component import KeyPool
+from .gauge import Spent
 from .health import KeyState, Outcome
 from .keys import Key, Secret
 from .limits import RateLimits
@@ -35,5 +36,6 @@ __all__ = [
     "RoundRobin",
     "Seat",
     "Secret",
+    "Spent",
     "Strategy",
 ]

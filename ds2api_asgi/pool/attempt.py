@@ -15,17 +15,15 @@ from ..asgi.types import Message, Send
 from ..protocols.base import Operation, Protocol, StreamWatch
 from ..protocols.hidden import MAX_JUDGED, AnswerJudge, judge_of
 from ..universal.failure import Failure
-from .health import Event, Outcome
+from .health import Event
 from .keys import Secret
-from .outcome import outcome_of, soft_rest
+from .outcome import outcome_of, served_of
 from .store import KeyStore, Lease
 
 __all__ = ["MAX_ERROR_BODY", "Attempt", "Terms"]
 
 MAX_ERROR_BODY = 64 * 1024
 """Bytes of an error answer that are read to tell what it means; all of them pass."""
-
-_SERVED = Outcome(event=Event.SERVED)
 
 _log = logging.getLogger("ds2api_asgi.pool")
 
@@ -155,8 +153,8 @@ class Attempt:
             return
         self._served = True
         terms = self._terms
-        soft = soft_rest(terms.protocol.limits(decode(self._raw_headers), now=terms.wall()))
-        await terms.store.report(self._lease, _SERVED if soft is None else Outcome(event=Event.SERVED, soft=soft))
+        limits = terms.protocol.limits(decode(self._raw_headers), now=terms.wall())
+        await terms.store.report(self._lease, served_of(limits, tokens=0))
 
     async def _look_at_whole(self, chunk: bytes, *, last: bool) -> None:
         """Look at a part of a whole answer, which may be an error under its success status."""

@@ -209,6 +209,7 @@ class KeyPool:
 _KINDS: dict[EmptyReason, tuple[FailureKind, int, str]] = {
     EmptyReason.TRIED: (FailureKind.RATE, 429, "Every upstream key that can be used has failed for this request."),
     EmptyReason.BUSY: (FailureKind.RATE, 429, "All upstream keys are in use."),
+    EmptyReason.LIMITED: (FailureKind.RATE, 429, "The configured limits of all upstream keys are reached."),
     EmptyReason.COOLING: (FailureKind.RATE, 429, "All upstream keys are rate limited."),
     EmptyReason.EXHAUSTED: (FailureKind.BILLING, 429, "All upstream keys are out of quota."),
     EmptyReason.BLOCKED: (FailureKind.NOT_FOUND, 404, "No upstream key may use this model."),
@@ -232,6 +233,6 @@ def _advice_of(empty: Empty) -> dict[bytes, bytes | None]:
     if empty.retry_after is not None:
         advice[b"retry-after"] = b"%d" % math.ceil(empty.retry_after)
         advice[b"retry-after-ms"] = b"%d" % math.ceil(empty.retry_after * 1000)
-    if empty.reason not in (EmptyReason.BUSY, EmptyReason.COOLING):
+    if empty.reason not in (EmptyReason.BUSY, EmptyReason.LIMITED, EmptyReason.COOLING):
         advice[b"x-should-retry"] = b"false"
     return advice

@@ -11,12 +11,13 @@ from __future__ import annotations
 import heapq
 import math
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import count
 from random import Random
 
 from .ask import Ask
 from .book import USABLE, Book, Standing
+from .gauge import Gauge, Spent, Taken, gauges_of
 from .health import Event, KeyState, Lane, Outcome
 from .keys import Key
 from .selection import Seat, Strategy
@@ -35,27 +36,44 @@ class Roster:
         seats: One for each key, in the pool's order.
         turns: Counts what changed; what was computed from the roster holds until it moves on.
         stamp: Counts the turns of lanes; leases remember it as the moment at which they were born.
+        in_flight: Requests that use any of its keys now.
     """
 
-    def __init__(self, keys: Sequence[Key], *, strategy: Strategy, rng: Random, max_concurrency: int | None) -> None:
+    def __init__(
+        self,
+        keys: Sequence[Key],
+        *,
+        strategy: Strategy,
+        rng: Random,
+        max_concurrency: int | None,
+        max_total: int | None = None,
+    ) -> None:
         self.seats = [Seat(index=index, weight=key.weight) for index, key in enumerate(keys)]
         self.turns = 0
         self.stamp = 0
+        self.in_flight = 0
+        self._most = math.inf if max_total is None else max_total
         self._limit = math.inf if max_concurrency is None else max_concurrency
         self._allowed = [key.models for key in keys]
         self._proven = [False] * len(keys)
         self._scopes, self._members = _owners(keys)
+        self._scope_in_flight = [0] * len(self._members)
+        self._gauges = gauges_of(keys, self._scopes)
+        self._counts_tokens = any(gauge.counts_tokens for gauge in self._gauges.values())
         self._strategy = strategy
         self._rng = rng
         self._wakes: list[tuple[float, int, int, str | None]] = []
         self._wake_serial = count()  # lanes that wake at the same moment are not compared further
         named = {model for allowed in self._allowed if allowed is not None for model in allowed}
+        named |= {model for _, model in self._gauges if model is not None}
         self._any = self._new_book(None)
         self._common = self._new_book("") if named else self._any
         self._listed = {model: self._new_book(model) for model in sorted(named - {""})}
         self._books: OrderedDict[str, Book] = OrderedDict()
 
-    def pick(self, ask: Ask, model: str | None, tried: Collection[int], lease: int) -> Seat | None:
+    def pick(
+        self, ask: Ask, model: str | None, tried: Container[int], lease: int, now: float
+    ) -> tuple[Seat, Taken] | None:
         """Reserve a key for a lease, if any can be used: check and reserve are one.
 
         The first attempt of a request probes a key whose rest is over, if there is one: that is how keys come back.
@@ -66,31 +84,44 @@ class Roster:
             model: What it is remembered under, or None when it names no model.
             tried: Indexes of keys that failed for this request.
             lease: The id of the lease that will hold the key.
+            now: Seconds of the monotonic clock.
+
+        Returns:
+            The key, and what was reserved of configured limits.
         """
+        if self.in_flight >= self._most:
+            return None
         book = self._book(model)
         first, second, third = (
             (Standing.READY, Standing.SOFT, Standing.PROBE)
             if tried
             else (Standing.PROBE, Standing.READY, Standing.SOFT)
         )
+        if self._counts_tokens and ask.tokens:
+            tried = _TooSmall(self, tried, model, ask.tokens, now)
         lineups = book.lineups
         seat = lineups[first].pick(tried, ask) or lineups[second].pick(tried, ask) or lineups[third].pick(tried, ask)
         if seat is None:
             return None
+        self.in_flight += 1
         seat.in_flight += 1
+        self._scope_in_flight[self._scopes[seat.index]] += 1
         if self._is_full(seat.index):
             self._settle((seat.index,), self._every_book())
+        taken = self._take(seat.index, model, ask.tokens, now) if self._gauges else ()
         if book.lanes or self._any.lanes:
             for owner, name, lane in self._path(seat.index, book):
                 if lane.state is KeyState.HALF_OPEN:
                     lane.probe = lease
                     self._lane_changed(owner, name)
-        return seat
+        return seat, taken
 
     def free(self, index: int, model: str | None, lease: int) -> None:
         """Take a key back; a probe that came back without an answer leaves the next request to probe."""
         was_full = self._is_full(index)
+        self.in_flight -= 1
         self.seats[index].in_flight -= 1
+        self._scope_in_flight[self._scopes[index]] -= 1
         if was_full:
             self._settle((index,), self._every_book())
         book = self._book(model)
@@ -100,7 +131,22 @@ class Roster:
                     lane.probe = None
                     self._lane_changed(owner, name)
 
-    def serve(self, index: int, model: str | None, *, born: int, soft: float | None, now: float) -> bool:
+    def give_back(self, taken: Taken, *, tokens: int, spent: Spent, now: float) -> None:
+        """Correct what a lease reserved of configured limits.
+
+        Args:
+            taken: As `pick` returned it.
+            tokens: What was asked for.
+            spent: What it cost.
+            now: Seconds of the monotonic clock.
+        """
+        for (owner, model), parts in taken:
+            gauge = self._gauges[owner, model]
+            was_full = gauge.is_full
+            gauge.give_back(parts, tokens=tokens, spent=spent)
+            self._gauge_changed(owner, model, gauge, was_full=was_full, now=now)
+
+    def serve(self, index: int, model: str | None, outcome: Outcome, *, born: int, now: float) -> bool:
         """A successful answer: every lane that it ran through works. Tells whether one recovered by it."""
         self._proven[index] = True
         before = self.stamp
@@ -110,10 +156,10 @@ class Roster:
                 if lane.serve(born=born, stamp=self.stamp + 1):
                     self.stamp += 1
                     self._lane_changed(owner, name)
-        if soft is not None:
-            owner, name = self._scopes[index], model
-            if self._lane(owner, name).soften(now + soft):
-                self._lane_changed(owner, name)
+        owner = self._scopes[index]
+        soft = outcome.soft_for(self._scope_in_flight[owner] - 1)  # without this one, which is counted already
+        if soft is not None and self._lane(owner, model).soften(now + soft):
+            self._lane_changed(owner, model)
         return self.stamp > before
 
     def fail(self, index: int, model: str | None, outcome: Outcome, *, born: int, now: float) -> bool:
@@ -151,6 +197,10 @@ class Roster:
         """Do what time has done since."""
         while self._wakes and self._wakes[0][0] <= now:
             when, _, owner, model = heapq.heappop(self._wakes)
+            gauge = self._gauges.get((owner, model)) if self._gauges else None
+            if gauge is not None and gauge.wake == when:
+                gauge.wake = math.inf
+                self._gauge_changed(owner, model, gauge, was_full=gauge.is_full, now=now)
             book = self._find(model)
             lane = book.lanes.get(owner) if book is not None else None
             if lane is None or lane.wake != when:
@@ -168,6 +218,14 @@ class Roster:
         """The lanes that a request for this model would run through."""
         return (lane for _, _, lane in self._path(index, self._book(model)))
 
+    def gauges_of(self, index: int, model: str | None) -> Iterator[Gauge]:
+        """The gauges of configured limits that a request for this model would count in."""
+        return (gauge for _, gauge in self._gauges_on(index, model))
+
+    def is_at_its_most(self) -> bool:
+        """Tell whether the whole pool may have no more requests at a time."""
+        return self.in_flight >= self._most
+
     def models(self) -> Iterator[tuple[str, dict[int, Lane]]]:
         """Every model of which something is known, with its lanes by owner."""
         for book in (*self._listed.values(), *self._books.values()):
@@ -177,9 +235,11 @@ class Roster:
         """The owner number of the key's quota scope, as in `models`."""
         return self._scopes[index]
 
-    def is_usable(self, index: int, model: str | None) -> bool:
+    def is_usable(self, index: int, model: str | None, tokens: int, now: float) -> bool:
         """Tell whether `pick` could choose the key."""
-        return self._book(model).standings[index] is not Standing.OUT
+        if self._book(model).standings[index] is Standing.OUT:
+            return False
+        return not self._gauges or all(g.ready_at(tokens, now) <= now for g in self.gauges_of(index, model))
 
     def _new_book(self, model: str | None) -> Book:
         lineups = {standing: self._strategy.lineup(self._rng) for standing in USABLE}
@@ -241,6 +301,30 @@ class Roster:
             heapq.heappush(self._wakes, (wake, next(self._wake_serial), owner, model))
         self._settle(self._members[owner], self._books_of(model))
 
+    def _gauges_on(self, index: int, model: str | None) -> Iterator[tuple[tuple[int, str | None], Gauge]]:
+        owner = self._scopes[index]
+        for name in (None,) if model is None else (None, model):
+            gauge = self._gauges.get((owner, name))
+            if gauge is not None:
+                yield (owner, name), gauge
+
+    def _take(self, index: int, model: str | None, tokens: int, now: float) -> Taken:
+        taken = []
+        for (owner, name), gauge in self._gauges_on(index, model):
+            taken.append(((owner, name), gauge.take(tokens, now)))
+            self._gauge_changed(owner, name, gauge, was_full=False, now=now)
+        return tuple(taken)
+
+    def _gauge_changed(self, owner: int, model: str | None, gauge: Gauge, *, was_full: bool, now: float) -> None:
+        self.turns += 1
+        ready = gauge.ready_at(1, now)
+        gauge.closed = ready > now
+        if gauge.closed and ready < gauge.wake:
+            gauge.wake = ready
+            heapq.heappush(self._wakes, (ready, next(self._wake_serial), owner, model))
+        if gauge.is_full != was_full:
+            self._settle(self._members[owner], self._books_of(model))
+
     def _settle(self, indexes: Iterable[int], books: Iterable[Book]) -> None:
         for book in books:
             for index in indexes:
@@ -252,6 +336,8 @@ class Roster:
     def _standing(self, index: int, book: Book) -> Standing:
         if not self.is_allowed(index, book.model) or self._is_full(index):
             return Standing.OUT
+        if self._gauges and any(gauge.is_full for _, gauge in self._gauges_on(index, book.model)):
+            return Standing.OUT
         standing = Standing.READY
         for _, _, lane in self._path(index, book):
             if lane.state.resting or lane.probe is not None:
@@ -261,6 +347,29 @@ class Roster:
             elif lane.is_soft and standing is Standing.READY:
                 standing = Standing.SOFT
         return standing
+
+
+class _TooSmall:
+    """The keys that must not be picked for a request: those that were tried, and those without room for its tokens.
+
+    Lineups ask it about the keys that they would pick, so nobody looks at all of them to find one with room.
+    """
+
+    __slots__ = ("_model", "_now", "_roster", "_tokens", "_tried")
+
+    def __init__(self, roster: Roster, tried: Container[int], model: str | None, tokens: int, now: float) -> None:
+        self._roster = roster
+        self._tried = tried
+        self._model = model
+        self._tokens = tokens
+        self._now = now
+
+    def __contains__(self, index: object) -> bool:
+        if index in self._tried:
+            return True
+        assert isinstance(index, int)
+        gauges = self._roster.gauges_of(index, self._model)
+        return any(gauge.ready_at(self._tokens, self._now) > self._now for gauge in gauges)
 
 
 def _owners(keys: Sequence[Key]) -> tuple[list[int], list[tuple[int, ...]]]:

@@ -50,7 +50,8 @@ class Rig:
         self.store.join(self.keys, strategy=strategy or RoundRobin(), max_concurrency=max_concurrency)
 
     def acquire(self, model: str | None = "m", *tried: str) -> Lease | Empty:
-        return at_once(self.store.acquire(Ask(model=model, tried=frozenset(tried))))
+        found = at_once(self.store.acquire(Ask(model=model, tried=frozenset(tried))))
+        return Empty(reason=found.reason, retry_after=found.retry_after) if isinstance(found, Empty) else found
 
     def lease(self, model: str | None = "m", *tried: str) -> Lease:
         lease = self.acquire(model, *tried)
