@@ -6,10 +6,14 @@ low limits, clients that leave and servers that cancel in the middle of everythi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from ..pool import KeyPool
+from ..resilience import Failover
 from .scenario import Clients, Event, Keys, Provider, Scenario
+from .settings import parameters_of
 from .units import Moment, Quantity, Seconds
 
 __all__ = ["chance_scenario"]
@@ -53,7 +57,19 @@ def _retry(rng: Random) -> dict[str, Any]:
     for name in ("first_content_timeout", "idle_timeout", "content_timeout"):
         if rng.random() < 0.6:
             retry[name] = rng.choice((0.3, 1.0, 5.0))
-    return retry
+    if rng.random() < 0.4:
+        retry["breaker"] = {
+            "consecutive": rng.randint(1, 3),
+            "rest": rng.choice((0.5, 5.0)),
+            "probes": rng.randint(1, 2),
+        }
+    if rng.random() < 0.2:
+        retry["budget"] = {"capacity": float(rng.randint(1, 5))}
+    if rng.random() < 0.2:
+        retry["keep_pace"] = False
+    if rng.random() < 0.2:
+        retry["early_commit_after"] = rng.choice((0.1, 1.0))
+    return _known(retry, Failover)
 
 
 def _provider(rng: Random, name: str) -> Provider:
@@ -77,7 +93,17 @@ def _pool(rng: Random) -> dict[str, Any]:
     pool: dict[str, Any] = {"strategy": rng.choice(("least-used", "round-robin"))}
     if rng.random() < 0.4:
         pool["max_concurrency"] = rng.randint(1, 3)
-    return pool
+    if rng.random() < 0.7:
+        pool["queue_timeout"] = rng.choice((0.0, 0.5, 3.0, 30.0))
+    if rng.random() < 0.4:
+        pool["max_queue"] = rng.randint(1, 4)
+    return _known(pool, KeyPool)
+
+
+def _known(settings: dict[str, Any], constructor: Callable[..., Any]) -> dict[str, Any]:
+    """Without what a constructor does not take."""
+    known = parameters_of(constructor)
+    return {name: value for name, value in settings.items() if name in known}
 
 
 def _keys(rng: Random) -> tuple[Keys, ...]:
@@ -91,6 +117,8 @@ def _keys(rng: Random) -> tuple[Keys, ...]:
                 rpm=rng.choice((None, 2, 5, 20)),
                 tpm=rng.choice((None, None, 500, 5000)),
                 concurrency=rng.choice((None, None, 1, 2)),
+                told=rng.choice((0.0, 0.0, 0.5, 1.0)),
+                told_concurrency=rng.random() < 0.3,
                 weight=rng.choice((1.0, 1.0, 2.0)),
             )
         )
@@ -124,7 +152,9 @@ def _clients(rng: Random) -> tuple[Clients, ...]:
                 rate=0.0 if closed else rng.choice((0.2, 1.0, 5.0)),
                 think=_varied(rng, rng.choice((0.01, 1.0, 8.0))),
                 requests=rng.randint(1, 4) if closed else rng.randint(3, 12),
-                protocol=rng.choice(("anthropic", "gemini", "openai-responses", "ollama")) if rng.random() < 0.12 else None,
+                protocol=rng.choice(("anthropic", "gemini", "openai-responses", "ollama"))
+                if rng.random() < 0.12
+                else None,
                 models=models,
                 prompt_tokens=_varied(rng, rng.choice((10.0, 300.0))),
                 output_tokens=_varied(rng, rng.choice((5.0, 60.0, 300.0))),

@@ -342,7 +342,9 @@ class ProviderApp:
         body = wire.whole_answer(call.number, call.model, pieces=1, cost=cost)
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         if cut:
-            await send({"type": "http.response.body", "body": body[: self._rng.randrange(len(body))], "more_body": True})
+            await send(
+                {"type": "http.response.body", "body": body[: self._rng.randrange(len(body))], "more_body": True}
+            )
             self._end(call, End.CUT, say=False)
             raise BrokenStream("truncated", "simulated: connection lost")
         call.content = self._clock()

@@ -93,7 +93,9 @@ class Rests:
         scope = f"scope {self._scopes[call.key]}"
         match call.end:
             case End.RATE:
-                self._fail((scope, call.model), call, now, _LEAST if call.hint is None else min(call.hint, LONGEST_COOLING))
+                self._fail(
+                    (scope, call.model), call, now, _LEAST if call.hint is None else min(call.hint, LONGEST_COOLING)
+                )
             case End.QUOTA:
                 self._fail((scope, None), call, now, _HOUR)
             case End.DEAD:

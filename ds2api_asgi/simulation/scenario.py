@@ -78,7 +78,9 @@ class Keys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def limits(self) -> RateLimits:
         """What the pool is told."""
-        told = [None if limit is None or not self.told else max(1, int(limit * self.told)) for limit in (self.rpm, self.tpm)]
+        told = [
+            None if limit is None or not self.told else max(1, int(limit * self.told)) for limit in (self.rpm, self.tpm)
+        ]
         return RateLimits(rpm=told[0], tpm=told[1], concurrency=self.concurrency if self.told_concurrency else None)
 
     def names(self) -> list[str]:

@@ -14,7 +14,7 @@ import msgspec
 from ..errors import ConfigurationError
 from .units import Seconds, decode_unit
 
-__all__ = ["settings_of"]
+__all__ = ["parameters_of", "settings_of"]
 
 _OURS = frozenset({"app", "apps", "protocol", "keys", "name", "store", "clock", "wall", "rng", "max_body"})
 """Parameters that the simulation gives by itself."""
@@ -34,7 +34,7 @@ def settings_of(constructor: Callable[..., Any], given: Mapping[str, Any], path:
     Raises:
         ConfigurationError: An unknown parameter, or a value of the wrong kind.
     """
-    known = _parameters(constructor)
+    known = parameters_of(constructor)
     settings = {}
     for name, value in given.items():
         if name not in known:
@@ -44,7 +44,7 @@ def settings_of(constructor: Callable[..., Any], given: Mapping[str, Any], path:
 
 
 @cache
-def _parameters(constructor: Callable[..., Any]) -> dict[str, tuple[type, ...]]:
+def parameters_of(constructor: Callable[..., Any]) -> dict[str, tuple[type, ...]]:
     """A constructor's parameters and the types that each may have."""
     hints = typing.get_type_hints(constructor.__init__)  # type: ignore[misc]
     return {name: _kinds(hints[name]) for name in inspect.signature(constructor).parameters if name not in _OURS}

@@ -75,16 +75,34 @@ def whole_answer(call: int, model: str, *, pieces: int, cost: dict[str, int]) ->
     text = "".join(piece(call, number, pieces) for number in range(1, pieces + 1))
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
     return _encode(
-        {"id": f"call-{call}", "object": "chat.completion", "created": 0, "model": model, "choices": [choice], "usage": cost}
+        {
+            "id": f"call-{call}",
+            "object": "chat.completion",
+            "created": 0,
+            "model": model,
+            "choices": [choice],
+            "usage": cost,
+        }
     )
 
 
 def stream_chunk(
-    call: int, model: str, *, delta: dict[str, str] | None, finish: str | None = None, cost: dict[str, int] | None = None
+    call: int,
+    model: str,
+    *,
+    delta: dict[str, str] | None,
+    finish: str | None = None,
+    cost: dict[str, int] | None = None,
 ) -> bytes:
     """A chunk of a stream; without a delta the last one, which has no choices."""
     choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
-    document = {"id": f"call-{call}", "object": "chat.completion.chunk", "created": 0, "model": model, "choices": choices}
+    document = {
+        "id": f"call-{call}",
+        "object": "chat.completion.chunk",
+        "created": 0,
+        "model": model,
+        "choices": choices,
+    }
     if cost is not None:
         document["usage"] = cost
     return b"data: " + _encode(document) + b"\n\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -28,6 +29,8 @@ __all__ = ["DRAIN", "MIDNIGHT", "Observer", "World", "simulate"]
 
 MIDNIGHT = 1_767_225_600.0
 """Unix time of the midnight before every simulation: that of 1 January 2026."""
+
+_QUEUE_TIMEOUT: float = getattr(inspect.signature(KeyPool).parameters.get("queue_timeout"), "default", 0.0) or 0.0
 
 DRAIN = 1_200.0
 """Seconds after the end in which what is under way may end; then even the most patient client leaves."""
@@ -80,12 +83,14 @@ class Pooled(Struct, frozen=True, kw_only=True):
         app: The provider.
         pool: None: it needs no keys.
         max_concurrency: Requests that may use one of its keys at a time; None: any number.
+        queue_timeout: Seconds that a request may wait for a key at most.
     """
 
     settings: scenario.Provider
     app: ProviderApp
     pool: KeyPool | None
     max_concurrency: int | None
+    queue_timeout: float
 
 
 class World:
@@ -111,7 +116,12 @@ class World:
     app: ASGIApp
 
     def __init__(
-        self, plan: scenario.Scenario, *, seed: int | None = None, observers: Sequence[Observer] = (), samples: int = 200
+        self,
+        plan: scenario.Scenario,
+        *,
+        seed: int | None = None,
+        observers: Sequence[Observer] = (),
+        samples: int = 200,
     ) -> None:
         self.plan = plan
         self.seed = plan.seed if seed is None else seed
@@ -166,7 +176,7 @@ class World:
             numbers=lambda: next(self._calls), ears=self._observer,
         )  # fmt: skip
         if not settings.keys:
-            return Pooled(settings=settings, app=app, pool=None, max_concurrency=None)
+            return Pooled(settings=settings, app=app, pool=None, max_concurrency=None, queue_timeout=0.0)
         own = settings_of(KeyPool, settings.pool, f"providers[{number}].pool")
         keys = [
             Key(
@@ -184,7 +194,10 @@ class World:
             )  # fmt: skip
         except ConfigurationError as error:
             raise ConfigurationError(f"providers[{number}]: {error}") from None
-        return Pooled(settings=settings, app=app, pool=pool, max_concurrency=own.get("max_concurrency"))
+        return Pooled(
+            settings=settings, app=app, pool=pool, max_concurrency=own.get("max_concurrency"),
+            queue_timeout=own.get("queue_timeout", _QUEUE_TIMEOUT),
+        )  # fmt: skip
 
     def _retried(self, number: int, pooled: Pooled) -> ASGIApp:
         app: ASGIApp = pooled.app if pooled.pool is None else pooled.pool
@@ -242,7 +255,12 @@ class World:
     async def _ask(self, group: scenario.Clients, rng: Random) -> None:
         request = draw_request(group, self.plan.protocol, next(self._requests), rng)
         sdk = Sdk(
-            self.loop, self.app, attempts=lambda: next(self._numbers), began=self._observer.asks, done=self._done, rng=rng
+            self.loop,
+            self.app,
+            attempts=lambda: next(self._numbers),
+            began=self._observer.asks,
+            done=self._done,
+            rng=rng,
         )
         self._observer.concluded(await sdk.ask(request, end=self.plan.duration + DRAIN))
 
