@@ -26,13 +26,24 @@ from pathlib import Path
 import msgspec
 
 from ..errors import ConfigurationError
-from ..simulation import Observer, Report, Scenario, World, chance_report, chance_scenario, page_of, read_scenario
-from ..simulation import report_on, summary_of, trace_of
+from ..simulation import (
+    Observer,
+    Report,
+    Scenario,
+    World,
+    chance_report,
+    chance_scenario,
+    page_of,
+    read_scenario,
+    report_on,
+    summary_of,
+    trace_of,
+)
 from ..simulation.page import clock
 
 __all__ = ["DESCRIPTION", "configure", "run"]
 
-DESCRIPTION = "Simulate clients, keys and providers in virtual time around the real parts, and tell who got what and when."
+DESCRIPTION = "Simulate clients, keys and providers in virtual time around the real parts: who gets what, and when."
 
 SIMULATED, UNSOUND, USAGE = range(3)
 
@@ -93,8 +104,8 @@ def _run(plan: Scenario | None, arguments: argparse.Namespace) -> int:
             _tell(f"{number} of {arguments.seeds} seeds, {number / (told - started):.0f} a second")
     assert worst is not None
     if not arguments.json:
-        seconds = time.monotonic() - started
-        _tell(f"{arguments.seeds} seeds, {arguments.seeds / max(seconds, 1e-9):.0f} a second; the worst is {worst.seed}")
+        pace = arguments.seeds / max(time.monotonic() - started, 1e-9)
+        _tell(f"{arguments.seeds} seeds, {pace:.0f} a second; the worst is {worst.seed}")
     _print(worst, as_json=arguments.json)
     return SIMULATED if sound else UNSOUND
 

@@ -107,22 +107,22 @@ def _known(settings: dict[str, Any], constructor: Callable[..., Any]) -> dict[st
 
 
 def _keys(rng: Random) -> tuple[Keys, ...]:
-    groups = []
-    for number in range(rng.choice((1, 1, 1, 2))):
-        groups.append(
-            Keys(
-                name=f"k{number}",
-                count=rng.randint(1, 4),
-                scope=f"scope-{number}" if rng.random() < 0.25 else None,
-                rpm=rng.choice((None, 2, 5, 20)),
-                tpm=rng.choice((None, None, 500, 5000)),
-                concurrency=rng.choice((None, None, 1, 2)),
-                told=rng.choice((0.0, 0.0, 0.5, 1.0)),
-                told_concurrency=rng.random() < 0.3,
-                weight=rng.choice((1.0, 1.0, 2.0)),
-            )
-        )
-    return tuple(groups)
+    return tuple(_some_keys(rng, number) for number in range(rng.choice((1, 1, 1, 2))))
+
+
+def _some_keys(rng: Random, number: int) -> Keys:
+    return Keys(
+        name=f"k{number}",
+        count=rng.randint(1, 4),
+        scope=f"scope-{number}" if rng.random() < 0.25 else None,
+        rpm=rng.choice((None, 2, 5, 20)),
+        tpm=rng.choice((None, None, 500, 5000)),
+        concurrency=rng.choice((None, None, 1, 2)),
+        told=rng.choice((0.0, 0.0, 0.5, 1.0)),
+        told_concurrency=rng.random() < 0.3,
+        weight=rng.choice((1.0, 1.0, 2.0)),
+        priority=rng.choice((0, 0, 1)),
+    )
 
 
 def _event(rng: Random, keys: list[str]) -> Event:

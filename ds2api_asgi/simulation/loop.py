@@ -11,6 +11,8 @@ simulation). Tasks hash as they are numbered, since anyio keeps them in sets and
 This is the third module that knows asyncio (beside `asgi.disconnect` and `asgi.loop`): it is an event loop of it.
 """
 
+# ruff: noqa: SLF001 - handles and the running loop have no other door for who writes a loop
+
 from __future__ import annotations
 
 import asyncio
@@ -119,7 +121,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             if self._rng is not None and len(batch) > 1:
                 self._rng.shuffle(batch)
             for handle in batch:
-                if not handle._cancelled:
+                if not handle.cancelled():
                     handle._run()
             spun += 1
             if spun > _MOST_TURNS:
@@ -127,7 +129,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def _jump(self) -> None:
         timers = self._timers
-        while timers and timers[0][2]._cancelled:
+        while timers and timers[0][2].cancelled():
             heapq.heappop(timers)
         if not timers:
             raise Deadlock(f"nothing will ever happen; these tasks wait: {self._describe()}")
@@ -246,7 +248,7 @@ def run(main: Callable[[VirtualLoop], Coroutine[Any, Any, T]], *, seed: int | No
         Livelock: No time passes any more.
         Leftovers: It left tasks behind, or one failed unheard.
     """
-    loop = VirtualLoop(None if seed is None else Random(seed))
+    loop = VirtualLoop(None if seed is None else Random(seed))  # noqa: S311 - shuffles
     collecting = gc.isenabled()
     gc.disable()  # a collector that comes whenever it likes would end forgotten work at another time in each run
     try:

@@ -100,7 +100,7 @@ def _timeline(report: Report) -> list[str]:
     buckets = report.timeline
     if not buckets:
         return []
-    most = max(max(bucket.served + bucket.failed for bucket in buckets), 1)
+    most = max(1, *(bucket.served + bucket.failed for bucket in buckets))
     lines = [f"{'time':8}  {'served #, failed x':{_BAR}}  served  failed   calls     429"]
     for bucket in buckets:
         bar = _bar(bucket, most)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 from msgspec import Struct
 
@@ -197,8 +196,8 @@ class Reporter(Observer):
         everybody = [ended for group in plan.clients for ended in self._ended[group.name]]
         return Report(
             seed=seed,
-            start=plan.start,
-            duration=plan.duration,
+            start=float(plan.start),
+            duration=float(plan.duration),
             requests=len(everybody),
             served=_served(everybody),
             attempts=self._attempts,

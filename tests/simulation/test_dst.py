@@ -19,9 +19,10 @@ from typing import Any
 import pytest
 
 from ds2api_asgi.asgi import disconnect
-from ds2api_asgi.pool import MemoryStore, roster
+from ds2api_asgi.pool import MemoryStore, gauge, roster
 from ds2api_asgi.pool.book import Standing
-from ds2api_asgi.resilience import attempt, engine, passage, timeouts
+from ds2api_asgi.resilience import attempt, passage, steps, timeouts
+from ds2api_asgi.resilience.plan import Reason
 from ds2api_asgi.simulation import chance_report, chance_scenario, trace_of
 
 SEEDS = 600
@@ -121,11 +122,15 @@ def _says_empty_too_soon(patch: pytest.MonkeyPatch) -> None:
 
 
 def _has_no_budget(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(engine._Bounds, "allow", lambda *_: True)
+    patch.setattr(steps.Bounds, "reason", lambda *_: None)
 
 
 def _gives_up_at_once(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(engine._Bounds, "allow", lambda *_: False)
+    patch.setattr(steps.Bounds, "reason", lambda *_: Reason.CALLS)
+
+
+def _keeps_no_configured_limits(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(gauge.Window, "ready_at", lambda self, amount, now: now)
 
 
 def _has_no_deadline(patch: pytest.MonkeyPatch) -> None:
@@ -173,6 +178,7 @@ def _never_ends_an_answer(patch: pytest.MonkeyPatch) -> None:
         (_forgets_to_release, "leak"),
         (_has_no_bound_per_key, "concurrency"),
         (_says_empty_too_soon, "refused"),
+        (_keeps_no_configured_limits, "limit"),
         (_has_no_budget, "budget"),
         (_gives_up_at_once, "gave up"),
         (_has_no_deadline, "deadline"),

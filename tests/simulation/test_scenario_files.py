@@ -125,7 +125,7 @@ def test_errors_of_settings_name_the_path_before_anything_runs(old: str, new: st
 def test_several_providers_need_a_failover() -> None:
     plan = read_scenario('duration = 1\n[[providers]]\nname = "a"\n[[providers]]\nname = "b"\n[[clients]]\ncount = 1\n')
     assert isinstance(plan, Scenario)
-    with pytest.raises(ConfigurationError, match="^retry: several providers need it"):
+    with pytest.raises(ConfigurationError, match=r"^retry: several providers need it"):
         Scenario(duration=plan.duration, providers=plan.providers, clients=plan.clients, retry=None).check()
 
 

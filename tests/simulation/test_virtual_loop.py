@@ -110,7 +110,7 @@ def test_a_livelock_is_told() -> None:
 
 def test_a_task_that_is_left_behind_is_told() -> None:
     async def main(loop: VirtualLoop) -> None:
-        loop.create_task(anyio.sleep(5), name="orphan")  # noqa: RUF006 - that is the point
+        loop.create_task(anyio.sleep(5), name="orphan")
         await anyio.sleep(1)
 
     with pytest.raises(Leftovers, match="orphan"):
@@ -122,7 +122,7 @@ def test_a_failure_that_nobody_hears_of_is_told() -> None:
         raise ValueError("unheard")
 
     async def main(loop: VirtualLoop) -> None:
-        loop.create_task(fail())  # noqa: RUF006 - that is the point
+        loop.create_task(fail())
         await anyio.sleep(1)
 
     with pytest.raises(Leftovers, match="unheard"):
