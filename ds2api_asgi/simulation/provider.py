@@ -59,6 +59,7 @@ class Call(Struct, kw_only=True, eq=False):
         end: How; None: it is not.
         status: What was answered.
         hint: Seconds that a 429 promised.
+        resets: Whether it told what is left of the limits, and when they are whole again.
         said: Whether the answer's last byte was handed over.
         tokens: What the provider counted.
         watch: Listens to whoever asked, until the last message is about to be sent.
@@ -77,6 +78,7 @@ class Call(Struct, kw_only=True, eq=False):
     end: End | None = None
     status: int = 0
     hint: float | None = None
+    resets: bool = False
     said: bool = False
     tokens: int = 0
     watch: Watch | None = None
@@ -295,6 +297,7 @@ class ProviderApp:
         if max(waits) > 0:
             advice, call.hint = wire.retry_headers(self._settings.hint, max(waits))
             headers = [*advice, *self._advice(call, limits)]
+            call.resets = self._settings.headers
             await self._refuse(call, send, End.RATE, 429, "Rate limit reached.", "rate_limit_exceeded", headers)
             return False
         if requests is not None:

@@ -93,8 +93,9 @@ class Rests:
         scope = f"scope {self._scopes[call.key]}"
         match call.end:
             case End.RATE:
+                least = 0.0 if call.resets else _LEAST  # without a hint the pool may go by when limits are whole again
                 self._fail(
-                    (scope, call.model), call, now, _LEAST if call.hint is None else min(call.hint, LONGEST_COOLING)
+                    (scope, call.model), call, now, least if call.hint is None else min(call.hint, LONGEST_COOLING)
                 )
             case End.QUOTA:
                 self._fail((scope, None), call, now, _HOUR)
