@@ -33,14 +33,17 @@ class Exchange:
             Only ever lowered.
         calls_left: How many upstream calls may still be made for it, over all nested retries; None while nobody
             set a budget.
+        wants_usage: Whether a part wants the fact `Used` of each answer; the part sets it before it asks its app, for
+            counting costs time.
     """
 
-    __slots__ = ("_facts", "_observers", "calls_left", "deadline", "started")
+    __slots__ = ("_facts", "_observers", "calls_left", "deadline", "started", "wants_usage")
 
     def __init__(self, *, started: float) -> None:
         self.started = started
         self.deadline = float("inf")
         self.calls_left: int | None = None
+        self.wants_usage = False
         self._facts: list[Any] = []
         self._observers: list[Callable[[Any], None]] = []
 

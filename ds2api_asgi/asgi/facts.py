@@ -18,6 +18,7 @@ __all__ = [
     "KeyLeased",
     "Lost",
     "PoolEmpty",
+    "Queued",
     "Skipped",
     "Stopped",
     "Unreachable",
@@ -154,14 +155,31 @@ class PoolEmpty(Struct, frozen=True, kw_only=True):
 
     Attributes:
         pool: The pool's name.
-        reason: ``"tried"`` (all usable keys failed in this exchange), ``"busy"``, ``"cooling"``, ``"exhausted"``,
-            ``"blocked"`` or ``"disabled"``: the least bad of all keys' reasons.
+        reason: ``"tried"`` (all usable keys failed in this exchange), ``"busy"``, ``"limited"`` (configured limits are
+            reached), ``"cooling"``, ``"exhausted"``, ``"blocked"`` or ``"disabled"``: the least bad of all keys'
+            reasons.
         retry_after: Seconds until the first key is usable again, or None when none will be by itself.
+        waited: Whether the request waited in the pool's queue, in vain, so that nobody needs to wait once more.
     """
 
     pool: str
     reason: str
     retry_after: float | None = None
+    waited: bool = False
+
+
+class Queued(Struct, frozen=True, kw_only=True, gc=False):
+    """A request waited in a pool's queue; noted when that was over, with a key or without.
+
+    Attributes:
+        pool: The pool's name.
+        seconds: How long it waited.
+        position: How many waited already when it came.
+    """
+
+    pool: str
+    seconds: float
+    position: int
 
 
 class Judged(Struct, frozen=True, kw_only=True):

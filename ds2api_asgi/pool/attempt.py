@@ -8,17 +8,21 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from ..asgi.exchange import Exchange
-from ..asgi.facts import Judged
+from ..asgi.facts import Judged, Unreachable, Used
 from ..asgi.headers import decode, find, media_type
 from ..asgi.masking import Mask
 from ..asgi.types import Message, Send
 from ..protocols.base import Operation, Protocol, StreamWatch
 from ..protocols.hidden import MAX_JUDGED, AnswerJudge, judge_of
+from ..protocols.metering import Meter, Tokens
 from ..universal.failure import Failure
-from .health import Event
+from .cost import Costs
+from .gauge import NOTHING_SENT, RESERVED, Spent
+from .health import Event, Outcome
 from .keys import Secret
 from .outcome import outcome_of, served_of
 from .store import KeyStore, Lease
+from .waiting import WaitingRoom
 
 __all__ = ["MAX_ERROR_BODY", "Attempt", "Terms"]
 
@@ -35,12 +39,18 @@ class Terms(Struct, frozen=True, kw_only=True):
         pool: The pool's name, for facts and logs.
         protocol: How answers are read.
         store: Who is told.
+        room: Where others wait for what an answer may have made usable.
+        costs: What requests cost.
+        counts: Whether the keys have limits of tokens, so that every answer is metered.
         wall: Unix time.
     """
 
     pool: str
     protocol: Protocol
     store: KeyStore
+    room: WaitingRoom
+    costs: Costs
+    counts: bool
     wall: Callable[[], float]
 
 
@@ -57,6 +67,7 @@ class Attempt:
         lease: What was leased.
         exchange: Where verdicts are noted.
         send: Where the answer goes.
+        tokens: What was reserved for it.
     """
 
     __slots__ = (
@@ -65,7 +76,9 @@ class Attempt:
         "_judge_whole",
         "_judged",
         "_lease",
+        "_mark",
         "_mask",
+        "_meter",
         "_operation",
         "_raw_headers",
         "_secret",
@@ -74,10 +87,20 @@ class Attempt:
         "_status",
         "_stream",
         "_terms",
+        "_tokens",
+        "_used",
     )
 
     def __init__(
-        self, terms: Terms, secret: Secret, operation: Operation, lease: Lease, exchange: Exchange, send: Send
+        self,
+        terms: Terms,
+        secret: Secret,
+        operation: Operation,
+        lease: Lease,
+        exchange: Exchange,
+        send: Send,
+        *,
+        tokens: int = 0,
     ) -> None:
         self._terms = terms
         self._secret = secret
@@ -93,6 +116,10 @@ class Attempt:
         self._judge_whole: AnswerJudge | None = None
         self._served = False
         self._judged = False
+        self._tokens = tokens
+        self._mark = len(exchange)
+        self._meter: Meter | None = None
+        self._used: Tokens | None = None
 
     async def send(self, message: Message) -> None:
         """Take a message; each passes at once, and unchanged but for our key in an error answer.
@@ -101,6 +128,8 @@ class Attempt:
         """
         kind = message["type"]
         if kind == "http.response.body":
+            if self._meter is not None:
+                self._weigh(self._meter, message)
             if self._status >= 400 or self._stream is not None:
                 await self._look(message.get("body", b""), last=not message.get("more_body", False))
                 if self._mask is not None:
@@ -121,6 +150,34 @@ class Attempt:
         if self.unread:
             await self._judge_answer()
 
+    def spent(self) -> Spent:
+        """What it cost, by what is known when it is over."""
+        unreachable = next(self._exchange.since(self._mark, Unreachable), None)
+        if unreachable is not None:
+            return RESERVED if unreachable.processed else NOTHING_SENT
+        if self._meter is not None:  # it broke off; what it said until then is not all that it cost
+            self._note_usage(self._meter)
+            return RESERVED
+        if self._used is not None:
+            return Spent(tokens=self._used.total)
+        refused = self._status >= 400 or (self._judged and not self._served)
+        return Spent(tokens=0) if refused else RESERVED
+
+    def _weigh(self, meter: Meter, message: Message) -> None:
+        meter.feed(message.get("body", b""))
+        if not message.get("more_body", False):
+            self._meter = None
+            self._note_usage(meter)
+
+    def _note_usage(self, meter: Meter) -> None:
+        self._meter = None
+        self._used = used = meter.close()
+        if used is not None:
+            self._terms.costs.learn(used.total)
+            self._exchange.note(
+                Used(input=used.input, output=used.output, cached=used.cached, reasoning=used.reasoning)
+            )
+
     def _begin(self, message: Message) -> None:
         self._status = message["status"]
         if self._status >= 400:
@@ -128,7 +185,10 @@ class Attempt:
         self._raw_headers = headers = message.get("headers", ())
         if self._is_success() and (find(headers, b"content-encoding") or b"identity") == b"identity":
             kind = media_type(headers)
-            if kind == self._terms.protocol.stream_type().encode():
+            streams = kind == self._terms.protocol.stream_type().encode()
+            if self._terms.counts or self._exchange.wants_usage:
+                self._meter = Meter(stream=streams)
+            if streams:
                 self._stream = self._terms.protocol.stream_watch()
             else:
                 self._judge_whole = judge_of(self._terms.protocol, kind)
@@ -154,7 +214,12 @@ class Attempt:
         self._served = True
         terms = self._terms
         limits = terms.protocol.limits(decode(self._raw_headers), now=terms.wall())
-        await terms.store.report(self._lease, served_of(limits, tokens=0))
+        await self._tell(served_of(limits, tokens=max(self._tokens, terms.costs.average)))
+
+    async def _tell(self, outcome: Outcome) -> bool:
+        changed = await self._terms.store.report(self._lease, outcome)
+        self._terms.room.changed()  # a probe that served lets the others in
+        return changed
 
     async def _look_at_whole(self, chunk: bytes, *, last: bool) -> None:
         """Look at a part of a whole answer, which may be an error under its success status."""
@@ -187,7 +252,7 @@ class Attempt:
         if outcome is not None and outcome.event is Event.FORBIDDEN and self._operation is not Operation.GENERATE:
             # Of embeddings, or for a key that may not list models: nobody's chat with that model may suffer for it.
             return
-        if outcome is not None and await terms.store.report(self._lease, outcome):
+        if outcome is not None and await self._tell(outcome):
             _log.warning(
                 "%s: the upstream refused %s: %s",
                 terms.pool,

@@ -18,7 +18,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from random import Random
 
 from msgspec import UNSET, Struct
@@ -209,16 +208,16 @@ class Engine:
         terms, protocol, stream = self._terms, asked.protocol, asked.stream
         clock = RequestClock(terms.clock)
         bounds = self._bounds(scope, exchange, clock.now())
-        elsewhere = _elsewhere(exchange)
         steps = Steps(
-            self._plan(elsewhere),
+            self._plan,
+            _elsewhere(exchange),
             bounds,
             self._targets,
             exchange,
             model=asked.model,
             stream=stream,
             body=asked.body.body,
-            pinned=None if self._pinned is None else partial(self._pinned, elsewhere),
+            pinned=self._pinned,
         )
         patience = _Patience(exchange) if stream else None
         lost: list[Lost] = []
@@ -233,7 +232,7 @@ class Engine:
                 Attempted(number=len(lost) + 1, target=step.target, after=step.after, elsewhere=step.elsewhere)
             )
             dog = Watchdog(clock, bounds.deadline if stream else min(bounds.deadline, bounds.patience))
-            timeouts = self._timeouts(bounds, began, stream=stream)
+            timeouts = self._timeouts(bounds, began) if stream else terms.timeouts
             attempt = Attempt(protocol, exchange, line, dog, timeouts, terms.wall, head=scope["method"] == "HEAD")
             if patience is not None:
                 patience.dog = dog
@@ -275,10 +274,11 @@ class Engine:
             exchange, calls=terms.policy.max_calls, deadline=min(deadline, exchange.deadline), patience=patience
         )
 
-    def _timeouts(self, bounds: Bounds, now: float, *, stream: bool) -> Timeouts:
+    def _timeouts(self, bounds: Bounds, now: float) -> Timeouts:
+        """How long what of a stream may take, whose client does not wait for ever."""
         timeouts = self._terms.timeouts
         left = bounds.patience - now
-        if not stream or left >= (math.inf if timeouts.first_content is None else timeouts.first_content):
+        if left >= (math.inf if timeouts.first_content is None else timeouts.first_content):
             return timeouts
         return replace(timeouts, first_content=max(left, 0.0))
 

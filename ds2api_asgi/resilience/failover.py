@@ -106,6 +106,8 @@ class Failover:
             backoff_cap=backoff_cap,
         )
         timeouts = Timeouts(first_content=first_content_timeout, idle=idle_timeout, content=content_timeout)
+        if breaker is not None:
+            breaker.check()
         kinds = frozenset((fallback_on,) if isinstance(fallback_on, str) else fallback_on)
         if not kinds <= FALLBACKS:
             raise ConfigurationError(f"fallback_on knows {', '.join(sorted(FALLBACKS))} only")

@@ -323,7 +323,7 @@ class _Course:
         return self._rng.uniform(0.0, most)
 
     def _wait_for_key(self, empty: PoolEmpty) -> float | Reason:
-        if self.elsewhere or self._waited or empty.retry_after is None:
+        if self.elsewhere or self._waited or empty.waited or empty.retry_after is None:
             return Reason.EMPTY
         self._waited = True
         return self._after_hint(empty.retry_after)

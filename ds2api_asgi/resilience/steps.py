@@ -61,7 +61,8 @@ class Steps:
     """Drives one plan.
 
     Args:
-        plan: What to do.
+        plan: Makes the plan.
+        elsewhere: Whether something follows when it gives up.
         bounds: What it may not exceed.
         targets: Who may be asked.
         exchange: Where skips are noted.
@@ -78,6 +79,7 @@ class Steps:
     __slots__ = (
         "_body",
         "_bounds",
+        "_elsewhere",
         "_exchange",
         "_home",
         "_model",
@@ -94,7 +96,8 @@ class Steps:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: Callable[[bool], Plan],
+        elsewhere: bool,
         bounds: Bounds,
         targets: Targets,
         exchange: Exchange,
@@ -102,9 +105,10 @@ class Steps:
         model: str | None,
         stream: bool,
         body: bytes,
-        pinned: Callable[[], Plan] | None,
+        pinned: Callable[[bool], Plan] | None,
     ) -> None:
-        self._plan = plan
+        self._plan = plan(elsewhere)
+        self._elsewhere = elsewhere
         self._bounds = bounds
         self._targets = targets
         self._exchange = exchange
@@ -205,7 +209,7 @@ class Steps:
                 self._pin = pin_of(self._body)
                 if self._pin is not Pin.FREE and self._pinned is not None:
                     self._plan.close()
-                    self._plan = self._pinned()
+                    self._plan = self._pinned(self._elsewhere)
                     next(self._plan)  # the attempt that was made already
             return self._plan.send(outcome)
         except StopIteration as end:

@@ -211,7 +211,13 @@ async def ask(app: Any, scope: Any = None, body: bytes = b'{"model": "m"}', answ
 
 def pool_of(upstream: Any, *keys: Any, **options: Any) -> tuple[KeyPool, Clock]:
     clock = Clock()
-    options = {"strategy": "round-robin", "clock": clock, "wall": lambda: 1_700_000_000.0, **options}
+    options = {
+        "strategy": "round-robin",
+        "clock": clock,
+        "wall": lambda: 1_700_000_000.0,
+        "queue_timeout": 0,
+        **options,
+    }
     return KeyPool(upstream, protocol=Tiny(), keys=keys, **options), clock
 
 

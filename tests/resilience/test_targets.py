@@ -167,7 +167,11 @@ def steps_of(
     exchange.limit(deadline=deadline, calls=terms.pop("calls", 6))
     bounds = Bounds(exchange, calls=6, deadline=deadline, patience=patience)
     terms.setdefault("pinned", None)
-    return Steps(plan, bounds, targets, exchange, model="m", stream=False, body=body, **terms), exchange, bounds
+    return (
+        Steps(lambda _: plan, False, bounds, targets, exchange, model="m", stream=False, body=body, **terms),
+        exchange,
+        bounds,
+    )
 
 
 FAILED = Failed(verdict=verdict(Fault.MODEL), status=500)
@@ -200,7 +204,7 @@ def test_laws_of_every_course_of_steps(outcomes, count, deadline, body, seed):
         end = clock.now + deadline
         plan = failover_plan(count, RetryPolicy(), dice)
         steps, exchange, _ = steps_of(
-            targets, plan, deadline=end, body=body, pinned=lambda: retry_plan(RetryPolicy(), dice)
+            targets, plan, deadline=end, body=body, pinned=lambda _: retry_plan(RetryPolicy(), dice)
         )
         asked: list[int] = []
         step: Try | None = steps.begin()
