@@ -77,9 +77,10 @@ class _Crowd:
         self._begun: deque[float] = deque()
         self._ended: dict[str, float] = {}
 
-    def begin(self, key: str, now: float) -> None:
+    def begin(self, key: str, now: float, *, counts: bool) -> None:
         self.in_flight[key] += 1
-        self._begun.append(now)
+        if counts:
+            self._begun.append(now)
 
     def end(self, key: str, now: float) -> None:
         self.in_flight[key] -= 1
@@ -162,7 +163,7 @@ class Checker(Observer):
         if wrong is not None:
             self._note("rest", f"call {call.number} of request {call.client}: {wrong}")
         crowd = self._crowds[call.provider, call.key]
-        crowd.begin(call.key, call.begun)
+        crowd.begin(call.key, call.begun, counts=not call.refused)
         if crowd.in_flight[call.key] > crowd.most_of_key:
             self._note("concurrency", f"{crowd.in_flight[call.key]} calls use {call.key} at a time")
         if crowd.in_flight.total() > crowd.most:
@@ -176,6 +177,7 @@ class Checker(Observer):
         """See `Ears.content`."""
         rests = self._rests.get(call.provider)
         if rests is not None and call.key:
+            self._look_for_idle()
             rests.serves(call, self._clock())
 
     def ends(self, call: Call) -> None:
@@ -252,6 +254,9 @@ class Checker(Observer):
                 self._wait(attempt, exchange, fact.target)
             case KeyLeased():
                 self._served(attempt, fact.pool)
+            case Judged(by="retry"):  # nobody waits any more: the attempt has missed one of its bounds
+                self._look_for_idle()
+                self._waiting.pop(attempt.number, None)
             case PoolEmpty():
                 self._served(attempt, fact.pool)
                 tried = _tried(exchange, fact.pool)

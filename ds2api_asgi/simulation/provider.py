@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from random import Random
 from typing import Any
@@ -59,6 +59,7 @@ class Call(Struct, kw_only=True, eq=False):
         end: How; None: it is not.
         status: What was answered.
         hint: Seconds that a 429 promised.
+        refused: Whether there was no connection, so that the provider counts nothing.
         resets: Whether it told what is left of the limits, and when they are whole again.
         said: Whether the answer's last byte was handed over.
         tokens: What the provider counted.
@@ -78,6 +79,7 @@ class Call(Struct, kw_only=True, eq=False):
     end: End | None = None
     status: int = 0
     hint: float | None = None
+    refused: bool = False
     resets: bool = False
     said: bool = False
     tokens: int = 0
@@ -186,11 +188,13 @@ class ProviderApp:
         limits = self._scopes.get(call.key)
         if limits is not None:
             limits.in_flight += 1
+        happening = self._happening(call)
+        call.refused = any(event.what == "refuse" for event in happening)
         self._ears.begins(call)
         try:
             async with Watch(body) as watch:
                 call.watch = watch
-                await self._serve(call, asked, limits, exchange, send)
+                await self._serve(call, asked, happening, limits, exchange, send)
         except ClientGone:
             return
         finally:
@@ -240,12 +244,23 @@ class ProviderApp:
         return event.what == "quota" and key in self._members and self._members[key] == self._members[event.key]
 
     async def _serve(
-        self, call: Call, asked: _Body, limits: _Scope | None, exchange: Exchange | None, send: Send
+        self,
+        call: Call,
+        asked: _Body,
+        happening: Sequence[scenario.Event],
+        limits: _Scope | None,
+        exchange: Exchange | None,
+        send: Send,
     ) -> None:
         settings = self._settings
         slow, cut = 1.0, False
-        for event in self._happening(call):
+        for event in [event for event in happening if event.what == "refuse"] or happening:
             match event.what:
+                case "refuse":
+                    if exchange is not None:  # as `Upstream` does
+                        exchange.note(Unreachable(reason="connect", processed=False))
+                    await self._refuse(call, send, End.FAULT, 502, "The upstream could not be reached.", None)
+                    return
                 case "dead":
                     await self._refuse(call, send, End.DEAD, 401, "Incorrect API key provided.", "invalid_api_key")
                     return
@@ -254,11 +269,6 @@ class ProviderApp:
                     return
                 case "outage":
                     await self._refuse(call, send, End.FAULT, event.status, "The server had an error.", None)
-                    return
-                case "refuse":
-                    if exchange is not None:  # as `Upstream` does
-                        exchange.note(Unreachable(reason="connect", processed=False))
-                    await self._refuse(call, send, End.FAULT, 502, "The upstream could not be reached.", None)
                     return
                 case "hang":
                     await anyio.sleep_forever()
