@@ -208,8 +208,9 @@ class Checker(Observer):
         if attempt.ended - attempt.begun > self._deadline + _TICK:
             self._note("deadline", f"{name} took {attempt.ended - attempt.begun:.3f} s")
         # When its deadline passes while the last message is under way, nobody knows what of it arrived.
-        at_last = not attempt.complete or attempt.ended - attempt.begun >= self._deadline - _TICK
-        broken = isinstance(attempt.error, BrokenStream) and attempt.status and at_last
+        broken = isinstance(attempt.error, BrokenStream) and bool(attempt.status)
+        if isinstance(attempt.error, BrokenStream) and attempt.complete:
+            broken = attempt.error.reason == "total"
         if attempt.error is not None and not broken:
             self._note("answer", f"{name} got {attempt.status} and raised {attempt.error!r}")
         elif not attempt.complete and not broken:
