@@ -13,6 +13,8 @@ An LLM endpoint is an ASGI app; every part takes such an app and is such an app:
 | `Translator` | speaks every protocol in front of an app that speaks one |
 | `TextTools`, `ThinkTags` | transforms of a `Translator`: tools for models without, thoughts that are printed |
 | `StatefulResponses` | keeps the state of the OpenAI Responses API in front of an app that has none |
+| `Traced`, `Journal` | tell of each request what was decided and why |
+| `classify`, `rule`, `rows` | what a failure means, rules of your own, and all built-in ones as data |
 | `convert` | translates one document, with no web at all |
 | `lifespan`, `running`, `Mounted` | open and close parts with their host, mount them where a framework cannot |
 """
@@ -30,11 +32,14 @@ from .errors import (
     LossRejected,
     TransportError,
 )
+from .observe import Journal, Traced
 from .pool import Key, KeyPool
+from .protocols.classification import classify, rows, rule
 from .resilience import Failover, Retry
 from .stateful import MemoryResponseStore, ResponseStore, SQLiteResponseStore, StatefulResponses
 from .transforms import TextTools, ThinkTags
 from .translator import CarryStore, Converted, MemoryCarryStore, Translator, convert
+from .universal.failure import Fault, KeyAction, RetryScope, Row, Verdict
 from .upstream import Upstream
 
 __version__ = "0.1.0"
@@ -49,9 +54,12 @@ __all__ = [
     "Converted",
     "Ds2apiError",
     "Failover",
+    "Fault",
     "FramingError",
     "InvalidDocument",
+    "Journal",
     "Key",
+    "KeyAction",
     "KeyPool",
     "LossRejected",
     "MemoryCarryStore",
@@ -59,14 +67,21 @@ __all__ = [
     "Mounted",
     "ResponseStore",
     "Retry",
+    "RetryScope",
+    "Row",
     "SQLiteResponseStore",
     "StatefulResponses",
     "TextTools",
     "ThinkTags",
+    "Traced",
     "Translator",
     "TransportError",
     "Upstream",
+    "Verdict",
+    "classify",
     "convert",
     "lifespan",
+    "rows",
+    "rule",
     "running",
 ]

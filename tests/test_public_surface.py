@@ -28,6 +28,7 @@ DOORS = {
     for room in (
         "",
         ".demo",
+        ".observe",
         ".pool",
         ".resilience",
         ".stateful",

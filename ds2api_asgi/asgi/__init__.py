@@ -15,4 +15,5 @@
 | `respond` | a whole JSON answer |
 | `lifespan` | opening and closing with the host |
 | `exchange`, `facts` | what parts tell each other about a request |
+| `trace` | the same, printed: the story of a request |
 """

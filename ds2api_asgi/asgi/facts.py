@@ -8,6 +8,7 @@ from ..universal.failure import Verdict
 
 __all__ = [
     "AccountGroup",
+    "Asked",
     "Attempted",
     "BreakerClosed",
     "BreakerOpened",
@@ -34,6 +35,20 @@ class AccountGroup(Struct, frozen=True, kw_only=True, gc=False):
     """
 
     group: str
+
+
+class Asked(Struct, frozen=True, kw_only=True, gc=False):
+    """A part at the door says what is asked for.
+
+    Attributes:
+        protocol: The client's protocol.
+        operation: What it asks for (``"generate"``).
+        model: The model, where the path names it; a body is not read for this fact.
+    """
+
+    protocol: str
+    operation: str
+    model: str | None = None
 
 
 class Caller(Struct, frozen=True, kw_only=True, gc=False):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
@@ -15,7 +15,8 @@ from ..asgi.types import Message, Send
 from ..protocols.base import Operation, Protocol, StreamWatch
 from ..protocols.hidden import MAX_JUDGED, AnswerJudge, judge_of
 from ..protocols.metering import Meter, Tokens
-from ..universal.failure import Failure
+from ..protocols.verdict import judged
+from ..universal.failure import Failure, Row
 from .cost import Costs
 from .gauge import NOTHING_SENT, RESERVED, Spent
 from .health import Event, Outcome
@@ -43,6 +44,7 @@ class Terms(Struct, frozen=True, kw_only=True):
         costs: What requests cost.
         counts: Whether the keys have limits of tokens, so that every answer is metered.
         wall: Unix time.
+        rules: The user's own rows.
     """
 
     pool: str
@@ -52,6 +54,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     costs: Costs
     counts: bool
     wall: Callable[[], float]
+    rules: Sequence[Row] = ()
 
 
 class Attempt:
@@ -246,7 +249,7 @@ class Attempt:
         self._judged = True
         terms, key = self._terms, self._lease.key
         now = terms.wall()
-        verdict = terms.protocol.classify(failure, decode(self._raw_headers), now=now)
+        verdict = judged(terms.protocol, failure, decode(self._raw_headers), now=now, rules=terms.rules)
         self._exchange.note(Judged(by="pool", status=status, verdict=verdict, pool=terms.pool, key=key))
         outcome = outcome_of(verdict, wall=now)
         if outcome is not None and outcome.event is Event.FORBIDDEN and self._operation is not Operation.GENERATE:

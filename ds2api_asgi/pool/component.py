@@ -21,7 +21,7 @@ from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import BodyTooLarge, ClientGone, ConfigurationError
 from ..protocols import registry
 from ..protocols.base import Operation, Protocol
-from ..universal.failure import Failure, FailureKind, KeyAction, Verdict
+from ..universal.failure import Failure, FailureKind, KeyAction, Row, Verdict
 from .ask import Ask
 from .attempt import Attempt, Terms
 from .cost import Costs, cost_of
@@ -67,6 +67,7 @@ class KeyPool:
         max_queue: Requests that may wait at a time; one more is refused at once.
         store: Where the health of the keys lives; None: in this process.
         max_body: Bytes; a request's model stands in its body, which is therefore read first.
+        rules: Rows of your own, which come before the protocol's; see `rule`.
         clock: Monotonic seconds, for the store in this process.
         wall: Unix time, to read the dates that providers send.
         rng: Where the strategy takes its chance from, for the store in this process.
@@ -91,6 +92,7 @@ class KeyPool:
         max_queue: int = 1_000,
         store: KeyStore | None = None,
         max_body: int = DEFAULT_MAX_BODY,
+        rules: Iterable[Row] = (),
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         rng: Random | None = None,
@@ -134,6 +136,7 @@ class KeyPool:
             costs=Costs(),
             counts=self._counts,
             wall=wall,
+            rules=tuple(rules),
         )
 
     def __repr__(self) -> str:
@@ -163,8 +166,13 @@ class KeyPool:
         scope, exchange = enter(scope)
         asks = self._asks(exchange, model, tokens)
         found = await self._room.enter(asks)
-        visit = Visit(found=found)
-        if isinstance(found, Empty) and (patience := self._patience(exchange)) > 0:
+        if not isinstance(found, Empty):
+            await self._attempt(scope, receive, send, exchange, found, claim.operation, tokens)
+            return
+        patience = self._patience(exchange)
+        if patience <= 0:
+            visit = Visit(found=self._room.advised(found, len(self._room)))
+        else:
             if not bodiless and not isinstance(receive, Replay):
                 body = await self._read(scope, receive, send)
                 if body is None:

@@ -131,7 +131,7 @@ class WaitingRoom:
         with self._lock:
             position = len(self._queue)
             if position >= self._most or not self._is_worth_it(empty, position, seconds):
-                return Visit(found=self._advised(empty, position))
+                return Visit(found=self.advised(empty, position))
             guest.bell = Bell()
             self._queue.join(guest)
             if self._here is not None:  # what came free since it was told that there is nothing
@@ -143,7 +143,7 @@ class WaitingRoom:
         except BaseException:
             await self._abandon(guest)
             raise
-        found = guest.given or self._advised(guest.empty or empty, len(self._queue))
+        found = guest.given or self.advised(guest.empty or empty, len(self._queue))
         return Visit(found=found, waited=max(self._clock() - began, 0.0), position=position)
 
     async def release(self, lease: Lease, spent: Spent = RESERVED, *, held: float) -> None:
@@ -172,6 +172,20 @@ class WaitingRoom:
             elif self._leader is not None:
                 self._look_at = -math.inf
                 self._ring(self._leader)
+
+    def advised(self, empty: Empty, position: int) -> Empty:
+        """The same with the time after which it makes sense to come again.
+
+        Args:
+            empty: What the store said.
+            position: How many are before whoever is told.
+        """
+        if empty.reason is not EmptyReason.BUSY:
+            return empty
+        seconds = self._turn_in(empty, position)
+        if empty.opens_in is not None:
+            seconds = min(seconds, empty.opens_in)
+        return Empty(reason=empty.reason, retry_after=max(seconds, _LEAST), in_flight=empty.in_flight)
 
     async def _sit(self, guest: _Guest, bell: Bell, until: float, receive: Receive | None) -> None:
         if receive is None:
@@ -289,22 +303,14 @@ class WaitingRoom:
         """Whether a key can be had in time, by what is known now."""
         if empty.reason is EmptyReason.BUSY:
             # The next to come free is worth waiting for, whatever the average says; the hundredth is not.
-            return seconds > 0 and (position < max(empty.in_flight, 1) or self._turn_in(empty, position) <= seconds)
+            soon = self.held is None or position < max(empty.in_flight, 1)
+            return seconds > 0 and (soon or self._turn_in(empty, position) <= seconds)
         return empty.retry_after is not None and empty.retry_after <= seconds
 
     def _turn_in(self, empty: Empty, position: int) -> float:
         """Seconds until so many leases and one more have come back, at the rate at which they do."""
         held = SOON if self.held is None else self.held
         return min(held * (position + 1) / max(empty.in_flight, 1), _LONGEST_ADVICE)
-
-    def _advised(self, empty: Empty, position: int) -> Empty:
-        """With the time after which it makes sense to come again."""
-        if empty.reason is not EmptyReason.BUSY:
-            return empty
-        seconds = self._turn_in(empty, position)
-        if empty.opens_in is not None:
-            seconds = min(seconds, empty.opens_in)
-        return Empty(reason=empty.reason, retry_after=max(seconds, _LEAST), in_flight=empty.in_flight)
 
 
 def _first_answer(store: MemoryStore, asks: tuple[Ask, ...]) -> Lease | Empty:

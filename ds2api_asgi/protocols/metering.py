@@ -46,16 +46,13 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.input + self.output
 
 
-class _Inner(msgspec.Struct, gc=False):
-    usage: Any = None
-
-
 class _Unit(msgspec.Struct, gc=False):
     """Where counts stand: in a whole answer, or in one event of a stream."""
 
     usage: Any = None
-    message: Any = None  # typed later: Ollama and errors have other things there
-    response: _Inner | None = None
+    message: Any = None
+    response: Any = None
+    x_groq: Any = None
     usage_camel: Any = msgspec.field(name="usageMetadata", default=None)
     usage_snake: Any = msgspec.field(name="usage_metadata", default=None)
     prompt_eval_count: Any = None
@@ -73,23 +70,24 @@ class Meter:
         stream: Whether the answer is one of lines: server-sent events, or one JSON document in each line.
     """
 
-    __slots__ = ("_counts", "_overlong", "_parts", "_size", "_stream")
+    __slots__ = ("_counts", "_parts", "_size", "_stream")
 
     def __init__(self, *, stream: bool) -> None:
         self._stream = stream
         self._parts: list[bytes] = []
         self._size = 0
-        self._overlong = False
         self._counts: dict[str, int] = {}
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the answer."""
         if self._stream:
-            cut = max(data.rfind(b"\n"), data.rfind(b"\r"))
-            if cut >= 0:
-                self._keep(data[:cut])
+            end = _LINE_END.search(data)
+            if end is not None:
+                self._keep(data[: end.start()])
                 self._flush()
-                data = data[cut + 1 :]
+                last = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+                self._scan(data[end.end() : last])
+                data = data[last:]
         if data:
             self._keep(data)
 
@@ -104,36 +102,26 @@ class Meter:
 
     def _keep(self, data: bytes) -> None:
         self._size += len(data)
-        if self._stream and self._size > MAX_METERED and not self._overlong:
-            # Only the line that goes on is too long; the ones before it are complete.
-            self._size -= len(data)
-            first, end, _ = data.partition(b"\n")
-            self._overlong = self._size + len(first) > MAX_METERED
-            if end and not self._overlong:
-                self._parts.append(first)
-                self._flush()
-                return self._keep(data[len(first) + 1 :])
-            self._size += len(data)
         if self._size > MAX_METERED:
-            self._overlong = True
             self._parts.clear()
-        elif not self._overlong:
+        else:
             self._parts.append(data)
-        return None
 
     def _flush(self) -> None:
-        data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        data = b"".join(self._parts) if self._size <= MAX_METERED else b""
         self._parts.clear()
         self._size = 0
-        self._overlong = False
-        if not data or _MARK.search(data) is None:
+        self._scan(data)
+
+    def _scan(self, data: bytes) -> None:
+        if _MARK.search(data) is None:
             return
-        if self._stream:
-            for line in _LINE_END.split(data):
-                if _MARK.search(line) is not None:
-                    self._read(line.removeprefix(b"data:"))
-        else:
+        if not self._stream:
             self._read(data)
+            return
+        for line in _LINE_END.split(data):
+            if _MARK.search(line) is not None:
+                self._read(line.removeprefix(b"data:"))
 
     def _read(self, document: bytes) -> None:
         try:
@@ -147,10 +135,10 @@ class Meter:
 
 
 def _objects(unit: _Unit) -> Iterator[Any]:
-    if type(unit.message) is dict:  # Anthropic's first event
-        yield unit.message.get("usage")
-    if unit.response is not None:  # Responses' last event
-        yield unit.response.usage
+    # Anthropic's first event, Responses' last one, Groq's.
+    for around in (unit.message, unit.response, unit.x_groq):
+        if type(around) is dict:
+            yield around.get("usage")
     yield unit.usage
     yield unit.usage_camel
     yield unit.usage_snake
@@ -170,6 +158,8 @@ _NAMES = {
     "candidatesTokenCount": "answer",
     "candidates_token_count": "answer",
     "eval_count": "output",
+    "prompt_cache_hit_tokens": "cached",  # DeepSeek
+    "cached_tokens": "cached",  # Moonshot
     "cachedContentTokenCount": "cached",
     "cached_content_token_count": "cached",
     "cache_read_input_tokens": "beside_read",
@@ -201,10 +191,11 @@ def _flat(counts: Any) -> Iterator[tuple[str, Any]]:
 
 def _tokens(counts: dict[str, int]) -> Tokens:
     """Add up what protocols count beside each other: Anthropic caches, Gemini thoughts."""
-    read, thoughts = counts.get("beside_read", 0), counts.get("thoughts", 0)
+    thoughts = counts.get("thoughts", 0)
+    read = counts.get("beside_read", 0)
     return Tokens(
         input=counts.get("input", 0) + read + counts.get("beside_written", 0),
         output=counts.get("output", counts.get("answer", 0) + thoughts),
-        cached=counts.get("cached", 0) + read,
+        cached=counts.get("beside_read", counts.get("cached", 0)),  # some who imitate Anthropic say both
         reasoning=counts.get("reasoning", 0) + thoughts,
     )

@@ -31,7 +31,7 @@ from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import BodyTooLarge, ClientGone, ConfigurationError
 from ..protocols import registry
 from ..protocols.base import Claim, Operation, Protocol
-from ..universal.failure import Failure, FailureKind, Fault, RetryScope, Verdict
+from ..universal.failure import Failure, FailureKind, Fault, RetryScope, Row, Verdict
 from .answer import error_answer
 from .attempt import Attempt, Lost
 from .breaker import BreakerPolicy, BreakerState
@@ -80,6 +80,7 @@ class Terms(Struct, frozen=True, kw_only=True):
         timeout_headers: Headers, in lower case, by which clients say how long they wait, and the seconds of their unit.
         rng: Draws the jitter of the breakers; None: a fresh one.
         name: What facts call the engine.
+        rules: The user's own rows.
     """
 
     policy: RetryPolicy
@@ -93,6 +94,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
     max_body: int = DEFAULT_MAX_BODY
+    rules: Sequence[Row] = ()
 
     def check(self) -> None:
         """Refuse values that cannot work.
@@ -233,7 +235,9 @@ class Engine:
             )
             dog = Watchdog(clock, bounds.deadline if stream else min(bounds.deadline, bounds.patience))
             timeouts = self._timeouts(bounds, began) if stream else terms.timeouts
-            attempt = Attempt(protocol, exchange, line, dog, timeouts, terms.wall, head=scope["method"] == "HEAD")
+            attempt = Attempt(
+                protocol, exchange, line, dog, timeouts, terms.wall, terms.rules, head=scope["method"] == "HEAD"
+            )
             if patience is not None:
                 patience.dog = dog
             ended = False
@@ -250,7 +254,7 @@ class Engine:
             if patience is not None:
                 patience.dog = None
             if outcome is None:
-                if terms.keep_pace:
+                if terms.keep_pace and self._targets.times_next(step.target, stream=stream):
                     self._learn(exchange, step.target, began - clock.now(), stream=stream)
                 steps.answered()
                 return []

@@ -12,6 +12,7 @@ from ..asgi.lifespan import running
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import ConfigurationError
 from ..protocols.base import Protocol
+from ..universal.failure import Row
 from .breaker import BreakerPolicy
 from .budget import BudgetPolicy
 from .engine import Engine, Terms
@@ -51,6 +52,7 @@ class Failover:
         idle_timeout: Between bytes of a running answer; None: no such bound.
         content_timeout: Between content of a running stream (comments and pings are none); None: no such bound.
         max_body: Bytes of a request's body; larger ones are answered with 413.
+        rules: Rows of your own, which come before the protocol's and a pool's verdict; see `rule`.
         fallback_on: Faults of the request that the next app may not share: ``"context-window"`` (it is too long),
             ``"content-policy"`` (it was refused). Then the next app is asked; when all fail, the first of these faults
             is the answer.
@@ -90,6 +92,7 @@ class Failover:
         keep_pace: bool = True,
         client_timeouts: bool = True,
         timeout_header: str | None = None,
+        rules: Iterable[Row] = (),
         rng: Random | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -127,6 +130,7 @@ class Failover:
                 clock=clock,
                 wall=wall,
                 max_body=max_body,
+                rules=tuple(rules),
                 name="failover",
             ),
             pinned=lambda elsewhere: retry_plan(policy, dice, elsewhere=elsewhere),

@@ -269,7 +269,7 @@ def _is_hopeless(verdict: Verdict) -> bool:
 
 
 def _falls_back(outcome: Outcome, kinds: Collection[str]) -> bool:
-    return isinstance(outcome, Failed) and outcome.verdict.fallback in kinds
+    return isinstance(outcome, Failed) and outcome.verdict.reason in kinds
 
 
 class _Course:

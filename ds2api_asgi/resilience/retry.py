@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 
 from ..asgi.body import DEFAULT_MAX_BODY
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..protocols.base import Protocol
+from ..universal.failure import Row
 from .breaker import BreakerPolicy
 from .budget import BudgetPolicy
 from .engine import Engine, Terms
@@ -42,6 +43,7 @@ class Retry:
         idle_timeout: Between bytes of a running answer; None: no such bound.
         content_timeout: Between content of a running stream (comments and pings are none); None: no such bound.
         max_body: Bytes of a request's body; larger ones are answered with 413.
+        rules: Rows of your own, which come before the protocol's and a pool's verdict; see `rule`.
         breaker: When an app that keeps failing is left alone for a while; None: never. With nobody else to ask, a
             breaker turns a doubtful answer into a sure refusal, and a few requests that an upstream chokes on would
             refuse all others: the budget already keeps repeats from making a bad hour worse.
@@ -78,6 +80,7 @@ class Retry:
         keep_pace: bool = True,
         client_timeouts: bool = True,
         timeout_header: str | None = None,
+        rules: Iterable[Row] = (),
         rng: Random | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -109,6 +112,7 @@ class Retry:
                 clock=clock,
                 wall=wall,
                 max_body=max_body,
+                rules=tuple(rules),
                 name="retry",
             ),
         )

@@ -30,6 +30,7 @@ __all__ = ["BreakerReport", "Change", "Targets", "Turn"]
 _LONGEST_NAME = 200  # characters of a model's name that a breaker of its own is kept for
 _SAMPLES = 64
 _FEWEST_SAMPLES = 8
+_SAMPLED = 4  # of so many answers one is timed, once there are samples
 _FIRST = Pass(0)
 
 
@@ -101,7 +102,7 @@ class Targets:
         rng: Draws the jitter of the breakers' rests.
     """
 
-    __slots__ = ("_breaker", "_budgets", "_clock", "_paces", "_parts", "_rng", "_wholes")
+    __slots__ = ("_answers", "_breaker", "_budgets", "_clock", "_paces", "_parts", "_rng", "_wholes")
 
     def __init__(
         self,
@@ -112,6 +113,7 @@ class Targets:
         clock: Callable[[], float],
         rng: Random,
     ) -> None:
+        self._answers = 0
         self._breaker = breaker
         self._clock = clock
         self._rng = rng
@@ -189,6 +191,11 @@ class Targets:
     def may_repeat(self, target: int) -> bool:
         """Take what a repeated attempt costs from a target's budget; False when there is nothing left."""
         return not self._budgets or self._budgets[target].take()
+
+    def times_next(self, target: int, *, stream: bool) -> bool:
+        """Whether to time this answer."""
+        self._answers += 1
+        return not self._answers % _SAMPLED or len(self._paces[target][stream]) < _SAMPLES
 
     def learn_pace(self, target: int, seconds: float, *, stream: bool) -> None:
         """An attempt took so long to its first content (a stream) or its end (anything else)."""

@@ -538,3 +538,86 @@ async def test_a_request_that_is_answered_says_nothing_of_stopping(stage):
     app = stage.Actor(stage.error(500), stage.answer(b"{}"))
     await stage.ask(stage.retry(app))
     assert app.facts(Stopped) == []
+
+
+# What rivals get wrong
+
+
+async def test_a_limit_told_inside_a_stream_is_failed_over_as_well(stage):
+    """LiteLLM leaves 429 out of its fallbacks once a stream has started (#22296)."""
+    first = stage.Actor(stage.stream(b"data: open\n\n", b"data: error:rate\n\n"))
+    second = stage.Actor(stage.stream(C1, END))
+    assert (await stage.ask(stage.failover([first, second]))).body == C1 + END
+
+
+async def test_nothing_of_a_failed_fallback_leaks_either(stage):
+    """LiteLLM passes the fallback's first frames on, then fails (#38610)."""
+    failing = stage.stream(b"data: open\n\n", b"data: error:overloaded\n\n")
+    answer = await stage.ask(stage.failover([stage.Actor(failing), stage.Actor(failing)]))
+    assert (answer.status, json.loads(answer.body)) == (529, {"error": "overloaded"})
+
+
+async def test_what_one_app_does_to_its_scope_the_next_does_not_see(stage):
+    """axonhub's first channel maps the model, and the next one sees the mapped name."""
+
+    async def mutating(scope, receive, send):
+        scope["path"] = "/mapped"
+        scope["model"] = "mapped"
+        await stage.error(503)(scope, receive, send)
+
+    second = stage.Actor(stage.answer(b"{}"))
+    await ask_model(stage, stage.failover([stage.Actor(mutating), second]), "asked")
+    assert (second.scopes[0]["path"], second.scopes[0].get("model")) == ("/ask", None)
+    assert json.loads(second.bodies[0]) == {"model": "asked"}
+
+
+async def test_one_failure_shuts_nobody_out(stage, clock):
+    """uni-api leaves a provider out for 300 seconds after any single failure."""
+    first, second = stage.Actor(stage.error(503), stage.answer(b"[]")), stage.Actor(stage.answer(b"{}"))
+    app = stage.failover([first, second])
+    assert [(await ask_model(stage, app)).body for _ in range(3)] == [b"{}", b"[]", b"[]"]
+
+
+@pytest.mark.parametrize("after", [b"2300000000", b"Thu, 01 Jan 2099 00:00:00 GMT", b"1e300"])
+async def test_no_upstream_keeps_a_request_or_a_target_for_years(stage, clock, after):
+    """One hostile Retry-After takes a deployment out for 2.3e9 seconds in LiteLLM's router."""
+    limited = stage.answer(b'{"error": {}}', status=429, headers=[(b"retry-after", after)])
+    first, second = stage.Actor(limited), stage.Actor(stage.answer(b"{}"))
+    app = Failover([first, second], protocol="openai-chat", rng=Random(1))
+    with anyio.fail_after(5):
+        for _ in range(3):
+            assert (await stage.ask(app, path="/v1/chat/completions")).status == 200
+    assert first.calls == 3
+
+
+async def test_a_hanging_app_is_not_waited_for_again_and_again(stage):
+    """Retries times timeouts: half a minute before a fallback is even asked."""
+    first, second = stage.Actor(stage.hangs), stage.Actor(stage.answer(b"{}"))
+    app = stage.failover([first, second], first_content_timeout=0.05, breaker=STEADY)
+    for _ in range(12):
+        assert (await ask_model(stage, app, stream=True)).status == 200
+    assert first.calls == 5  # once per request, and none once it is known
+
+
+async def test_a_repeat_that_would_come_too_late_is_not_begun(stage):
+    app = stage.Actor()
+
+    async def after(seconds, then, scope, receive, send):
+        await anyio.sleep(seconds)
+        await then(scope, receive, send)
+
+    async def quick(*args):
+        await after(0.3, stage.answer(b"{}"), *args)
+
+    async def failing(*args):
+        await after(0.75, stage.error(500), *args)
+
+    app.scenes = (quick,)
+    retry = stage.retry(app, deadline=1.0)
+    async with anyio.create_task_group() as group:
+        for _ in range(9):
+            group.start_soon(stage.ask, retry)
+    app.scenes = (failing,)
+    assert (await stage.ask(retry)).status == 500
+    assert app.facts(Stopped) == [Stopped(by="retry", reason="pace", attempts=1)]
+    assert app.calls == 10

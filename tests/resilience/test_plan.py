@@ -25,6 +25,7 @@ from ds2api_asgi.resilience.plan import (
     retry_plan,
 )
 from ds2api_asgi.universal.failure import Fault, KeyAction, RetryScope, Verdict
+from ds2api_asgi.universal.failure import Reason as WhyRefused
 
 POLICY = RetryPolicy()
 
@@ -40,9 +41,9 @@ def failed(
     calls: int = 1,
     same_key: bool = True,
     key: KeyAction = KeyAction.NONE,
-    fallback: str | None = None,
+    reason: WhyRefused | None = None,
 ) -> Failed:
-    verdict = Verdict(row="test", fault=fault, retry=retry, hint=hint, same_key=same_key, key=key, fallback=fallback)
+    verdict = Verdict(row="test", fault=fault, retry=retry, hint=hint, same_key=same_key, key=key, reason=reason)
     return Failed(verdict=verdict, status=status, keyed=keyed, empty=empty, calls=calls)
 
 
@@ -342,7 +343,7 @@ def test_a_request_too_large_for_a_keys_rate_goes_elsewhere_and_never_waits():
 
 @pytest.mark.parametrize(("chosen", "order"), [((), [0]), (("context-window",), [0, 1, 2]), (("content-policy",), [0])])
 def test_a_context_window_falls_back_only_where_that_was_chosen(chosen, order):
-    too_long = failed(Fault.REQUEST, RetryScope.NONE, status=400, fallback="context-window")
+    too_long = failed(Fault.REQUEST, RetryScope.NONE, status=400, reason="context-window")
     plan = failover_plan(3, POLICY, Random(1), fallback_on=chosen)
     assert [step.target for step in play(plan, lambda _: too_long)] == order
 

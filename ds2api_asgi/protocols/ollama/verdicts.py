@@ -39,6 +39,14 @@ ROWS: Final = (
     Row(id="403", fault=Fault.KEY, retry=RetryScope.KEY, key=KeyAction.BLOCK_MODEL, status=(403,), source=_CLOUD),
     # The model was not pulled there: another upstream may have it.
     Row(id="404", fault=Fault.MODEL, retry=RetryScope.ROUTE, status=(404,), source=_ERRORS),
+    Row(
+        id="context_length",
+        fault=Fault.REQUEST,
+        retry=RetryScope.NONE,
+        reason="context-window",
+        message=re.compile(r"exceeds? the (?:available |maximum )?context|input length exceeds", re.IGNORECASE),
+        source=_ERRORS,
+    ),
     Row(id="400", fault=Fault.REQUEST, retry=RetryScope.NONE, status=(400,), source=_ERRORS),
     Row(id="502", fault=Fault.PROVIDER, retry=RetryScope.ROUTE, status=(502,), source=_ERRORS),  # its cloud is away
     Row(id="500", fault=Fault.MODEL, retry=RetryScope.SAME, status=(500,), source=_ERRORS),

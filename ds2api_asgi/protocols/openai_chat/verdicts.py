@@ -15,7 +15,7 @@ from ..openai_rows import ROWS
 from ..verdict import verdict_of
 from .profile import NAME
 
-__all__ = ["classify", "limits"]
+__all__ = ["ROWS", "classify", "limits"]
 
 _MIN_ERROR: Final = 400
 

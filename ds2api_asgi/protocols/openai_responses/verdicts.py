@@ -10,7 +10,7 @@ from ..openai_rows import ROWS
 from ..verdict import verdict_of
 from .profile import NAME
 
-__all__ = ["classify", "limits"]
+__all__ = ["ROWS", "classify", "limits"]
 
 
 def classify(failure: Failure, headers: Mapping[str, str], *, now: float) -> Verdict:
