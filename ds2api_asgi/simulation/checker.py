@@ -339,13 +339,13 @@ class Checker(Observer):
         call = next((call for call in calls if call.number in numbers), None)
         if call is None:
             self._note("whole", f"{name} got the answer of another request's call {numbers}")
-        elif call.end is not End.SERVED:
+            return
+        if call.end is not End.SERVED:
             self._note("whole", f"{name} got an answer that looks whole of call {call.number}, which was {call.end}")
             return
         got, all_of_them = [number for _, number, _ in pieces], list(range(1, call.pieces + 1))
-        times = (
-            len(got) // call.pieces if attempt.protocol == "openai-responses" else 1
-        )  # its last events say all again
+        # The last events of a Responses stream say all of it again.
+        times = len(got) // call.pieces if attempt.protocol == "openai-responses" else 1
         if got != all_of_them * max(times, 1):
             self._note("whole", f"{name} got the pieces {got} of {call.pieces}")
 

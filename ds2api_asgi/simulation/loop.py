@@ -27,7 +27,7 @@ from typing import Any, NoReturn, TypeVar
 
 from ..errors import Ds2apiError
 
-__all__ = ["Deadlock", "Leftovers", "Livelock", "VirtualLoop", "run"]
+__all__ = ["Deadlock", "Leftovers", "Livelock", "VirtualLoop", "new_loop", "run"]
 
 _MOST_TURNS = 100_000
 """Turns of the loop in which no time passes; more than any honest work takes, and under a second of real time."""
@@ -95,7 +95,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """
         if self._running or asyncio._get_running_loop() is not None:
             raise RuntimeError("an event loop is running already")
-        main = asyncio.ensure_future(future, loop=self)
+        main: asyncio.Future[T] = asyncio.ensure_future(future, loop=self)  # type: ignore[arg-type]
         asyncio._set_running_loop(self)
         self._running = True
         try:
@@ -140,7 +140,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def _describe(self) -> str:
         return "; ".join(_where(task) for task in self.pending()) or "none"
 
-    def call_soon(
+    def call_soon(  # type: ignore[override]  # its stub ties the arguments to the callback
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         """Run a callback in the next turn."""
@@ -148,13 +148,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._ready.append(handle)
         return handle
 
-    def call_later(
+    def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
         """Run a callback after some seconds."""
         return self.call_at(self._now + delay, callback, *args, context=context)
 
-    def call_at(
+    def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
         """Run a callback at a time of `time`; ``inf`` is never."""
@@ -214,7 +214,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """Cancelled timers are left in the heap until they are due; asyncio calls this for its own accounts."""
 
-    def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any, **_options: Any) -> NoReturn:
+    def call_soon_threadsafe(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, **_options: Any
+    ) -> NoReturn:
         """There are no threads here.
 
         Raises:
@@ -233,6 +235,15 @@ def _where(task: asyncio.Task[Any]) -> str:
     return f"{task.get_name()} in {' > '.join(frames[-5:]) or 'its start'}"
 
 
+def new_loop(rng: Random | None = None) -> VirtualLoop:
+    """A loop that has not run; all that needs a socket, a thread or a process raises NotImplementedError.
+
+    Args:
+        rng: As for `VirtualLoop`.
+    """
+    return VirtualLoop(rng)  # type: ignore[abstract]  # asyncio's own raise NotImplementedError
+
+
 def run(main: Callable[[VirtualLoop], Coroutine[Any, Any, T]], *, seed: int | None = None) -> T:
     """Run a coroutine function in virtual time.
 
@@ -248,7 +259,7 @@ def run(main: Callable[[VirtualLoop], Coroutine[Any, Any, T]], *, seed: int | No
         Livelock: No time passes any more.
         Leftovers: It left tasks behind, or one failed unheard.
     """
-    loop = VirtualLoop(None if seed is None else Random(seed))  # noqa: S311 - shuffles
+    loop = new_loop(None if seed is None else Random(seed))  # noqa: S311 - shuffles
     collecting = gc.isenabled()
     gc.disable()  # a collector that comes whenever it likes would end forgotten work at another time in each run
     try:

@@ -62,7 +62,9 @@ def _headline(report: Report) -> str:
 
 
 def _keys(keys: Sequence[KeyUse]) -> list[str]:
-    rows = [("key", "calls", "served", "429", "quota", "401", "5xx", "cut", "left", "most", "of its rpm", "states")]
+    rows: list[tuple[str, ...]] = [
+        ("key", "calls", "served", "429", "quota", "401", "5xx", "cut", "left", "most", "of its rpm", "states")
+    ]
     for use in keys:
         ends = use.ends
         states = ", ".join(f"{name} {share:.0%}" for name, share in use.states.items() if share >= 0.005)
@@ -79,7 +81,9 @@ def _keys(keys: Sequence[KeyUse]) -> list[str]:
 
 
 def _groups(groups: Sequence[GroupReport]) -> list[str]:
-    rows = [("clients", "requests", "served", "p50", "p95", "p99", "first p50", "p95", "key wait p95", "p99", "else")]
+    rows: list[tuple[str, ...]] = [
+        ("clients", "requests", "served", "p50", "p95", "p99", "first p50", "p95", "key wait p95", "p99", "else")
+    ]
     for group in groups:
         others = ", ".join(f"{end}: {count}" for end, count in group.ends.items() if end != "ok")
         rows.append(

@@ -46,7 +46,7 @@ def settings_of(constructor: Callable[..., Any], given: Mapping[str, Any], path:
 @cache
 def parameters_of(constructor: Callable[..., Any]) -> dict[str, tuple[type, ...]]:
     """A constructor's parameters and the types that each may have."""
-    hints = typing.get_type_hints(constructor.__init__)  # type: ignore[misc]
+    hints = typing.get_type_hints(constructor.__init__)
     return {name: _kinds(hints[name]) for name in inspect.signature(constructor).parameters if name not in _OURS}
 
 

@@ -148,5 +148,5 @@ def decode_unit(kind: type, given: Any) -> Any:
         ValueError: It is not of that kind.
     """
     if kind in (Seconds, DayTime, Moment, Quantity):
-        return kind.decode(given)  # type: ignore[attr-defined]
+        return kind.decode(given)
     raise NotImplementedError(kind)

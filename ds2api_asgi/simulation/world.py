@@ -21,7 +21,7 @@ from ..resilience import Failover, Retry, RetryPolicy
 from ..translator import Translator
 from . import scenario
 from .client import Attempt, RequestEnd, Sdk, draw_request
-from .loop import VirtualLoop, run
+from .loop import VirtualLoop, new_loop, run
 from .provider import Ears, ProviderApp, secret_of
 from .settings import settings_of
 
@@ -130,7 +130,7 @@ class World:
         self._samples = samples
         self._numbers = count(1)
         self._requests = count(1)
-        self.build(VirtualLoop())  # refuses what cannot be built before anything is waited for
+        self.build(new_loop())  # refuses what cannot be built before anything is waited for
 
     def run(self) -> None:
         """Run it.
@@ -159,7 +159,12 @@ class World:
             self.providers[settings.name] = self._pooled(settings, self.plan.providers.index(settings))
         apps = [self._retried(number, pooled) for number, pooled in enumerate(self.providers.values())]
         plan = self.plan
-        terms = {"protocol": plan.protocol, "clock": loop.time, "wall": self.wall, "rng": self.rng("retry")}
+        terms: dict[str, Any] = {
+            "protocol": plan.protocol,
+            "clock": loop.time,
+            "wall": self.wall,
+            "rng": self.rng("retry"),
+        }
         app = apps[0]
         if plan.retry is not None:
             own = settings_of(Retry if len(apps) == 1 else Failover, plan.retry, "retry")

@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 
 from ds2api_asgi.asgi import disconnect
-from ds2api_asgi.pool import MemoryStore, gauge, roster
+from ds2api_asgi.pool import KeyPool, MemoryStore, gauge, roster
 from ds2api_asgi.pool.book import Standing
+from ds2api_asgi.pool.waiting import WaitingRoom
 from ds2api_asgi.resilience import attempt, passage, steps, timeouts
 from ds2api_asgi.resilience.plan import Reason
 from ds2api_asgi.simulation import chance_report, chance_scenario, trace_of
@@ -99,13 +100,13 @@ def _lets_many_probe(patch: pytest.MonkeyPatch) -> None:
 
 
 def _forgets_to_release(patch: pytest.MonkeyPatch) -> None:
-    release, count = MemoryStore.release, iter(range(10**9))
+    release, count = MemoryStore.release_now, iter(range(10**9))
 
-    async def forgetful(self: MemoryStore, lease: Any) -> None:
+    def forgetful(self: MemoryStore, lease: Any, spent: Any) -> None:
         if next(count) % 7:
-            await release(self, lease)
+            release(self, lease, spent)
 
-    patch.setattr(MemoryStore, "release", forgetful)
+    patch.setattr(MemoryStore, "release_now", forgetful)
 
 
 def _has_no_bound_per_key(patch: pytest.MonkeyPatch) -> None:
@@ -119,6 +120,15 @@ def _says_empty_too_soon(patch: pytest.MonkeyPatch) -> None:
         return None if sum(seat.in_flight for seat in self.seats) >= 3 else pick(self, *arguments)
 
     patch.setattr(roster.Roster, "pick", lazy)
+
+
+def _never_offers_what_is_free(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(WaitingRoom, "changed", lambda self: None)
+
+
+def _lets_wait_for_longer(patch: pytest.MonkeyPatch) -> None:
+    patience = KeyPool._patience
+    patch.setattr(KeyPool, "_patience", lambda self, exchange: 2 * patience(self, exchange))
 
 
 def _has_no_budget(patch: pytest.MonkeyPatch) -> None:
@@ -179,6 +189,8 @@ def _never_ends_an_answer(patch: pytest.MonkeyPatch) -> None:
         (_has_no_bound_per_key, "concurrency"),
         (_says_empty_too_soon, "refused"),
         (_keeps_no_configured_limits, "limit"),
+        (_never_offers_what_is_free, "idle"),
+        (_lets_wait_for_longer, "queue"),
         (_has_no_budget, "budget"),
         (_gives_up_at_once, "gave up"),
         (_has_no_deadline, "deadline"),
