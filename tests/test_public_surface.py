@@ -27,6 +27,7 @@ DOORS = {
     f"ds2api_asgi{room}"
     for room in (
         "",
+        ".access",
         ".demo",
         ".observe",
         ".pool",

@@ -38,7 +38,17 @@ class Exchange:
             counting costs time.
     """
 
-    __slots__ = ("_facts", "_observers", "_times", "calls_left", "clock", "deadline", "started", "wants_usage")
+    __slots__ = (
+        "_facts",
+        "_observers",
+        "_stamp",
+        "_times",
+        "calls_left",
+        "clock",
+        "deadline",
+        "started",
+        "wants_usage",
+    )
 
     def __init__(self, *, started: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.started = started
@@ -48,12 +58,13 @@ class Exchange:
         self.wants_usage = False
         self._facts: list[Any] = []
         self._times: list[float] = []
+        self._stamp = self._times.append  # bound once: facts are noted on the hot path
         self._observers: list[Callable[[Any], None]] = []
 
     def note(self, fact: object) -> None:
         """Write a fact down and show it to the observers."""
         self._facts.append(fact)
-        self._times.append(self.clock())
+        self._stamp(self.clock())
         for observer in self._observers:
             observer(fact)
 

@@ -22,6 +22,7 @@ __all__ = [
     "Queued",
     "Skipped",
     "Stopped",
+    "TurnedAway",
     "Unreachable",
     "Used",
 ]
@@ -61,6 +62,20 @@ class Caller(Struct, frozen=True, kw_only=True, gc=False):
 
     name: str
     share: float = 1.0
+
+
+class TurnedAway(Struct, frozen=True, kw_only=True):
+    """A part at the door let a request in no further.
+
+    Attributes:
+        status: The HTTP status that it was answered.
+        code: Why, in one word (``"gateway_rate_limit_exceeded"``); ``""`` where the status says it all.
+        caller: The client key's alias; ``""``: nobody's key was shown.
+    """
+
+    status: int
+    code: str = ""
+    caller: str = ""
 
 
 class Used(Struct, frozen=True, kw_only=True, gc=False):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
@@ -29,8 +30,8 @@ DESCRIPTION = "Tell from a log what happened to requests, and why. It needs the 
 
 TOLD, NOTHING, USAGE = range(3)
 
-_START: Final = '{"id":"'
-_START_QUOTED: Final = '{\\"id\\":\\"'
+_START: Final = re.compile(r'\{\s*"id"\s*:')
+_QUOTED: Final = re.compile(r'\{\s*\\"id\\"')
 _WIDTH: Final = 10
 
 
@@ -88,23 +89,20 @@ def traces_in(lines: Iterable[str]) -> Iterator[Trace]:
 
 
 def _plain(line: str) -> Trace | None:
-    start = line.find(_START)
-    while start >= 0:
+    for found in _START.finditer(line):
         try:
-            _, end = json.JSONDecoder().raw_decode(line, start)
+            _, end = json.JSONDecoder().raw_decode(line, found.start())
         except (ValueError, RecursionError):
-            pass
-        else:
-            trace = decode_trace(line[start:end])
-            if trace is not None:
-                return trace
-        start = line.find(_START, start + 1)
+            continue
+        trace = decode_trace(line[found.start() : end])
+        if trace is not None:
+            return trace
     return None
 
 
 def _quoted(line: str) -> Trace | None:
     """The trace inside a string of a line that holds JSON."""
-    if _START_QUOTED not in line:
+    if _QUOTED.search(line) is None:
         return None
     try:
         document = json.loads(line[line.index("{") :])

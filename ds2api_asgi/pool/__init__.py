@@ -2,7 +2,7 @@
 
     KeyPool(Upstream("https://api.openai.com"), protocol="openai-chat", keys=[KEY_1, KEY_2])
 
-`keys` holds secrets, `health` is the state machine of a key, `selection` chooses among usable keys, `roster` keeps both
+`keys` holds secrets, `health` is the state machine of a key, `strategies` choose among usable keys, `roster` keeps both
 in step, `store` is where that lives, and `component` is the ASGI app.
 """
 
@@ -14,19 +14,22 @@ from .gauge import Spent
 from .health import KeyState, Outcome
 from .keys import Key, Secret
 from .limits import RateLimits
-from .selection import LeastUsed, Lineup, RoundRobin, Seat, Strategy
 from .store import KeyStore, Lease, MemoryStore
+from .strategies import Affinity, FillFirst, Latency, LeastUsed, Lineup, RoundRobin, Seat, Strategy, Traffic
 from .survey import Empty, EmptyReason, KeyReport
 
 __all__ = [
+    "Affinity",
     "Ask",
     "Empty",
     "EmptyReason",
+    "FillFirst",
     "Key",
     "KeyPool",
     "KeyReport",
     "KeyState",
     "KeyStore",
+    "Latency",
     "Lease",
     "LeastUsed",
     "Lineup",
@@ -38,4 +41,5 @@ __all__ = [
     "Secret",
     "Spent",
     "Strategy",
+    "Traffic",
 ]

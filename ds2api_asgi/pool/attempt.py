@@ -44,6 +44,7 @@ class Terms(Struct, frozen=True, kw_only=True):
         costs: What requests cost.
         counts: Whether the keys have limits of tokens, so that every answer is metered.
         wall: Unix time.
+        clock: Monotonic seconds, where a strategy wants to know how long answers take; else None.
         rules: The user's own rows.
     """
 
@@ -54,6 +55,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     costs: Costs
     counts: bool
     wall: Callable[[], float]
+    clock: Callable[[], float] | None = None
     rules: Sequence[Row] = ()
 
 
@@ -74,11 +76,13 @@ class Attempt:
     """
 
     __slots__ = (
+        "_begun",
         "_body",
         "_exchange",
         "_judge_whole",
         "_judged",
         "_lease",
+        "_mark",
         "_mark",
         "_mask",
         "_meter",
@@ -106,6 +110,8 @@ class Attempt:
         tokens: int = 0,
     ) -> None:
         self._terms = terms
+        self._begun = 0.0 if terms.clock is None else terms.clock()
+        self._mark = len(exchange)
         self._secret = secret
         self._operation = operation
         self._lease = lease
@@ -217,7 +223,8 @@ class Attempt:
         self._served = True
         terms = self._terms
         limits = terms.protocol.limits(decode(self._raw_headers), now=terms.wall())
-        await self._tell(served_of(limits, tokens=max(self._tokens, terms.costs.average)))
+        latency = None if terms.clock is None else terms.clock() - self._begun
+        await self._tell(served_of(limits, tokens=max(self._tokens, terms.costs.average), latency=latency))
 
     async def _tell(self, outcome: Outcome) -> bool:
         changed = await self._terms.store.report(self._lease, outcome)
@@ -242,6 +249,9 @@ class Attempt:
         return 200 <= self._status < 300
 
     async def _judge_answer(self) -> None:
+        if next(self._exchange.since(self._mark, Unreachable), None) is not None:
+            self._judged = True  # the answer is our own: nobody was reached who could have spoken of the key
+            return
         failure = self._terms.protocol.decode_error(self._status, decode(self._raw_headers), bytes(self._body))
         await self._judge(failure, status=self._status)
 

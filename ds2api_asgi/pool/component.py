@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable
 from random import Random
 
 import anyio
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from ..asgi.body import DEFAULT_MAX_BODY, Replay, read_body
 from ..asgi.claims import Claims
 from ..asgi.exchange import Exchange, enter
-from ..asgi.facts import Attempted, Caller, Judged, KeyLeased, PoolEmpty, Queued
+from ..asgi.facts import AccountGroup, Attempted, Caller, Judged, KeyLeased, PoolEmpty, Queued
 from ..asgi.headers import replace
 from ..asgi.loop import current_time
 from ..asgi.respond import respond
@@ -24,14 +24,15 @@ from ..protocols.base import Operation, Protocol
 from ..universal.failure import Failure, FailureKind, KeyAction, Row, Verdict
 from .ask import Ask
 from .attempt import Attempt, Terms
+from .conversation import conversation_of
 from .cost import Costs, cost_of
 from .credentials import with_credential
 from .gauge import RESERVED
 from .keys import Key, as_keys
 from .limits import NO_LIMITS
 from .outcome import is_the_keys_fault
-from .selection import Strategy, strategy_named
 from .store import KeyStore, Lease, MemoryStore
+from .strategies import Strategy, strategy_named
 from .survey import Empty, EmptyReason, KeyReport
 from .waiting import RELEASE_TIMEOUT, Visit, WaitingRoom
 
@@ -59,13 +60,16 @@ class KeyPool:
         app: The app to ask.
         protocol: What the app speaks: a name or a protocol.
         keys: Plain secrets, or `Key` s.
-        strategy: ``"least-used"``, ``"round-robin"`` or a strategy of your own.
+        strategy: ``"least-used"``, ``"round-robin"``, ``"fill-first"``, ``"latency"``, ``"affinity"`` or a strategy of
+            your own (see `Strategy`).
         name: What facts and logs call the pool; two pools that meet in one request need different names.
         max_concurrency: Requests that may use a key at a time; None: any number.
         max_total: Requests that the upstream may have at a time, over all keys; None: any number.
         queue_timeout: Seconds that a request waits for a key at most; 0: never.
         max_queue: Requests that may wait at a time; one more is refused at once.
         store: Where the health of the keys lives; None: in this process.
+        conversation_header: The name of a header that tells the conversation of a request, before all else that does;
+            read only for strategies that want it (``"affinity"``).
         max_body: Bytes; a request's model stands in its body, which is therefore read first.
         rules: Rows of your own, which come before the protocol's; see `rule`.
         clock: Monotonic seconds, for the store in this process.
@@ -91,6 +95,7 @@ class KeyPool:
         queue_timeout: float = 10.0,
         max_queue: int = 1_000,
         store: KeyStore | None = None,
+        conversation_header: str | None = None,
         max_body: int = DEFAULT_MAX_BODY,
         rules: Iterable[Row] = (),
         clock: Callable[[], float] = time.monotonic,
@@ -113,9 +118,15 @@ class KeyPool:
         self._claims = Claims(self.protocol.claim)
         self._secrets = {key.alias: key.secret for key in checked}
         self._store = MemoryStore(clock=clock, rng=rng) if store is None else store
+        chosen = strategy_named(strategy) if isinstance(strategy, str) else strategy
+        self._wants_conversation = bool(getattr(chosen, "wants_conversation", False))
+        self._conversation_header = None if conversation_header is None else conversation_header.lower().encode()
+        # Where all keys are of one account, nobody needs to be told which.
+        scopes = {key.alias: key.quota_scope for key in checked}
+        self._scopes = scopes if len(set(scopes.values())) > 1 else {}
         self._store.join(
             checked,
-            strategy=strategy_named(strategy) if isinstance(strategy, str) else strategy,
+            strategy=chosen,
             max_concurrency=max_concurrency,
             max_total=max_total,
         )
@@ -136,6 +147,7 @@ class KeyPool:
             costs=Costs(),
             counts=self._counts,
             wall=wall,
+            clock=clock if getattr(chosen, "wants_latency", False) else None,
             rules=tuple(rules),
         )
 
@@ -154,7 +166,7 @@ class KeyPool:
         model = None if claim.model is UNSET else claim.model
         bodiless = scope["method"] in _BODILESS
         tokens = 0
-        if not bodiless and (model is None or self._counts):
+        if not bodiless and (model is None or self._counts or self._wants_conversation):
             body = await self._read(scope, receive, send)
             if body is None:
                 return
@@ -163,8 +175,13 @@ class KeyPool:
             if self._counts:
                 tokens = cost_of(body.body)
             receive = body
+        conversation = None
+        if self._wants_conversation and isinstance(receive, Replay):
+            conversation = conversation_of(
+                self.protocol.name, scope["headers"], receive.body, header=self._conversation_header
+            )
         scope, exchange = enter(scope)
-        asks = self._asks(exchange, model, tokens)
+        asks = self._asks(exchange, Ask(model=model, tokens=tokens, conversation=conversation))
         found = await self._room.enter(asks)
         if not isinstance(found, Empty):
             await self._attempt(scope, receive, send, exchange, found, claim.operation, tokens)
@@ -227,6 +244,9 @@ class KeyPool:
         attempt = Attempt(self._terms, secret, operation, lease, exchange, send, tokens=tokens)
         try:
             exchange.note(KeyLeased(pool=self.name, key=lease.key))
+            group = self._scopes.get(lease.key)
+            if group is not None:
+                exchange.note(AccountGroup(group=group))
             header = self.protocol.authorize(secret.reveal())
             await self.app(with_credential(scope, header, lease.key), receive, attempt.send)
         finally:
@@ -244,21 +264,19 @@ class KeyPool:
             spent = attempt.spent() if self._has_limits else RESERVED
             await self._room.release(lease, spent, held=self._clock() - began)
 
-    def _asks(self, exchange: Exchange, model: str | None, tokens: int) -> tuple[Ask, ...]:
+    def _asks(self, exchange: Exchange, ask: Ask) -> tuple[Ask, ...]:
         """What to ask for; the second when all keys that could be used have failed for this request.
 
         Who waited until a rate limited key had rested may have that same key again, when there is no other.
         """
         caller = exchange.last(Caller)
-        name, share = ("", 1.0) if caller is None else (caller.name, caller.share)
+        if caller is not None:
+            ask = structs.replace(ask, caller=caller.name, share=caller.share)
         failed = self._failed(exchange)
         if not failed:
-            return (Ask(model=model, tokens=tokens, caller=name, share=share),)
+            return (ask,)
         spent = [key for key, why in failed.items() if why.key is not KeyAction.COOL or not why.same_key]
-        return tuple(
-            Ask(model=model, tried=frozenset(tried), tokens=tokens, caller=name, share=share)
-            for tried in (failed, spent)
-        )
+        return tuple(structs.replace(ask, tried=frozenset(tried)) for tried in (failed, spent))
 
     def _failed(self, exchange: Exchange) -> dict[str, Verdict]:
         return {

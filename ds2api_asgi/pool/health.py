@@ -116,11 +116,13 @@ class Outcome(Struct, frozen=True, kw_only=True):
         soft: Seconds for which other keys shall be preferred, because too little is left of a limit; None: no need.
         left: How many requests the provider still allows the quota scope, and the seconds until it allows all of them
             again; None: it did not say.
+        latency: Seconds until content came; None: nobody measured.
     """
 
     event: Event
     seconds: float | None = None
     soft: float | None = None
+    latency: float | None = None
     left: tuple[float, float] | None = None
 
     def soft_for(self, others: int) -> float | None:

@@ -52,7 +52,7 @@ SERVED = Outcome(event=Event.SERVED)
 """A success of which the provider said nothing more, or that there is plenty left."""
 
 
-def served_of(limits: Sequence[Limits], *, tokens: float) -> Outcome:
+def served_of(limits: Sequence[Limits], *, tokens: float, latency: float | None = None) -> Outcome:
     """Tell what a successful answer's rate limit headers mean for the key.
 
     A limit of tokens that has no room for one request more is spared until its reset. Whether few requests are left
@@ -61,11 +61,12 @@ def served_of(limits: Sequence[Limits], *, tokens: float) -> Outcome:
     Args:
         limits: What the headers said.
         tokens: How many tokens the next request may cost.
+        latency: Seconds until content came, where somebody measured.
 
     Returns:
         The outcome.
     """
-    if not limits:
+    if not limits and latency is None:
         return SERVED
     soft: float = 0.0
     left: tuple[float, float] | None = None
@@ -78,7 +79,9 @@ def served_of(limits: Sequence[Limits], *, tokens: float) -> Outcome:
             left = limit.remaining, reset
         if limit.remaining <= (tokens if limit.dimension.endswith("tokens") else 0):
             soft = max(soft, reset)
-    return Outcome(event=Event.SERVED, soft=soft or None, left=left) if soft or left is not None else SERVED
+    if not soft and left is None and latency is None:
+        return SERVED
+    return Outcome(event=Event.SERVED, soft=soft or None, left=left, latency=latency)
 
 
 def _sane(seconds: float | None) -> float | None:

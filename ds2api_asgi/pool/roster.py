@@ -20,7 +20,8 @@ from .book import USABLE, Book, Standing
 from .gauge import Gauge, Spent, Taken, gauges_of
 from .health import Event, KeyState, Lane, Outcome
 from .keys import Key
-from .selection import Seat, Strategy
+from .strategies import Seat, Strategy, Traffic
+from .strategies.tiers import Tiers, by_tier, lineup_for
 
 __all__ = ["MAX_MODELS", "Roster"]
 
@@ -34,6 +35,7 @@ class Roster:
 
     Attributes:
         seats: One for each key, in the pool's order.
+        traffic: What they share.
         turns: Counts what changed; what was computed from the roster holds until it moves on.
         stamp: Counts the turns of lanes; leases remember it as the moment at which they were born.
         in_flight: Requests that use any of its keys now.
@@ -48,10 +50,21 @@ class Roster:
         max_concurrency: int | None,
         max_total: int | None = None,
     ) -> None:
-        self.seats = [Seat(index=index, weight=key.weight) for index, key in enumerate(keys)]
+        self.traffic = Traffic()
+        self.seats = [
+            Seat(
+                index=index,
+                weight=key.weight,
+                alias=key.alias,
+                scope=key.quota_scope or "",
+                priority=key.priority,
+                traffic=self.traffic,
+            )
+            for index, key in enumerate(keys)
+        ]
+        self._tiered = len({key.priority for key in keys}) > 1
         self.turns = 0
         self.stamp = 0
-        self.in_flight = 0
         self._most = math.inf if max_total is None else max_total
         self._limit = math.inf if max_concurrency is None else max_concurrency
         self._allowed = [key.models for key in keys]
@@ -79,6 +92,10 @@ class Roster:
         The first attempt of a request probes a key whose rest is over, if there is one: that is how keys come back.
         Later attempts prefer keys that are known to work.
 
+        Of several priorities, a lower one is used only when no key of a higher one can be. A key of which nothing is
+        left of a limit counts as one that cannot, while any other can: it would most likely be refused. A key of a
+        lower priority is not probed while there is a better one.
+
         Args:
             ask: What the request asks for.
             model: What it is remembered under, or None when it names no model.
@@ -89,7 +106,7 @@ class Roster:
         Returns:
             The key, and what was reserved of configured limits.
         """
-        if self.in_flight >= self._most:
+        if self.traffic.in_flight >= self._most:
             return None
         book = self._book(model)
         first, second, third = (
@@ -100,11 +117,16 @@ class Roster:
         if self._counts_tokens and ask.tokens:
             tried = _TooSmall(self, tried, model, ask.tokens, now)
         lineups = book.lineups
-        seat = lineups[first].pick(tried, ask) or lineups[second].pick(tried, ask) or lineups[third].pick(tried, ask)
+        probes, ready = lineups[Standing.PROBE], lineups[Standing.READY]
+        if not tried and isinstance(probes, Tiers) and isinstance(ready, Tiers):
+            seat = by_tier((probes, ready), tried, ask) or lineups[Standing.SOFT].pick(tried, ask)
+        else:
+            seat = (
+                lineups[first].pick(tried, ask) or lineups[second].pick(tried, ask) or lineups[third].pick(tried, ask)
+            )
         if seat is None:
             return None
-        self.in_flight += 1
-        seat.in_flight += 1
+        seat.take()
         self._scope_in_flight[self._scopes[seat.index]] += 1
         if self._is_full(seat.index):
             self._settle((seat.index,), self._every_book())
@@ -119,8 +141,7 @@ class Roster:
     def free(self, index: int, model: str | None, lease: int) -> None:
         """Take a key back; a probe that came back without an answer leaves the next request to probe."""
         was_full = self._is_full(index)
-        self.in_flight -= 1
-        self.seats[index].in_flight -= 1
+        self.seats[index].free()
         self._scope_in_flight[self._scopes[index]] -= 1
         if was_full:
             self._settle((index,), self._every_book())
@@ -195,6 +216,7 @@ class Roster:
 
     def wake(self, now: float) -> None:
         """Do what time has done since."""
+        self.traffic.now = now
         while self._wakes and self._wakes[0][0] <= now:
             when, _, owner, model = heapq.heappop(self._wakes)
             gauge = self._gauges.get((owner, model)) if self._gauges else None
@@ -224,7 +246,7 @@ class Roster:
 
     def is_at_its_most(self) -> bool:
         """Tell whether the whole pool may have no more requests at a time."""
-        return self.in_flight >= self._most
+        return self.traffic.in_flight >= self._most
 
     def models(self) -> Iterator[tuple[str, dict[int, Lane]]]:
         """Every model of which something is known, with its lanes by owner."""
@@ -242,7 +264,7 @@ class Roster:
         return not self._gauges or all(g.ready_at(tokens, now) <= now for g in self.gauges_of(index, model))
 
     def _new_book(self, model: str | None) -> Book:
-        lineups = {standing: self._strategy.lineup(self._rng) for standing in USABLE}
+        lineups = {standing: lineup_for(self._strategy, self._rng, tiered=self._tiered) for standing in USABLE}
         book = Book(model, lineups, [Standing.OUT] * len(self.seats))
         for seat in self.seats:
             if self.is_allowed(seat.index, model):

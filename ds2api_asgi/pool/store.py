@@ -21,7 +21,7 @@ from .gauge import RESERVED, Spent, Taken
 from .health import Event, Outcome
 from .keys import Key
 from .roster import Roster
-from .selection import Strategy
+from .strategies import Strategy
 from .survey import SOON, Empty, EmptyReason, KeyReport, survey, why_empty
 
 __all__ = ["KeyStore", "Lease", "MemoryStore"]
@@ -186,6 +186,8 @@ class MemoryStore:
             self._roster.wake(now)
             if outcome.event is Event.SERVED:
                 self._counts[held.index][1] += 1
+                if outcome.latency is not None:
+                    self._roster.seats[held.index].time(outcome.latency)
                 if self._roster.serve(held.index, held.model, outcome, born=held.born, now=now):
                     # This answer made the key recover, so what it says later is no old news.
                     held.born = self._roster.stamp
@@ -223,7 +225,7 @@ class MemoryStore:
             self._roster.switch(index, on=on)
 
     def _why_empty(self, model: str | None, tokens: int, tried: Collection[int], now: float) -> Empty:
-        slots = self._roster.in_flight
+        slots = self._roster.traffic.in_flight
         if self._roster.is_at_its_most():
             return Empty(reason=EmptyReason.BUSY, retry_after=SOON, in_flight=slots)
         if any(self._roster.is_usable(index, model, tokens, now) for index in tried):

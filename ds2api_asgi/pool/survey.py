@@ -117,7 +117,7 @@ def why_empty(roster: Roster, model: str | None, tokens: int = 0, *, now: float)
         reason=reason,
         retry_after=None if soonest == math.inf else max(soonest - now, 0.0),
         opens_in=None if opens == math.inf else max(opens - now, 0.0),
-        in_flight=roster.in_flight,
+        in_flight=roster.traffic.in_flight,
     )
 
 

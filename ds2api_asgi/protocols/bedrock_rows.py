@@ -20,7 +20,7 @@ _PAGE: Final = "https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runt
 
 
 def _row(name: str, fault: Fault, retry: RetryScope, key: KeyAction = KeyAction.NONE) -> Row:
-    return Row(id=f"bedrock.{name}", type=(name,), fault=fault, retry=retry, key=key, source=_PAGE, read="2026-11-28")
+    return Row(id=f"bedrock.{name}", type=(name,), fault=fault, retry=retry, key=key, source=_PAGE, read="unchecked")
 
 
 ROWS: Final = (

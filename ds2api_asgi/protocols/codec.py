@@ -99,6 +99,7 @@ class Codec:
         self.stream_error = errors.stream_error
         self.classify = verdicts.classify
         self.limits = verdicts.limits
+        self.encode_limits = verdicts.encode_limits
         self.decode_models = companions.decode_models
         self.encode_models = companions.encode_models
         self.decode_model = companions.decode_model

@@ -15,13 +15,14 @@ https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers (read
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from .base import Limits
 
-__all__ = ["limits"]
+__all__ = ["encode_limits", "limits"]
 
 _LIMIT_HEADER: Final = re.compile(r"x-(ratelimit|tokenlimit)-(limit|remaining|reset)(?:-([a-z-]{1,40}))?")
 _COUNT: Final = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{0,9})?")
@@ -49,6 +50,31 @@ def limits(headers: Mapping[str, str], *, now: float) -> Sequence[Limits]:
             dimension = dimension or ("tokens" if family == "tokenlimit" else "requests")
             found.setdefault(dimension, {})["reset_after" if what == "reset" else what] = number
     return [Limits(dimension=dimension, **values) for dimension, values in found.items()]
+
+
+def encode_limits(found: Sequence[Limits], *, now: float) -> tuple[tuple[bytes, bytes], ...]:  # noqa: ARG001 - no dates
+    """The headers that state limits: what `limits` reads."""
+    headers: list[tuple[bytes, bytes]] = []
+    for one in found:
+        if one.limit is not None:
+            headers.append((f"x-ratelimit-limit-{one.dimension}".encode(), b"%d" % one.limit))
+        if one.remaining is not None:
+            headers.append((f"x-ratelimit-remaining-{one.dimension}".encode(), b"%d" % max(0.0, one.remaining)))
+        if one.reset_after is not None:
+            headers.append((f"x-ratelimit-reset-{one.dimension}".encode(), _go(one.reset_after).encode()))
+    return tuple(headers)
+
+
+def _go(seconds: float) -> str:
+    """A Go duration, rounded up: ``"12ms"``, ``"6m0s"``."""
+    milliseconds = math.ceil(seconds * 1000)
+    if milliseconds < 1000:
+        return f"{max(0, milliseconds)}ms"
+    whole, rest = divmod(milliseconds, 1000)
+    minutes, whole = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    fraction = f"{rest / 1000:.3f}"[1:].rstrip("0").rstrip(".")
+    return f"{f'{hours}h' if hours else ''}{f'{minutes}m' if hours or minutes else ''}{whole}{fraction}s"
 
 
 def _count(text: str) -> float | None:

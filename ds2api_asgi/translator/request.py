@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from ..asgi.body import Replay, read_body
+from ..asgi.credentials import caller_of
 from ..asgi.exchange import Exchange
 from ..asgi.headers import decode
 from ..asgi.respond import respond
@@ -26,7 +27,7 @@ from ..universal.request import Request
 from .answer import Answer
 from .carrying import Carriage, Carrying
 from .losses import Losses
-from .scope import credential_of, upstream_scope
+from .scope import upstream_scope
 from .transformed import Transformed
 from .translation import Companion, Embedding, Generation
 
@@ -129,7 +130,7 @@ class TranslatedRequest:
         self._send = partial(_send_head, send) if scope["method"] == "HEAD" else send
         self._headers = decode(scope["headers"])
         self._carrying = Carrying(
-            settings.carriage, client.name, lambda: credential_of(scope["headers"], client), exchange
+            settings.carriage, client.name, lambda: caller_of(scope, client.authorize("")[0]), exchange
         )
 
     async def run(self) -> None:

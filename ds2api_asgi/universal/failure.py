@@ -193,7 +193,8 @@ class Row(Struct, frozen=True, kw_only=True):
         message: A pattern searched in the message: only for cases that a provider tells by words alone.
         detail: (name, value) that must stand in the error's details.
         source: The provider's page it follows.
-        read: The day on which that page was read (``"2026-11-28"``).
+        read: The day on which that page was read (``"2026-11-28"``), or ``"unchecked"``: the row is from knowledge or
+            from reports, and that page is where it should stand.
     """
 
     id: str

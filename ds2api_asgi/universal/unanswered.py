@@ -13,7 +13,7 @@ from .failure import Failure, FailureKind, Fault, RetryScope, Row, Verdict, judg
 __all__ = ["UNANSWERED", "network", "unanswered"]
 
 _RFC: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2"
-_READ: Final = "2026-11-28"
+_READ: Final = "unchecked"
 
 
 def _row(family: str, code: str, fault: Fault, retry: RetryScope) -> Row:
@@ -47,7 +47,8 @@ def unanswered(row: str) -> Verdict:
     family, _, rest = row.partition(".")
     found = next((one for one in UNANSWERED if one.matches(failure)), None)
     if found is None:
-        return Verdict(row=row, fault=Fault.NETWORK if family == "network" else Fault.PROVIDER, retry=RetryScope.SAME)
+        fault = Fault.NETWORK if family == "network" else Fault.PROVIDER
+        return Verdict(row=f"{family or 'answer'}.{rest or 'unknown'}", fault=fault, retry=RetryScope.SAME)
     return judge((Row(id=rest, fault=found.fault, retry=found.retry),), failure, protocol=family)
 
 

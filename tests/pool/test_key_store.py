@@ -20,8 +20,8 @@ from ds2api_asgi.pool.ask import Ask
 from ds2api_asgi.pool.health import Event, KeyState, Outcome
 from ds2api_asgi.pool.keys import Key, Secret, as_keys
 from ds2api_asgi.pool.roster import MAX_MODELS
-from ds2api_asgi.pool.selection import LeastUsed, RoundRobin, Strategy
 from ds2api_asgi.pool.store import Lease, MemoryStore
+from ds2api_asgi.pool.strategies import LeastUsed, RoundRobin, Strategy
 from ds2api_asgi.pool.survey import Empty, EmptyReason
 
 T = TypeVar("T")

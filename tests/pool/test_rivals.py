@@ -19,7 +19,7 @@ from ds2api_asgi.pool import Ask, Empty, Key, KeyPool, KeyState, Lease, LeastUse
 from ds2api_asgi.pool.health import Event, Outcome
 from ds2api_asgi.pool.keys import as_keys
 from ds2api_asgi.pool.queue import Queue, Round, Waiter
-from ds2api_asgi.pool.selection import RoundRobin, Strategy
+from ds2api_asgi.pool.strategies import RoundRobin, Strategy
 from ds2api_asgi.pool.survey import EmptyReason
 from ds2api_asgi.resilience import Retry
 from pools import OK, Answer, ByKey, Clock, Tiny, answers, ask, scope_of
@@ -259,7 +259,7 @@ async def test_a_longer_rest_is_not_cut_short_by_a_second_shorter_one_nor_the_ot
 @pytest.mark.anyio
 async def test_a_used_up_quota_is_not_asked_again_every_five_seconds() -> None:
     shop = Shop("a")
-    await shop.fails(Event.QUOTA, 5.0 and None)
+    await shop.fails(Event.QUOTA, None)
     shop.now += 3_000
     assert shop.empty().reason is EmptyReason.EXHAUSTED
 

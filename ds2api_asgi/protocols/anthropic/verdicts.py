@@ -15,11 +15,11 @@ from msgspec.structs import replace
 
 from ...universal.failure import Failure, Fault, KeyAction, RetryScope, Row, Verdict
 from ..verdict import verdict_of
-from .limits import limits
+from .limits import encode_limits, limits
 from .profile import NAME
 from .times import unix_time
 
-__all__ = ["ROWS", "classify", "limits"]
+__all__ = ["ROWS", "classify", "encode_limits", "limits"]
 
 _ERRORS: Final = "https://docs.anthropic.com/en/api/errors"
 _LIMITS: Final = "https://docs.anthropic.com/en/api/rate-limits"
@@ -51,6 +51,7 @@ _ROWS: Final = (
         retry=RetryScope.KEY,
         key=KeyAction.EXHAUST,
         source="https://support.anthropic.com/en/articles/8977456-how-do-i-pay-for-my-api-usage",
+        read="unchecked",
     ),
     Row(
         id="400.usage_limit",
@@ -69,6 +70,7 @@ _ROWS: Final = (
         retry=RetryScope.NONE,
         reason="context-window",
         source=_WINDOWS,
+        read="unchecked",
     ),
     Row(
         id="400.content_policy",
@@ -78,6 +80,7 @@ _ROWS: Final = (
         retry=RetryScope.NONE,
         reason="content-policy",
         source=_ERRORS,
+        read="unchecked",
     ),
     *(
         Row(
@@ -100,6 +103,7 @@ _ROWS: Final = (
         key=KeyAction.COOL,
         wait=60.0,
         source=_ERRORS,
+        read="unchecked",
     ),
     _row("429.rate_limit", *_COOL, status=(429,), source=_LIMITS),
     # In a stream there is no status; relays say "api_error" for all, so that it counts with its own status only.

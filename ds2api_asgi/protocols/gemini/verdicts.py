@@ -17,10 +17,10 @@ from msgspec.structs import replace
 from ...universal.failure import Failure, Fault, KeyAction, RetryScope, Row, Verdict
 from ..verdict import verdict_of
 from .errors import details_of, duration
-from .limits import limits
+from .limits import encode_limits, limits
 from .profile import NAME
 
-__all__ = ["ROWS", "classify", "limits"]
+__all__ = ["ROWS", "classify", "encode_limits", "limits"]
 
 _ERRORS: Final = "https://ai.google.dev/gemini-api/docs/troubleshooting"
 _LIMITS: Final = "https://ai.google.dev/gemini-api/docs/rate-limits"
@@ -63,6 +63,7 @@ _ROWS: Final = (
         retry=RetryScope.NONE,
         reason="context-window",
         source=_ERRORS,
+        read="unchecked",
     ),
     Row(
         id="400.failed_precondition",
@@ -99,7 +100,14 @@ _ROWS: Final = (
         source=_LIMITS,
     ),
     # The Interactions API has words for codes, and no details.
-    _row("interactions.quota", Fault.QUOTA, RetryScope.KEY, KeyAction.EXHAUST, detail=("code", "quota_exceeded")),
+    _row(
+        "interactions.quota",
+        Fault.QUOTA,
+        RetryScope.KEY,
+        KeyAction.EXHAUST,
+        detail=("code", "quota_exceeded"),
+        read="unchecked",
+    ),
     Row(
         id="429.rate_limit",
         status=(429,),
@@ -108,18 +116,18 @@ _ROWS: Final = (
         key=KeyAction.COOL,
         source=_LIMITS,
     ),
-    _row("402.billing", Fault.QUOTA, RetryScope.KEY, KeyAction.EXHAUST, status=(402,)),
+    _row("402.billing", Fault.QUOTA, RetryScope.KEY, KeyAction.EXHAUST, status=(402,), read="unchecked"),
     _row("400", Fault.REQUEST, RetryScope.NONE, status=(400,)),
     _row("401.unauthenticated", Fault.KEY, RetryScope.KEY, KeyAction.DISABLE, status=(401,)),
     _row("403.permission", Fault.KEY, RetryScope.KEY, KeyAction.DISABLE, status=(403,)),
     _row("404.not_found", Fault.KEY, RetryScope.KEY, KeyAction.BLOCK_MODEL, status=(404,)),
-    _row("409.aborted", Fault.REQUEST, RetryScope.SAME, status=(409,)),
-    _row("499.cancelled", Fault.CLIENT, RetryScope.NONE, status=(499,)),
+    _row("409.aborted", Fault.REQUEST, RetryScope.SAME, status=(409,), read="unchecked"),
+    _row("499.cancelled", Fault.CLIENT, RetryScope.NONE, status=(499,), read="unchecked"),
     _row("500.internal", Fault.MODEL, RetryScope.SAME, status=(500,)),
     _row("503.unavailable", Fault.MODEL, RetryScope.ROUTE, status=(503,)),
     _row("504.deadline", Fault.MODEL, RetryScope.ROUTE, status=(504,), type=("DEADLINE_EXCEEDED",)),
     # A page of the network in front of the provider.
-    _row("5xx.edge", Fault.PROVIDER, RetryScope.SAME, status=(502, 504)),
+    _row("5xx.edge", Fault.PROVIDER, RetryScope.SAME, status=(502, 504), read="unchecked"),
 )
 
 ROWS: Final = tuple([replace(row, read=row.read or "2026-11-23") for row in _ROWS])
