@@ -90,7 +90,9 @@ def _provider(rng: Random, name: str) -> Provider:
 
 
 def _pool(rng: Random) -> dict[str, Any]:
-    pool: dict[str, Any] = {"strategy": rng.choice(("least-used", "round-robin"))}
+    pool: dict[str, Any] = {"strategy": rng.choice(("least-used", "round-robin", "fill-first", "latency", "affinity"))}
+    if rng.random() < 0.15:
+        pool["max_total"] = rng.randint(1, 5)
     if rng.random() < 0.4:
         pool["max_concurrency"] = rng.randint(1, 3)
     if rng.random() < 0.7:
