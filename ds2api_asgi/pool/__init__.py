@@ -2,8 +2,11 @@
 
     KeyPool(Upstream("https://api.openai.com"), protocol="openai-chat", keys=[KEY_1, KEY_2])
 
-`keys` holds secrets, `health` is the state machine of a key, `strategies` choose among usable keys, `roster` keeps both
-in step, `store` is where that lives, and `component` is the ASGI app.
+`keys` holds secrets and `limits` what may be asked of them; `health` is the state machine of a key, `gauge` counts how
+much of a limit is used (in the `windows` of a minute and a day), `strategies` choose among usable keys, `roster` keeps
+all three in step, and `store` is where that lives. `queue` knows who waits for a key and who is next, `waiting` is its
+clock and its event loops. `component` is the ASGI app, `attempt` watches an answer, `cost` guesses tokens before it and
+`refusal` is what a client is told when there is no key.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@
 | `classification` | the same as a public function, and all rows as data |
 | `bedrock_rows` | rows of Amazon Bedrock, whatever protocol it is asked in |
 | `hidden` | errors under a success status |
+| `metering` | `Meter`: token counts, read off the bytes of an answer of any protocol |
 | `mould` | `Mould`: frames of a stream that differ from an earlier one in a single string |
 | `embedding` | what embeddings of all protocols share |
 | `namespaces` | namespaces of tools, spelled out for protocols that have none |
