@@ -120,6 +120,8 @@ class Checker(Observer):
         self._calls: dict[int, Call] = {}
         self._of_client: dict[int, list[Call]] = defaultdict(list)
         self._crowds: dict[tuple[str, str], _Crowd] = {}
+        self._in_pool: Counter[str] = Counter()
+        self._freed: dict[str, float] = {}
         self._waiting: dict[int, _Waiter] = {}
         self._looked = 0.0
         self._max_calls = 0
@@ -168,6 +170,10 @@ class Checker(Observer):
             self._note("concurrency", f"{crowd.in_flight[call.key]} calls use {call.key} at a time")
         if crowd.in_flight.total() > crowd.most:
             self._note("concurrency", f"{crowd.in_flight.total()} calls use the scope of {call.key} at a time")
+        pooled = self._world.providers[call.provider]
+        self._in_pool[call.provider] += 1
+        if pooled.max_total is not None and self._in_pool[call.provider] > pooled.max_total:
+            self._note("concurrency", f"{self._in_pool[call.provider]} calls use the keys of {call.provider} at a time")
         if crowd.in_last(60.0, call.begun) > crowd.rpm:
             self._note(
                 "limit", f"{crowd.in_last(60.0, call.begun)} calls in a minute with {call.key}; told: {crowd.rpm}"
@@ -188,6 +194,8 @@ class Checker(Observer):
         self._look_for_idle()
         rests.ends(call, self._clock())
         self._crowds[call.provider, call.key].end(call.key, self._clock())
+        self._in_pool[call.provider] -= 1
+        self._freed[call.provider] = self._clock()
 
     def answered(self, attempt: Attempt) -> None:
         """See `Observer.answered`."""
@@ -237,6 +245,8 @@ class Checker(Observer):
         """A key of which it is sure that it could have been used."""
         name = pooled.settings.name
         now = self._clock()
+        if pooled.max_total is not None and (self._in_pool[name] >= pooled.max_total or self._freed.get(name) == now):
+            return None
         for keys in pooled.settings.keys:
             if (keys.models is not None and model not in keys.models) or (keys.told and keys.tpm is not None):
                 continue
@@ -244,7 +254,7 @@ class Checker(Observer):
                 if (
                     key not in tried
                     and self._crowds[name, key].is_free(key, now)
-                    and self._rests[name].works(key, model)
+                    and self._rests[name].works(key, model, now)
                 ):
                     return key
         return None

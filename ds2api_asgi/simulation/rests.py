@@ -57,9 +57,9 @@ class Rests:
         names = ((key, None), (scope, None), (scope, model))
         return [self._lanes[name] for name in names if name in self._lanes]
 
-    def works(self, key: str, model: str) -> bool:
-        """Whether nothing is known against a key."""
-        return all(lane.works for lane in self.lanes(key, model))
+    def works(self, key: str, model: str, now: float) -> bool:
+        """Whether nothing is known against a key, and was not a moment ago."""
+        return all(lane.works and lane.turned < now for lane in self.lanes(key, model))
 
     def begins(self, call: Call) -> str | None:
         """A call begins; tells what is wrong with that."""

@@ -83,6 +83,7 @@ class Pooled(Struct, frozen=True, kw_only=True):
         app: The provider.
         pool: None: it needs no keys.
         max_concurrency: Requests that may use one of its keys at a time; None: any number.
+        max_total: Requests that may use all of them at a time; None: any number.
         queue_timeout: Seconds that a request may wait for a key at most.
     """
 
@@ -90,6 +91,7 @@ class Pooled(Struct, frozen=True, kw_only=True):
     app: ProviderApp
     pool: KeyPool | None
     max_concurrency: int | None
+    max_total: int | None
     queue_timeout: float
 
 
@@ -181,7 +183,9 @@ class World:
             numbers=lambda: next(self._calls), ears=self._observer,
         )  # fmt: skip
         if not settings.keys:
-            return Pooled(settings=settings, app=app, pool=None, max_concurrency=None, queue_timeout=0.0)
+            return Pooled(
+                settings=settings, app=app, pool=None, max_concurrency=None, max_total=None, queue_timeout=0.0
+            )
         own = settings_of(KeyPool, settings.pool, f"providers[{number}].pool")
         keys = [
             Key(
@@ -200,9 +204,13 @@ class World:
         except ConfigurationError as error:
             raise ConfigurationError(f"providers[{number}]: {error}") from None
         return Pooled(
-            settings=settings, app=app, pool=pool, max_concurrency=own.get("max_concurrency"),
+            settings=settings,
+            app=app,
+            pool=pool,
+            max_concurrency=own.get("max_concurrency"),
+            max_total=own.get("max_total"),
             queue_timeout=own.get("queue_timeout", _QUEUE_TIMEOUT),
-        )  # fmt: skip
+        )
 
     def _retried(self, number: int, pooled: Pooled) -> ASGIApp:
         app: ASGIApp = pooled.app if pooled.pool is None else pooled.pool
