@@ -21,7 +21,7 @@ from ..errors import BrokenStream, ClientGone
 from . import scenario, wire
 from .quota import Meter, meter
 
-__all__ = ["CLIENT", "Call", "End", "ProviderApp", "secret_of"]
+__all__ = ["CLIENT", "Call", "Ears", "End", "ProviderApp", "secret_of"]
 
 CLIENT = b"x-simulated-client"
 """The header in which a client's attempt is numbered, so that calls can be told by it."""

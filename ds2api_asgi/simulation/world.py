@@ -25,7 +25,7 @@ from .loop import VirtualLoop, new_loop, run
 from .provider import Ears, ProviderApp, secret_of
 from .settings import settings_of
 
-__all__ = ["DRAIN", "MIDNIGHT", "Observer", "World", "simulate"]
+__all__ = ["DRAIN", "MIDNIGHT", "Observer", "Pooled", "World", "simulate"]
 
 MIDNIGHT = 1_767_225_600.0
 """Unix time of the midnight before every simulation: that of 1 January 2026."""
@@ -58,7 +58,7 @@ class Observer(Ears):
         """Everything is over; how a pool's keys are then."""
 
 
-class Everybody(Observer):
+class _Everybody(Observer):
     """Tells several observers.
 
     Args:
@@ -128,7 +128,7 @@ class World:
         self.plan = plan
         self.seed = plan.seed if seed is None else seed
         self.providers: dict[str, Pooled] = {}
-        self._observer: Observer = Everybody(observers)
+        self._observer: Observer = _Everybody(observers)
         self._samples = samples
         self._numbers = count(1)
         self._requests = count(1)
