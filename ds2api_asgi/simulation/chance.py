@@ -69,6 +69,8 @@ def _retry(rng: Random) -> dict[str, Any]:
         retry["keep_pace"] = False
     if rng.random() < 0.2:
         retry["early_commit_after"] = rng.choice((0.1, 1.0))
+    if rng.random() < 0.25:
+        retry["hedge"] = {"quantile": 0.5, "least": 0.05, "samples": rng.randint(1, 3), "share": 1.0}
     return _known(retry, Failover)
 
 
