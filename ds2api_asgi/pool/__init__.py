@@ -7,6 +7,9 @@ much of a limit is used (in the `windows` of a minute and a day), `strategies` c
 all three in step, and `store` is where that lives. `queue` knows who waits for a key and who is next, `waiting` is its
 clock and its event loops. `component` is the ASGI app, `attempt` watches an answer, `cost` guesses tokens before it and
 `refusal` is what a client is told when there is no key.
+
+What several processes share goes through a `ledger`, in `sqlite` or in `redis`, and each of them follows it with a
+`mirror`; `shared` is the store on top.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from .gauge import Spent
 from .health import KeyState, Outcome
 from .keys import Key, Secret
 from .limits import RateLimits
+from .redis import RedisKeyStore
+from .sqlite import SQLiteKeyStore
 from .store import KeyStore, Lease, MemoryStore
 from .strategies import Affinity, FillFirst, Latency, LeastUsed, Lineup, RoundRobin, Seat, Strategy, Traffic
 from .survey import Empty, EmptyReason, KeyReport
@@ -39,7 +44,9 @@ __all__ = [
     "MemoryStore",
     "Outcome",
     "RateLimits",
+    "RedisKeyStore",
     "RoundRobin",
+    "SQLiteKeyStore",
     "Seat",
     "Secret",
     "Spent",

@@ -18,6 +18,7 @@ from ..asgi.headers import replace
 from ..asgi.loop import current_time
 from ..asgi.respond import respond
 from ..asgi.types import ASGIApp, Receive, Scope, Send
+from ..asgi.unwrapped import unwrapped
 from ..errors import BodyTooLarge, ClientGone, ConfigurationError
 from ..protocols import registry
 from ..protocols.base import Operation, Protocol
@@ -249,13 +250,31 @@ class KeyPool:
             if group is not None:
                 exchange.note(AccountGroup(group=group))
             header = self.protocol.authorize(secret.reveal())
-            await self.app(with_credential(scope, header, lease.key), receive, attempt.send)
+            scope = with_credential(scope, header, lease.key)
+            if self._store.renewal is None:
+                await self.app(scope, receive, attempt.send)
+            else:
+                await self._run_renewed(scope, receive, attempt.send, lease, self._store.renewal)
         finally:
             if self._store_waits:
                 with anyio.move_on_after(RELEASE_TIMEOUT, shield=True):
                     await self._give_back(attempt, lease, began)
             else:
                 await self._give_back(attempt, lease, began)
+
+    async def _run_renewed(self, scope: Scope, receive: Receive, send: Send, lease: Lease, every: float) -> None:
+        """Ask the app, and keep the lease meanwhile."""
+
+        async def renew() -> None:
+            while True:
+                await anyio.sleep(every)
+                await self._store.renew(lease)
+
+        with unwrapped():
+            async with anyio.create_task_group() as group:
+                group.start_soon(renew)
+                await self.app(scope, receive, send)
+                group.cancel_scope.cancel()
 
     async def _give_back(self, attempt: Attempt, lease: Lease, began: float) -> None:
         try:
@@ -270,6 +289,8 @@ class KeyPool:
 
         Who waited until a rate limited key had rested may have that same key again, when there is no other.
         """
+        if not len(exchange):  # nobody said anything yet
+            return (ask,)
         caller = exchange.last(Caller)
         if caller is not None:
             ask = structs.replace(ask, caller=caller.name, share=caller.share)

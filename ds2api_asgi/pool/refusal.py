@@ -19,6 +19,7 @@ _KINDS: dict[EmptyReason, tuple[FailureKind, int, str]] = {
     EmptyReason.EXHAUSTED: (FailureKind.BILLING, 429, "All upstream keys are out of quota."),
     EmptyReason.BLOCKED: (FailureKind.NOT_FOUND, 404, "No upstream key may use this model."),
     EmptyReason.DISABLED: (FailureKind.OVERLOADED, 503, "No upstream key is in service."),
+    EmptyReason.UNKNOWN: (FailureKind.OVERLOADED, 503, "Whether an upstream key is free is not known at the moment."),
 }
 
 
@@ -39,6 +40,6 @@ def advice_of(empty: Empty) -> dict[bytes, bytes | None]:
     if empty.retry_after is not None:
         advice[b"retry-after"] = b"%d" % math.ceil(empty.retry_after)
         advice[b"retry-after-ms"] = b"%d" % math.ceil(empty.retry_after * 1000)
-    if empty.reason not in (EmptyReason.BUSY, EmptyReason.LIMITED, EmptyReason.COOLING):
+    if empty.reason not in (EmptyReason.BUSY, EmptyReason.LIMITED, EmptyReason.COOLING, EmptyReason.UNKNOWN):
         advice[b"x-should-retry"] = b"false"
     return advice
