@@ -46,7 +46,7 @@ from .errors import (
     TransportError,
 )
 from .observe import Journal, Traced
-from .pool import Key, KeyPool
+from .pool import Key, KeyPool, RedisKeyStore, SQLiteKeyStore
 from .protocols.classification import classify, rows, rule
 from .resilience import Failover, Retry
 from .stateful import MemoryResponseStore, ResponseStore, SQLiteResponseStore, StatefulResponses
@@ -86,11 +86,13 @@ __all__ = [
     "MemoryLimitStore",
     "MemoryResponseStore",
     "Mounted",
+    "RedisKeyStore",
     "RedisLimitStore",
     "ResponseStore",
     "Retry",
     "RetryScope",
     "Row",
+    "SQLiteKeyStore",
     "SQLiteResponseStore",
     "StatefulResponses",
     "TextTools",
