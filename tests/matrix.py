@@ -35,7 +35,7 @@ from raw_upstream import Connection, raw_upstream
 __all__ = ["BOUND", "CLIENTS", "Seen", "row", "run"]
 
 CLIENTS = ("openai-chat", "openai-responses", "anthropic", "gemini", "ollama")
-BOUND = 0.35
+BOUND = 0.4
 """Seconds of the bounds on first content, idle and content that the matrix runs with."""
 
 
@@ -66,10 +66,10 @@ async def run(fault: Fault, *, speaks: str, client: str, stream: bool, always: b
     """
     play = Play(speaks, stream)
     async with _server(fault, play, always=always) as (url, calls):
-        upstream = Upstream(url, connect_timeout=2.0, first_byte_timeout=5 * BOUND, idle_timeout=5 * BOUND)
+        upstream = Upstream(url, connect_timeout=2.0, first_byte_timeout=5 * BOUND, idle_timeout=2 * BOUND)
         pool = KeyPool(upstream, protocol=speaks, keys=["sk-one", "sk-two"], strategy="round-robin")
         retry = Retry(
-            pool, backoff=0.0, deadline=10 * BOUND if stream else 4 * BOUND,
+            pool, backoff=0.0, deadline=8 * BOUND,
             first_content_timeout=BOUND, idle_timeout=BOUND, content_timeout=2 * BOUND,
         )  # fmt: skip
         app = Translator(retry, speaks=speaks, on_loss="allow")
