@@ -13,10 +13,25 @@ An LLM endpoint is an ASGI app; every part takes such an app and is such an app:
 | `Translator` | speaks every protocol in front of an app that speaks one |
 | `TextTools`, `ThinkTags` | transforms of a `Translator`: tools for models without, thoughts that are printed |
 | `StatefulResponses` | keeps the state of the OpenAI Responses API in front of an app that has none |
+| `Access` | lets in who shows a client key, within its models and limits |
+| `Bounds` | turns requests away that are too large or too odd |
+| `Traced`, `Journal` | tell of each request what was decided and why |
+| `classify`, `rule`, `rows` | what a failure means, rules of your own, and all built-in ones as data |
 | `convert` | translates one document, with no web at all |
 | `lifespan`, `running`, `Mounted` | open and close parts with their host, mount them where a framework cannot |
 """
 
+from .access import (
+    Access,
+    Bounds,
+    ClientKey,
+    ClientKeys,
+    ClientLimits,
+    KeyLookup,
+    LimitStore,
+    MemoryLimitStore,
+    RedisLimitStore,
+)
 from .asgi.lifespan import Mounted, lifespan, running
 from .errors import (
     BodyTooLarge,
@@ -30,43 +45,65 @@ from .errors import (
     LossRejected,
     TransportError,
 )
+from .observe import Journal, Traced
 from .pool import Key, KeyPool
+from .protocols.classification import classify, rows, rule
 from .resilience import Failover, Retry
 from .stateful import MemoryResponseStore, ResponseStore, SQLiteResponseStore, StatefulResponses
 from .transforms import TextTools, ThinkTags
 from .translator import CarryStore, Converted, MemoryCarryStore, Translator, convert
+from .universal.failure import Fault, KeyAction, RetryScope, Row, Verdict
 from .upstream import Upstream
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Access",
     "BodyTooLarge",
+    "Bounds",
     "BrokenStream",
     "CarryStore",
     "ClientGone",
+    "ClientKey",
+    "ClientKeys",
+    "ClientLimits",
     "ConfigurationError",
     "ConversionError",
     "Converted",
     "Ds2apiError",
     "Failover",
+    "Fault",
     "FramingError",
     "InvalidDocument",
+    "Journal",
     "Key",
+    "KeyAction",
+    "KeyLookup",
     "KeyPool",
+    "LimitStore",
     "LossRejected",
     "MemoryCarryStore",
+    "MemoryLimitStore",
     "MemoryResponseStore",
     "Mounted",
+    "RedisLimitStore",
     "ResponseStore",
     "Retry",
+    "RetryScope",
+    "Row",
     "SQLiteResponseStore",
     "StatefulResponses",
     "TextTools",
     "ThinkTags",
+    "Traced",
     "Translator",
     "TransportError",
     "Upstream",
+    "Verdict",
+    "classify",
     "convert",
     "lifespan",
+    "rows",
+    "rule",
     "running",
 ]

@@ -89,6 +89,8 @@ def test_what_may_live_in_one_place_lives_nowhere_else(path: Path) -> None:
             assert own in ("upstream", "testing"), "the HTTP client lives in upstream"
         if pieces[0] in ("starlette", "argparse", "uvicorn"):
             assert own in ("gateway", "testing"), "routing, arguments and servers live in gateway"
+        if pieces[0] == "redis":
+            assert own in ("pool", "access"), "what processes share lives in stores"
         if pieces[0] == "hypothesis":
             assert own == "testing"
         if len(pieces) > 1 and pieces[:2] == ("ds2api_asgi", "testing"):

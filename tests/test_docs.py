@@ -37,6 +37,12 @@ def test_the_mapping_has_every_member_of_a_request(written: ModuleType) -> None:
     assert set(written.REQUEST) == set(Request.__struct_fields__) - structure
 
 
+@pytest.mark.parametrize("written", ["classification"], indirect=True)
+def test_the_table_of_failures_is_what_the_parts_go_by(written: ModuleType) -> None:
+    current = (DOCS / "classification.md").read_text()
+    assert current == written.page(), "python docs/classification.py > docs/classification.md"
+
+
 @needs_shared
 @pytest.mark.parametrize("written", ["corpus"], indirect=True)
 def test_the_table_of_recorded_traffic_is_true(written: ModuleType) -> None:
@@ -44,4 +50,6 @@ def test_the_table_of_recorded_traffic_is_true(written: ModuleType) -> None:
 
 
 def test_every_page_that_is_linked_exists() -> None:
-    assert {"mapping.md", "corpus.md", "self-hosted.md"} <= {page.name for page in DOCS.glob("*.md")}
+    assert {"mapping.md", "classification.md", "corpus.md", "self-hosted.md"} <= {
+        page.name for page in DOCS.glob("*.md")
+    }

@@ -27,7 +27,9 @@ DOORS = {
     f"ds2api_asgi{room}"
     for room in (
         "",
+        ".access",
         ".demo",
+        ".observe",
         ".pool",
         ".resilience",
         ".stateful",

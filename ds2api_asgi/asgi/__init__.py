@@ -5,6 +5,7 @@
 | `types` | ASGI's types at our doors |
 | `path` | where a request points, relative to the mount |
 | `headers` | raw headers, and which may cross us |
+| `credentials`, `secret` | where clients put keys, and who a client is; a key that nothing shows |
 | `claims` | whose a request is |
 | `body` | a request's body, read once and replayed |
 | `gate` | a response held back until it may go |
@@ -15,4 +16,5 @@
 | `respond` | a whole JSON answer |
 | `lifespan` | opening and closing with the host |
 | `exchange`, `facts` | what parts tell each other about a request |
+| `trace` | the same, printed: the story of a request |
 """

@@ -76,6 +76,11 @@ class Replay:
         """What `peek` says of ``stream``; a body is not parsed for it that does not have the word."""
         return self.peek()[1] if self._peeked is not None or b'"stream"' in self.body else None
 
+    async def rest(self) -> Message:
+        """What comes after the body, whether that was handed out or not: the disconnect, sooner or later."""
+        message: Message = await self._receive()
+        return message
+
     async def __call__(self) -> Message:
         """The body in one message, then whatever the real ``receive`` says."""
         if not self.begun:

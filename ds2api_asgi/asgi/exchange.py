@@ -31,22 +31,40 @@ class Exchange:
         started: When it began, in seconds of `time.monotonic`.
         deadline: When all work for it must end, in seconds of `anyio.current_time`; ``inf`` while nobody set one.
             Only ever lowered.
+        clock: Monotonic seconds; what tells when a fact was noted.
         calls_left: How many upstream calls may still be made for it, over all nested retries; None while nobody
             set a budget.
+        wants_usage: Whether a part wants the fact `Used` of each answer; the part sets it before it asks its app, for
+            counting costs time.
     """
 
-    __slots__ = ("_facts", "_observers", "calls_left", "deadline", "started")
+    __slots__ = (
+        "_facts",
+        "_observers",
+        "_stamp",
+        "_times",
+        "calls_left",
+        "clock",
+        "deadline",
+        "started",
+        "wants_usage",
+    )
 
-    def __init__(self, *, started: float) -> None:
+    def __init__(self, *, started: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.started = started
+        self.clock = clock
         self.deadline = float("inf")
         self.calls_left: int | None = None
+        self.wants_usage = False
         self._facts: list[Any] = []
+        self._times: list[float] = []
+        self._stamp = self._times.append  # bound once: facts are noted on the hot path
         self._observers: list[Callable[[Any], None]] = []
 
     def note(self, fact: object) -> None:
         """Write a fact down and show it to the observers."""
         self._facts.append(fact)
+        self._stamp(self.clock())
         for observer in self._observers:
             observer(fact)
 
@@ -64,6 +82,10 @@ class Exchange:
     def since(self, mark: int, kind: type[Fact]) -> Iterator[Fact]:
         """The facts of a kind noted after `mark` (what ``len(exchange)`` was then), oldest first."""
         return (fact for fact in self._facts[mark:] if isinstance(fact, kind))
+
+    def timed(self) -> Iterator[tuple[float, object]]:
+        """Every fact with the seconds since the exchange began, oldest first."""
+        return ((moment - self.started, fact) for moment, fact in zip(self._times, self._facts, strict=True))
 
     def __len__(self) -> int:
         return len(self._facts)

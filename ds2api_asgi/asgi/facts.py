@@ -8,7 +8,10 @@ from ..universal.failure import Verdict
 
 __all__ = [
     "AccountGroup",
+    "Asked",
     "Attempted",
+    "BreakerClosed",
+    "BreakerOpened",
     "Broke",
     "Caller",
     "Committed",
@@ -16,6 +19,10 @@ __all__ = [
     "KeyLeased",
     "Lost",
     "PoolEmpty",
+    "Queued",
+    "Skipped",
+    "Stopped",
+    "TurnedAway",
     "Unreachable",
     "Used",
 ]
@@ -31,6 +38,20 @@ class AccountGroup(Struct, frozen=True, kw_only=True, gc=False):
     group: str
 
 
+class Asked(Struct, frozen=True, kw_only=True, gc=False):
+    """A part at the door says what is asked for.
+
+    Attributes:
+        protocol: The client's protocol.
+        operation: What it asks for (``"generate"``).
+        model: The model, where the path names it; a body is not read for this fact.
+    """
+
+    protocol: str
+    operation: str
+    model: str | None = None
+
+
 class Caller(Struct, frozen=True, kw_only=True, gc=False):
     """A part at the door says who asks.
 
@@ -41,6 +62,20 @@ class Caller(Struct, frozen=True, kw_only=True, gc=False):
 
     name: str
     share: float = 1.0
+
+
+class TurnedAway(Struct, frozen=True, kw_only=True):
+    """A part at the door let a request in no further.
+
+    Attributes:
+        status: The HTTP status that it was answered.
+        code: Why, in one word (``"gateway_rate_limit_exceeded"``); ``""`` where the status says it all.
+        caller: The client key's alias; ``""``: nobody's key was shown.
+    """
+
+    status: int
+    code: str = ""
+    caller: str = ""
 
 
 class Used(Struct, frozen=True, kw_only=True, gc=False):
@@ -75,6 +110,64 @@ class Attempted(Struct, frozen=True, kw_only=True, gc=False):
     elsewhere: bool = False
 
 
+class Skipped(Struct, frozen=True, kw_only=True, gc=False):
+    """A retry or failover part did not make an attempt that its plan wanted.
+
+    Attributes:
+        target: Index of the app that was not tried.
+        reason: ``"breaker"`` (it is open), ``"budget"`` (too much of what it gets are repeats), or ``"pace"`` (it takes
+            longer to its first content than there is time).
+        retry_after: Seconds until the breaker lets a request pass, else None.
+    """
+
+    target: int
+    reason: str
+    retry_after: float | None = None
+
+
+class Stopped(Struct, frozen=True, kw_only=True, gc=False):
+    """A retry or failover part gave up; noted only when a request ends in failure.
+
+    Attributes:
+        by: The part (``"retry"``, ``"failover"``).
+        reason: ``"request"`` (it is the request's own fault), ``"final"`` (trying again helps nobody), ``"attempts"``,
+            ``"keys"``, ``"calls"``, ``"deadline"``, ``"wait"`` (over the cap), ``"empty"`` (no key left to draw),
+            ``"breaker"``, ``"budget"``, ``"pace"``, ``"pinned"`` (only one app may have it, or it may have been done
+            already), ``"drain"``, or ``"plan"`` (a plan of one's own ended).
+        attempts: How many attempts it had made.
+    """
+
+    by: str
+    reason: str
+    attempts: int
+
+
+class BreakerOpened(Struct, frozen=True, kw_only=True, gc=False):
+    """This request's outcome was the last straw: its target is left alone for a while.
+
+    Attributes:
+        target: Index of the app.
+        model: The model that it is left alone with; None: any.
+        seconds: For how long.
+    """
+
+    target: int
+    model: str | None
+    seconds: float
+
+
+class BreakerClosed(Struct, frozen=True, kw_only=True, gc=False):
+    """This request showed that a target is back.
+
+    Attributes:
+        target: Index of the app.
+        model: The model that it serves again; None: any.
+    """
+
+    target: int
+    model: str | None
+
+
 class KeyLeased(Struct, frozen=True, kw_only=True, gc=False):
     """A pool gave a key to this attempt.
 
@@ -92,14 +185,31 @@ class PoolEmpty(Struct, frozen=True, kw_only=True):
 
     Attributes:
         pool: The pool's name.
-        reason: ``"tried"`` (all usable keys failed in this exchange), ``"busy"``, ``"cooling"``, ``"exhausted"``,
-            ``"blocked"`` or ``"disabled"``: the least bad of all keys' reasons.
+        reason: ``"tried"`` (all usable keys failed in this exchange), ``"busy"``, ``"limited"`` (configured limits are
+            reached), ``"cooling"``, ``"exhausted"``, ``"blocked"`` or ``"disabled"``: the least bad of all keys'
+            reasons.
         retry_after: Seconds until the first key is usable again, or None when none will be by itself.
+        waited: Whether the request waited in the pool's queue, in vain, so that nobody needs to wait once more.
     """
 
     pool: str
     reason: str
     retry_after: float | None = None
+    waited: bool = False
+
+
+class Queued(Struct, frozen=True, kw_only=True, gc=False):
+    """A request waited in a pool's queue; noted when that was over, with a key or without.
+
+    Attributes:
+        pool: The pool's name.
+        seconds: How long it waited.
+        position: How many waited already when it came.
+    """
+
+    pool: str
+    seconds: float
+    position: int
 
 
 class Judged(Struct, frozen=True, kw_only=True):

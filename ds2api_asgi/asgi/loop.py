@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import anyio
 
-__all__ = ["asyncio_loop", "asyncio_scope", "cancel_scope", "current_time"]
+__all__ = ["Bell", "asyncio_loop", "asyncio_scope", "cancel_scope", "current_time"]
 
 
 def asyncio_loop() -> asyncio.AbstractEventLoop | None:
@@ -43,3 +46,53 @@ def cancel_scope(*, deadline: float = math.inf) -> anyio.CancelScope:
 def asyncio_scope() -> type[anyio.CancelScope]:
     """The class that `anyio.CancelScope` turns into on asyncio, which must run us."""
     return type(anyio.CancelScope())
+
+
+class Bell:
+    """Wakes the task that made it, from whatever thread and event loop; made where it waits."""
+
+    __slots__ = ("_event", "_home")
+
+    def __init__(self) -> None:
+        self._home = _here()
+        self._event = anyio.Event()
+
+    def ring(self) -> bool:
+        """Wake the task; heard also when it does not wait yet.
+
+        Returns:
+            False when its event loop is over, so that nobody can hear it.
+        """
+        home = self._home
+        if home is not None and _here() is home:
+            self._set()
+            return True
+        call: Callable[[Callable[[], Any]], Any]
+        call = home.call_soon_threadsafe if isinstance(home, asyncio.AbstractEventLoop) else home.run_sync_soon
+        try:
+            call(self._set)
+        except RuntimeError:  # closed; trio's RunFinishedError is one too
+            return False
+        return True
+
+    async def wait(self) -> None:
+        """Wait until it rings, or return at once when it rang since the last time."""
+        await self._event.wait()
+        self._event = anyio.Event()
+
+    def _set(self) -> None:
+        self._event.set()
+
+
+def _here() -> Any:
+    """The event loop that runs us: asyncio's loop, or trio's token; None in a thread without one."""
+    loop = asyncio_loop()
+    if loop is not None:
+        return loop
+    trio = sys.modules.get("trio")  # whoever runs on it has imported it
+    if trio is None:
+        return None
+    try:
+        return trio.lowlevel.current_trio_token()
+    except RuntimeError:
+        return None

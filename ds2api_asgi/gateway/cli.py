@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from .. import __version__
-from . import convert, demo
+from . import convert, demo, explain
 
 __all__ = ["main"]
 
@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, module, summary in (
         ("demo", demo, "serve a gateway over a built-in model: no keys, no network"),
         ("convert", convert, "convert a document from one protocol to another"),
+        ("explain", explain, "tell from a log what happened to requests, and why"),
     ):
         command = commands.add_parser(name, help=summary, description=module.DESCRIPTION)
         module.configure(command)

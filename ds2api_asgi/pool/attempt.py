@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
 from ..asgi.exchange import Exchange
-from ..asgi.facts import Judged
+from ..asgi.facts import Judged, Unreachable, Used
 from ..asgi.headers import decode, find, media_type
 from ..asgi.masking import Mask
 from ..asgi.types import Message, Send
 from ..protocols.base import Operation, Protocol, StreamWatch
 from ..protocols.hidden import MAX_JUDGED, AnswerJudge, judge_of
-from ..universal.failure import Failure
+from ..protocols.metering import Meter, Tokens
+from ..protocols.verdict import judged
+from ..universal.failure import Failure, Row
+from .cost import Costs
+from .gauge import NOTHING_SENT, RESERVED, Spent
 from .health import Event, Outcome
 from .keys import Secret
-from .outcome import outcome_of, soft_rest
+from .outcome import outcome_of, served_of
 from .store import KeyStore, Lease
+from .waiting import WaitingRoom
 
 __all__ = ["MAX_ERROR_BODY", "Attempt", "Terms"]
 
 MAX_ERROR_BODY = 64 * 1024
 """Bytes of an error answer that are read to tell what it means; all of them pass."""
-
-_SERVED = Outcome(event=Event.SERVED)
 
 _log = logging.getLogger("ds2api_asgi.pool")
 
@@ -37,13 +40,23 @@ class Terms(Struct, frozen=True, kw_only=True):
         pool: The pool's name, for facts and logs.
         protocol: How answers are read.
         store: Who is told.
+        room: Where others wait for what an answer may have made usable.
+        costs: What requests cost.
+        counts: Whether the keys have limits of tokens, so that every answer is metered.
         wall: Unix time.
+        clock: Monotonic seconds, where a strategy wants to know how long answers take; else None.
+        rules: The user's own rows.
     """
 
     pool: str
     protocol: Protocol
     store: KeyStore
+    room: WaitingRoom
+    costs: Costs
+    counts: bool
     wall: Callable[[], float]
+    clock: Callable[[], float] | None = None
+    rules: Sequence[Row] = ()
 
 
 class Attempt:
@@ -59,15 +72,20 @@ class Attempt:
         lease: What was leased.
         exchange: Where verdicts are noted.
         send: Where the answer goes.
+        tokens: What was reserved for it.
     """
 
     __slots__ = (
+        "_begun",
         "_body",
         "_exchange",
         "_judge_whole",
         "_judged",
         "_lease",
+        "_mark",
+        "_mark",
         "_mask",
+        "_meter",
         "_operation",
         "_raw_headers",
         "_secret",
@@ -76,12 +94,24 @@ class Attempt:
         "_status",
         "_stream",
         "_terms",
+        "_tokens",
+        "_used",
     )
 
     def __init__(
-        self, terms: Terms, secret: Secret, operation: Operation, lease: Lease, exchange: Exchange, send: Send
+        self,
+        terms: Terms,
+        secret: Secret,
+        operation: Operation,
+        lease: Lease,
+        exchange: Exchange,
+        send: Send,
+        *,
+        tokens: int = 0,
     ) -> None:
         self._terms = terms
+        self._begun = 0.0 if terms.clock is None else terms.clock()
+        self._mark = len(exchange)
         self._secret = secret
         self._operation = operation
         self._lease = lease
@@ -95,6 +125,10 @@ class Attempt:
         self._judge_whole: AnswerJudge | None = None
         self._served = False
         self._judged = False
+        self._tokens = tokens
+        self._mark = len(exchange)
+        self._meter: Meter | None = None
+        self._used: Tokens | None = None
 
     async def send(self, message: Message) -> None:
         """Take a message; each passes at once, and unchanged but for our key in an error answer.
@@ -103,6 +137,8 @@ class Attempt:
         """
         kind = message["type"]
         if kind == "http.response.body":
+            if self._meter is not None:
+                self._weigh(self._meter, message)
             if self._status >= 400 or self._stream is not None:
                 await self._look(message.get("body", b""), last=not message.get("more_body", False))
                 if self._mask is not None:
@@ -123,6 +159,39 @@ class Attempt:
         if self.unread:
             await self._judge_answer()
 
+    @property
+    def metered(self) -> bool:
+        """Whether its usage is still being read."""
+        return self._meter is not None
+
+    def spent(self) -> Spent:
+        """What it cost, by what is known when it is over."""
+        unreachable = next(self._exchange.since(self._mark, Unreachable), None)
+        if unreachable is not None:
+            return RESERVED if unreachable.processed else NOTHING_SENT
+        if self._meter is not None:  # it broke off; what it said until then is not all that it cost
+            self._note_usage(self._meter)
+            return RESERVED
+        if self._used is not None:
+            return Spent(tokens=self._used.total)
+        refused = self._status >= 400 or (self._judged and not self._served)
+        return Spent(tokens=0) if refused else RESERVED
+
+    def _weigh(self, meter: Meter, message: Message) -> None:
+        meter.feed(message.get("body", b""))
+        if not message.get("more_body", False):
+            self._meter = None
+            self._note_usage(meter)
+
+    def _note_usage(self, meter: Meter) -> None:
+        self._meter = None
+        self._used = used = meter.close()
+        if used is not None:
+            self._terms.costs.learn(used.total)
+            self._exchange.note(
+                Used(input=used.input, output=used.output, cached=used.cached, reasoning=used.reasoning)
+            )
+
     def _begin(self, message: Message) -> None:
         self._status = message["status"]
         if self._status >= 400:
@@ -130,7 +199,10 @@ class Attempt:
         self._raw_headers = headers = message.get("headers", ())
         if self._is_success() and (find(headers, b"content-encoding") or b"identity") == b"identity":
             kind = media_type(headers)
-            if kind == self._terms.protocol.stream_type().encode():
+            streams = kind == self._terms.protocol.stream_type().encode()
+            if self._terms.counts or self._exchange.wants_usage:
+                self._meter = Meter(stream=streams)
+            if streams:
                 self._stream = self._terms.protocol.stream_watch()
             else:
                 self._judge_whole = judge_of(self._terms.protocol, kind)
@@ -155,8 +227,14 @@ class Attempt:
             return
         self._served = True
         terms = self._terms
-        soft = soft_rest(terms.protocol.limits(decode(self._raw_headers), now=terms.wall()))
-        await terms.store.report(self._lease, _SERVED if soft is None else Outcome(event=Event.SERVED, soft=soft))
+        limits = terms.protocol.limits(decode(self._raw_headers), now=terms.wall())
+        latency = None if terms.clock is None else terms.clock() - self._begun
+        await self._tell(served_of(limits, tokens=max(self._tokens, terms.costs.average), latency=latency))
+
+    async def _tell(self, outcome: Outcome) -> bool:
+        changed = await self._terms.store.report(self._lease, outcome)
+        self._terms.room.changed()  # a probe that served lets the others in
+        return changed
 
     async def _look_at_whole(self, chunk: bytes, *, last: bool) -> None:
         """Look at a part of a whole answer, which may be an error under its success status."""
@@ -176,6 +254,9 @@ class Attempt:
         return 200 <= self._status < 300
 
     async def _judge_answer(self) -> None:
+        if next(self._exchange.since(self._mark, Unreachable), None) is not None:
+            self._judged = True  # the answer is our own: nobody was reached who could have spoken of the key
+            return
         failure = self._terms.protocol.decode_error(self._status, decode(self._raw_headers), bytes(self._body))
         await self._judge(failure, status=self._status)
 
@@ -183,13 +264,13 @@ class Attempt:
         self._judged = True
         terms, key = self._terms, self._lease.key
         now = terms.wall()
-        verdict = terms.protocol.classify(failure, decode(self._raw_headers), now=now)
+        verdict = judged(terms.protocol, failure, decode(self._raw_headers), now=now, rules=terms.rules)
         self._exchange.note(Judged(by="pool", status=status, verdict=verdict, pool=terms.pool, key=key))
         outcome = outcome_of(verdict, wall=now)
         if outcome is not None and outcome.event is Event.FORBIDDEN and self._operation is not Operation.GENERATE:
             # Of embeddings, or for a key that may not list models: nobody's chat with that model may suffer for it.
             return
-        if outcome is not None and await terms.store.report(self._lease, outcome):
+        if outcome is not None and await self._tell(outcome):
             _log.warning(
                 "%s: the upstream refused %s: %s",
                 terms.pool,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from .health import Lane
-from .selection import Lineup, Seat
+from .strategies import Lineup, Seat
 
 __all__ = ["USABLE", "Book", "Standing"]
 

@@ -8,31 +8,39 @@ from collections.abc import Callable, Iterable
 from random import Random
 
 import anyio
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
-from ..asgi.body import DEFAULT_MAX_BODY, read_body
+from ..asgi.body import DEFAULT_MAX_BODY, Replay, read_body
 from ..asgi.claims import Claims
 from ..asgi.exchange import Exchange, enter
-from ..asgi.facts import Judged, KeyLeased, PoolEmpty
+from ..asgi.facts import AccountGroup, Attempted, Caller, Judged, KeyLeased, PoolEmpty, Queued
 from ..asgi.headers import replace
+from ..asgi.loop import current_time
 from ..asgi.respond import respond
 from ..asgi.types import ASGIApp, Receive, Scope, Send
+from ..asgi.unwrapped import unwrapped
 from ..errors import BodyTooLarge, ClientGone, ConfigurationError
 from ..protocols import registry
 from ..protocols.base import Operation, Protocol
-from ..universal.failure import Failure, FailureKind, KeyAction
+from ..universal.failure import Failure, FailureKind, KeyAction, Row, Verdict
 from .ask import Ask
 from .attempt import Attempt, Terms
+from .conversation import conversation_of
+from .cost import Costs, cost_of
 from .credentials import with_credential
+from .gauge import RESERVED
 from .keys import Key, as_keys
+from .limits import NO_LIMITS
 from .outcome import is_the_keys_fault
-from .selection import Strategy, strategy_named
+from .refusal import advice_of, failure_of
 from .store import KeyStore, Lease, MemoryStore
+from .strategies import Strategy, strategy_named
 from .survey import Empty, EmptyReason, KeyReport
+from .waiting import RELEASE_TIMEOUT, Visit, WaitingRoom
 
 __all__ = ["KeyPool"]
 
-_RELEASE_TIMEOUT = 5.0  # seconds; a store that cannot be reached must not keep a request for longer
+_BODILESS = frozenset(("GET", "HEAD"))  # methods whose body servers need not deliver, so nobody reads it
 
 
 class KeyPool:
@@ -40,9 +48,13 @@ class KeyPool:
 
     Requests that the protocol claims get a key in the protocol's own header; the credentials that came with them go no
     further. All other requests, websockets and lifespan reach the app untouched and without a key. Answers pass at
-    once. When no key can be used, the pool answers by itself, as the protocol says rate limited, out of quota or
-    overloaded, with ``retry-after`` when it is known. It never retries: a `Retry` around it draws another key for each
-    attempt.
+    once.
+
+    When no key can be used now but one will be soon, the request waits for it: callers take turns by their shares
+    (`asgi.facts.Caller`), and a key that comes free goes to the first of them that can use it. Nobody waits where a
+    failover has another app to ask. When no key can be used in time, the pool answers by itself, as the protocol says
+    rate limited, out of quota or overloaded, with ``retry-after`` when it is known. It never retries: a `Retry` around
+    it draws another key for each attempt.
 
         app = Retry(KeyPool(Upstream("https://api.anthropic.com"), protocol="anthropic", keys=[KEY_1, KEY_2]))
 
@@ -50,18 +62,26 @@ class KeyPool:
         app: The app to ask.
         protocol: What the app speaks: a name or a protocol.
         keys: Plain secrets, or `Key` s.
-        strategy: ``"least-used"``, ``"round-robin"`` or a strategy of your own.
+        strategy: ``"least-used"``, ``"round-robin"``, ``"fill-first"``, ``"latency"``, ``"affinity"`` or a strategy of
+            your own (see `Strategy`).
         name: What facts and logs call the pool; two pools that meet in one request need different names.
         max_concurrency: Requests that may use a key at a time; None: any number.
+        max_total: Requests that the upstream may have at a time, over all keys; None: any number.
+        queue_timeout: Seconds that a request waits for a key at most; 0: never.
+        max_queue: Requests that may wait at a time; one more is refused at once.
         store: Where the health of the keys lives; None: in this process.
+        conversation_header: The name of a header that tells the conversation of a request, before all else that does;
+            read only for strategies that want it (``"affinity"``).
         max_body: Bytes; a request's model stands in its body, which is therefore read first.
+        rules: Rows of your own, which come before the protocol's; see `rule`.
         clock: Monotonic seconds, for the store in this process.
         wall: Unix time, to read the dates that providers send.
         rng: Where the strategy takes its chance from, for the store in this process.
 
     Raises:
         ConfigurationError: No keys, an empty or unusable one, one twice, an unknown protocol or strategy, a
-            `max_concurrency` below 1, or a store that serves another pool.
+            `max_concurrency` or `max_total` below 1, a `queue_timeout` or `max_queue` below 0, limits that
+            contradict each other, or a store that serves another pool.
     """
 
     def __init__(
@@ -73,14 +93,24 @@ class KeyPool:
         strategy: Strategy | str = "least-used",
         name: str = "pool",
         max_concurrency: int | None = None,
+        max_total: int | None = None,
+        queue_timeout: float = 10.0,
+        max_queue: int = 1_000,
         store: KeyStore | None = None,
+        conversation_header: str | None = None,
         max_body: int = DEFAULT_MAX_BODY,
+        rules: Iterable[Row] = (),
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         rng: Random | None = None,
     ) -> None:
-        if max_concurrency is not None and max_concurrency < 1:
-            raise ConfigurationError("max_concurrency is below 1")
+        for label, most in (("max_concurrency", max_concurrency), ("max_total", max_total)):
+            if most is not None and most < 1:
+                raise ConfigurationError(f"{label} is below 1")
+        if not 0 <= queue_timeout < math.inf:
+            raise ConfigurationError("queue_timeout is not a number of 0 or more")
+        if max_queue < 0:
+            raise ConfigurationError("max_queue is below 0")
         if isinstance(keys, str):
             raise ConfigurationError("keys is one string; give a list of keys")
         checked = as_keys(keys)
@@ -90,15 +120,38 @@ class KeyPool:
         self._claims = Claims(self.protocol.claim)
         self._secrets = {key.alias: key.secret for key in checked}
         self._store = MemoryStore(clock=clock, rng=rng) if store is None else store
+        chosen = strategy_named(strategy) if isinstance(strategy, str) else strategy
+        self._wants_conversation = bool(getattr(chosen, "wants_conversation", False))
+        self._conversation_header = None if conversation_header is None else conversation_header.lower().encode()
+        # Where all keys are of one account, nobody needs to be told which.
+        scopes = {key.alias: key.quota_scope for key in checked}
+        self._scopes = scopes if len(set(scopes.values())) > 1 else {}
         self._store.join(
             checked,
-            strategy=strategy_named(strategy) if isinstance(strategy, str) else strategy,
+            strategy=chosen,
             max_concurrency=max_concurrency,
+            max_total=max_total,
         )
         # What never waits cannot be interrupted, and a shield costs as much as all else that a pool does.
         self._store_waits = type(self._store) is not MemoryStore
         self._max_body = max_body
-        self._terms = Terms(pool=name, protocol=self.protocol, store=self._store, wall=wall)
+        self._clock = clock
+        self._queue_timeout = queue_timeout
+        self._room = WaitingRoom(self._store, most=max_queue, clock=clock, rng=rng)
+        limits = [limits for key in checked for limits in (key.limits, *key.model_limits.values())]
+        self._has_limits = any(limit != NO_LIMITS for limit in limits)
+        self._counts = any(limit.tpm is not None or limit.tpd is not None for limit in limits)
+        self._terms = Terms(
+            pool=name,
+            protocol=self.protocol,
+            store=self._store,
+            room=self._room,
+            costs=Costs(),
+            counts=self._counts,
+            wall=wall,
+            clock=clock if getattr(chosen, "wants_latency", False) else None,
+            rules=tuple(rules),
+        )
 
     def __repr__(self) -> str:
         return f"<KeyPool {self.name!r} of {len(self._secrets)} {self.protocol.name} keys>"
@@ -113,18 +166,49 @@ class KeyPool:
             await self.app(scope, receive, send)
             return
         model = None if claim.model is UNSET else claim.model
-        if model is None and scope["method"] not in ("GET", "HEAD"):  # servers need not deliver a body for those
+        bodiless = scope["method"] in _BODILESS
+        tokens = 0
+        if not bodiless and (model is None or self._counts or self._wants_conversation):
+            body = await self._read(scope, receive, send)
+            if body is None:
+                return
+            if model is None:
+                model, _ = body.peek()
+            if self._counts:
+                tokens = cost_of(body.body)
+            receive = body
+        conversation = None
+        if self._wants_conversation and isinstance(receive, Replay):
+            conversation = conversation_of(
+                self.protocol.name, scope["headers"], receive.body, header=self._conversation_header
+            )
+        scope, exchange = enter(scope)
+        asks = self._asks(exchange, Ask(model=model, tokens=tokens, conversation=conversation))
+        found = await self._room.enter(asks)
+        if not isinstance(found, Empty):
+            await self._attempt(scope, receive, send, exchange, found, claim.operation, tokens)
+            return
+        patience = self._patience(exchange)
+        if patience <= 0:
+            visit = Visit(found=self._room.advised(found, len(self._room)))
+        else:
+            if not bodiless and not isinstance(receive, Replay):
+                body = await self._read(scope, receive, send)
+                if body is None:
+                    return
+                receive = body
             try:
-                body = await read_body(receive, limit=self._max_body)
+                visit = await self._room.wait(
+                    asks, found, seconds=patience, receive=receive.rest if isinstance(receive, Replay) else None
+                )
             except ClientGone:
                 return
-            except BodyTooLarge as error:
-                await self._refuse(scope, send, Failure(kind=FailureKind.TOO_LARGE, status=413, message=str(error)))
-                return
-            model, _ = body.peek()
-            receive = body
-        scope, exchange = enter(scope)
-        await self._attempt(scope, receive, send, exchange, model, claim.operation)
+            if visit.waited is not None:
+                exchange.note(Queued(pool=self.name, seconds=visit.waited, position=visit.position))
+        if isinstance(visit.found, Empty):
+            await self._give_up(scope, send, exchange, visit)
+        else:
+            await self._attempt(scope, receive, send, exchange, visit.found, claim.operation, tokens)
 
     async def snapshot(self) -> list[KeyReport]:
         """How every key is, in the order in which they were given."""
@@ -145,6 +229,7 @@ class KeyPool:
             ConfigurationError: No key has this alias.
         """
         await self._store.switch(alias, on=True)
+        self._room.changed()
 
     async def _attempt(
         self,
@@ -152,36 +237,69 @@ class KeyPool:
         receive: Receive,
         send: Send,
         exchange: Exchange,
-        model: str | None,
+        lease: Lease,
         operation: Operation,
+        tokens: int,
     ) -> None:
-        lease = await self._lease(exchange, model)
-        if isinstance(lease, Empty):
-            exchange.note(PoolEmpty(pool=self.name, reason=lease.reason.value, retry_after=lease.retry_after))
-            await self._refuse(scope, send, _failure_of(lease), _advice_of(lease))
-            return
+        began = self._clock()
         secret = self._secrets[lease.key]
-        attempt = Attempt(self._terms, secret, operation, lease, exchange, send)
+        attempt = Attempt(self._terms, secret, operation, lease, exchange, send, tokens=tokens)
         try:
             exchange.note(KeyLeased(pool=self.name, key=lease.key))
+            group = self._scopes.get(lease.key)
+            if group is not None:
+                exchange.note(AccountGroup(group=group))
             header = self.protocol.authorize(secret.reveal())
-            await self.app(with_credential(scope, header, lease.key), receive, attempt.send)
+            scope = with_credential(scope, header, lease.key)
+            if self._store.renewal is None:
+                await self.app(scope, receive, attempt.send)
+            else:
+                await self._run_renewed(scope, receive, attempt.send, lease, self._store.renewal)
         finally:
             if self._store_waits:
-                with anyio.move_on_after(_RELEASE_TIMEOUT, shield=True):
-                    await self._give_back(attempt, lease)
+                with anyio.move_on_after(RELEASE_TIMEOUT, shield=True):
+                    await self._give_back(attempt, lease, began)
             else:
-                await self._give_back(attempt, lease)
+                await self._give_back(attempt, lease, began)
 
-    async def _give_back(self, attempt: Attempt, lease: Lease) -> None:
+    async def _run_renewed(self, scope: Scope, receive: Receive, send: Send, lease: Lease, every: float) -> None:
+        """Ask the app, and keep the lease meanwhile."""
+
+        async def renew() -> None:
+            while True:
+                await anyio.sleep(every)
+                await self._store.renew(lease)
+
+        with unwrapped():
+            async with anyio.create_task_group() as group:
+                group.start_soon(renew)
+                await self.app(scope, receive, send)
+                group.cancel_scope.cancel()
+
+    async def _give_back(self, attempt: Attempt, lease: Lease, began: float) -> None:
         try:
             if attempt.unread:
                 await attempt.conclude()
         finally:
-            await self._store.release(lease)
+            spent = attempt.spent() if self._has_limits or attempt.metered else RESERVED
+            await self._room.release(lease, spent, held=self._clock() - began)
 
-    async def _lease(self, exchange: Exchange, model: str | None) -> Lease | Empty:
-        failed = {
+    def _asks(self, exchange: Exchange, ask: Ask) -> tuple[Ask, ...]:
+        """What to ask for; the second when all keys that could be used have failed for this request.
+
+        Who waited until a rate limited key had rested may have that same key again, when there is no other.
+        """
+        caller = exchange.last(Caller)
+        if caller is not None:
+            ask = structs.replace(ask, caller=caller.name, share=caller.share)
+        failed = self._failed(exchange)
+        if not failed:
+            return (ask,)
+        spent = [key for key, why in failed.items() if why.key is not KeyAction.COOL or not why.same_key]
+        return tuple(structs.replace(ask, tried=frozenset(tried)) for tried in (failed, spent))
+
+    def _failed(self, exchange: Exchange) -> dict[str, Verdict]:
+        return {
             fact.key: fact.verdict
             for fact in exchange
             if isinstance(fact, Judged)
@@ -189,14 +307,41 @@ class KeyPool:
             and fact.key is not None
             and (is_the_keys_fault(fact.verdict) or not fact.verdict.same_key)
         }
-        lease = await self._store.acquire(Ask(model=model, tried=frozenset(failed)))
-        if isinstance(lease, Empty) and lease.reason is EmptyReason.TRIED:
-            # Who waited until a rate limited key had rested may have that same key again, when there is no other.
-            spent = [key for key, why in failed.items() if why.key is not KeyAction.COOL or not why.same_key]
-            lease = await self._store.acquire(Ask(model=model, tried=frozenset(spent)))
-            if isinstance(lease, Empty) and all(why.key is KeyAction.BLOCK_MODEL for why in failed.values()):
-                return Empty(reason=EmptyReason.BLOCKED)
-        return lease
+
+    def _patience(self, exchange: Exchange) -> float:
+        """How long a request may wait for a key, in seconds."""
+        attempted = exchange.last(Attempted)
+        if attempted is not None and attempted.elsewhere:
+            return 0.0  # another app may answer at once
+        left = exchange.deadline - current_time() if exchange.deadline < math.inf else math.inf
+        return min(self._queue_timeout, left)
+
+    async def _give_up(self, scope: Scope, send: Send, exchange: Exchange, visit: Visit) -> None:
+        assert isinstance(visit.found, Empty)
+        empty = visit.found
+        if empty.reason is EmptyReason.TRIED:
+            failed = self._failed(exchange).values()
+            if all(why.key is KeyAction.BLOCK_MODEL for why in failed):
+                empty = Empty(reason=EmptyReason.BLOCKED)
+        exchange.note(
+            PoolEmpty(
+                pool=self.name,
+                reason=empty.reason.value,
+                retry_after=empty.retry_after,
+                waited=visit.waited is not None,
+            )
+        )
+        await self._refuse(scope, send, failure_of(empty), advice_of(empty))
+
+    async def _read(self, scope: Scope, receive: Receive, send: Send) -> Replay | None:
+        """The request's body; None: the client left, or was told that it is too large."""
+        try:
+            return await read_body(receive, limit=self._max_body)
+        except ClientGone:
+            return None
+        except BodyTooLarge as error:
+            await self._refuse(scope, send, Failure(kind=FailureKind.TOO_LARGE, status=413, message=str(error)))
+            return None
 
     async def _refuse(
         self, scope: Scope, send: Send, failure: Failure, advice: dict[bytes, bytes | None] | None = None
@@ -204,34 +349,3 @@ class KeyPool:
         wire = self.protocol.encode_error(failure)
         headers = replace(wire.headers, advice or {})
         await respond(send, status=wire.status, document=wire.document, headers=headers, head=scope["method"] == "HEAD")
-
-
-_KINDS: dict[EmptyReason, tuple[FailureKind, int, str]] = {
-    EmptyReason.TRIED: (FailureKind.RATE, 429, "Every upstream key that can be used has failed for this request."),
-    EmptyReason.BUSY: (FailureKind.RATE, 429, "All upstream keys are in use."),
-    EmptyReason.COOLING: (FailureKind.RATE, 429, "All upstream keys are rate limited."),
-    EmptyReason.EXHAUSTED: (FailureKind.BILLING, 429, "All upstream keys are out of quota."),
-    EmptyReason.BLOCKED: (FailureKind.NOT_FOUND, 404, "No upstream key may use this model."),
-    EmptyReason.DISABLED: (FailureKind.OVERLOADED, 503, "No upstream key is in service."),
-}
-
-
-def _failure_of(empty: Empty) -> Failure:
-    kind, status, message = _KINDS[empty.reason]
-    return Failure(
-        kind=kind,
-        status=status,
-        message=message,
-        retry_after=UNSET if empty.retry_after is None else empty.retry_after,
-    )
-
-
-def _advice_of(empty: Empty) -> dict[bytes, bytes | None]:
-    """Headers that tell client libraries when to come back: OpenAI's and Anthropic's retry twice by themselves."""
-    advice: dict[bytes, bytes | None] = {}
-    if empty.retry_after is not None:
-        advice[b"retry-after"] = b"%d" % math.ceil(empty.retry_after)
-        advice[b"retry-after-ms"] = b"%d" % math.ceil(empty.retry_after * 1000)
-    if empty.reason not in (EmptyReason.BUSY, EmptyReason.COOLING):
-        advice[b"x-should-retry"] = b"false"
-    return advice

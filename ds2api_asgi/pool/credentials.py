@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote_plus
-
+from ..asgi.credentials import without_query_credentials
 from ..asgi.exchange import CREDENTIAL
 from ..asgi.headers import CREDENTIALS
 from ..asgi.types import Scope
 
 __all__ = ["with_credential"]
-
-_QUERY_CREDENTIALS = frozenset({"access_token", "api_key", "key"})
 
 
 def with_credential(scope: Scope, header: tuple[bytes, bytes], alias: str) -> Scope:
@@ -33,18 +30,6 @@ def with_credential(scope: Scope, header: tuple[bytes, bytes], alias: str) -> Sc
     return {
         **scope,
         "headers": headers,
-        "query_string": _without_credentials(scope.get("query_string") or b""),
+        "query_string": without_query_credentials(scope.get("query_string") or b""),
         CREDENTIAL: alias,
     }
-
-
-def _without_credentials(query: bytes) -> bytes:
-    """The query without keys; what stays is not touched, not even its encoding."""
-    if not query:
-        return query
-    return b"&".join(pair for pair in query.split(b"&") if not _is_credential(pair))
-
-
-def _is_credential(pair: bytes) -> bool:
-    name = pair.split(b"=", 1)[0].decode("latin-1")
-    return unquote_plus(name, encoding="latin-1").strip().lower() in _QUERY_CREDENTIALS

@@ -113,12 +113,27 @@ class Outcome(Struct, frozen=True, kw_only=True):
     Attributes:
         event: What happened.
         seconds: How long the provider said that it will last, or None.
-        soft: Seconds for which other keys shall be preferred, because nothing is left of a limit; None: no need.
+        soft: Seconds for which other keys shall be preferred, because too little is left of a limit; None: no need.
+        left: How many requests the provider still allows the quota scope, and the seconds until it allows all of them
+            again; None: it did not say.
+        latency: Seconds until content came; None: nobody measured.
     """
 
     event: Event
     seconds: float | None = None
     soft: float | None = None
+    latency: float | None = None
+    left: tuple[float, float] | None = None
+
+    def soft_for(self, others: int) -> float | None:
+        """Seconds for which other keys shall be preferred, or None.
+
+        Args:
+            others: Other requests of the same quota scope that are in flight, and may use up what is left.
+        """
+        if self.left is None or self.left[0] > others:
+            return self.soft
+        return max(self.soft or 0.0, self.left[1]) or None
 
 
 class Lane(Struct, kw_only=True):

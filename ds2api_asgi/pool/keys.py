@@ -1,78 +1,26 @@
 """API keys: the secret, which nothing shows, and what a pool is told about it.
 
-A key goes by its alias in every log, fact, snapshot and error. The secret itself leaves `Secret` in one place only:
+A key goes by its alias in every log, fact, snapshot and error. The secret itself leaves its `Secret` in one place only:
 where the credential header of an upstream request is written.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import math
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import NoReturn
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ..asgi.secret import Secret
 from ..errors import ConfigurationError
 from .limits import NO_LIMITS, RateLimits
 
 __all__ = ["Key", "Secret", "as_keys"]
 
-_HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
 _ALIAS = re.compile(r"[\x21-\x7e]{1,64}")
-
-
-class Secret:
-    """Holds a key so that it cannot be shown by accident: not by repr, str, format, pickle or msgspec.
-
-    Secrets compare by their SHA-256 digests, in constant time.
-
-    Args:
-        value: The key as the provider gave it.
-
-    Raises:
-        ConfigurationError: It is empty, or holds what an HTTP header cannot carry (often a line end from a file).
-    """
-
-    __slots__ = ("_digest", "_value")
-
-    def __init__(self, value: str) -> None:
-        if not _HEADER_SAFE.fullmatch(value):
-            problem = "is empty" if not value else "holds white space or other characters that no HTTP header can carry"
-            raise ConfigurationError(f"a key {problem}")
-        self._value = value
-        self._digest = hashlib.sha256(value.encode()).digest()
-
-    def reveal(self) -> str:
-        """The key itself."""
-        return self._value
-
-    def alias(self) -> str:
-        """A short name that does not lead back to the key: ``"key-"`` and the first 12 hex digits of its SHA-256.
-
-        Keys are random and long, so nobody finds one by trying digests, and 48 bits tell nothing of the rest. (A piece
-        of the key itself would: logs that show first or last characters have been used against their owners.) In a
-        pool of 10,000 keys, two aliases are the same by chance once in five million pools; 32 bits: once in ninety.
-        """
-        return f"key-{self._digest.hex()[:12]}"
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Secret):
-            return NotImplemented
-        return hmac.compare_digest(self._digest, other._digest)
-
-    def __hash__(self) -> int:
-        return hash(self._digest)
-
-    def __repr__(self) -> str:
-        return "Secret('***')"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a Secret is neither pickled nor copied")
 
 
 class Key(Struct, frozen=True, kw_only=True):

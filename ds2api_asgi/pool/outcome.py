@@ -10,7 +10,7 @@ from ..protocols.base import Limits
 from ..universal.failure import Fault, KeyAction, Verdict
 from .health import LONGEST_COOLING, Event, Outcome
 
-__all__ = ["is_the_keys_fault", "outcome_of", "soft_rest"]
+__all__ = ["SERVED", "is_the_keys_fault", "outcome_of", "served_of"]
 
 
 def is_the_keys_fault(verdict: Verdict) -> bool:
@@ -48,20 +48,40 @@ def outcome_of(verdict: Verdict, *, wall: float) -> Outcome | None:
             assert_never(verdict.key)
 
 
-def soft_rest(limits: Sequence[Limits]) -> float | None:
-    """Tell how long to prefer other keys: until every limit of which nothing is left is whole again.
+SERVED = Outcome(event=Event.SERVED)
+"""A success of which the provider said nothing more, or that there is plenty left."""
+
+
+def served_of(limits: Sequence[Limits], *, tokens: float, latency: float | None = None) -> Outcome:
+    """Tell what a successful answer's rate limit headers mean for the key.
+
+    A limit of tokens that has no room for one request more is spared until its reset. Whether few requests are left
+    depends on how many are on their way, which only the store knows, so that goes into `Outcome.left`.
 
     Args:
-        limits: What an answer's headers said.
+        limits: What the headers said.
+        tokens: How many tokens the next request may cost.
+        latency: Seconds until content came, where somebody measured.
 
     Returns:
-        Seconds, one hour at most, or None when something is left of each limit.
+        The outcome.
     """
-    if not limits:
-        return None
-    resets = [_sane(limit.reset_after) for limit in limits if limit.remaining is not None and limit.remaining <= 0]
-    longest = max((reset for reset in resets if reset is not None), default=0.0)
-    return min(longest, LONGEST_COOLING) or None
+    if not limits and latency is None:
+        return SERVED
+    soft: float = 0.0
+    left: tuple[float, float] | None = None
+    for limit in limits:
+        reset = _sane(limit.reset_after)
+        if limit.remaining is None or reset is None:
+            continue
+        reset = min(reset, LONGEST_COOLING)
+        if limit.dimension == "requests":
+            left = limit.remaining, reset
+        if limit.remaining <= (tokens if limit.dimension.endswith("tokens") else 0):
+            soft = max(soft, reset)
+    if not soft and left is None and latency is None:
+        return SERVED
+    return Outcome(event=Event.SERVED, soft=soft or None, left=left, latency=latency)
 
 
 def _sane(seconds: float | None) -> float | None:

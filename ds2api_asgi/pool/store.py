@@ -17,16 +17,19 @@ from msgspec import Struct
 
 from ..errors import ConfigurationError
 from .ask import Ask
+from .gauge import RESERVED, Spent, Taken
 from .health import Event, Outcome
 from .keys import Key
 from .roster import Roster
-from .selection import Strategy
-from .survey import Empty, EmptyReason, KeyReport, survey, why_empty
+from .strategies import Strategy
+from .survey import SOON, Empty, EmptyReason, KeyReport, survey, why_empty
 
-__all__ = ["KeyStore", "Lease", "MemoryStore"]
+__all__ = ["LONGEST_MODEL", "KeyStore", "Lease", "MemoryStore"]
+
+LONGEST_MODEL = 256
+"""Characters; clients choose the names of models, and names are remembered."""
 
 _NONE: Collection[int] = frozenset()
-_LONGEST_MODEL = 256  # characters; clients choose the names of models, and names are remembered
 _LONGEST_MEMORY = 64  # models of which it is remembered why no key could be had
 
 
@@ -45,15 +48,24 @@ class Lease(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class KeyStore(Protocol):
-    """Where the health of a pool's keys lives. One store serves one pool."""
+    """Where the health of a pool's keys lives. One store serves one pool.
 
-    def join(self, keys: Sequence[Key], *, strategy: Strategy, max_concurrency: int | None) -> None:
+    Attributes:
+        renewal: Seconds after which a lease must be renewed again and again; None: it lasts until it is released.
+    """
+
+    renewal: float | None
+
+    def join(
+        self, keys: Sequence[Key], *, strategy: Strategy, max_concurrency: int | None, max_total: int | None = None
+    ) -> None:
         """Take the pool's keys; called once, by the pool's constructor.
 
         Args:
             keys: Checked keys. A store keeps what it needs of them, but not their secrets.
             strategy: How to choose.
             max_concurrency: How many leases a key may have at a time; None: any number.
+            max_total: How many leases there may be of all keys together at a time; None: any number.
 
         Raises:
             ConfigurationError: It serves another pool already.
@@ -62,6 +74,10 @@ class KeyStore(Protocol):
 
     async def acquire(self, ask: Ask) -> Lease | Empty:
         """Choose a usable key and reserve it, in one step that nobody can come between.
+
+        What is reserved: a lease of the key, of the whole pool, and of the key's quota scope as a whole and for the
+        model (`Key.limits`, `Key.model_limits`: their concurrency, one request of each window of requests, `Ask.tokens`
+        of each window of tokens). A key that lacks room for one of them is not usable for this request.
 
         When it is cancelled, nothing stays reserved.
 
@@ -81,8 +97,18 @@ class KeyStore(Protocol):
         """
         ...
 
-    async def release(self, lease: Lease) -> None:
-        """Give the key back; a second release of the same lease does nothing."""
+    async def release(self, lease: Lease, spent: Spent = RESERVED) -> None:
+        """Give the key back; a second release of the same lease does nothing.
+
+        Args:
+            lease: What `acquire` gave.
+            spent: What it cost: windows are corrected from what was reserved to that, in the part of the window in
+                which it was reserved.
+        """
+        ...
+
+    async def renew(self, lease: Lease) -> None:
+        """Keep a lease; needed where `renewal` says so, for a process that died can no longer release its leases."""
         ...
 
     async def snapshot(self) -> list[KeyReport]:
@@ -102,6 +128,8 @@ class _Held(Struct, gc=False):
     index: int
     model: str | None
     born: int
+    tokens: int
+    taken: Taken
 
 
 class MemoryStore:
@@ -114,6 +142,8 @@ class MemoryStore:
         rng: Where strategies take their chance from; None: one of its own.
     """
 
+    renewal: float | None = None
+
     def __init__(self, *, clock: Callable[[], float] = time.monotonic, rng: Random | None = None) -> None:
         self._clock = clock
         self._rng = Random() if rng is None else rng  # noqa: S311 - spreads load, guards nothing
@@ -121,33 +151,42 @@ class MemoryStore:
         self._aliases: dict[str, int] = {}
         self._leases: dict[int, _Held] = {}
         self._next_lease = 1
-        self._empty: tuple[int, dict[str | None, tuple[float, EmptyReason]]] = (-1, {})
+        self._empty: tuple[int, dict[tuple[str | None, int], tuple[float, Empty]]] = (-1, {})
 
-    def join(self, keys: Sequence[Key], *, strategy: Strategy, max_concurrency: int | None) -> None:
+    def join(
+        self, keys: Sequence[Key], *, strategy: Strategy, max_concurrency: int | None, max_total: int | None = None
+    ) -> None:
         """Take the pool's keys; see `KeyStore.join`."""
         if self._aliases:
             raise ConfigurationError("a store serves one pool")
         self._aliases = {key.alias: index for index, key in enumerate(keys)}
         self._names = list(self._aliases)
         self._counts = [[0, 0, 0] for _ in keys]
-        self._roster = Roster(keys, strategy=strategy, rng=self._rng, max_concurrency=max_concurrency)
+        self._roster = Roster(
+            keys, strategy=strategy, rng=self._rng, max_concurrency=max_concurrency, max_total=max_total
+        )
 
     async def acquire(self, ask: Ask) -> Lease | Empty:
         """Choose and reserve a key; see `KeyStore.acquire`."""
+        return self.acquire_now(ask)
+
+    def acquire_now(self, ask: Ask) -> Lease | Empty:
+        """What `acquire` does, for who must not give way to anybody meanwhile."""
         model, tried = ask.model, ask.tried
-        if model is not None and len(model) > _LONGEST_MODEL:
+        if model is not None and len(model) > LONGEST_MODEL:
             model = ""
         failed = {self._aliases[alias] for alias in tried if alias in self._aliases} if tried else _NONE
         with self._lock:
             now = self._clock()
             self._roster.wake(now)
             number = self._next_lease
-            seat = self._roster.pick(ask, model, failed, number)
-            if seat is None:
-                return self._why_empty(model, failed, now)
+            picked = self._roster.pick(ask, model, failed, number, now)
+            if picked is None:
+                return self._why_empty(model, ask.tokens, failed, now)
+            seat, taken = picked
             index = seat.index
             self._next_lease = number + 1
-            self._leases[number] = _Held(index, model, self._roster.stamp)
+            self._leases[number] = _Held(index, model, self._roster.stamp, ask.tokens, taken)
             self._counts[index][0] += 1
         return Lease(id=number, key=self._names[index], model=model)
 
@@ -161,19 +200,31 @@ class MemoryStore:
             self._roster.wake(now)
             if outcome.event is Event.SERVED:
                 self._counts[held.index][1] += 1
-                if self._roster.serve(held.index, held.model, born=held.born, soft=outcome.soft, now=now):
+                if outcome.latency is not None:
+                    self._roster.seats[held.index].time(outcome.latency)
+                if self._roster.serve(held.index, held.model, outcome, born=held.born, now=now):
                     # This answer made the key recover, so what it says later is no old news.
                     held.born = self._roster.stamp
                 return False
             self._counts[held.index][2] += 1
             return self._roster.fail(held.index, held.model, outcome, born=held.born, now=now)
 
-    async def release(self, lease: Lease) -> None:
+    async def release(self, lease: Lease, spent: Spent = RESERVED) -> None:
         """Give the key back; see `KeyStore.release`."""
+        self.release_now(lease, spent)
+
+    def release_now(self, lease: Lease, spent: Spent = RESERVED) -> None:
+        """What `release` does, for who must not give way to anybody meanwhile."""
         with self._lock:
             held = self._leases.pop(lease.id, None)
-            if held is not None:
-                self._roster.free(held.index, held.model, lease.id)
+            if held is None:
+                return
+            self._roster.free(held.index, held.model, lease.id)
+            if held.taken:
+                self._roster.give_back(held.taken, tokens=held.tokens, spent=spent, now=self._clock())
+
+    async def renew(self, lease: Lease) -> None:
+        """Nothing: a lease lasts until it is released."""
 
     async def snapshot(self) -> list[KeyReport]:
         """How every key is; see `KeyStore.snapshot`."""
@@ -190,20 +241,23 @@ class MemoryStore:
         with self._lock:
             self._roster.switch(index, on=on)
 
-    def _why_empty(self, model: str | None, tried: Collection[int], now: float) -> Empty:
-        if any(self._roster.is_usable(index, model) for index in tried):
-            return Empty(reason=EmptyReason.TRIED)
+    def _why_empty(self, model: str | None, tokens: int, tried: Collection[int], now: float) -> Empty:
+        slots = self._roster.traffic.in_flight
+        if self._roster.is_at_its_most():
+            return Empty(reason=EmptyReason.BUSY, retry_after=SOON, in_flight=slots)
+        if any(self._roster.is_usable(index, model, tokens, now) for index in tried):
+            return Empty(reason=EmptyReason.TRIED, in_flight=slots)
         # A pool that is empty is asked more often than ever, and its answer stays the same until something changes.
         turns, answers = self._empty
         if turns != self._roster.turns:
             answers = {}
             self._empty = (self._roster.turns, answers)
-        known = answers.get(model)
-        if known is None or now >= known[0]:
-            empty = why_empty(self._roster, model, now=now)
-            until = math.inf if empty.retry_after is None else now + empty.retry_after
-            if len(answers) < _LONGEST_MEMORY:
-                answers[model] = until, empty.reason
-            return empty
-        until, reason = known
-        return Empty(reason=reason, retry_after=None if until == math.inf else until - now)
+        asked_at, empty = answers.get((model, tokens), (-math.inf, None))
+        if empty is not None:
+            aged = empty.after(now - asked_at, in_flight=slots)
+            if aged is not None:
+                return aged
+        empty = why_empty(self._roster, model, tokens, now=now)
+        if len(answers) < _LONGEST_MEMORY:
+            answers[model, tokens] = now, empty
+        return empty

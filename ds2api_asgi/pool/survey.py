@@ -11,9 +11,10 @@ from msgspec import Struct
 from .health import KeyState, Lane
 from .roster import Roster
 
-__all__ = ["Empty", "EmptyReason", "KeyReport", "survey", "why_empty"]
+__all__ = ["SOON", "Empty", "EmptyReason", "KeyReport", "survey", "why_empty"]
 
-_SOON = 1.0  # seconds; for a key that waits for another request to end, nobody knows better
+SOON = 1.0
+"""Seconds; for a key that waits for another request to end, a store knows no better."""
 
 
 class EmptyReason(StrEnum):
@@ -21,10 +22,12 @@ class EmptyReason(StrEnum):
 
     TRIED = "tried"  # keys are usable, but each has failed for this request
     BUSY = "busy"  # as many requests as allowed use them, or one probes
+    LIMITED = "limited"  # the limits that the operator configured have no room
     COOLING = "cooling"
     EXHAUSTED = "exhausted"
     BLOCKED = "blocked"  # for this model
     DISABLED = "disabled"
+    UNKNOWN = "unknown"  # what processes share cannot be reached, and nobody may go on without it
 
 
 class Empty(Struct, frozen=True, kw_only=True):
@@ -33,10 +36,27 @@ class Empty(Struct, frozen=True, kw_only=True):
     Attributes:
         reason: Why.
         retry_after: Seconds until the first key may be usable, or None when none will be by itself.
+        opens_in: Seconds until time alone may make a key usable; None: only something that happens can (a lease is
+            released, an operator acts).
+        in_flight: Leases of all keys now.
     """
 
     reason: EmptyReason
     retry_after: float | None = None
+    opens_in: float | None = None
+    in_flight: int = 0
+
+    def after(self, seconds: float, *, in_flight: int) -> Empty | None:
+        """The same, told later; None: it may have become another by time alone."""
+        if self.opens_in is not None and seconds >= self.opens_in:
+            return None
+        busy = self.reason is EmptyReason.BUSY
+        return Empty(
+            reason=self.reason,
+            retry_after=self.retry_after if busy or self.retry_after is None else self.retry_after - seconds,
+            opens_in=None if self.opens_in is None else self.opens_in - seconds,
+            in_flight=in_flight,
+        )
 
 
 class KeyReport(Struct, frozen=True, kw_only=True):
@@ -75,32 +95,46 @@ _REASON_OF_STATE = {
 _REASONS = tuple(EmptyReason)
 
 
-def why_empty(roster: Roster, model: str | None, *, now: float) -> Empty:
+def why_empty(roster: Roster, model: str | None, tokens: int = 0, *, now: float) -> Empty:
     """Tell why no key could be had; looks at every key.
 
     Args:
         roster: A roster in which no key can be used for the model.
         model: What was asked for.
+        tokens: How many tokens were asked for.
         now: Seconds of the roster's monotonic clock.
     """
-    reason, soonest = EmptyReason.DISABLED, math.inf
+    reason, soonest, opens = EmptyReason.DISABLED, math.inf, math.inf
     for seat in roster.seats:
         if not roster.is_allowed(seat.index, model):
             found, ready = EmptyReason.BLOCKED, math.inf
         else:
-            found, ready = _obstacle(roster, seat.index, model, now)
+            found, ready = _obstacle(roster, seat.index, model, tokens, now)
         reason = min(reason, found, key=_REASONS.index)
         soonest = min(soonest, ready)
-    return Empty(reason=reason, retry_after=None if soonest == math.inf else max(soonest - now, 0.0))
+        if found is not EmptyReason.BUSY:
+            opens = min(opens, ready)
+    return Empty(
+        reason=reason,
+        retry_after=None if soonest == math.inf else max(soonest - now, 0.0),
+        opens_in=None if opens == math.inf else max(opens - now, 0.0),
+        in_flight=roster.traffic.in_flight,
+    )
 
 
-def _obstacle(roster: Roster, index: int, model: str | None, now: float) -> tuple[EmptyReason, float]:
+def _obstacle(roster: Roster, index: int, model: str | None, tokens: int, now: float) -> tuple[EmptyReason, float]:
     """What keeps a key from being used, and when that ends."""
     lanes = list(roster.lanes_of(index, model))
     worst = max((lane.state for lane in lanes), key=_ORDER.index, default=KeyState.ACTIVE)
-    ready = max((lane.until for lane in lanes if lane.state.resting), default=now + _SOON)
-    # A disabled key is probed after a day, but nobody shall be told to wait for that.
-    return _REASON_OF_STATE[worst], math.inf if worst is KeyState.DISABLED else ready
+    if worst is KeyState.DISABLED:
+        # It is probed after a day, but nobody shall be told to wait for that.
+        return EmptyReason.DISABLED, math.inf
+    ready = max((lane.until for lane in lanes if lane.state.resting), default=now)
+    gauges = list(roster.gauges_of(index, model))
+    room = max((gauge.ready_at(tokens, now) for gauge in gauges), default=now)
+    if worst.resting:
+        return _REASON_OF_STATE[worst], max(ready, room)
+    return (EmptyReason.LIMITED, room) if room > now else (EmptyReason.BUSY, now + SOON)
 
 
 def survey(roster: Roster, aliases: Sequence[str], counts: Sequence[Sequence[int]], now: float) -> list[KeyReport]:

@@ -344,6 +344,15 @@ class Verdicts(typing.Protocol):
         """The rate limits that an answer's headers state."""
         ...
 
+    def encode_limits(self, found: Sequence[Limits], *, now: float) -> tuple[tuple[bytes, bytes], ...]:
+        """The headers by which an answer states rate limits (what `limits` reads); none where it has none.
+
+        Args:
+            found: At most one of each dimension.
+            now: Unix time, to write dates.
+        """
+        ...
+
 
 class Companions(typing.Protocol):
     """What clients ask beside answers: models and token counts."""

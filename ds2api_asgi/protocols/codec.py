@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
 from ..universal.events import Event
+from ..universal.failure import Row
 from ..universal.fold import fold
 from ..universal.request import Request
 from ..universal.response import Response
@@ -79,6 +80,7 @@ class Codec:
         answer_error: AnswerJudge | None = None,
     ) -> None:
         self.name = name
+        self.rows: Sequence[Row] = getattr(verdicts, "ROWS", ())
         self.streams_by_default = streams_by_default
         self.dialects = tuple(dialects)
         self.answer_error = answer_error
@@ -97,6 +99,7 @@ class Codec:
         self.stream_error = errors.stream_error
         self.classify = verdicts.classify
         self.limits = verdicts.limits
+        self.encode_limits = verdicts.encode_limits
         self.decode_models = companions.decode_models
         self.encode_models = companions.encode_models
         self.decode_model = companions.decode_model

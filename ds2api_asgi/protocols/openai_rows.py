@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from ..universal.failure import Fault, KeyAction, RetryScope, Row
 
@@ -15,6 +15,8 @@ _AZURE: Final = "https://learn.microsoft.com/azure/ai-services/openai/quotas-lim
 _GROQ: Final = "https://console.groq.com/docs/errors"
 _OPENROUTER: Final = "https://openrouter.ai/docs/api/reference/errors-and-debugging"
 _DEEPSEEK: Final = "https://api-docs.deepseek.com/quick_start/error_codes"
+_VLLM: Final = "https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html"
+_RESPONSES: Final = "https://platform.openai.com/docs/api-reference/responses/object"
 _CLOUDFLARE: Final = (
     "https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/"
 )
@@ -29,150 +31,173 @@ QUOTA: Final = (
 )
 """Codes and types of a key whose money or quota is used up."""
 
-_TOO_LARGE: Final = re.compile(r"Request too large for|request too large", re.IGNORECASE)
+CONTEXT: Final = re.compile(
+    r"maximum (?:context|model) length|context length (?:is|of) only|exceeds? the (?:available )?context|"
+    r"longer than the maximum model length",
+    re.IGNORECASE,
+)
+"""What vLLM, DeepSeek, OpenRouter and llama.cpp say of a prompt that is too long, without a code for it."""
+
+CONTEXT_CODES: Final = ("context_length_exceeded", "exceed_context_size_error")
+"""What OpenAI and Groq, and llama.cpp, call a prompt that is too long."""
+
+_TOO_LARGE: Final = re.compile(r"Request too large for .{0,300}(?:TPM|TPD|tokens per (?:min|day))", re.DOTALL)
+
+_IMAGES: Final = (
+    "invalid_image",
+    "invalid_image_format",
+    "invalid_base64_image",
+    "invalid_image_url",
+    "invalid_image_mode",
+    "image_too_large",
+    "image_too_small",
+    "image_parse_error",
+    "image_file_too_large",
+    "unsupported_image_media_type",
+    "empty_image_file",
+    "failed_to_download_image",
+    "image_file_not_found",
+)
+"""Codes of answers that failed, https://platform.openai.com/docs/api-reference/responses/object#error."""
+
+_EDGE: Final = (502, 504, 520, 521, 522, 523, 524, 525, 526, 529, 530)
+
+
+def _row(
+    id: str,  # noqa: A002 - the member's name
+    fault: Fault,
+    retry: RetryScope,
+    key: KeyAction = KeyAction.NONE,
+    *,
+    source: str,
+    read: str = "2026-11-23",
+    **match: Any,
+) -> Row:
+    return Row(id=id, fault=fault, retry=retry, key=key, source=source, read=read, **match)
+
+
+_COOL: Final = (Fault.RATE, RetryScope.KEY, KeyAction.COOL)
+_EXHAUST: Final = (Fault.QUOTA, RetryScope.KEY, KeyAction.EXHAUST)
+_DISABLE: Final = (Fault.KEY, RetryScope.KEY, KeyAction.DISABLE)
+_BLOCK: Final = (Fault.KEY, RetryScope.KEY, KeyAction.BLOCK_MODEL)
+_ROUTE: Final = (Fault.MODEL, RetryScope.ROUTE)
+_AGAIN: Final = (Fault.MODEL, RetryScope.SAME)
+_STOP: Final = (Fault.REQUEST, RetryScope.NONE)
 
 ROWS: Final = (
-    Row(
-        id="quota.code",
-        fault=Fault.QUOTA,
-        retry=RetryScope.KEY,
-        key=KeyAction.EXHAUST,
-        code=QUOTA,
-        source=_CODES,
-    ),
-    Row(
-        id="quota.type",
-        fault=Fault.QUOTA,
-        retry=RetryScope.KEY,
-        key=KeyAction.EXHAUST,
-        type=QUOTA,
-        source=_CODES,
-    ),
-    Row(
-        id="429.request_too_large",
-        fault=Fault.RATE,
-        retry=RetryScope.ROUTE,
-        status=(413, 429),
-        message=_TOO_LARGE,
-        source=_LIMITS,
-    ),
-    Row(
-        id="429.slow_down",
-        fault=Fault.RATE,
-        retry=RetryScope.KEY,
-        key=KeyAction.COOL,
-        code=("slow_down",),
-        source=_CODES,
-    ),
-    Row(
-        id="429",
-        fault=Fault.RATE,
-        retry=RetryScope.KEY,
-        key=KeyAction.COOL,
-        status=(429,),
-        source=_LIMITS,
-    ),
-    Row(id="498.capacity", fault=Fault.MODEL, retry=RetryScope.ROUTE, status=(498,), source=_GROQ),
-    Row(
-        id="capacity",
-        fault=Fault.MODEL,
-        retry=RetryScope.ROUTE,
-        code=("capacity_exceeded",),
-        source="https://console.groq.com/docs/flex-processing",
-    ),
-    Row(
-        id="401",
-        fault=Fault.KEY,
-        retry=RetryScope.KEY,
-        key=KeyAction.DISABLE,
-        status=(401,),
-        source=_CODES,
-    ),
-    Row(
-        id="402",
-        fault=Fault.QUOTA,
-        retry=RetryScope.KEY,
-        key=KeyAction.EXHAUST,
+    # The error's own codes, types and details.
+    _row("quota", *_EXHAUST, word=QUOTA, source=_CODES),
+    # What waiting requests may cost at most is reserved: it comes back with their answers.
+    _row(
+        "402.in_flight",
+        *_COOL,
         status=(402,),
-        source=_DEEPSEEK,
-    ),
-    Row(
-        id="content_filter",
-        fault=Fault.REQUEST,
-        retry=RetryScope.NONE,
-        code=("content_filter", "content_policy_violation", "invalid_prompt"),
-        source=_AZURE,
-    ),
-    Row(
-        id="content_filter.detail",
-        fault=Fault.REQUEST,
-        retry=RetryScope.NONE,
-        detail=("innererror.code", "ResponsibleAIPolicyViolation"),
-        source=_AZURE,
-    ),
-    Row(
-        id="403.country",
-        fault=Fault.KEY,
-        retry=RetryScope.KEY,
-        key=KeyAction.COOL,
-        code=("unsupported_country_region_territory",),
-        source=_CODES,
-    ),
-    Row(
-        id="403.moderation",
-        fault=Fault.REQUEST,
-        retry=RetryScope.NONE,
-        status=(403,),
-        message=re.compile(r"moderation|flagged", re.IGNORECASE),
+        detail=("metadata.limit_source", "openrouter_in_flight_budget"),
         source=_OPENROUTER,
+        read="2026-11-28",
     ),
-    Row(
-        id="403",
-        fault=Fault.KEY,
-        retry=RetryScope.KEY,
-        key=KeyAction.BLOCK_MODEL,
-        status=(403,),
-        source=_CODES,
+    # Waiting never helps, and the key is fine for smaller requests. OpenAI says it with 429, Groq with 413; it comes
+    # with the code of a rate, which its words must therefore precede.
+    _row("429.request_too_large", Fault.RATE, RetryScope.ROUTE, status=(413, 429), message=_TOO_LARGE, source=_LIMITS),
+    _row(
+        "413.rate",
+        Fault.RATE,
+        RetryScope.ROUTE,
+        status=(413,),
+        word=("rate_limit_exceeded",),
+        source=_GROQ,
+        read="unchecked",
     ),
-    Row(
-        id="404",
-        fault=Fault.KEY,
-        retry=RetryScope.KEY,
-        key=KeyAction.BLOCK_MODEL,
-        status=(404,),
-        source=_CODES,
+    _row("429.slow_down", *_COOL, word=("slow_down",), source=_CODES),
+    _row("context_length", *_STOP, word=CONTEXT_CODES, reason="context-window", source=_CODES),
+    _row(
+        "content_filter",
+        *_STOP,
+        code=(
+            "content_filter",
+            "content_policy_violation",
+            "image_content_policy_violation",
+            "invalid_prompt",
+            "bio_policy",
+        ),
+        reason="content-policy",
+        source=_AZURE,
     ),
-    Row(id="408.409", fault=Fault.PROVIDER, retry=RetryScope.SAME, status=(408, 409), source=_CODES),
-    Row(
-        id="503",
-        fault=Fault.MODEL,
-        retry=RetryScope.ROUTE,
-        status=(503,),
-        source=_CODES,
+    _row(
+        "content_filter.detail",
+        *_STOP,
+        detail=("innererror.code", "ResponsibleAIPolicyViolation"),
+        reason="content-policy",
+        source=_AZURE,
     ),
-    Row(
-        id="overloaded",
-        fault=Fault.MODEL,
-        retry=RetryScope.ROUTE,
+    _row("capacity", *_ROUTE, code=("capacity_exceeded",), source="https://console.groq.com/docs/flex-processing"),
+    _row(
+        "overloaded",
+        *_ROUTE,
+        status=(0, 429, 500, 503),
         code=("server_is_overloaded", "provider_overloaded"),
         source=_CODES,
     ),
-    # The code tells OpenRouter's from Cloudflare's: the provider of the model is overloaded, not OpenRouter.
-    Row(
-        id="529.overloaded",
-        fault=Fault.MODEL,
-        retry=RetryScope.ROUTE,
-        status=(529,),
-        code=(529,),
+    _row("overloaded_error", *_ROUTE, type=("overloaded_error",), source=_OPENROUTER, read="unchecked"),
+    _row(
+        "403.country",
+        Fault.KEY,
+        RetryScope.KEY,
+        KeyAction.COOL,
+        code=("unsupported_country_region_territory",),
+        source=_CODES,
+    ),
+    _row("404.deployment", *_BLOCK, code=("DeploymentNotFound",), source=_AZURE, read="unchecked"),
+    _row("404.model", *_BLOCK, code=("model_not_found",), source=_CODES, read="unchecked"),
+    _row("401.invalid_api_key", *_DISABLE, code=("invalid_api_key",), source=_CODES, read="unchecked"),
+    _row("image", *_STOP, code=_IMAGES, source=_RESPONSES, read="unchecked"),
+    _row("residency", *_STOP, code=("data_residency_mismatch",), source=_RESPONSES, read="unchecked"),
+    _row("vector_store_timeout", *_AGAIN, code=("vector_store_timeout",), source=_RESPONSES, read="unchecked"),
+    # Under a success status and in streams there is no status to go by.
+    _row(
+        "rate.word",
+        *_COOL,
+        status=(0,),
+        word=("rate_limit_exceeded", "rate_limit_error"),
+        source=_CODES,
+        read="unchecked",
+    ),
+    _row("server_error", *_AGAIN, status=(0,), word=("server_error",), source=_CODES, read="unchecked"),
+    # The code tells OpenRouter's from a network's in front: the provider of the model is away, not OpenRouter.
+    _row("502.provider", *_ROUTE, status=(502,), code=(502,), source=_OPENROUTER),
+    _row("529.overloaded", *_ROUTE, status=(529,), code=(529,), source=_OPENROUTER),
+    # Words, where a provider has nothing else.
+    _row(
+        "context_length.words",
+        *_STOP,
+        status=(400, 413, 422),
+        message=CONTEXT,
+        reason="context-window",
+        source=_VLLM,
+        read="unchecked",
+    ),
+    _row(
+        "403.moderation",
+        *_STOP,
+        status=(403,),
+        message=re.compile(r"moderation|flagged", re.IGNORECASE),
+        reason="content-policy",
         source=_OPENROUTER,
     ),
-    Row(
-        id="cloudflare",
-        fault=Fault.PROVIDER,
-        retry=RetryScope.SAME,
-        status=(502, 504, 520, 521, 522, 523, 524, 525, 526, 529, 530),
-        source=_CLOUDFLARE,
-    ),
-    Row(id="500", fault=Fault.MODEL, retry=RetryScope.SAME, status=(500,), source=_CODES),
+    # Statuses.
+    _row("400", *_STOP, status=(400,), source=_CODES, read="unchecked"),
+    _row("401", *_DISABLE, status=(401,), source=_CODES),
+    _row("402", *_EXHAUST, status=(402,), source=_DEEPSEEK),
+    _row("403", *_BLOCK, status=(403,), source=_CODES),
+    _row("404", *_BLOCK, status=(404,), source=_CODES),
+    _row("408.409", Fault.PROVIDER, RetryScope.SAME, status=(408, 409), source=_CODES),
+    _row("413", *_STOP, status=(413,), source=_GROQ, read="unchecked"),
+    _row("422", *_STOP, status=(422,), source=_CODES, read="unchecked"),
+    _row("429", *_COOL, status=(429,), source=_LIMITS),
+    _row("498.capacity", *_ROUTE, status=(498,), source=_GROQ),
+    _row("499", Fault.CLIENT, RetryScope.NONE, status=(499,), source=_GROQ, read="unchecked"),
+    _row("500", *_AGAIN, status=(500,), source=_CODES),
+    _row("503", *_ROUTE, status=(503,), source=_CODES),
+    _row("cloudflare", Fault.PROVIDER, RetryScope.SAME, status=_EDGE, source=_CLOUDFLARE),
 )
 """What follows from a failure, most specific first."""

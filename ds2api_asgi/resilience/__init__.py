@@ -6,20 +6,29 @@ generator of `Try`, which is sent an `Outcome` each time::
     Engine(apps, my_plan, protocol="anthropic", terms=Terms(policy=RetryPolicy(), timeouts=Timeouts()))
 """
 
+from .breaker import BreakerPolicy, BreakerState
+from .budget import BudgetPolicy
 from .engine import Engine, PlanFactory, Terms
 from .failover import Failover
-from .plan import Answered, Failed, Outcome, Plan, RetryPolicy, Try, failover_plan, retry_plan
+from .plan import Answered, Ended, Failed, Outcome, Plan, Reason, RetryPolicy, Try, failover_plan, retry_plan
 from .retry import Retry
+from .targets import BreakerReport
 from .timeouts import Timeouts
 
 __all__ = [
     "Answered",
+    "BreakerPolicy",
+    "BreakerReport",
+    "BreakerState",
+    "BudgetPolicy",
+    "Ended",
     "Engine",
     "Failed",
     "Failover",
     "Outcome",
     "Plan",
     "PlanFactory",
+    "Reason",
     "Retry",
     "RetryPolicy",
     "Terms",

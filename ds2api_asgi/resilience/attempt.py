@@ -8,7 +8,7 @@ the server breaks off the connection too.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import anyio
 from msgspec import Struct
@@ -17,9 +17,10 @@ from ..asgi.exchange import Exchange
 from ..asgi.facts import Broke, Judged
 from ..asgi.headers import decode
 from ..asgi.types import ASGIApp, Receive, Scope
-from ..errors import BrokenStream, ClientGone, Ds2apiError
+from ..errors import BrokenStream, ClientGone, Ds2apiError, TransportError
 from ..protocols.base import Protocol
-from ..universal.failure import Failure, Verdict
+from ..protocols.verdict import judged, rule_for
+from ..universal.failure import Failure, Row, Verdict
 from .answer import FailedAnswer, error_answer, is_document
 from .judging import Findings, Trouble, cut, late, raised
 from .line import ClientLine
@@ -60,10 +61,26 @@ class Attempt:
         dog: Watches over the time it takes.
         timeouts: How long what may take.
         wall: Unix time, to read the dates that providers send.
+        rules: The user's own rows; they come before what a part beneath has found.
         head: The request was HEAD, whose answer has no body.
+
+    Attributes:
+        broken: The verdict on an answer that broke off, or was an error, after it was let through; else None.
     """
 
-    __slots__ = ("_calls_left", "_dog", "_exchange", "_line", "_mark", "_passage", "_protocol", "_timeouts", "_wall")
+    __slots__ = (
+        "_calls_left",
+        "_dog",
+        "_exchange",
+        "_line",
+        "_mark",
+        "_passage",
+        "_protocol",
+        "_rules",
+        "_timeouts",
+        "_wall",
+        "broken",
+    )
 
     def __init__(
         self,
@@ -73,6 +90,7 @@ class Attempt:
         dog: Watchdog,
         timeouts: Timeouts,
         wall: Callable[[], float],
+        rules: Sequence[Row] = (),
         *,
         head: bool = False,
     ) -> None:
@@ -81,9 +99,11 @@ class Attempt:
         self._line = line
         self._timeouts = timeouts
         self._wall = wall
+        self._rules = rules
         self._mark = len(exchange)
         self._calls_left = exchange.calls_left
         self._dog = dog
+        self.broken: Verdict | None = None
         self._passage = Passage(protocol, exchange, line, dog, timeouts, head=head)
 
     async def run(self, app: ASGIApp, scope: Scope, receive: Receive, *, stream: bool) -> Lost | None:
@@ -120,6 +140,9 @@ class Attempt:
             return self._lost(error)
         if not self._passage.complete or self._line.sending:
             await self._break_off(error)
+        watch = self._passage.watch
+        if watch is not None and watch.failure is not None:
+            self.broken = self._ruled(None, watch.failure, decode(self._passage.headers))
         return None
 
     def _client_left(self) -> None:
@@ -153,15 +176,22 @@ class Attempt:
         if passage.error_body is not None:
             verdict, answer = self._judge_answer(bytes(passage.error_body), findings.unreached or known)
         elif passage.failure is not None:
-            verdict = known or self._classify(passage.failure, decode(passage.headers))
+            verdict = self._ruled(known, passage.failure, decode(passage.headers))
             answer = error_answer(self._protocol, passage.failure)
         else:
             trouble = self._trouble(error)
             verdict, answer = trouble.verdict, error_answer(self._protocol, trouble.failure)
-        if known is None:
+        if verdict is not known:
             self._exchange.note(Judged(by="retry", status=status, verdict=verdict))
-        calls = self._count_calls(asked=findings.empty is None)
-        failed = Failed(verdict=verdict, status=answer.status, keyed=findings.keyed, empty=findings.empty, calls=calls)
+        processed = findings.processed and not (isinstance(error, TransportError) and not error.processed)
+        failed = Failed(
+            verdict=verdict,
+            status=answer.status,
+            keyed=findings.keyed,
+            empty=findings.empty,
+            calls=self._count_calls(asked=findings.asked),
+            processed=processed,
+        )
         return Lost(failed, answer)
 
     def _judge_answer(self, body: bytes, known: Verdict | None) -> tuple[Verdict, FailedAnswer]:
@@ -169,14 +199,16 @@ class Attempt:
         # A proxy's page is no error of the protocol; the client is told in its own.
         readable = self._passage.head or is_document(body)
         whole = FailedAnswer(status, headers, body) if self._passage.complete and readable else None
-        if known is not None and whole is not None:
+        if known is not None and whole is not None and not self._rules:
             return known, whole
         decoded = decode(headers)
         failure = self._protocol.decode_error(status, decoded, body)
-        return known or self._classify(failure, decoded), whole or error_answer(self._protocol, failure)
+        return self._ruled(known, failure, decoded), whole or error_answer(self._protocol, failure)
 
-    def _classify(self, failure: Failure, headers: Mapping[str, str]) -> Verdict:
-        return self._protocol.classify(failure, headers, now=self._wall())
+    def _ruled(self, known: Verdict | None, failure: Failure, headers: Mapping[str, str]) -> Verdict:
+        if known is not None and rule_for(failure, self._rules) is None:
+            return known
+        return judged(self._protocol, failure, headers, now=self._wall(), rules=self._rules)
 
     def _count_calls(self, *, asked: bool) -> int:
         """Charge the attempt to the request's budget, unless a retry beneath us has charged its own."""
@@ -195,6 +227,8 @@ class Attempt:
             await self._line.send({"type": "http.response.body", "body": b"", "more_body": False})
             return
         trouble = self._trouble(error)
+        if not self._line.sending:  # else it is the client that does not read
+            self.broken = trouble.verdict
         if next(self._exchange.since(self._mark, Broke), None) is None:  # the upstream part notes its own
             self._exchange.note(Broke(reason=trouble.broke))
         if passage.extensible:

@@ -12,8 +12,13 @@ from ..asgi.lifespan import running
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import ConfigurationError
 from ..protocols.base import Protocol
+from ..universal.failure import Row
+from .breaker import BreakerPolicy
+from .budget import BudgetPolicy
 from .engine import Engine, Terms
-from .plan import RetryPolicy, failover_plan
+from .plan import FALLBACKS, RetryPolicy, failover_plan, retry_plan
+from .stated import timeout_headers
+from .targets import BreakerReport
 from .timeouts import Timeouts
 
 __all__ = ["Failover"]
@@ -29,7 +34,9 @@ class Failover:
 
         Failover([Upstream("https://eu.example"), Upstream("https://us.example")], protocol="openai-chat")
 
-    WebSockets and requests of no protocol go to the first app; the lifespan goes to all of them.
+    An app that keeps failing is passed over for a while (`breaker`). A request that names state at a provider (files,
+    an earlier response) stays with the first app. WebSockets and requests of no protocol go to the first app; the
+    lifespan goes to all of them.
 
     Args:
         apps: In the order of preference; at least one.
@@ -45,6 +52,15 @@ class Failover:
         idle_timeout: Between bytes of a running answer; None: no such bound.
         content_timeout: Between content of a running stream (comments and pings are none); None: no such bound.
         max_body: Bytes of a request's body; larger ones are answered with 413.
+        rules: Rows of your own, which come before the protocol's and a pool's verdict; see `rule`.
+        fallback_on: Faults of the request that the next app may not share: ``"context-window"`` (it is too long),
+            ``"content-policy"`` (it was refused). Then the next app is asked; when all fail, the first of these faults
+            is the answer.
+        breaker: When an app that keeps failing is left alone for a while; None: never. With one app there is none.
+        budget: How much of what an app gets may be repeats; None: anything.
+        keep_pace: Begin no further attempt that half of the last ones would not have finished in time.
+        client_timeouts: Answer before the client gives up, where its SDK tells how long it waits for the first byte.
+        timeout_header: A header by which clients say the same in milliseconds (``"x-request-timeout-ms"``).
         rng: Draws the jitter; None: a fresh one.
         clock: Monotonic seconds.
         wall: Unix time, to read the dates that providers send.
@@ -70,6 +86,13 @@ class Failover:
         idle_timeout: float | None = 60.0,
         content_timeout: float | None = 300.0,
         max_body: int = DEFAULT_MAX_BODY,
+        fallback_on: Iterable[str] = (),
+        breaker: BreakerPolicy | None = BreakerPolicy(),  # noqa: B008 - frozen
+        budget: BudgetPolicy | None = BudgetPolicy(),  # noqa: B008 - frozen
+        keep_pace: bool = True,
+        client_timeouts: bool = True,
+        timeout_header: str | None = None,
+        rules: Iterable[Row] = (),
         rng: Random | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -86,17 +109,44 @@ class Failover:
             backoff_cap=backoff_cap,
         )
         timeouts = Timeouts(first_content=first_content_timeout, idle=idle_timeout, content=content_timeout)
+        if breaker is not None:
+            breaker.check()
+        kinds = frozenset((fallback_on,) if isinstance(fallback_on, str) else fallback_on)
+        if not kinds <= FALLBACKS:
+            raise ConfigurationError(f"fallback_on knows {', '.join(sorted(FALLBACKS))} only")
         dice = rng or Random()  # noqa: S311 - jitter is no secret
         self._engine = Engine(
             self._apps,
-            lambda elsewhere: failover_plan(targets, policy, dice, elsewhere=elsewhere),
+            lambda elsewhere: failover_plan(targets, policy, dice, elsewhere=elsewhere, fallback_on=kinds),
             protocol=protocol,
-            terms=Terms(policy=policy, timeouts=timeouts, clock=clock, wall=wall, max_body=max_body),
+            terms=Terms(
+                policy=policy,
+                timeouts=timeouts,
+                breaker=breaker if targets > 1 else None,
+                budget=budget,
+                keep_pace=keep_pace,
+                timeout_headers=timeout_headers(sdks=client_timeouts, own=timeout_header),
+                rng=dice,
+                clock=clock,
+                wall=wall,
+                max_body=max_body,
+                rules=tuple(rules),
+                name="failover",
+            ),
+            pinned=lambda elsewhere: retry_plan(policy, dice, elsewhere=elsewhere),
         )
         if not self._apps:
             raise ConfigurationError("Failover needs at least one app")
         if targets > max_calls:
             raise ConfigurationError(f"with max_calls={max_calls} the last of {targets} apps would never be asked")
+
+    def breakers(self) -> list[BreakerReport]:
+        """How the breakers are: the apps', then those of their models; empty without breakers."""
+        return self._engine.breakers()
+
+    def drain(self) -> None:
+        """Repeat nothing from now on: the server is to end soon. What is under way goes on."""
+        self._engine.drain()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve ``http`` by the plan, run everyone's ``lifespan``; everything else is the first app's."""
@@ -119,6 +169,7 @@ class Failover:
                 started = True
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
+                self.drain()
         except ConfigurationError as error:
             if started:
                 raise

@@ -17,9 +17,10 @@ from __future__ import annotations
 from msgspec import Struct
 
 from ..asgi.exchange import Exchange
-from ..asgi.facts import Attempted, Judged, KeyLeased, PoolEmpty, Unreachable
+from ..asgi.facts import Attempted, Judged, KeyLeased, PoolEmpty, Stopped, Unreachable
 from ..errors import BrokenStream, TransportError
-from ..universal.failure import Failure, FailureKind, Fault, RetryScope, Verdict
+from ..universal.failure import Failure, FailureKind, Fault, Verdict
+from ..universal.unanswered import network, unanswered
 
 __all__ = ["Findings", "Trouble", "cut", "late", "raised", "unreachable"]
 
@@ -38,13 +39,13 @@ class Trouble(Struct, frozen=True):
     broke: str
 
 
-def _trouble(row: str, kind: FailureKind, message: str, fault: Fault, retry: RetryScope, broke: str) -> Trouble:
-    return Trouble(Failure(kind=kind, message=message), Verdict(row=row, fault=fault, retry=retry), broke)
+def _trouble(row: str, kind: FailureKind, message: str, broke: str) -> Trouble:
+    return Trouble(Failure(kind=kind, message=message), unanswered(row), broke)
 
 
 def cut(message: str = "the upstream's answer ended before its end") -> Trouble:
     """The answer ended too early."""
-    return _trouble("cut", FailureKind.TRUNCATED, message, Fault.MODEL, RetryScope.ROUTE, "truncated")
+    return _trouble("answer.cut", FailureKind.TRUNCATED, message, "truncated")
 
 
 def late(cause: str) -> Trouble:
@@ -55,9 +56,9 @@ def late(cause: str) -> Trouble:
     """
     if cause == "total":
         message = "the request's deadline has passed"
-        return _trouble("late.total", FailureKind.TIMEOUT, message, Fault.SELF, RetryScope.NONE, "total")
+        return _trouble("late.total", FailureKind.TIMEOUT, message, "total")
     message = "the upstream sent no content in time" if cause != "idle" else "the upstream fell silent"
-    return _trouble(f"late.{cause}", FailureKind.TIMEOUT, message, Fault.MODEL, RetryScope.ROUTE, "idle")
+    return _trouble(f"late.{cause}", FailureKind.TIMEOUT, message, "idle")
 
 
 def raised(error: Exception | None) -> Trouble:
@@ -78,7 +79,7 @@ def raised(error: Exception | None) -> Trouble:
             return Trouble(trouble.failure, trouble.verdict, error.reason)
         case _:
             message = "the upstream gave no answer" if error is None else "the upstream failed"
-    return _trouble("raised", FailureKind.BAD_GATEWAY, message, Fault.PROVIDER, RetryScope.SAME, "reset")
+    return _trouble("answer.raised", FailureKind.BAD_GATEWAY, message, "reset")
 
 
 def unreachable(reason: str) -> Verdict:
@@ -87,11 +88,7 @@ def unreachable(reason: str) -> Verdict:
     Args:
         reason: As in `ds2api_asgi.errors.TransportError`.
     """
-    if reason == "pool":
-        return Verdict(row="network.pool", fault=Fault.SELF, retry=RetryScope.NONE)
-    if reason == "timeout":
-        return Verdict(row="network.timeout", fault=Fault.MODEL, retry=RetryScope.ROUTE)
-    return Verdict(row=f"network.{reason}", fault=Fault.NETWORK, retry=RetryScope.SAME)
+    return network(reason)
 
 
 class Findings:
@@ -105,29 +102,39 @@ class Findings:
         keyed: Whether a key pool took part.
         empty: What a pool said that had no key to give, when the answer is its own.
         unreached: The verdict when the answer is an upstream part's own, since it reached nobody.
+        asked: Whether anybody was asked: no pool was empty, and no retry beneath us kept its open breakers shut.
+        processed: Whether an upstream may have begun to work on the request.
     """
 
-    __slots__ = ("_judged", "empty", "keyed", "unreached")
+    __slots__ = ("_judged", "asked", "empty", "keyed", "processed", "unreached")
 
     def __init__(self, exchange: Exchange, mark: int) -> None:
         self.keyed = False
         self.empty: PoolEmpty | None = None
         self._judged: list[Judged] = []
         self.unreached: Verdict | None = None
+        self.asked = True
+        self.processed = True
         for fact in exchange.since(mark, object):
             match fact:
                 case Attempted():  # of a retry beneath us: its last attempt speaks for it
                     self.empty = self.unreached = None
+                    self.asked = self.processed = True
                     self._judged.clear()
                 case KeyLeased():
                     self.keyed = True
                     self.empty = self.unreached = None
+                    self.asked = self.processed = True
                 case PoolEmpty():
                     self.empty = fact
+                    self.asked = self.processed = False
+                case Stopped(attempts=0):
+                    self.asked = self.processed = False
                 case Judged():
                     self._judged.append(fact)
                 case Unreachable():
                     self.unreached = unreachable(fact.reason)
+                    self.processed = fact.processed
                 case _:
                     pass
 

@@ -5,32 +5,56 @@ and ends when nothing more should be tried. `engine.Engine` runs plans and adds 
 and the number of upstream calls. What a failed attempt leads to:
 
     verdict.retry              another app follows        this is the last one
-    none                       stop (fault of the request or client: for good; else the next app)
+    none                       stop (fault of the request or client: for good, but for a chosen `fallback_on`; else
+                               the next app)
     key, and a pool is there   another key, at once       another key, at once
     key, no pool, rate         the next app               pause, again
     key, no pool, otherwise    the next app               stop
     same                       pause, once again          pause, again
+    route, rate                the next app               stop: the request is too large for the rate
     route                      the next app               pause, again
     the pool is empty          the next app               wait for the first key (at most `wait_cap`), once
+    skipped                    the next app               stop
 
 A pause is ``hint + U(0, min(1, hint / 10))`` seconds where the upstream gave a hint, never less than the hint, and
 full jitter ``U(0, min(backoff_cap, backoff * 2 ** n))`` for the n-th pause (from 0) otherwise. A hint over
 `wait_cap` is not waited for.
+
+An app that is `Skipped` was not asked: its breaker is open, or it may not be asked again so soon. When nobody else
+could answer, the one that comes back first is tried all the same (`Try.panic`), now and then: the last candidate is
+never shut out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
+from enum import StrEnum
 from random import Random
 from typing import TypeAlias
 
 from msgspec import Struct
 
-from ..asgi.facts import PoolEmpty
+from ..asgi.facts import PoolEmpty, Skipped
 from ..errors import ConfigurationError
 from ..universal.failure import Fault, KeyAction, RetryScope, Verdict
 
-__all__ = ["Answered", "Failed", "Outcome", "Plan", "RetryPolicy", "Try", "failover_plan", "preference", "retry_plan"]
+__all__ = [
+    "FALLBACKS",
+    "Answered",
+    "Ended",
+    "Failed",
+    "Outcome",
+    "Plan",
+    "Reason",
+    "RetryPolicy",
+    "Try",
+    "failover_plan",
+    "preference",
+    "retry_plan",
+]
+
+FALLBACKS = frozenset({"context-window", "content-policy"})
+"""Faults of a request that another app's model may not share."""
 
 _MOST_DOUBLINGS = 30
 """Keeps ``2 ** n`` a small number; every sane `backoff_cap` is reached long before."""
@@ -43,11 +67,13 @@ class Try(Struct, frozen=True):
         target: Index of the app, from 0.
         after: Seconds to wait before.
         elsewhere: Whether another app follows when this one gives up, so that parts within need not insist.
+        panic: Try it although its breaker is open: nobody else is left.
     """
 
     target: int
     after: float = 0.0
     elsewhere: bool = False
+    panic: bool = False
 
 
 class Answered(Struct, frozen=True):
@@ -64,6 +90,7 @@ class Failed(Struct, frozen=True, kw_only=True):
         empty: What the pool said when it had no key to give, else None.
         calls: How many upstream calls the attempt cost: more than 1 when it was a retry itself, 0 when it ended
             before any upstream was asked.
+        processed: Whether an upstream may have begun to work on the request.
     """
 
     verdict: Verdict
@@ -71,9 +98,41 @@ class Failed(Struct, frozen=True, kw_only=True):
     keyed: bool = False
     empty: PoolEmpty | None = None
     calls: int = 1
+    processed: bool = True
 
 
-Outcome: TypeAlias = Answered | Failed
+class Reason(StrEnum):
+    """Why nothing more is tried, as `ds2api_asgi.asgi.facts.Stopped` tells it."""
+
+    REQUEST = "request"
+    FINAL = "final"
+    ATTEMPTS = "attempts"
+    KEYS = "keys"
+    CALLS = "calls"
+    DEADLINE = "deadline"
+    WAIT = "wait"
+    EMPTY = "empty"
+    BREAKER = "breaker"
+    BUDGET = "budget"
+    PACE = "pace"
+    PINNED = "pinned"
+    DRAIN = "drain"
+    PLAN = "plan"
+
+
+class Ended(Struct, frozen=True):
+    """What our plans return.
+
+    Attributes:
+        outcome: The last one.
+        reason: Why the plan ended; None when there is an answer.
+    """
+
+    outcome: Outcome
+    reason: Reason | None = None
+
+
+Outcome: TypeAlias = Answered | Failed | Skipped
 Plan: TypeAlias = Generator[Try, Outcome, object]
 
 
@@ -117,7 +176,7 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
 
 def retry_plan(
     policy: RetryPolicy, rng: Random, *, target: int = 0, elsewhere: bool = False
-) -> Generator[Try, Outcome, Outcome]:
+) -> Generator[Try, Outcome, Ended]:
     """Try one app until it answers or trying again makes no sense.
 
     Args:
@@ -127,23 +186,24 @@ def retry_plan(
         elsewhere: Whether another app follows; then this one is given up sooner.
 
     Returns:
-        The last outcome.
+        How it ended.
     """
     outcome = yield Try(target, 0.0, elsewhere)
     if isinstance(outcome, Answered):  # at once, as most are
-        return outcome
-    course = _Course(policy, rng, elsewhere=elsewhere)
-    while not isinstance(outcome, Answered):
-        after = course.pause(outcome)
-        if after is None:
-            break
-        outcome = yield Try(target, after, elsewhere)
-    return outcome
+        return Ended(outcome)
+    if isinstance(outcome, Skipped):
+        return (yield from _panic([outcome], Ended(outcome, Reason(outcome.reason)), elsewhere=elsewhere))
+    return (yield from _again(outcome, _Course(policy, rng, elsewhere=elsewhere), target))
 
 
 def failover_plan(
-    targets: int, policy: RetryPolicy, rng: Random, *, elsewhere: bool = False
-) -> Generator[Try, Outcome, Outcome]:
+    targets: int,
+    policy: RetryPolicy,
+    rng: Random,
+    *,
+    elsewhere: bool = False,
+    fallback_on: Collection[str] = (),
+) -> Generator[Try, Outcome, Ended]:
     """Try one app after the other, each as `retry_plan` does, until one answers or the request itself is at fault.
 
     Args:
@@ -151,78 +211,126 @@ def failover_plan(
         policy: How much is tried, for each app; `max_calls` and `deadline` hold for all together.
         rng: Draws the jitter.
         elsewhere: Whether something follows even the last app.
+        fallback_on: Faults of the request, out of `FALLBACKS`, that the next app is to be asked about all the same.
 
     Returns:
-        The last outcome.
+        How it ended.
     """
-    for target in range(targets - 1):
-        outcome = yield from retry_plan(policy, rng, target=target, elsewhere=True)
-        if isinstance(outcome, Answered) or _hopeless(outcome.verdict):
-            return outcome
-    return (yield from retry_plan(policy, rng, target=targets - 1, elsewhere=elsewhere))
+    skipped: list[Skipped] = []
+    outcome = yield Try(0, 0.0, elsewhere or targets > 1)
+    if isinstance(outcome, Answered):
+        return Ended(outcome)
+    target = 0
+    while True:
+        follows = elsewhere or target < targets - 1
+        if isinstance(outcome, Skipped):
+            skipped.append(outcome)
+            ended = Ended(outcome, Reason(outcome.reason))
+        else:
+            ended = yield from _again(outcome, _Course(policy, rng, elsewhere=follows), target)
+        if ended.reason is None or (ended.reason is Reason.REQUEST and not _falls_back(ended.outcome, fallback_on)):
+            return ended
+        target += 1
+        if target == targets:
+            return (yield from _panic(skipped, ended, elsewhere=elsewhere))
+        outcome = yield Try(target, 0.0, elsewhere or target < targets - 1)
+        if isinstance(outcome, Answered):
+            return Ended(outcome)
 
 
-def _hopeless(verdict: Verdict) -> bool:
+def _again(outcome: Failed, course: _Course, target: int) -> Generator[Try, Outcome, Ended]:
+    """Go on with an app whose first attempt failed."""
+    while True:
+        after = course.pause(outcome)
+        if isinstance(after, Reason):
+            return Ended(outcome, after)
+        following = yield Try(target, after, course.elsewhere)
+        if isinstance(following, Answered):
+            return Ended(following)
+        if isinstance(following, Skipped):
+            return Ended(outcome, Reason(following.reason))
+        outcome = following
+
+
+def _panic(skipped: list[Skipped], ended: Ended, *, elsewhere: bool) -> Generator[Try, Outcome, Ended]:
+    """Of the apps that were never asked, since their breakers are open, try the one that comes back first."""
+    resting = [skip for skip in skipped if skip.reason == Reason.BREAKER]
+    if elsewhere or not resting:
+        return ended
+    soonest = min(resting, key=lambda skip: skip.retry_after or 0.0)
+    outcome = yield Try(soonest.target, panic=True)
+    if isinstance(outcome, Answered):
+        return Ended(outcome)
+    return Ended(outcome, Reason.BREAKER)
+
+
+def _is_hopeless(verdict: Verdict) -> bool:
     return verdict.retry is RetryScope.NONE and verdict.fault in (Fault.REQUEST, Fault.CLIENT)
+
+
+def _falls_back(outcome: Outcome, kinds: Collection[str]) -> bool:
+    return isinstance(outcome, Failed) and outcome.verdict.reason in kinds
 
 
 class _Course:
     """What one app has been asked so far."""
 
-    __slots__ = ("_attempts", "_elsewhere", "_keys", "_pauses", "_policy", "_rng", "_waited")
+    __slots__ = ("_attempts", "_keys", "_pauses", "_policy", "_rng", "_waited", "elsewhere")
 
     def __init__(self, policy: RetryPolicy, rng: Random, *, elsewhere: bool) -> None:
         self._policy = policy
         self._rng = rng
-        self._elsewhere = elsewhere
+        self.elsewhere = elsewhere
         self._attempts = 0
         self._keys = 0
         self._pauses = 0
         self._waited = False
 
-    def pause(self, failed: Failed) -> float | None:
-        """Seconds before the next attempt, or None when there should be none."""
+    def pause(self, failed: Failed) -> float | Reason:
+        """Seconds before the next attempt, or why there should be none."""
         if failed.empty is not None:
             return self._wait_for_key(failed.empty)
-        match failed.verdict.retry:
+        verdict = failed.verdict
+        match verdict.retry:
             case RetryScope.NONE:
-                return None
+                return Reason.REQUEST if _is_hopeless(verdict) else Reason.FINAL
             case RetryScope.KEY if failed.keyed:
                 self._keys += max(1, failed.calls)
-                return 0.0 if self._keys < self._policy.max_keys_tried else None
+                return 0.0 if self._keys < self._policy.max_keys_tried else Reason.KEYS
             case RetryScope.KEY:
                 # Without a pool the same key would be asked again: only a rate comes back by waiting.
-                again = failed.verdict.fault is Fault.RATE and not self._elsewhere
+                again = verdict.fault is Fault.RATE and not self.elsewhere
             case RetryScope.ROUTE:
-                again = not self._elsewhere
+                # A request that is too large for a key's rate will be so in a minute too.
+                again = verdict.fault is not Fault.RATE and not self.elsewhere
             case RetryScope.SAME:
                 again = True
-        if not again or not failed.verdict.same_key:
-            return None
+        if not again or not verdict.same_key:
+            return Reason.FINAL
         self._attempts += max(1, failed.calls)
-        return self._back_off(failed.verdict) if self._attempts < self._most(failed.verdict) else None
+        return self._back_off(verdict) if self._attempts < self._most(verdict) else Reason.ATTEMPTS
 
     def _most(self, verdict: Verdict) -> int:
         # A conflict (409) is the request's own and worth one repeat; where another app follows, it is the better one.
-        once = self._elsewhere or verdict.fault is Fault.REQUEST
+        once = self.elsewhere or verdict.fault is Fault.REQUEST
         return min(2, self._policy.max_attempts) if once else self._policy.max_attempts
 
-    def _back_off(self, verdict: Verdict) -> float | None:
+    def _back_off(self, verdict: Verdict) -> float | Reason:
         if verdict.hint is not None:
             return self._after_hint(verdict.hint)
         most = min(self._policy.backoff_cap, self._policy.backoff * 2 ** min(self._pauses, _MOST_DOUBLINGS))
         self._pauses += 1
         return self._rng.uniform(0.0, most)
 
-    def _wait_for_key(self, empty: PoolEmpty) -> float | None:
-        if self._elsewhere or self._waited or empty.retry_after is None:
-            return None
+    def _wait_for_key(self, empty: PoolEmpty) -> float | Reason:
+        if self.elsewhere or self._waited or empty.waited or empty.retry_after is None:
+            return Reason.EMPTY
         self._waited = True
         return self._after_hint(empty.retry_after)
 
-    def _after_hint(self, hint: float) -> float | None:
+    def _after_hint(self, hint: float) -> float | Reason:
         if not hint <= self._policy.wait_cap:
-            return None
+            return Reason.WAIT
         hint = max(hint, 0.0)
         return hint + self._rng.uniform(0.0, min(1.0, 0.1 * hint))
 

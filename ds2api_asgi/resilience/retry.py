@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 
 from ..asgi.body import DEFAULT_MAX_BODY
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..protocols.base import Protocol
+from ..universal.failure import Row
+from .breaker import BreakerPolicy
+from .budget import BudgetPolicy
 from .engine import Engine, Terms
 from .plan import RetryPolicy, retry_plan
+from .stated import timeout_headers
+from .targets import BreakerReport
 from .timeouts import Timeouts
 
 __all__ = ["Retry"]
@@ -38,6 +43,14 @@ class Retry:
         idle_timeout: Between bytes of a running answer; None: no such bound.
         content_timeout: Between content of a running stream (comments and pings are none); None: no such bound.
         max_body: Bytes of a request's body; larger ones are answered with 413.
+        rules: Rows of your own, which come before the protocol's and a pool's verdict; see `rule`.
+        breaker: When an app that keeps failing is left alone for a while; None: never. With nobody else to ask, a
+            breaker turns a doubtful answer into a sure refusal, and a few requests that an upstream chokes on would
+            refuse all others: the budget already keeps repeats from making a bad hour worse.
+        budget: How much of what an app gets may be repeats; None: anything.
+        keep_pace: Begin no further attempt that half of the last ones would not have finished in time.
+        client_timeouts: Answer before the client gives up, where its SDK tells how long it waits for the first byte.
+        timeout_header: A header by which clients say the same in milliseconds (``"x-request-timeout-ms"``).
         rng: Draws the jitter; None: a fresh one.
         clock: Monotonic seconds.
         wall: Unix time, to read the dates that providers send.
@@ -62,6 +75,12 @@ class Retry:
         idle_timeout: float | None = 60.0,
         content_timeout: float | None = 300.0,
         max_body: int = DEFAULT_MAX_BODY,
+        breaker: BreakerPolicy | None = None,
+        budget: BudgetPolicy | None = BudgetPolicy(),  # noqa: B008 - frozen
+        keep_pace: bool = True,
+        client_timeouts: bool = True,
+        timeout_header: str | None = None,
+        rules: Iterable[Row] = (),
         rng: Random | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -82,8 +101,29 @@ class Retry:
             (app,),
             lambda elsewhere: retry_plan(policy, dice, elsewhere=elsewhere),
             protocol=protocol,
-            terms=Terms(policy=policy, timeouts=timeouts, clock=clock, wall=wall, max_body=max_body),
+            terms=Terms(
+                policy=policy,
+                timeouts=timeouts,
+                breaker=breaker,
+                budget=budget,
+                keep_pace=keep_pace,
+                timeout_headers=timeout_headers(sdks=client_timeouts, own=timeout_header),
+                rng=dice,
+                clock=clock,
+                wall=wall,
+                max_body=max_body,
+                rules=tuple(rules),
+                name="retry",
+            ),
         )
+
+    def breakers(self) -> list[BreakerReport]:
+        """How the breakers are: the app's, then those of its models; empty without breakers."""
+        return self._engine.breakers()
+
+    def drain(self) -> None:
+        """Repeat nothing from now on: the server is to end soon. What is under way goes on."""
+        self._engine.drain()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve ``http`` by the plan; everything else is the app's."""

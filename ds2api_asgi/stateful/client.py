@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..asgi.credentials import caller_of
 from ..asgi.exchange import CREDENTIAL
-from ..asgi.headers import credential
 from ..asgi.types import Scope
 from ..errors import ConfigurationError
 from ..universal.digest import sha256
@@ -17,14 +17,16 @@ ClientOf = Callable[[Scope], str]
 
 
 def credential_of(scope: Scope) -> str:
-    """The API key that a client sent, in whichever header; ``""`` for all who sent none.
+    """Whose key a part at the door found, else the API key that a client sent, in whichever header.
+
+    All who sent none are one: ``""``.
 
     Raises:
         ConfigurationError: The key is a pool's and not the client's: state must stand around the pool, not within.
     """
     if scope.get(CREDENTIAL) is not None:
         raise ConfigurationError("StatefulResponses stands within a KeyPool and cannot tell clients apart")
-    return credential(scope["headers"])
+    return caller_of(scope)
 
 
 def digest_of(client: str) -> str:

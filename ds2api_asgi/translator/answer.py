@@ -17,7 +17,7 @@ true error status.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 from typing import TypeVar
 
@@ -43,6 +43,8 @@ MAX_ERROR_BODY = 1024 * 1024
 MAX_HELD = 256 * 1024
 """Bytes of lifecycle frames and keep-alives that wait for content before they are sent all the same."""
 
+_ABSENT = (404, 405, 501)  # statuses of a server that lacks an operation
+
 Given = TypeVar("Given")
 
 
@@ -66,6 +68,7 @@ class Answer:
         translation: What becomes of the answer.
         limit: Bytes of a whole answer.
         headers: Further headers of a good answer.
+        otherwise: Answers the client where the app has no such operation; tells whether it did.
     """
 
     __slots__ = (
@@ -77,6 +80,7 @@ class Answer:
         "_inflate",
         "_kept",
         "_limit",
+        "_otherwise",
         "_send",
         "_size",
         "_state",
@@ -96,7 +100,9 @@ class Answer:
         *,
         limit: int,
         headers: Sequence[tuple[bytes, bytes]] = (),
+        otherwise: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
+        self._otherwise = otherwise
         self._send = send
         self._upstream = upstream
         self._client = client
@@ -278,8 +284,20 @@ class Answer:
             await self._finish(self._whole, whole)
         elif self._status < 400:
             await self._fail(bad_gateway(f"the upstream answered with a redirect ({self._status})"))
-        else:
+        elif self._otherwise is None or not self._lacks_it(whole) or not await self._replaced(self._otherwise):
             await self._fail(self._upstream.decode_error(self._status, decode(self._headers), whole))
+
+    def _lacks_it(self, body: bytes) -> bool:
+        """Whether the app lacks the operation; a 404 that speaks of a model is about the model."""
+        return self._status in _ABSENT and b"model" not in body.lower()
+
+    async def _replaced(self, otherwise: Callable[[], Awaitable[bool]]) -> bool:
+        self._telling = True
+        replaced = await otherwise()
+        self._telling = False
+        if replaced:
+            self._state = _State.DONE
+        return replaced
 
     def _whole(self, body: bytes) -> bytes | Failure:
         return self._translation.whole(self._upstream.parse(body))

@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from ..asgi.body import Replay, read_body
+from ..asgi.credentials import caller_of
 from ..asgi.exchange import Exchange
 from ..asgi.headers import decode
 from ..asgi.respond import respond
@@ -26,7 +27,7 @@ from ..universal.request import Request
 from .answer import Answer
 from .carrying import Carriage, Carrying
 from .losses import Losses
-from .scope import credential_of, upstream_scope
+from .scope import upstream_scope
 from .transformed import Transformed
 from .translation import Companion, Embedding, Generation
 
@@ -68,6 +69,7 @@ class _Question(Struct, frozen=True, kw_only=True):
     body: bytes | None = None
     peeked: tuple[str | None, bool | None] | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    estimate: Request | None = None
 
 
 async def _send_head(send: Send, message: Message) -> None:
@@ -128,7 +130,7 @@ class TranslatedRequest:
         self._send = partial(_send_head, send) if scope["method"] == "HEAD" else send
         self._headers = decode(scope["headers"])
         self._carrying = Carrying(
-            settings.carriage, client.name, lambda: credential_of(scope["headers"], client), exchange
+            settings.carriage, client.name, lambda: caller_of(scope, client.authorize("")[0]), exchange
         )
 
     async def run(self) -> None:
@@ -249,6 +251,7 @@ class TranslatedRequest:
         context.remade = bool(self._settings.transforms)
         model, said = encoded.document.get("model"), encoded.document.get("stream")
         return _Question(
+            estimate=asked if operation is Operation.COUNT_TOKENS else None,
             route=route,
             body=jsontext.dumps(encoded.document),
             peeked=(model if type(model) is str else None, said if type(said) is bool else None),
@@ -291,6 +294,15 @@ class TranslatedRequest:
         asked = None if route.document is None else jsontext.dumps(route.document)
         return _Question(route=route, translation=translation, body=asked)
 
+    async def _estimated(self, request: Request) -> bool:
+        """Answer with an estimate, unless a guess is a loss that must not be."""
+        try:
+            reply = self._estimate(request)
+        except LossRejected:
+            return False
+        await self._reply(reply)
+        return True
+
     def _estimate(self, request: Request) -> _Reply:
         """A count of tokens by a guess that says that it is one."""
         loss = Loss(
@@ -323,6 +335,7 @@ class TranslatedRequest:
             question.translation,
             limit=settings.max_answer,
             headers=question.headers,
+            otherwise=None if question.estimate is None else partial(self._estimated, question.estimate),
         )
         scope = upstream_scope(
             self._scope, client=self._client, upstream=settings.upstream, route=question.route, body=question.body

@@ -12,7 +12,7 @@ A document decodes into a tree of frozen structs and encodes from one. Three rul
 | `content` | parts: text, media, reasoning, calls, results, and what nobody knows |
 | `request`, `response` | the two documents |
 | `events`, `lifecycle`, `fold` | an answer as a stream of events, the order they may come in, and what they add up to |
-| `failure`, `retry_after` | errors, and what follows from them; how long to wait |
+| `failure`, `unanswered`, `retry_after` | errors, and what follows from them, or from no answer; how long to wait |
 | `embedding` | texts that become vectors |
 | `loss` | what a conversion could not carry |
 | `diff`, `normal` | what differs between two trees, and putting it back; one grouping of turns for all |

@@ -11,11 +11,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any, assert_never
+from typing import Any, Literal, TypeAlias, assert_never
 
 from msgspec import UNSET, Struct, UnsetType
 
-__all__ = ["Failure", "FailureKind", "Fault", "KeyAction", "RetryScope", "Row", "Verdict", "judge", "kind_of_status"]
+__all__ = [
+    "Failure",
+    "FailureKind",
+    "Fault",
+    "KeyAction",
+    "Reason",
+    "RetryScope",
+    "Row",
+    "Verdict",
+    "judge",
+    "kind_of_status",
+    "verdict_by_row",
+]
+
+Reason: TypeAlias = Literal["context-window", "content-policy"]
+"""Faults of a request that another model may not see as ones: what a failover can be told to fall back on."""
 
 
 class FailureKind(StrEnum):
@@ -146,6 +161,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
         hint_source: Where the hint stood (``"retry-after-ms"``), or None.
         until: Unix time at which a quota comes back, or None when it is not known.
         same_key: Whether the same key may be asked again (``x-should-retry: false`` forbids it).
+        reason: Why the request was refused, where another model might take it: it is too long for this model's
+            window, or against this provider's policy; None for all else.
     """
 
     row: str
@@ -156,6 +173,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     hint_source: str | None = None
     until: float | None = None
     same_key: bool = True
+    reason: Reason | None = None
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -163,28 +181,47 @@ class Row(Struct, frozen=True, kw_only=True):
 
     Attributes:
         id: The row's name after its protocol (``"429.insufficient_quota"``).
-        status: Statuses it is about; empty: any.
+        fault: Whose fault it is.
+        retry: Where trying again makes sense.
+        key: What happens to the key.
+        reason: See `Verdict`.
+        wait: Seconds to wait where the upstream states none; None: as the part that reads the verdict does it.
+        status: Statuses it is about, 0 for an error inside a stream that states none; empty: any.
         type: The error's type strings.
         code: The error's codes.
+        word: What must be its type or its code, for words that vendors put in either place.
         message: A pattern searched in the message: only for cases that a provider tells by words alone.
         detail: (name, value) that must stand in the error's details.
         source: The provider's page it follows.
+        read: The day on which that page was read (``"2026-11-28"``), or ``"unchecked"``: the row is from knowledge or
+            from reports, and that page is where it should stand.
     """
 
     id: str
     fault: Fault
     retry: RetryScope
     key: KeyAction = KeyAction.NONE
+    reason: Reason | None = None
+    wait: float | None = None
     status: tuple[int, ...] = ()
     type: tuple[str, ...] = ()
     code: tuple[str | int, ...] = ()
+    word: tuple[str | int, ...] = ()
     message: re.Pattern[str] | None = None
     detail: tuple[str, str] | None = None
     source: str = ""
+    read: str = ""
+
+    @property
+    def explicit(self) -> bool:
+        """Whether it goes by the error's own code, type or details, and not by its status or its words."""
+        return bool(self.type or self.code or self.word or self.detail)
 
     def matches(self, failure: Failure) -> bool:
         """Tell whether this row is about this failure."""
-        if self.status and failure.status not in self.status:
+        if self.status and (0 if failure.status is UNSET else failure.status) not in self.status:
+            return False
+        if self.word and failure.type not in self.word and failure.code not in self.word:
             return False
         if self.type and failure.type not in self.type:
             return False
@@ -218,16 +255,27 @@ def judge(rows: Iterable[Row], failure: Failure, *, protocol: str) -> Verdict:
     Returns:
         The verdict; never raises.
     """
-    hint = None if failure.retry_after is UNSET else failure.retry_after
-    source = None if hint is None else "retry-after"
-    for row in rows:
-        if row.matches(failure):
-            return Verdict(
-                row=f"{protocol}.{row.id}", fault=row.fault, retry=row.retry, key=row.key, hint=hint, hint_source=source
-            )
+    row = next((row for row in rows if row.matches(failure)), None)
+    if row is not None:
+        return verdict_by_row(row, failure, protocol=protocol)
     fault, retry, key = _consequence(failure.kind)
+    named = Row(id=f"kind.{failure.kind.value}", fault=fault, retry=retry, key=key)
+    return verdict_by_row(named, failure, protocol=protocol)
+
+
+def verdict_by_row(row: Row, failure: Failure, *, protocol: str) -> Verdict:
+    """What a row says of a failure; the arguments are those of `judge`."""
+    hint, source = row.wait, None if row.wait is None else "row"
+    if failure.retry_after is not UNSET:
+        hint, source = failure.retry_after, "retry-after"
     return Verdict(
-        row=f"{protocol}.kind.{failure.kind.value}", fault=fault, retry=retry, key=key, hint=hint, hint_source=source
+        row=f"{protocol}.{row.id}",
+        fault=row.fault,
+        retry=row.retry,
+        key=row.key,
+        hint=hint,
+        hint_source=source,
+        reason=row.reason,
     )
 
 

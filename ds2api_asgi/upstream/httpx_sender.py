@@ -21,6 +21,7 @@ MAX_IDLE = 1000
 """Idle connections kept."""
 
 _WRITE_TIMEOUT = 30.0  # seconds between two writes
+_RACES = 4  # sends over reused connections: an upstream that restarts closes all of them at once
 _POOL_TIMEOUT = 5.0  # seconds; only a client with a bound of connections waits at all
 
 # Exception class -> (reason, whether the upstream may have begun to work); the first class of the MRO that is here.
@@ -69,19 +70,14 @@ class HttpxSender:
     async def send(self, method: str, url: str, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> HttpxAnswer:
         """See `Sender.send`."""
         began = time.monotonic()
-        fresh = _Freshness()
-        try:
-            response = await self._send(method, url, headers, body, fresh)
-        except self._foreign as error:
-            if fresh.connected or not _may_be_race(error) or time.monotonic() - began > RACE_WINDOW:
-                raise _unsent(error) from error
-        else:
-            return HttpxAnswer(response, self._foreign)
-        try:
-            response = await self._send(method, url, headers, body, fresh)
-        except self._foreign as error:
-            raise _unsent(error) from error
-        return HttpxAnswer(response, self._foreign)
+        for _ in range(_RACES):
+            fresh = _Freshness()
+            try:
+                return HttpxAnswer(await self._send(method, url, headers, body, fresh), self._foreign)
+            except self._foreign as error:
+                if fresh.connected or not _may_be_race(error) or time.monotonic() - began > RACE_WINDOW:
+                    raise _unsent(error) from error
+        raise TransportError("reset", "no answer from the upstream (reset)", processed=True)
 
     async def _send(
         self, method: str, url: str, headers: Sequence[tuple[bytes, bytes]], body: bytes, fresh: _Freshness

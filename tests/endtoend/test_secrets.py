@@ -18,8 +18,9 @@ import anyio
 import pytest
 
 from dialogues import PATHS, path_of, request_in
-from ds2api_asgi import Failover, KeyPool, Retry, Translator, Upstream, running
+from ds2api_asgi import Failover, Journal, KeyPool, Retry, Traced, Translator, Upstream, running
 from ds2api_asgi.asgi.exchange import KEY, Exchange
+from ds2api_asgi.asgi.trace import encode_trace
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.testing import BrokenResponse, Driver, ScriptedUpstream, json_script, serve
 
@@ -105,9 +106,12 @@ async def test_a_nest_that_meets_every_failure_shows_no_key(
     seen: list[str] = []
 
     async def ask_everything(app: Any, *parts: Any, models: Sequence[str] = MODELS[:1]) -> None:
+        journal = Journal()
         async with running(app):
-            onlooker = Onlooker(app, mine)
+            onlooker = Onlooker(Traced(app, header="x-ds2-trace", sinks=[journal]), mine)
             await onlooker.ask_everything(models)
+        assert journal.query(failed=True) or models != MODELS[:1]
+        seen.extend(encode_trace(trace) for trace in journal)
         reports = [await part.snapshot() for part in parts if isinstance(part, KeyPool)]
         seen.extend([*onlooker.seen, *map(repr, (app, *parts)), repr(reports)])
 
@@ -145,7 +149,10 @@ async def test_a_provider_that_repeats_the_pools_key_does_not_show_it_to_clients
     pooled = canary()
     script = json_script({"error": {"message": f"invalid token: {pooled}", "type": "x", "code": pooled}}, status=status)
     pool = KeyPool(ScriptedUpstream([script]), protocol="openai-chat", keys=[pooled])
-    onlooker = Onlooker(Translator(pool, speaks="openai-chat"), canary())
+    journal = Journal()
+    app = Traced(Translator(pool, speaks="openai-chat"), header="x-ds2-trace", sinks=[journal])
+    onlooker = Onlooker(app, canary())
     await onlooker.ask(client, request_in(client))
     assert "invalid token: ***" in onlooker.seen[1]
-    assert_unseen(pooled, onlooker.seen + show(caplog))
+    assert len(journal) == 1
+    assert_unseen(pooled, [*onlooker.seen, *map(encode_trace, journal), *show(caplog)])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ds2api_asgi.pool.health import TRANSITIONS, Event, KeyState, Lane, Outcome
-from ds2api_asgi.pool.outcome import outcome_of, soft_rest
+from ds2api_asgi.pool.outcome import outcome_of, served_of
 from ds2api_asgi.protocols.base import Limits
 from ds2api_asgi.universal.failure import Fault, KeyAction, RetryScope, Verdict
 
@@ -246,7 +246,17 @@ def test_only_limits_of_which_nothing_is_left_make_a_key_soft_until_the_last_of_
         Limits(dimension="tokens", remaining=0, reset_after=9.0),
     ]
     left = [Limits(dimension="output-tokens", remaining=1, reset_after=60.0), Limits(dimension="x", reset_after=60.0)]
-    assert soft_rest([*spent, *left]) == 9.0
-    assert soft_rest(left) is None
-    assert soft_rest([Limits(dimension="requests", remaining=0, reset_after=math.nan)]) is None
-    assert soft_rest([Limits(dimension="requests", remaining=0, reset_after=1e9)]) == HOUR
+    soft = [served_of(limits, tokens=0).soft for limits in ([*spent, *left], left)]
+    assert soft == [9.0, None]
+    for reset, told in ((math.nan, None), (1e9, HOUR)):
+        assert served_of([Limits(dimension="requests", remaining=0, reset_after=reset)], tokens=0).soft == told
+
+
+def test_a_limit_of_tokens_without_room_for_one_request_more_makes_a_key_soft() -> None:
+    limits = [Limits(dimension="input-tokens", remaining=500, reset_after=7.0)]
+    assert [served_of(limits, tokens=tokens).soft for tokens in (499, 500, 501)] == [None, 7.0, 7.0]
+
+
+def test_as_many_requests_left_as_others_are_on_their_way_make_a_key_soft() -> None:
+    outcome = served_of([Limits(dimension="requests", remaining=2, reset_after=7.0)], tokens=0)
+    assert [outcome.soft_for(others) for others in (0, 1, 2, 3)] == [None, None, 7.0, 7.0]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ds2api_asgi.errors import ConfigurationError
-from ds2api_asgi.pool.selection import LeastUsed, Lineup, RoundRobin, Seat, Strategy, strategy_named
+from ds2api_asgi.pool.strategies import LeastUsed, Lineup, RoundRobin, Seat, Strategy, strategy_named
 
 STRATEGIES = [RoundRobin(), LeastUsed()]
 
@@ -157,5 +157,5 @@ def test_round_robin_forgets_what_keys_that_came_and_went_left_behind() -> None:
 def test_strategies_have_the_names_of_configuration() -> None:
     assert isinstance(strategy_named("round-robin"), RoundRobin)
     assert isinstance(strategy_named("least-used"), LeastUsed)
-    with pytest.raises(ConfigurationError, match="least-used, round-robin"):
+    with pytest.raises(ConfigurationError, match="affinity, fill-first, latency, least-used, round-robin"):
         strategy_named("fastest")

@@ -20,8 +20,8 @@ from ds2api_asgi.pool.ask import Ask
 from ds2api_asgi.pool.health import Event, KeyState, Outcome
 from ds2api_asgi.pool.keys import Key, Secret, as_keys
 from ds2api_asgi.pool.roster import MAX_MODELS
-from ds2api_asgi.pool.selection import LeastUsed, RoundRobin, Strategy
 from ds2api_asgi.pool.store import Lease, MemoryStore
+from ds2api_asgi.pool.strategies import LeastUsed, RoundRobin, Strategy
 from ds2api_asgi.pool.survey import Empty, EmptyReason
 
 T = TypeVar("T")
@@ -50,7 +50,8 @@ class Rig:
         self.store.join(self.keys, strategy=strategy or RoundRobin(), max_concurrency=max_concurrency)
 
     def acquire(self, model: str | None = "m", *tried: str) -> Lease | Empty:
-        return at_once(self.store.acquire(Ask(model=model, tried=frozenset(tried))))
+        found = at_once(self.store.acquire(Ask(model=model, tried=frozenset(tried))))
+        return Empty(reason=found.reason, retry_after=found.retry_after) if isinstance(found, Empty) else found
 
     def lease(self, model: str | None = "m", *tried: str) -> Lease:
         lease = self.acquire(model, *tried)

@@ -8,6 +8,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from ds2api_asgi.asgi.exchange import KEY
 from ds2api_asgi.asgi.facts import Attempted, Broke, Committed, Judged, KeyLeased, PoolEmpty, Unreachable
 from ds2api_asgi.errors import BrokenStream, ConfigurationError, TransportError
 from ds2api_asgi.resilience import Answered, Engine, Failover, Retry, RetryPolicy, Terms, Timeouts, Try
@@ -507,27 +508,31 @@ async def test_a_plan_of_ones_own_may_try_the_last_app_first(stage):
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "/files"), ("PUT", "/ask"), ("POST", "/")])
-async def test_unclaimed_requests_pass_as_the_very_same_objects(stage, method, path):
-    seen = []
+async def test_unclaimed_requests_pass_message_by_message_to_the_first_app(stage, method, path):
+    asked = [{"type": "http.request", "body": b"a", "more_body": True}, {"type": "http.request", "body": b"b"}]
+    said = [{"type": "http.response.start", "status": 500, "headers": []}, {"type": "http.response.zerocopysend"}]
+    seen, sent = [], []
 
-    async def app(*arguments):
-        seen.append(arguments)
+    async def app(scope, receive, send):
+        assert {**scope, KEY: None} == {**SCOPE, "method": method, "path": path, KEY: None}
+        for message in asked:
+            seen.append(await receive())
+            assert seen[-1] is message
+        for message in said:
+            await send(message)
+            assert sent[-1] is message
 
-    scope = {**SCOPE, "method": method, "path": path}
+    for part in (stage.retry(app), stage.failover([app, stage.hangs])):
+        messages = iter(asked)
 
-    async def receive():
-        raise AssertionError
+        async def receive(messages=messages):
+            return next(messages)
 
-    async def send(message):
-        raise AssertionError
+        async def send(message):
+            sent.append(message)
 
-    for part in (stage.retry(app), stage.failover([app, app])):
-        await part(scope, receive, send)
-    assert len(seen) == 2
-    for arguments in seen:
-        assert arguments[0] is scope
-        assert arguments[1] is receive
-        assert arguments[2] is send
+        await part({**SCOPE, "method": method, "path": path}, receive, send)
+    assert (len(seen), len(sent)) == (4, 4)
 
 
 async def test_websockets_pass_untouched(stage):

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ds2api_asgi.asgi.facts import PoolEmpty
+from ds2api_asgi.asgi.facts import PoolEmpty, Skipped
 from ds2api_asgi.errors import ConfigurationError
 from ds2api_asgi.resilience.plan import (
     Answered,
+    Ended,
     Failed,
     Outcome,
+    Reason,
     RetryPolicy,
     Try,
     failover_plan,
@@ -23,6 +25,7 @@ from ds2api_asgi.resilience.plan import (
     retry_plan,
 )
 from ds2api_asgi.universal.failure import Fault, KeyAction, RetryScope, Verdict
+from ds2api_asgi.universal.failure import Reason as WhyRefused
 
 POLICY = RetryPolicy()
 
@@ -38,8 +41,9 @@ def failed(
     calls: int = 1,
     same_key: bool = True,
     key: KeyAction = KeyAction.NONE,
+    reason: WhyRefused | None = None,
 ) -> Failed:
-    verdict = Verdict(row="test", fault=fault, retry=retry, hint=hint, same_key=same_key, key=key)
+    verdict = Verdict(row="test", fault=fault, retry=retry, hint=hint, same_key=same_key, key=key, reason=reason)
     return Failed(verdict=verdict, status=status, keyed=keyed, empty=empty, calls=calls)
 
 
@@ -52,6 +56,17 @@ def play(plan: Generator[Try, Outcome, object], outcome: Callable[[int], Outcome
     except StopIteration:
         pass
     return tries
+
+
+def ending(plan: Generator[Try, Outcome, Ended], outcome: Callable[[int], Outcome]) -> Ended:
+    """How a plan ends."""
+    next(plan)
+    for number in range(1000):
+        try:
+            plan.send(outcome(number))
+        except StopIteration as end:
+            return end.value
+    raise AssertionError("the plan does not end")
 
 
 def retried(outcome: Outcome, *, policy: RetryPolicy = POLICY, elsewhere: bool = False) -> list[Try]:
@@ -81,6 +96,12 @@ failures = st.builds(
     empty=st.none() | empties,
     calls=st.integers(0, 6),
 )
+skips = st.builds(
+    Skipped,
+    target=st.integers(0, 4),
+    reason=st.sampled_from(["breaker", "budget", "pace"]),
+    retry_after=st.none() | st.floats(0, 300),
+)
 policies = st.builds(
     RetryPolicy,
     max_attempts=st.integers(1, 5),
@@ -91,19 +112,54 @@ policies = st.builds(
 )
 
 
-@given(st.lists(failures, min_size=1), policies, st.booleans(), st.integers(0, 2**32))
+@given(st.lists(failures | skips, min_size=1), policies, st.booleans(), st.integers(0, 2**32))
 def test_every_retry_plan_ends_within_its_attempts_and_keys(outcomes, policy, elsewhere, seed):
     plan = retry_plan(policy, Random(seed), elsewhere=elsewhere)
     tries = play(plan, lambda n: outcomes[n % len(outcomes)])
-    assert len(tries) <= policy.max_attempts + policy.max_keys_tried  # one of the two, and one wait for a key
+    # One of the two, and one wait for a key; or a skip and a panic.
+    assert len(tries) <= max(2, policy.max_attempts + policy.max_keys_tried)
 
 
-@given(st.lists(failures, min_size=1), policies, st.integers(1, 5), st.integers(0, 2**32))
+@given(st.lists(failures | skips, min_size=1), policies, st.integers(1, 5), st.integers(0, 2**32))
 def test_a_failover_goes_on_to_later_targets_only(outcomes, policy, targets, seed):
     tries = play(failover_plan(targets, policy, Random(seed)), lambda n: outcomes[n % len(outcomes)], most=1000)
-    order = [step.target for step in tries]
+    order = [step.target for step in tries if not step.panic]
     assert order == sorted(order)
-    assert all(step.elsewhere == (step.target < targets - 1) for step in tries)
+    assert all(step.elsewhere == (step.target < targets - 1) for step in tries if not step.panic)
+    assert all(not step.panic for step in tries[:-1])  # a panic is the last thing to do, and done once
+
+
+@given(st.lists(failures | skips, min_size=1, max_size=30), policies, st.integers(1, 4), st.integers(0, 2**32))
+def test_laws_of_every_sequence_of_outcomes(outcomes, policy, targets, seed):
+    said: list[Outcome] = []
+
+    def outcome(number: int) -> Outcome:
+        said.append(outcomes[number % len(outcomes)])
+        return said[-1]
+
+    tries = play(failover_plan(targets, policy, Random(seed), fallback_on=("context-window",)), outcome, most=1000)
+    repeats: dict[int, int] = {}
+    for before, told, step in zip(tries, said, tries[1:], strict=False):
+        if step.panic:
+            continue
+        same = step.target == before.target
+        assert not (same and isinstance(told, Skipped)), "a skipped target is asked again"
+        if isinstance(told, Failed):
+            assert not (same and told.empty is None and told.verdict.retry is RetryScope.NONE), "asked again after none"
+            assert not (told.verdict.retry is RetryScope.KEY and told.keyed and not told.empty and step.after), "slept"
+            assert same or not step.after, "slept before another target"
+            if same:
+                repeats[step.target] = repeats.get(step.target, 0) + 1
+    most = policy.max_attempts + policy.max_keys_tried
+    assert all(count < most for count in repeats.values())
+
+
+@given(st.lists(failures | skips, min_size=1), policies, st.integers(1, 4), st.integers(0, 2**32))
+def test_a_plan_that_ends_without_an_answer_says_why(outcomes, policy, targets, seed):
+    ended = ending(failover_plan(targets, policy, Random(seed)), lambda n: outcomes[n % len(outcomes)])
+    assert isinstance(ended.reason, Reason)
+    assert ended.reason is not Reason.PLAN
+    assert ending(failover_plan(targets, policy, Random(seed)), lambda _: Answered()) == Ended(Answered(), None)
 
 
 @given(failures, policies, st.integers(0, 2**32))
@@ -238,6 +294,77 @@ def test_failover_goes_on_when_our_own_bounds_ended_a_target():
 def test_failover_goes_on_from_an_empty_pool_and_a_long_hint():
     assert targets_of(failed(empty=PoolEmpty(pool="p", reason="cooling", retry_after=1.0)))[:3] == [0, 1, 2]
     assert targets_of(failed(hint=60.0)) == [0, 1, 2]
+
+
+RESTING = Skipped(target=0, reason="breaker", retry_after=4.0)
+
+
+def skipping(*seconds: float) -> Callable[[int], Outcome]:
+    """Each target is resting, for so many seconds; who is tried in a panic answers."""
+    return lambda n: Skipped(target=n, reason="breaker", retry_after=seconds[n]) if n < len(seconds) else Answered()
+
+
+def test_an_open_breaker_is_gone_past_at_once():
+    tries = play(failover_plan(2, POLICY, Random(1)), lambda n: RESTING if n == 0 else Answered())
+    assert [(step.target, step.after, step.panic) for step in tries] == [(0, 0.0, False), (1, 0.0, False)]
+
+
+def test_when_all_are_open_the_one_that_reopens_soonest_is_tried():
+    tries = play(failover_plan(3, POLICY, Random(1)), skipping(9.0, 2.0, 5.0))
+    assert [(step.target, step.panic) for step in tries] == [(0, False), (1, False), (2, False), (1, True)]
+    assert [step.panic for step in play(retry_plan(POLICY, Random(1)), skipping(9.0))] == [False, True]
+
+
+def test_the_last_candidate_is_not_shut_out_when_the_others_failed():
+    outcomes = [Skipped(target=0, reason="breaker", retry_after=9.0), failed(retry=RetryScope.NONE), Answered()]
+    tries = play(failover_plan(2, POLICY, Random(1)), lambda n: outcomes[n])
+    assert [(step.target, step.panic) for step in tries] == [(0, False), (1, False), (0, True)]
+
+
+def test_who_was_asked_already_is_not_asked_in_a_panic():
+    outcomes = [failed(), RESTING, RESTING]
+    assert [step.panic for step in play(retry_plan(POLICY, Random(1)), lambda n: outcomes[n])] == [False, False]
+
+
+def test_a_panic_that_is_refused_too_is_the_end():
+    ended = ending(retry_plan(POLICY, Random(1)), lambda _: RESTING)
+    assert ended.reason is Reason.BREAKER
+
+
+def test_there_is_no_panic_while_another_app_follows():
+    assert [step.panic for step in play(retry_plan(POLICY, Random(1), elsewhere=True), lambda _: RESTING)] == [False]
+
+
+def test_a_request_too_large_for_a_keys_rate_goes_elsewhere_and_never_waits():
+    large = failed(Fault.RATE, RetryScope.ROUTE, status=429, hint=1.0)
+    assert len(retried(large)) == 1
+    assert targets_of(large) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("chosen", "order"), [((), [0]), (("context-window",), [0, 1, 2]), (("content-policy",), [0])])
+def test_a_context_window_falls_back_only_where_that_was_chosen(chosen, order):
+    too_long = failed(Fault.REQUEST, RetryScope.NONE, status=400, reason="context-window")
+    plan = failover_plan(3, POLICY, Random(1), fallback_on=chosen)
+    assert [step.target for step in play(plan, lambda _: too_long)] == order
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        (failed(Fault.REQUEST, RetryScope.NONE), Reason.REQUEST),
+        (failed(Fault.SELF, RetryScope.NONE), Reason.FINAL),
+        (failed(Fault.KEY, RetryScope.KEY), Reason.FINAL),
+        (failed(same_key=False), Reason.FINAL),
+        (failed(Fault.KEY, RetryScope.KEY, keyed=True), Reason.KEYS),
+        (failed(), Reason.ATTEMPTS),
+        (failed(hint=11.0), Reason.WAIT),
+        (failed(empty=PoolEmpty(pool="p", reason="tried")), Reason.EMPTY),
+        (failed(empty=PoolEmpty(pool="p", reason="cooling", retry_after=11.0)), Reason.WAIT),
+        (Skipped(target=0, reason="budget"), Reason.BUDGET),
+    ],
+)
+def test_why_a_plan_stopped(outcome, reason):
+    assert ending(retry_plan(POLICY, Random(1)), lambda _: outcome).reason is reason
 
 
 def best(*outcomes: Failed) -> int:

@@ -402,6 +402,30 @@ async def test_tokens_are_guessed_where_the_app_does_not_count_and_the_guess_say
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("status", [404, 405, 501])
+async def test_tokens_are_guessed_where_a_server_lacks_what_its_protocol_has(status: int) -> None:
+    document = {"model": "m", "messages": [{"role": "user", "content": "hello world " * 100}]}
+    refusal = json_script({"error": {"message": "no such path"}}, status=status)
+    for speaks in ("openai-responses", "gemini"):
+        upstream = ScriptedUpstream([refusal, refusal])
+        driver = Driver(Translator(upstream, speaks=speaks), headers=ANTHROPIC_HEADERS)
+        answer = await driver.request("POST", "/v1/messages/count_tokens", json=document)
+        assert (answer.status, answer.header("x-ds2-estimate")) == (200, "true")
+        assert 200 < answer.json()["input_tokens"] < 400
+        strict = Driver(Translator(upstream, speaks=speaks, on_loss="reject"), headers=ANTHROPIC_HEADERS)
+        answer = await strict.request("POST", "/v1/messages/count_tokens", json=document)
+        assert (answer.status >= 400, answer.header("x-ds2-estimate")) == (True, None)
+
+
+@pytest.mark.anyio
+async def test_a_model_that_does_not_exist_is_not_guessed_for() -> None:
+    upstream = ScriptedUpstream([json_script({"error": {"message": "The model `m` does not exist"}}, status=404)])
+    document = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+    driver = Driver(Translator(upstream, speaks="openai-responses"), headers=ANTHROPIC_HEADERS)
+    assert (await driver.request("POST", "/v1/messages/count_tokens", json=document)).status == 404
+
+
+@pytest.mark.anyio
 async def test_embeddings_that_the_app_cannot_make_are_not_found() -> None:
     upstream = _upstream("anthropic")
     answer = await Driver(Translator(upstream, speaks="anthropic")).request(

@@ -272,6 +272,34 @@ async def test_a_connection_closed_as_the_request_arrives_costs_no_error(sender:
     assert len(server.heads) == 3
 
 
+async def test_many_connections_closed_at_once_cost_no_error(sender: Sender, serve: Any) -> None:
+    """An upstream that restarts closes all idle connections, just as requests arrive on them."""
+    warm = anyio.Event()
+    together = 0
+
+    async def script(connection: Any) -> None:
+        nonlocal together
+        await connection.request()
+        if not warm.is_set():
+            together += 1
+            if together == 3:
+                warm.set()
+            await warm.wait()
+            await connection.send(OK)
+            await connection.request()
+            return
+        await connection.send(OK)
+        await connection.request()
+
+    async with serve(script) as server:
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(ask, sender, server.url + "/")
+        assert server.connections == 3
+        assert await ask(sender, server.url + "/") == (200, b"{}")
+        assert server.connections == 4
+
+
 async def test_the_race_is_run_once_only(sender: Sender, serve: Any) -> None:
     async def script(connection: Any) -> None:
         await connection.request()

@@ -131,6 +131,8 @@ def _unlike_ours(document: Any, status: int | UnsetType) -> Failure:
         kind=FailureKind.SERVER if status is UNSET else kind_of_status(status),
         message=message or f"the upstream failed {where} and did not say why",
         status=status,
+        # Amazon's word for what it is.
+        details={"__type": document["__type"]} if type(document) is dict and "__type" in document else UNSET,
     )
 
 

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ..base import Limits
-from .times import unix_time
+from .times import unix_time, written
 
-__all__ = ["limits"]
+__all__ = ["encode_limits", "limits"]
 
 _HEADER: Final = re.compile(r"anthropic-(ratelimit|priority)-([a-z0-9-]+)-(limit|remaining|reset|status|utilization)")
+
+_COUNT: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{0,9})?")
 
 
 def limits(headers: Mapping[str, str], *, now: float) -> list[Limits]:
@@ -27,6 +29,20 @@ def limits(headers: Mapping[str, str], *, now: float) -> list[Limits]:
             prefix = "priority-" if match[1] == "priority" else ""
             found.setdefault(prefix + match[2], {})[match[3]] = value
     return [_limits(dimension, values, now) for dimension, values in found.items()]
+
+
+def encode_limits(found: Sequence[Limits], *, now: float) -> tuple[tuple[bytes, bytes], ...]:
+    """See `Verdicts.encode_limits`; a reset is a date, in whole seconds and rounded up."""
+    headers: list[tuple[bytes, bytes]] = []
+    for one in found:
+        name = f"anthropic-ratelimit-{one.dimension}"
+        if one.limit is not None:
+            headers.append((f"{name}-limit".encode(), b"%d" % one.limit))
+        if one.remaining is not None:
+            headers.append((f"{name}-remaining".encode(), b"%d" % max(0.0, one.remaining)))
+        if one.reset_after is not None:
+            headers.append((f"{name}-reset".encode(), written(math.ceil(now + one.reset_after)).encode()))
+    return tuple(headers)
 
 
 def _limits(dimension: str, values: dict[str, str], now: float) -> Limits:
@@ -43,11 +59,7 @@ def _limits(dimension: str, values: dict[str, str], now: float) -> Limits:
 
 
 def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value >= 0 else None
+    return float(text) if _COUNT.fullmatch(text) else None
 
 
 def _reset(text: str) -> float | None:

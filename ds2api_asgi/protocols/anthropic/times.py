@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-__all__ = ["unix_time"]
+__all__ = ["unix_time", "written"]
 
 
 def unix_time(text: str) -> float | None:
@@ -14,3 +14,8 @@ def unix_time(text: str) -> float | None:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def written(seconds: float) -> str:
+    """Unix time as a date and time: ``"2026-11-23T10:00:00Z"``; whole seconds."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -9,22 +9,50 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
 from ...universal.failure import Failure, Fault, KeyAction, RetryScope, Row, Verdict
 from ..verdict import verdict_of
-from .limits import limits
+from .limits import encode_limits, limits
 from .profile import NAME
 from .times import unix_time
 
-__all__ = ["ROWS", "classify", "limits"]
+__all__ = ["ROWS", "classify", "encode_limits", "limits"]
 
 _ERRORS: Final = "https://docs.anthropic.com/en/api/errors"
 _LIMITS: Final = "https://docs.anthropic.com/en/api/rate-limits"
+_WINDOWS: Final = "https://docs.anthropic.com/en/docs/build-with-claude/context-windows"
+_CLOUDFLARE: Final = (
+    "https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/"
+)
+_EDGE: Final = (502, 504, 520, 521, 522, 523, 524, 525, 526, 529, 530)
+_COOL: Final = (Fault.RATE, RetryScope.KEY, KeyAction.COOL)
+_EXHAUST: Final = (Fault.QUOTA, RetryScope.KEY, KeyAction.EXHAUST)
 
-ROWS: Final = (
+
+def _row(
+    id: str,  # noqa: A002 - the member's name
+    fault: Fault,
+    retry: RetryScope,
+    key: KeyAction = KeyAction.NONE,
+    **more: Any,
+) -> Row:
+    return Row(id=id, fault=fault, retry=retry, key=key, **more)
+
+
+_ROWS: Final = (
+    Row(
+        id="400.credit_balance",
+        status=(400,),
+        message=re.compile(r"^Your credit balance is too low"),
+        fault=Fault.QUOTA,
+        retry=RetryScope.KEY,
+        key=KeyAction.EXHAUST,
+        source="https://support.anthropic.com/en/articles/8977456-how-do-i-pay-for-my-api-usage",
+        read="unchecked",
+    ),
     Row(
         id="400.usage_limit",
         status=(400,),
@@ -33,6 +61,26 @@ ROWS: Final = (
         retry=RetryScope.KEY,
         key=KeyAction.EXHAUST,
         source=_LIMITS,
+    ),
+    Row(
+        id="400.context_window",
+        status=(400,),
+        message=re.compile(r"^prompt is too long|input length and `max_tokens` exceed context limit"),
+        fault=Fault.REQUEST,
+        retry=RetryScope.NONE,
+        reason="context-window",
+        source=_WINDOWS,
+        read="unchecked",
+    ),
+    Row(
+        id="400.content_policy",
+        status=(0, 400),
+        message=re.compile(r"blocked by content filtering policy", re.IGNORECASE),
+        fault=Fault.REQUEST,
+        retry=RetryScope.NONE,
+        reason="content-policy",
+        source=_ERRORS,
+        read="unchecked",
     ),
     *(
         Row(
@@ -47,59 +95,35 @@ ROWS: Final = (
         for code in ("enforced_spend_limit_reached", "contract_spend_limit_reached")
     ),
     Row(
-        id="429.rate_limit",
+        id="429.acceleration",  # usage that rises sharply: a pause, and then slowly
         status=(429,),
+        message=re.compile(r"acceleration limit", re.IGNORECASE),
         fault=Fault.RATE,
         retry=RetryScope.KEY,
         key=KeyAction.COOL,
-        source=_LIMITS,
-    ),
-    Row(
-        id="403.permission",
-        status=(403,),
-        fault=Fault.KEY,
-        retry=RetryScope.KEY,
-        key=KeyAction.BLOCK_MODEL,
+        wait=60.0,
         source=_ERRORS,
+        read="unchecked",
     ),
-    Row(
-        id="413.too_large",
-        status=(413,),
-        fault=Fault.REQUEST,
-        retry=RetryScope.NONE,
-        source=_ERRORS,
-    ),
-    Row(
-        id="500.api_error",
-        status=(500,),
-        type=("api_error",),
-        fault=Fault.MODEL,
-        retry=RetryScope.SAME,
-        source=_ERRORS,
-    ),
-    Row(
-        id="504.timeout",
-        status=(504,),
-        type=("timeout_error",),
-        fault=Fault.MODEL,
-        retry=RetryScope.ROUTE,
-        source=_ERRORS,
-    ),
-    Row(
-        id="529.overloaded",
-        status=(529,),
-        type=("overloaded_error",),
-        fault=Fault.MODEL,
-        retry=RetryScope.ROUTE,
-        source=_ERRORS,
-    ),
-    Row(
-        id="5xx.edge",  # a page of the network in front of the provider
-        status=(502, 504, 520, 521, 522, 523, 524, 529),
-        fault=Fault.PROVIDER,
-        retry=RetryScope.SAME,
-    ),
+    _row("429.rate_limit", *_COOL, status=(429,), source=_LIMITS),
+    # In a stream there is no status; relays say "api_error" for all, so that it counts with its own status only.
+    _row("stream.rate_limit", *_COOL, status=(0,), type=("rate_limit_error",), source=_LIMITS),
+    _row("overloaded", Fault.MODEL, RetryScope.ROUTE, status=(0, 529), type=("overloaded_error",), source=_ERRORS),
+    _row("500.api_error", Fault.MODEL, RetryScope.SAME, status=(0, 500), type=("api_error",), source=_ERRORS),
+    _row("504.timeout", Fault.MODEL, RetryScope.ROUTE, status=(0, 504), type=("timeout_error",), source=_ERRORS),
+    _row("402.billing", *_EXHAUST, type=("billing_error",), source=_ERRORS),
+    _row("400", Fault.REQUEST, RetryScope.NONE, status=(400,), source=_ERRORS),
+    _row("401.authentication", Fault.KEY, RetryScope.KEY, KeyAction.DISABLE, status=(401,), source=_ERRORS),
+    _row("403.permission", Fault.KEY, RetryScope.KEY, KeyAction.BLOCK_MODEL, status=(403,), source=_ERRORS),
+    _row("404.not_found", Fault.KEY, RetryScope.KEY, KeyAction.BLOCK_MODEL, status=(404,), source=_ERRORS),
+    _row("409.conflict", Fault.REQUEST, RetryScope.SAME, status=(409,), source=_ERRORS),
+    _row("413.too_large", Fault.REQUEST, RetryScope.NONE, status=(413,), source=_ERRORS),
+    # A page of the network in front of the provider.
+    _row("5xx.edge", Fault.PROVIDER, RetryScope.SAME, status=_EDGE, source=_CLOUDFLARE),
 )
+
+ROWS: Final = tuple([replace(row, read=row.read or "2026-11-22") for row in _ROWS])
+"""What follows from a failure, most specific first."""
 
 _REGAIN: Final = re.compile(r"regain access on (\d{4}-\d{2}-\d{2})(?: at (\d{2}:\d{2}))?")
 

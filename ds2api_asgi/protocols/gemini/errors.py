@@ -130,6 +130,8 @@ def _unlike_ours(document: Any, error: Any, status: int | UnsetType) -> Failure:
         kind=FailureKind.SERVER if status is UNSET else kind_of_status(status),
         message=message or f"the upstream failed {where} and did not say why",
         status=status,
+        # The Interactions API: its words for codes.
+        details={"code": error["code"]} if type(error) is dict and type(error.get("code")) is str else UNSET,
     )
 
 

@@ -11,21 +11,33 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from ...universal.failure import Failure, Fault, KeyAction, RetryScope, Row, Verdict
 from ..verdict import verdict_of
 from .errors import details_of, duration
-from .limits import limits
+from .limits import encode_limits, limits
 from .profile import NAME
 
-__all__ = ["ROWS", "classify", "limits"]
+__all__ = ["ROWS", "classify", "encode_limits", "limits"]
 
 _ERRORS: Final = "https://ai.google.dev/gemini-api/docs/troubleshooting"
 _LIMITS: Final = "https://ai.google.dev/gemini-api/docs/rate-limits"
 _REASONS: Final = "https://cloud.google.com/php/docs/reference/common-protos/latest/Api.ErrorReason"
 
-ROWS: Final = (
+
+def _row(
+    id: str,  # noqa: A002 - the member's name
+    fault: Fault,
+    retry: RetryScope,
+    key: KeyAction = KeyAction.NONE,
+    **more: Any,
+) -> Row:
+    return Row(id=id, fault=fault, retry=retry, key=key, source=_ERRORS, **more)
+
+
+_ROWS: Final = (
     Row(
         id="api_key_invalid",
         code=("API_KEY_INVALID",),
@@ -42,6 +54,16 @@ ROWS: Final = (
         retry=RetryScope.KEY,
         key=KeyAction.DISABLE,
         source=_ERRORS,
+    ),
+    Row(
+        id="400.context_window",
+        status=(400,),
+        message=re.compile(r"input token count.{0,40} exceeds the maximum number of tokens", re.IGNORECASE),
+        fault=Fault.REQUEST,
+        retry=RetryScope.NONE,
+        reason="context-window",
+        source=_ERRORS,
+        read="unchecked",
     ),
     Row(
         id="400.failed_precondition",
@@ -77,6 +99,15 @@ ROWS: Final = (
         key=KeyAction.BLOCK_MODEL,
         source=_LIMITS,
     ),
+    # The Interactions API has words for codes, and no details.
+    _row(
+        "interactions.quota",
+        Fault.QUOTA,
+        RetryScope.KEY,
+        KeyAction.EXHAUST,
+        detail=("code", "quota_exceeded"),
+        read="unchecked",
+    ),
     Row(
         id="429.rate_limit",
         status=(429,),
@@ -85,48 +116,34 @@ ROWS: Final = (
         key=KeyAction.COOL,
         source=_LIMITS,
     ),
-    Row(
-        id="403.permission",
-        status=(403,),
-        fault=Fault.KEY,
-        retry=RetryScope.KEY,
-        key=KeyAction.DISABLE,
-        source=_ERRORS,
-    ),
-    Row(
-        id="500.internal",
-        status=(500,),
-        fault=Fault.MODEL,
-        retry=RetryScope.SAME,
-        source=_ERRORS,
-    ),
-    Row(
-        id="503.unavailable",
-        status=(503,),
-        type=("UNAVAILABLE",),
-        fault=Fault.MODEL,
-        retry=RetryScope.ROUTE,
-        source=_ERRORS,
-    ),
-    Row(
-        id="504.deadline",
-        status=(504,),
-        type=("DEADLINE_EXCEEDED",),
-        fault=Fault.MODEL,
-        retry=RetryScope.ROUTE,
-        source=_ERRORS,
-    ),
+    _row("402.billing", Fault.QUOTA, RetryScope.KEY, KeyAction.EXHAUST, status=(402,), read="unchecked"),
+    _row("400", Fault.REQUEST, RetryScope.NONE, status=(400,)),
+    _row("401.unauthenticated", Fault.KEY, RetryScope.KEY, KeyAction.DISABLE, status=(401,)),
+    _row("403.permission", Fault.KEY, RetryScope.KEY, KeyAction.DISABLE, status=(403,)),
+    _row("404.not_found", Fault.KEY, RetryScope.KEY, KeyAction.BLOCK_MODEL, status=(404,)),
+    _row("409.aborted", Fault.REQUEST, RetryScope.SAME, status=(409,), read="unchecked"),
+    _row("499.cancelled", Fault.CLIENT, RetryScope.NONE, status=(499,), read="unchecked"),
+    _row("500.internal", Fault.MODEL, RetryScope.SAME, status=(500,)),
+    _row("503.unavailable", Fault.MODEL, RetryScope.ROUTE, status=(503,)),
+    _row("504.deadline", Fault.MODEL, RetryScope.ROUTE, status=(504,), type=("DEADLINE_EXCEEDED",)),
+    # A page of the network in front of the provider.
+    _row("5xx.edge", Fault.PROVIDER, RetryScope.SAME, status=(502, 504), read="unchecked"),
 )
+
+ROWS: Final = tuple([replace(row, read=row.read or "2026-11-23") for row in _ROWS])
+"""What follows from a failure, most specific first."""
 
 
 def classify(failure: Failure, headers: Mapping[str, str], *, now: float) -> Verdict:
     """See `base.Verdicts.classify`."""
     evidence = _evidence(failure)
+    if failure.status is UNSET and type(failure.code) is int and 400 <= failure.code <= 599:  # inside a stream
+        failure = replace(failure, status=failure.code)
     told = failure if evidence is None else replace(failure, code=evidence)
     verdict = verdict_of(told, headers, rows=ROWS, limits=(), protocol=NAME, now=now)
     if verdict.hint is not None and verdict.hint_source == "retry-after" and "retry-after" not in headers:
         verdict = replace(verdict, hint_source="RetryInfo")
-    if verdict.row.endswith("429.quota"):
+    if verdict.row.endswith(("429.quota", "interactions.quota")):
         return replace(verdict, until=_until(failure, now))
     return verdict
 

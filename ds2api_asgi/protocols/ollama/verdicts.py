@@ -6,18 +6,20 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from ...universal.failure import Failure, Fault, KeyAction, RetryScope, Row, Verdict
 from ..base import Limits
 from ..verdict import verdict_of
 from .profile import NAME
 
-__all__ = ["ROWS", "classify", "limits"]
+__all__ = ["ROWS", "classify", "encode_limits", "limits"]
 
 _ERRORS: Final = "https://docs.ollama.com/api/errors"
 _FAQ: Final = "https://docs.ollama.com/faq"
 _CLOUD: Final = "https://docs.ollama.com/cloud"
 
-ROWS: Final = (
+_ROWS: Final = (
     Row(
         id="busy",  # the queue of requests is full (OLLAMA_MAX_QUEUE)
         fault=Fault.PROVIDER,
@@ -39,10 +41,21 @@ ROWS: Final = (
     Row(id="403", fault=Fault.KEY, retry=RetryScope.KEY, key=KeyAction.BLOCK_MODEL, status=(403,), source=_CLOUD),
     # The model was not pulled there: another upstream may have it.
     Row(id="404", fault=Fault.MODEL, retry=RetryScope.ROUTE, status=(404,), source=_ERRORS),
+    Row(
+        id="context_length",
+        fault=Fault.REQUEST,
+        retry=RetryScope.NONE,
+        reason="context-window",
+        message=re.compile(r"exceeds? the (?:available |maximum )?context|input length exceeds", re.IGNORECASE),
+        source=_ERRORS,
+        read="unchecked",
+    ),
     Row(id="400", fault=Fault.REQUEST, retry=RetryScope.NONE, status=(400,), source=_ERRORS),
     Row(id="502", fault=Fault.PROVIDER, retry=RetryScope.ROUTE, status=(502,), source=_ERRORS),  # its cloud is away
     Row(id="500", fault=Fault.MODEL, retry=RetryScope.SAME, status=(500,), source=_ERRORS),
 )
+
+ROWS: Final = tuple([replace(row, read=row.read or "2026-11-23") for row in _ROWS])
 """What follows from a failure, most specific first."""
 
 
@@ -53,4 +66,9 @@ def classify(failure: Failure, headers: Mapping[str, str], *, now: float) -> Ver
 
 def limits(headers: Mapping[str, str], *, now: float) -> Sequence[Limits]:  # noqa: ARG001 - it states none
     """None: no server of this protocol states its limits in headers."""
+    return ()
+
+
+def encode_limits(found: Sequence[Limits], *, now: float) -> tuple[tuple[bytes, bytes], ...]:  # noqa: ARG001 - as above
+    """See `base.Verdicts.encode_limits`: nothing can be said."""
     return ()

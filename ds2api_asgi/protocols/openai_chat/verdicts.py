@@ -10,12 +10,12 @@ from msgspec.structs import replace
 
 from ...universal.failure import Failure, Verdict
 from ..openai_errors import stated_status
-from ..openai_limits import limits
+from ..openai_limits import encode_limits, limits
 from ..openai_rows import ROWS
 from ..verdict import verdict_of
 from .profile import NAME
 
-__all__ = ["classify", "limits"]
+__all__ = ["ROWS", "classify", "encode_limits", "limits"]
 
 _MIN_ERROR: Final = 400
 

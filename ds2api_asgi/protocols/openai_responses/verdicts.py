@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...universal.failure import Failure, Verdict
-from ..openai_limits import limits
+from ..openai_limits import encode_limits, limits
 from ..openai_rows import ROWS
 from ..verdict import verdict_of
 from .profile import NAME
 
-__all__ = ["classify", "limits"]
+__all__ = ["ROWS", "classify", "encode_limits", "limits"]
 
 
 def classify(failure: Failure, headers: Mapping[str, str], *, now: float) -> Verdict:

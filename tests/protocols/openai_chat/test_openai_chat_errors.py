@@ -54,7 +54,7 @@ PROVIDER = (Fault.PROVIDER, RetryScope.SAME, KeyAction.NONE)
         (402, error("invalid_request_error", message="Insufficient Balance"), FailureKind.BILLING, QUOTA),  # DeepSeek
         (UNSET, error(402), FailureKind.BILLING, QUOTA),  # OpenRouter, under a success status
         (UNSET, error(403, message="flagged by moderation"), FailureKind.PERMISSION, REQUEST),
-        (UNSET, error(502), FailureKind.BAD_GATEWAY, PROVIDER),
+        (UNSET, error(502), FailureKind.BAD_GATEWAY, OVERLOADED),
         (UNSET, error(503), FailureKind.OVERLOADED, OVERLOADED),
         (200, error(529), FailureKind.OVERLOADED, OVERLOADED),
         (529, error(529, message="Provider returned error"), FailureKind.OVERLOADED, OVERLOADED),

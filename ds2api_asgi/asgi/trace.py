@@ -1,0 +1,221 @@
+"""The decision trace of a request: its journal, as a document of one line.
+
+Every fact becomes a `Step`: when it was noted, its name, and its members. Facts that are unknown here are printed from
+their members alike, so that a new part needs no place in this module. What a request or an answer says never gets in:
+facts have none of it, and of strings only so much is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct, field
+
+from .exchange import Exchange
+from .facts import Asked, Broke, Caller, Committed, Judged, PoolEmpty
+
+__all__ = ["MAX_STEPS", "MAX_TEXT", "Step", "Trace", "decode_trace", "encode_trace", "trace_of"]
+
+MAX_STEPS: Final = 256
+"""Facts that a trace keeps: the first ones and the last ones of a request that noted more."""
+
+MAX_TEXT: Final = 200
+"""Characters of a string that a trace keeps."""
+
+_MAX_ITEMS: Final = 32
+_MAX_DEPTH: Final = 4
+_UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e\u00a0-\u2027\u202a-\ud7ff\ue000-\U0010ffff]")
+
+
+class Step(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One fact.
+
+    Attributes:
+        at: Seconds since the request began.
+        what: The fact's name (``"Judged"``).
+        members: Its members that are not what they are by default.
+    """
+
+    at: float
+    what: str
+    members: dict[str, Any] = field(default_factory=dict)
+
+
+class Trace(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What happened to a request, and why.
+
+    Attributes:
+        id: Of the request.
+        when: Unix time of its beginning.
+        took: Seconds until its end.
+        status: What the client saw; 0: nothing.
+        end: ``"complete"``, ``"failed"`` (an error answer), ``"cut"`` (a stream that ended with an error, or broke
+            off), ``"gone"`` (the client left), ``"raised"``.
+        why: Why nothing more was tried, or None where nothing failed.
+        protocol: The client's.
+        operation: What was asked for (``"generate"``).
+        model: What was asked.
+        caller: The client key's alias.
+        steps: The facts, oldest first.
+        omitted: How many facts in the middle were left out.
+    """
+
+    id: str
+    when: float
+    took: float
+    status: int = 0
+    end: str = "complete"
+    why: str | None = None
+    protocol: str | None = None
+    operation: str | None = None
+    model: str | None = None
+    caller: str | None = None
+    steps: tuple[Step, ...] = ()
+    omitted: int = 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether the client did not get what it asked for."""
+        return self.end != "complete"
+
+
+def trace_of(
+    exchange: Exchange,
+    *,
+    id: str = "",  # noqa: A002 - the member's name
+    when: float = 0.0,
+    took: float | None = None,
+    status: int = 0,
+    end: str = "complete",
+    model: str | None = None,
+) -> Trace:
+    """Write a journal down.
+
+    Args:
+        exchange: The request's.
+        id: See `Trace`; likewise the others.
+        when: Unix time of its beginning.
+        took: Seconds; None: until now.
+        status: What the client saw.
+        end: How it ended.
+        model: What was asked, where the journal does not say it.
+
+    Returns:
+        The trace; never raises, whatever the facts are.
+    """
+    timed = list(exchange.timed())
+    omitted = max(0, len(timed) - MAX_STEPS)
+    if omitted:
+        timed = [*timed[: MAX_STEPS // 2], *timed[-(MAX_STEPS - MAX_STEPS // 2) :]]
+    asked, caller = exchange.last(Asked), exchange.last(Caller)
+    model = model or (None if asked is None else asked.model)
+    return Trace(
+        id=id,
+        when=round(when, 3),
+        took=round(exchange.clock() - exchange.started if took is None else took, 6),
+        status=status,
+        end=end,
+        why=_why(exchange, end),
+        protocol=None if asked is None else asked.protocol,
+        operation=None if asked is None else asked.operation,
+        model=None if model is None else _text(model),
+        caller=None if caller is None else _text(caller.name),
+        steps=tuple([_step(at, fact) for at, fact in timed if not isinstance(fact, (Asked, Caller))]),
+        omitted=omitted,
+    )
+
+
+def _why(exchange: Exchange, end: str) -> str | None:
+    """The reason of the end: the last decisive fact."""
+    if end == "complete":
+        return None
+    if end == "gone":
+        return "the client left"
+    for fact in reversed(list(exchange)):
+        match fact:
+            case Broke():
+                return f"the answer broke off: {fact.reason}"
+            case PoolEmpty():
+                return f"no key of pool {fact.pool!r} was usable: {fact.reason}"
+            case Judged():
+                if exchange.calls_left == 0:
+                    return f"{fact.verdict.row}, and no call was left"
+                if fact.verdict.retry.value == "none":
+                    return f"{fact.verdict.row}: trying again makes no sense"
+                return f"{fact.verdict.row}, and the plan gave up"
+            case Committed():
+                return "the answer ended with an error after it had begun"
+            case _:
+                pass
+    return "no part said why"
+
+
+def _step(at: float, fact: object) -> Step:
+    return Step(at=round(at, 6), what=type(fact).__name__, members=_members(fact, 0))
+
+
+def _members(struct: object, depth: int) -> dict[str, Any]:
+    names = getattr(struct, "__struct_fields__", None)
+    if names is None:
+        return {}  # not one of our facts: who knows what its text holds
+    defaults = getattr(struct, "__struct_defaults__", ())
+    by_default = dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
+    found = {}
+    for name in names:
+        value = getattr(struct, name)
+        default = by_default.get(name, _NO_DEFAULT)
+        if not (type(value) is type(default) and value == default):
+            found[name] = _plain(value, depth + 1)
+    return found
+
+
+_NO_DEFAULT: Final = object()
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """A value as JSON has it: bounded, and without what a line of a log cannot hold."""
+    if isinstance(value, Enum):
+        value = value.value
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < 2**53 else str(value)[:MAX_TEXT]
+    if isinstance(value, float):
+        return round(value, 6) if value - value == 0 else None
+    if isinstance(value, str):
+        return _text(value)
+    if depth >= _MAX_DEPTH:
+        return "…"
+    if isinstance(value, Struct):
+        return _members(value, depth)
+    if isinstance(value, Mapping):
+        return {_text(str(key)): _plain(one, depth + 1) for key, one in list(value.items())[:_MAX_ITEMS]}
+    if isinstance(value, (tuple, list, frozenset, set)):
+        return [_plain(one, depth + 1) for one in list(value)[:_MAX_ITEMS]]
+    return type(value).__name__
+
+
+def _text(text: str) -> str:
+    short = text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+    return _UNPRINTABLE.sub("�", short)
+
+
+_encoder: Final = msgspec.json.Encoder()
+_decoder: Final = msgspec.json.Decoder(Trace)
+
+
+def encode_trace(trace: Trace) -> str:
+    """One line of JSON."""
+    return _encoder.encode(trace).decode()
+
+
+def decode_trace(line: str | bytes) -> Trace | None:
+    """The trace in a line of JSON; None when it is none."""
+    try:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None

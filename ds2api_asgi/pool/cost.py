@@ -1,0 +1,105 @@
+"""What a request may cost in tokens, guessed from its bytes before it goes up: only where a key has limits of tokens.
+
+A guess has to be cheap and rather too high than too low, for it is corrected once the answer says what it cost. It is
+the rule of thumb of `universal.estimate` over the whole body, plus the bound of the output that the request states, as
+providers count it too (OpenAI charges ``max_tokens`` against the limit before it knows the answer).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from ..universal.estimate import BYTES_PER_TOKEN
+
+__all__ = ["DEFAULT_OUTPUT", "Costs", "cost_of"]
+
+DEFAULT_OUTPUT = 1_024
+"""Tokens of an answer to a request that states no bound."""
+
+_MEDIA_TOKENS = 1_024
+_LEAST_MEDIA = 4_096  # bytes; shorter ones may be counted as text
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_=-]*")
+_LONGEST_BOUND = 1_000_000  # a bound beyond every model's is none
+_LEARN = 0.1
+
+
+class _Options(msgspec.Struct, gc=False):
+    num_predict: Any = None
+
+
+class _Generation(msgspec.Struct, gc=False):
+    camel: Any = msgspec.field(name="maxOutputTokens", default=None)
+    snake: Any = msgspec.field(name="max_output_tokens", default=None)
+
+
+class _Bounds(msgspec.Struct, gc=False):
+    max_tokens: Any = None
+    max_completion_tokens: Any = None
+    max_output_tokens: Any = None
+    options: _Options | None = None
+    camel: _Generation | None = msgspec.field(name="generationConfig", default=None)
+    snake: _Generation | None = msgspec.field(name="generation_config", default=None)
+
+
+_decoder = msgspec.json.Decoder(_Bounds)
+
+
+def cost_of(body: bytes) -> int:
+    """Guess how many tokens a request and its answer may have.
+
+    Args:
+        body: The request's; JSON, or anything.
+
+    Returns:
+        Tokens, rounded up to three binary digits: requests of about the same size shall be the same to a queue.
+    """
+    size, media = len(body), 0
+    if size > _LEAST_MEDIA:
+        # An image costs by its size in pixels, not in bytes: long strings that end like base64 count as one each.
+        for string in body.split(b'"'):
+            if len(string) > _LEAST_MEDIA and _BASE64.fullmatch(string[-512:]):
+                size -= len(string)
+                media += 1
+    return _rounded(-(-size // BYTES_PER_TOKEN) + media * _MEDIA_TOKENS + _output(body))
+
+
+def _output(body: bytes) -> int:
+    try:
+        bounds = _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return DEFAULT_OUTPUT
+    stated = [bounds.max_completion_tokens, bounds.max_tokens, bounds.max_output_tokens]
+    if bounds.options is not None:
+        stated.append(bounds.options.num_predict)
+    for group in (bounds.camel, bounds.snake):
+        if group is not None:
+            stated += [group.camel, group.snake]
+    for bound in stated:
+        if type(bound) is int and 0 < bound <= _LONGEST_BOUND:
+            return bound
+    return DEFAULT_OUTPUT
+
+
+def _rounded(tokens: int) -> int:
+    step = 1 << max(tokens.bit_length() - 3, 0)
+    return -(-tokens // step) * step
+
+
+class Costs:
+    """What requests of a pool cost.
+
+    Attributes:
+        average: Tokens of one request and its answer: a moving average; 0 while none is known.
+    """
+
+    __slots__ = ("average",)
+
+    def __init__(self) -> None:
+        self.average = 0.0
+
+    def learn(self, tokens: int) -> None:
+        """One more answer said what it cost."""
+        self.average = tokens if not self.average else self.average + _LEARN * (tokens - self.average)

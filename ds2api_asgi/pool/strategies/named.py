@@ -1,0 +1,33 @@
+"""Strategies by the names that configuration has for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ...errors import ConfigurationError
+from .affinity import Affinity
+from .fill_first import FillFirst
+from .latency import Latency
+from .least_used import LeastUsed
+from .round_robin import RoundRobin
+from .strategy import Strategy
+
+__all__ = ["strategy_named"]
+
+
+def strategy_named(name: str) -> Strategy:
+    """The strategy that configuration calls by this name, as `KeyPool` lists them.
+
+    Raises:
+        ConfigurationError: There is no such strategy.
+    """
+    known: dict[str, Callable[[], Strategy]] = {
+        "affinity": Affinity,
+        "fill-first": FillFirst,
+        "latency": Latency,
+        "least-used": LeastUsed,
+        "round-robin": RoundRobin,
+    }
+    if name not in known:
+        raise ConfigurationError(f"unknown key strategy {name!r}: one of {', '.join(known)}")
+    return known[name]()

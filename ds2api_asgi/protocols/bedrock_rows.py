@@ -1,0 +1,52 @@
+"""What follows from the errors of Amazon Bedrock, whatever protocol its models are asked in.
+
+AWS names its exceptions in the header ``x-amzn-errortype`` or in the member ``__type``; the body is
+``{"message": "…"}``. Follows https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec import UNSET
+
+from ..universal.failure import Failure, Fault, KeyAction, RetryScope, Row
+
+__all__ = ["ROWS", "exception_of"]
+
+_PAGE: Final = "https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html"
+
+
+def _row(name: str, fault: Fault, retry: RetryScope, key: KeyAction = KeyAction.NONE) -> Row:
+    return Row(id=f"bedrock.{name}", type=(name,), fault=fault, retry=retry, key=key, source=_PAGE, read="unchecked")
+
+
+ROWS: Final = (
+    _row("ThrottlingException", Fault.RATE, RetryScope.KEY, KeyAction.COOL),
+    _row("ModelNotReadyException", Fault.MODEL, RetryScope.ROUTE),
+    _row("ServiceQuotaExceededException", Fault.QUOTA, RetryScope.KEY, KeyAction.EXHAUST),
+    _row("ValidationException", Fault.REQUEST, RetryScope.NONE),
+    _row("AccessDeniedException", Fault.KEY, RetryScope.KEY, KeyAction.BLOCK_MODEL),
+    _row("UnrecognizedClientException", Fault.KEY, RetryScope.KEY, KeyAction.DISABLE),
+    _row("ExpiredTokenException", Fault.KEY, RetryScope.KEY, KeyAction.DISABLE),
+    _row("ResourceNotFoundException", Fault.KEY, RetryScope.KEY, KeyAction.BLOCK_MODEL),
+    _row("ModelTimeoutException", Fault.MODEL, RetryScope.ROUTE),
+    _row("ModelErrorException", Fault.MODEL, RetryScope.ROUTE),
+    _row("ModelStreamErrorException", Fault.MODEL, RetryScope.ROUTE),
+    _row("InternalServerException", Fault.MODEL, RetryScope.SAME),
+    _row("ServiceUnavailableException", Fault.MODEL, RetryScope.ROUTE),
+)
+"""By exception; nothing else is looked at."""
+
+_NAME: Final = re.compile(r"(?:[^#]*#)?([A-Za-z]{1,60}Exception)(?::.*)?", re.DOTALL)
+
+
+def exception_of(failure: Failure, headers: Mapping[str, str]) -> str | None:
+    """The name of the exception that an answer states, or None: nothing of AWS's."""
+    stated = headers.get("x-amzn-errortype")
+    if stated is None and failure.details is not UNSET:
+        stated = failure.details.get("__type")
+    match = _NAME.fullmatch(stated) if isinstance(stated, str) else None
+    return match[1][0].upper() + match[1][1:] if match is not None else None

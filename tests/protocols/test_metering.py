@@ -1,0 +1,132 @@
+"""The meter reads off an answer's bytes what the codec decodes from it, however the bytes are cut."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import UNSET, UnsetType
+
+from ds2api_asgi.errors import InvalidDocument
+from ds2api_asgi.protocols.metering import MAX_METERED, Meter, Tokens
+from ds2api_asgi.universal.events import Error
+from ds2api_asgi.universal.response import Usage
+from kits import KITS, Kit
+from shared import corpus_bodies, needs_shared
+
+every = pytest.mark.parametrize("kit", KITS.values(), ids=KITS)
+
+
+def metered(pieces: list[bytes], *, stream: bool) -> Tokens | None:
+    meter = Meter(stream=stream)
+    for piece in pieces:
+        meter.feed(piece)
+    return meter.close()
+
+
+def decoded(usage: Usage | UnsetType) -> Tokens | None:
+    if usage is UNSET:
+        return None
+    values = (usage.input_total, usage.output_total, usage.cache_read, usage.reasoning)
+    if all(value is UNSET for value in values):
+        return None
+    total, output, cached, reasoning = (0 if value is UNSET else value for value in values)
+    return Tokens(input=total, output=output, cached=cached, reasoning=reasoning)
+
+
+def cut(data: bytes, pieces: int, seed: int) -> list[bytes]:
+    chance = random.Random(seed)
+    at = sorted({0, len(data), *chance.choices(range(len(data) + 1), k=pieces)})
+    return [data[a:b] for a, b in itertools.pairwise(at)]
+
+
+@needs_shared
+@every
+def test_every_recorded_stream_counts_what_the_codec_decodes_however_it_is_cut(kit: Kit) -> None:
+    seen = 0
+    for name, data in kit.streams():
+        decoder = kit.protocol.stream_decoder()
+        events = decoder.feed(data) + decoder.close()
+        expected = decoded(kit.protocol.fold(events).usage)
+        if expected is None and any(isinstance(event, Error) for event in events):
+            continue  # the codec stops at an error; what was counted behind it was still paid for
+        lines = not data.lstrip().startswith(b"[")  # Gemini's other form of a stream is one JSON array
+        assert metered([data], stream=lines) == expected, name
+        assert metered(cut(data, 25, len(data)), stream=lines) == expected, name
+        if len(data) < 3_000:
+            assert metered([data[at : at + 1] for at in range(len(data))], stream=lines) == expected, name
+        seen += expected is not None
+    assert seen > 5
+
+
+@needs_shared
+@every
+def test_every_recorded_answer_counts_what_the_codec_decodes(kit: Kit) -> None:
+    seen = 0
+    for name, data in corpus_bodies(kit.corpus, "response"):
+        try:
+            expected = decoded(kit.protocol.decode_response(json.loads(data)).usage)
+        except (InvalidDocument, ValueError):
+            continue
+        assert metered(cut(data, 9, len(data)), stream=False) == expected, name
+        seen += expected is not None
+    assert seen > 5
+
+
+@given(st.binary(max_size=300), st.booleans(), st.integers(0, 99))
+def test_garbage_counts_nothing_and_raises_nothing(data: bytes, stream: bool, seed: int) -> None:
+    assert metered(cut(data, 5, seed), stream=stream) is None
+
+
+TRAPS = [
+    b'{"choices": [{"message": {"content": "\\"usage\\": {\\"prompt_tokens\\": 9}"}}]}',
+    b'{"output": [{"arguments": {"usage": {"input_tokens": 9}}}]}',
+    b'{"usage": null}',
+    b'{"usage": []}',
+    b'{"usage": {"prompt_tokens": "9", "completion_tokens": 1.5, "input_tokens": -1, "output_tokens": true}}',
+    b'{"usage": {',
+    b'{"response": 7, "usage": {}}',
+    b"[" * 100_000 + b'"usage": {',
+]
+
+
+@pytest.mark.parametrize("trap", TRAPS, ids=range(len(TRAPS)))
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_only_looks_like_counts_is_none(trap: bytes, stream: bool) -> None:
+    assert metered([b"data: " + trap + b"\n\n" if stream else trap], stream=stream) is None
+
+
+LINES = st.lists(
+    st.sampled_from(
+        [
+            b'data: {"usage": {"prompt_tokens": 3, "completion_tokens": 4}}',
+            b'data: {"usage": null, "choices": []}',
+            b'{"eval_count": 5, "prompt_eval_count": 6}',
+            b"data: " + b"x" * 700,
+            b": ping",
+            b"",
+        ]
+    ),
+    max_size=12,
+)
+
+
+@given(LINES, st.sampled_from([b"\n", b"\r\n", b"\r"]), st.integers(0, 99))
+def test_any_cut_of_a_stream_counts_the_same(lines: list[bytes], end: bytes, seed: int) -> None:
+    data = end.join(lines)
+    assert metered(cut(data, 12, seed), stream=True) == metered([data], stream=True)
+
+
+def test_what_is_too_long_is_not_kept_and_a_line_after_it_still_counts() -> None:
+    meter = Meter(stream=True)
+    for _ in range(2 * MAX_METERED // 65_536):
+        meter.feed(b"x" * 65_536)
+        assert sum(map(len, meter._parts)) <= MAX_METERED
+    meter.feed(b'\n{"eval_count": 5}\n')
+    assert meter.close() == Tokens(output=5)
+    whole = metered([b'{"text": "', b"x" * MAX_METERED, b'", "usage": {"prompt_tokens": 3}}'], stream=False)
+    assert whole is None
