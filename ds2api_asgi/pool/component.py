@@ -289,6 +289,8 @@ class KeyPool:
 
         Who waited until a rate limited key had rested may have that same key again, when there is no other.
         """
+        if not len(exchange):  # nobody said anything yet
+            return (ask,)
         caller = exchange.last(Caller)
         if caller is not None:
             ask = structs.replace(ask, caller=caller.name, share=caller.share)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 WHOLE = b"data: c1\n\ndata: end\n\n"
 
 
-def pooled(stage: Any, scenes: dict[bytes, Any], *, wait: float = 0.0) -> tuple[Any, Any]:
+def pooled(stage: Any, scenes: dict[bytes, Any]) -> tuple[Any, Any]:
     """An app that acts by the key it is asked with, and a pool around it."""
 
     async def by_key(scope: Any, receive: Any, send: Any) -> None:
@@ -24,9 +24,7 @@ def pooled(stage: Any, scenes: dict[bytes, Any], *, wait: float = 0.0) -> tuple[
 
     app = stage.Actor(by_key)
     keys = [key.decode() for key in scenes]
-    return app, KeyPool(
-        app, protocol=stage.protocol, keys=keys, strategy="round-robin", rng=Random(1), queue_timeout=wait
-    )
+    return app, KeyPool(app, protocol=stage.protocol, keys=keys, strategy="round-robin", rng=Random(1))
 
 
 def limited(stage: Any, seconds: bytes) -> Any:
@@ -62,16 +60,6 @@ async def test_a_key_that_is_back_soon_is_waited_for_and_asked_again(stage):
     assert (answer.status, app.calls) == (200, 2)
     assert app.facts(Queued)  # the pool waited by itself, and we did not wait once more
     assert app.facts(PoolEmpty) == []
-
-
-async def test_a_pool_that_waits_by_itself_spares_the_retry_an_attempt(stage):
-    async def scene(scope, receive, send):
-        await (limited(stage, b"0.05") if app.calls == 1 else stage.answer(b"{}"))(scope, receive, send)
-
-    app, pool = pooled(stage, {b"key-one": scene}, wait=5.0)
-    answer = await stage.ask(stage.retry(pool))
-    assert (answer.status, app.calls) == (200, 2)
-    assert (len(app.facts(Queued)), app.facts(PoolEmpty)) == (1, [])
 
 
 async def test_failover_leaves_an_empty_pool_at_once(stage):
