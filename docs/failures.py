@@ -7,6 +7,7 @@ Each cell is run, over a real socket and through all parts (`tests/matrix.py`); 
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 
@@ -65,4 +66,5 @@ def page() -> str:
 
 
 if __name__ == "__main__":
+    logging.disable(logging.WARNING)
     sys.stdout.write(page())

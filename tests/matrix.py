@@ -129,7 +129,8 @@ async def _ask(app: Any, exchange: Exchange, client: str, *, stream: bool) -> st
 def _told(client: str, answer: Answer, *, stream: bool) -> str:
     """What a client's program makes of a complete answer."""
     if answer.status >= 400:
-        error_of(client, answer.json())
+        document = answer.json()
+        error_of(client, document[0] if type(document) is list else document)  # Gemini's own lists pass as they are
         return str(answer.status)
     if not stream:
         good = words_of(client, answer.json()) == "".join(TEXTS)
