@@ -189,11 +189,16 @@ def scope_of(method: str = "POST", path: str = "/v1/chat", query: bytes = b"", h
     }
 
 
-async def ask(app: Any, scope: Any = None, body: bytes = b'{"model": "m"}', answer: Answer | None = None) -> Answer:
+async def ask(
+    app: Any, scope: Any = None, body: bytes = b'{"model": "m"}', answer: Answer | None = None, *, stays: bool = False
+) -> Answer:
+    """Ask an app; the client leaves after its body, or stays."""
     answer = answer or Answer()
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> Any:
+        if stays and not messages:
+            await anyio.sleep_forever()
         return messages.pop() if messages else {"type": "http.disconnect"}
 
     await app(scope_of() if scope is None else scope, receive, answer.send)

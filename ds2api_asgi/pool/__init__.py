@@ -2,8 +2,14 @@
 
     KeyPool(Upstream("https://api.openai.com"), protocol="openai-chat", keys=[KEY_1, KEY_2])
 
-`keys` holds secrets, `health` is the state machine of a key, `strategies` choose among usable keys, `roster` keeps both
-in step, `store` is where that lives, and `component` is the ASGI app.
+`keys` holds secrets and `limits` what may be asked of them; `health` is the state machine of a key, `gauge` counts how
+much of a limit is used (in the `windows` of a minute and a day), `strategies` choose among usable keys, `roster` keeps
+all three in step, and `store` is where that lives. `queue` knows who waits for a key and who is next, `waiting` is its
+clock and its event loops. `component` is the ASGI app, `attempt` watches an answer, `cost` guesses tokens before it and
+`refusal` is what a client is told when there is no key.
+
+What several processes share goes through a `ledger`, in `sqlite` or in `redis`, and each of them follows it with a
+`mirror`; `shared` is the store on top.
 """
 
 from __future__ import annotations
@@ -14,6 +20,8 @@ from .gauge import Spent
 from .health import KeyState, Outcome
 from .keys import Key, Secret
 from .limits import RateLimits
+from .redis import RedisKeyStore
+from .sqlite import SQLiteKeyStore
 from .store import KeyStore, Lease, MemoryStore
 from .strategies import Affinity, FillFirst, Latency, LeastUsed, Lineup, RoundRobin, Seat, Strategy, Traffic
 from .survey import Empty, EmptyReason, KeyReport
@@ -36,7 +44,9 @@ __all__ = [
     "MemoryStore",
     "Outcome",
     "RateLimits",
+    "RedisKeyStore",
     "RoundRobin",
+    "SQLiteKeyStore",
     "Seat",
     "Secret",
     "Spent",

@@ -159,6 +159,11 @@ class Attempt:
         if self.unread:
             await self._judge_answer()
 
+    @property
+    def metered(self) -> bool:
+        """Whether its usage is still being read."""
+        return self._meter is not None
+
     def spent(self) -> Spent:
         """What it cost, by what is known when it is over."""
         unreachable = next(self._exchange.since(self._mark, Unreachable), None)

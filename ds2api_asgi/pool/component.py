@@ -18,6 +18,7 @@ from ..asgi.headers import replace
 from ..asgi.loop import current_time
 from ..asgi.respond import respond
 from ..asgi.types import ASGIApp, Receive, Scope, Send
+from ..asgi.unwrapped import unwrapped
 from ..errors import BodyTooLarge, ClientGone, ConfigurationError
 from ..protocols import registry
 from ..protocols.base import Operation, Protocol
@@ -31,6 +32,7 @@ from .gauge import RESERVED
 from .keys import Key, as_keys
 from .limits import NO_LIMITS
 from .outcome import is_the_keys_fault
+from .refusal import advice_of, failure_of
 from .store import KeyStore, Lease, MemoryStore
 from .strategies import Strategy, strategy_named
 from .survey import Empty, EmptyReason, KeyReport
@@ -248,7 +250,11 @@ class KeyPool:
             if group is not None:
                 exchange.note(AccountGroup(group=group))
             header = self.protocol.authorize(secret.reveal())
-            await self.app(with_credential(scope, header, lease.key), receive, attempt.send)
+            scope = with_credential(scope, header, lease.key)
+            if self._store.renewal is None:
+                await self.app(scope, receive, attempt.send)
+            else:
+                await self._run_renewed(scope, receive, attempt.send, lease, self._store.renewal)
         finally:
             if self._store_waits:
                 with anyio.move_on_after(RELEASE_TIMEOUT, shield=True):
@@ -256,12 +262,26 @@ class KeyPool:
             else:
                 await self._give_back(attempt, lease, began)
 
+    async def _run_renewed(self, scope: Scope, receive: Receive, send: Send, lease: Lease, every: float) -> None:
+        """Ask the app, and keep the lease meanwhile."""
+
+        async def renew() -> None:
+            while True:
+                await anyio.sleep(every)
+                await self._store.renew(lease)
+
+        with unwrapped():
+            async with anyio.create_task_group() as group:
+                group.start_soon(renew)
+                await self.app(scope, receive, send)
+                group.cancel_scope.cancel()
+
     async def _give_back(self, attempt: Attempt, lease: Lease, began: float) -> None:
         try:
             if attempt.unread:
                 await attempt.conclude()
         finally:
-            spent = attempt.spent() if self._has_limits else RESERVED
+            spent = attempt.spent() if self._has_limits or attempt.metered else RESERVED
             await self._room.release(lease, spent, held=self._clock() - began)
 
     def _asks(self, exchange: Exchange, ask: Ask) -> tuple[Ask, ...]:
@@ -269,6 +289,8 @@ class KeyPool:
 
         Who waited until a rate limited key had rested may have that same key again, when there is no other.
         """
+        if not len(exchange):  # nobody said anything yet
+            return (ask,)
         caller = exchange.last(Caller)
         if caller is not None:
             ask = structs.replace(ask, caller=caller.name, share=caller.share)
@@ -311,7 +333,7 @@ class KeyPool:
                 waited=visit.waited is not None,
             )
         )
-        await self._refuse(scope, send, _failure_of(empty), _advice_of(empty))
+        await self._refuse(scope, send, failure_of(empty), advice_of(empty))
 
     async def _read(self, scope: Scope, receive: Receive, send: Send) -> Replay | None:
         """The request's body; None: the client left, or was told that it is too large."""
@@ -329,35 +351,3 @@ class KeyPool:
         wire = self.protocol.encode_error(failure)
         headers = replace(wire.headers, advice or {})
         await respond(send, status=wire.status, document=wire.document, headers=headers, head=scope["method"] == "HEAD")
-
-
-_KINDS: dict[EmptyReason, tuple[FailureKind, int, str]] = {
-    EmptyReason.TRIED: (FailureKind.RATE, 429, "Every upstream key that can be used has failed for this request."),
-    EmptyReason.BUSY: (FailureKind.RATE, 429, "All upstream keys are in use."),
-    EmptyReason.LIMITED: (FailureKind.RATE, 429, "The configured limits of all upstream keys are reached."),
-    EmptyReason.COOLING: (FailureKind.RATE, 429, "All upstream keys are rate limited."),
-    EmptyReason.EXHAUSTED: (FailureKind.BILLING, 429, "All upstream keys are out of quota."),
-    EmptyReason.BLOCKED: (FailureKind.NOT_FOUND, 404, "No upstream key may use this model."),
-    EmptyReason.DISABLED: (FailureKind.OVERLOADED, 503, "No upstream key is in service."),
-}
-
-
-def _failure_of(empty: Empty) -> Failure:
-    kind, status, message = _KINDS[empty.reason]
-    return Failure(
-        kind=kind,
-        status=status,
-        message=message,
-        retry_after=UNSET if empty.retry_after is None else empty.retry_after,
-    )
-
-
-def _advice_of(empty: Empty) -> dict[bytes, bytes | None]:
-    """Headers that tell client libraries when to come back: OpenAI's and Anthropic's retry twice by themselves."""
-    advice: dict[bytes, bytes | None] = {}
-    if empty.retry_after is not None:
-        advice[b"retry-after"] = b"%d" % math.ceil(empty.retry_after)
-        advice[b"retry-after-ms"] = b"%d" % math.ceil(empty.retry_after * 1000)
-    if empty.reason not in (EmptyReason.BUSY, EmptyReason.LIMITED, EmptyReason.COOLING):
-        advice[b"x-should-retry"] = b"false"
-    return advice

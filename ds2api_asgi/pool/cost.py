@@ -20,7 +20,8 @@ DEFAULT_OUTPUT = 1_024
 """Tokens of an answer to a request that states no bound."""
 
 _MEDIA_TOKENS = 1_024
-_MEDIA = re.compile(rb"[A-Za-z0-9+/_=-]{4096,}")  # base64: an image costs by its size in pixels, not in bytes
+_LEAST_MEDIA = 4_096  # bytes; shorter ones may be counted as text
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_=-]*")
 _LONGEST_BOUND = 1_000_000  # a bound beyond every model's is none
 _LEARN = 0.1
 
@@ -56,10 +57,12 @@ def cost_of(body: bytes) -> int:
         Tokens, rounded up to three binary digits: requests of about the same size shall be the same to a queue.
     """
     size, media = len(body), 0
-    if size > 4096:
-        for found in _MEDIA.finditer(body):
-            size -= found.end() - found.start()
-            media += 1
+    if size > _LEAST_MEDIA:
+        # An image costs by its size in pixels, not in bytes: long strings that end like base64 count as one each.
+        for string in body.split(b'"'):
+            if len(string) > _LEAST_MEDIA and _BASE64.fullmatch(string[-512:]):
+                size -= len(string)
+                media += 1
     return _rounded(-(-size // BYTES_PER_TOKEN) + media * _MEDIA_TOKENS + _output(body))
 
 

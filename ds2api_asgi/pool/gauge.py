@@ -109,14 +109,34 @@ class Gauge:
             spent: What it cost.
         """
         self.in_flight -= 1
-        split = len(self._requests)
-        if not spent.called:
-            for window, part in zip(self._requests, parts[:split], strict=True):
-                window.correct(part, -1)
+        for window, part, difference in zip(self.windows, parts, self.differences(tokens, spent), strict=True):
+            if difference:
+                window.correct(part, difference)
+
+    @property
+    def most(self) -> float:
+        """How many requests may run at a time."""
+        return self._most
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """Those of requests, then those of tokens: the order of `take`."""
+        return (*self._requests, *self._tokens)
+
+    def amounts(self, tokens: int) -> tuple[int, ...]:
+        """What a request of so many tokens takes of each window."""
+        return (*(1 for _ in self._requests), *(tokens for _ in self._tokens))
+
+    def differences(self, tokens: int, spent: Spent) -> tuple[int, ...]:
+        """By how much each window is to be corrected.
+
+        Args:
+            tokens: What was reserved.
+            spent: What it cost.
+        """
         cost = spent.tokens if spent.called else 0
-        if cost is not None and cost != tokens:
-            for window, part in zip(self._tokens, parts[split:], strict=True):
-                window.correct(part, cost - tokens)
+        difference = 0 if cost is None else cost - tokens
+        return (*(0 if spent.called else -1 for _ in self._requests), *(difference for _ in self._tokens))
 
 
 Gauges: TypeAlias = dict[tuple[int, str | None], Gauge]

@@ -17,17 +17,30 @@ from random import Random
 
 from .ask import Ask
 from .book import USABLE, Book, Standing
-from .gauge import Gauge, Spent, Taken, gauges_of
+from .gauge import Gauge, Gauges, Spent, Taken, gauges_of
 from .health import Event, KeyState, Lane, Outcome
 from .keys import Key
 from .strategies import Seat, Strategy, Traffic
 from .strategies.tiers import Tiers, by_tier, lineup_for
 
-__all__ = ["MAX_MODELS", "Roster"]
+__all__ = ["MAX_MODELS", "Journal", "Roster"]
 
 MAX_MODELS = 64
 """Models outside of allow-lists of which troubles are remembered. Clients choose the names, so there must be a bound;
 the model that was asked for least recently is forgotten first."""
+
+
+class Journal:
+    """What an operation did to lanes.
+
+    Attributes:
+        touched: Owner and model of the lanes that changed.
+        forgotten: Models that were forgotten, for there are too many.
+    """
+
+    def __init__(self) -> None:
+        self.touched: set[tuple[int, str | None]] = set()
+        self.forgotten: list[str] = []
 
 
 class Roster:
@@ -38,7 +51,8 @@ class Roster:
         traffic: What they share.
         turns: Counts what changed; what was computed from the roster holds until it moves on.
         stamp: Counts the turns of lanes; leases remember it as the moment at which they were born.
-        in_flight: Requests that use any of its keys now.
+        traffic: What all keys have in common: the requests in flight, and the time.
+        journal: What happened to lanes, for stores that share them; None: nobody asks.
     """
 
     def __init__(
@@ -65,6 +79,7 @@ class Roster:
         self._tiered = len({key.priority for key in keys}) > 1
         self.turns = 0
         self.stamp = 0
+        self.journal: Journal | None = None
         self._most = math.inf if max_total is None else max_total
         self._limit = math.inf if max_concurrency is None else max_concurrency
         self._allowed = [key.models for key in keys]
@@ -231,6 +246,75 @@ class Roster:
             lane.elapse(now)
             self._lane_changed(owner, model)
 
+    def put(self, owner: int, model: str | None, lane: Lane) -> None:
+        """Let a lane be as another one, that of whoever shares it."""
+        book = self._find(model)
+        if lane == Lane() and (book is None or owner not in book.lanes):
+            return
+        mine = self._lane(owner, model)
+        lane.wake = mine.wake
+        for name in lane.__struct_fields__:
+            setattr(mine, name, getattr(lane, name))
+        self._lane_changed(owner, model)
+
+    def forget(self, model: str) -> None:
+        """Forget a model outside of allow-lists, as whoever shares its lanes has."""
+        self.turns += self._books.pop(model, None) is not None
+
+    def hold(self, index: int, in_flight: int) -> None:
+        """Let a key have so many requests in flight, as whoever shares it counts."""
+        difference = in_flight - self.seats[index].in_flight
+        if not difference:
+            return
+        was_full = self._is_full(index)
+        self.traffic.in_flight += difference
+        self.seats[index].in_flight = in_flight
+        self._scope_in_flight[self._scopes[index]] += difference
+        if was_full is not self._is_full(index):
+            self._settle((index,), self._every_book())
+
+    def gauges(self) -> Gauges:
+        """All gauges; only `gauge_held` and `gauge_recalled` may change them."""
+        return self._gauges
+
+    def gauge_held(self, owner: int, model: str | None, in_flight: int) -> None:
+        """Let a gauge have so many requests in flight, as whoever shares it counts."""
+        gauge = self._gauges[owner, model]
+        was_full = gauge.is_full
+        gauge.in_flight = in_flight
+        if gauge.is_full != was_full:
+            self.turns += 1
+            self._settle(self._members[owner], self._books_of(model))
+
+    def gauge_recalled(
+        self, owner: int, model: str | None, windows: Sequence[Iterable[tuple[int, float]]], now: float
+    ) -> None:
+        """Let a gauge's windows be as whoever shares them counts; see `Window.recall`."""
+        gauge = self._gauges[owner, model]
+        was_full = gauge.is_full
+        for window, parts in zip(gauge.windows, windows, strict=True):
+            window.recall(parts)
+        self._gauge_changed(owner, model, gauge, was_full=was_full, now=now)
+
+    def lane(self, owner: int, model: str | None) -> Lane | None:
+        """A lane, if anything is known of it."""
+        book = self._find(model)
+        return None if book is None else book.lanes.get(owner)
+
+    def lanes(self) -> Iterator[tuple[int, str | None, Lane]]:
+        """Every lane of which something is known, with its owner and its model."""
+        for book in self._every_book():
+            for owner, lane in book.lanes.items():
+                yield owner, book.model, lane
+
+    def is_proven(self, index: int) -> bool:
+        """Tell whether the key has served."""
+        return self._proven[index]
+
+    def prove(self, index: int) -> None:
+        """The key has served, for whoever shares it."""
+        self._proven[index] = True
+
     def is_allowed(self, index: int, model: str | None) -> bool:
         """Tell whether the key's allow-list lets it be used for a model."""
         allowed = self._allowed[index]
@@ -291,7 +375,9 @@ class Roster:
             assert model is not None
             book = self._books[model] = self._common.branch(model)
             if len(self._books) > MAX_MODELS:
-                self._books.popitem(last=False)
+                forgotten, _ = self._books.popitem(last=False)
+                if self.journal is not None:
+                    self.journal.forgotten.append(forgotten)
         return book.lanes.setdefault(owner, Lane())
 
     def _path(self, index: int, book: Book) -> Iterator[tuple[int, str | None, Lane]]:
@@ -316,6 +402,8 @@ class Roster:
     def _lane_changed(self, owner: int, model: str | None) -> None:
         lane = self._lane(owner, model)
         self.turns += 1
+        if self.journal is not None:
+            self.journal.touched.add((owner, model))
         # One call waits for each lane: one that comes too early, because the deadline moved out, is set anew.
         wake = lane.next_wake()
         if wake < lane.wake:

@@ -24,10 +24,12 @@ from .roster import Roster
 from .strategies import Strategy
 from .survey import SOON, Empty, EmptyReason, KeyReport, survey, why_empty
 
-__all__ = ["KeyStore", "Lease", "MemoryStore"]
+__all__ = ["LONGEST_MODEL", "KeyStore", "Lease", "MemoryStore"]
+
+LONGEST_MODEL = 256
+"""Characters; clients choose the names of models, and names are remembered."""
 
 _NONE: Collection[int] = frozenset()
-_LONGEST_MODEL = 256  # characters; clients choose the names of models, and names are remembered
 _LONGEST_MEMORY = 64  # models of which it is remembered why no key could be had
 
 
@@ -46,7 +48,13 @@ class Lease(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class KeyStore(Protocol):
-    """Where the health of a pool's keys lives. One store serves one pool."""
+    """Where the health of a pool's keys lives. One store serves one pool.
+
+    Attributes:
+        renewal: Seconds after which a lease must be renewed again and again; None: it lasts until it is released.
+    """
+
+    renewal: float | None
 
     def join(
         self, keys: Sequence[Key], *, strategy: Strategy, max_concurrency: int | None, max_total: int | None = None
@@ -99,6 +107,10 @@ class KeyStore(Protocol):
         """
         ...
 
+    async def renew(self, lease: Lease) -> None:
+        """Keep a lease; needed where `renewal` says so, for a process that died can no longer release its leases."""
+        ...
+
     async def snapshot(self) -> list[KeyReport]:
         """How every key is, in the pool's order."""
         ...
@@ -130,6 +142,8 @@ class MemoryStore:
         rng: Where strategies take their chance from; None: one of its own.
     """
 
+    renewal: float | None = None
+
     def __init__(self, *, clock: Callable[[], float] = time.monotonic, rng: Random | None = None) -> None:
         self._clock = clock
         self._rng = Random() if rng is None else rng  # noqa: S311 - spreads load, guards nothing
@@ -159,7 +173,7 @@ class MemoryStore:
     def acquire_now(self, ask: Ask) -> Lease | Empty:
         """What `acquire` does, for who must not give way to anybody meanwhile."""
         model, tried = ask.model, ask.tried
-        if model is not None and len(model) > _LONGEST_MODEL:
+        if model is not None and len(model) > LONGEST_MODEL:
             model = ""
         failed = {self._aliases[alias] for alias in tried if alias in self._aliases} if tried else _NONE
         with self._lock:
@@ -208,6 +222,9 @@ class MemoryStore:
             self._roster.free(held.index, held.model, lease.id)
             if held.taken:
                 self._roster.give_back(held.taken, tokens=held.tokens, spent=spent, now=self._clock())
+
+    async def renew(self, lease: Lease) -> None:
+        """Nothing: a lease lasts until it is released."""
 
     async def snapshot(self) -> list[KeyReport]:
         """How every key is; see `KeyStore.snapshot`."""

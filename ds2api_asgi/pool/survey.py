@@ -27,6 +27,7 @@ class EmptyReason(StrEnum):
     EXHAUSTED = "exhausted"
     BLOCKED = "blocked"  # for this model
     DISABLED = "disabled"
+    UNKNOWN = "unknown"  # what processes share cannot be reached, and nobody may go on without it
 
 
 class Empty(Struct, frozen=True, kw_only=True):

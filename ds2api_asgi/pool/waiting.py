@@ -226,7 +226,7 @@ class WaitingRoom:
             found = await self._ask(waiter.asks)
             if isinstance(found, Empty):
                 offers.passed_over(waiter, found)
-            elif waiter not in self._queue or not self._hand(offers, waiter, found):
+            elif not self._locked_hand(offers, waiter, found):
                 with anyio.move_on_after(RELEASE_TIMEOUT, shield=True):
                     await self._store.release(found, NOTHING_SENT)
         self._look_at = min(self._look_at, self._clock() + offers.opens_in)
@@ -234,6 +234,10 @@ class WaitingRoom:
     def _locked_next(self, offers: Round) -> Waiter | None:
         with self._lock:
             return offers.next()
+
+    def _locked_hand(self, offers: Round, waiter: Waiter, lease: Lease) -> bool:
+        with self._lock:
+            return waiter in self._queue and self._hand(offers, waiter, lease)
 
     def _serve(self, store: MemoryStore) -> None:
         """Hand out what is free, in fair order; in one synchronous section."""

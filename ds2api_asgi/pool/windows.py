@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterable
 
 __all__ = ["PARTS", "Window"]
 
@@ -86,6 +87,15 @@ class Window:
                 part[1] += difference
                 self.used += difference
                 return
+
+    def recall(self, parts: Iterable[tuple[int, float]]) -> None:
+        """Let it be as it was elsewhere.
+
+        Args:
+            parts: Numbers of parts, and what was taken in them, oldest first.
+        """
+        self._parts = deque([number, taken] for number, taken in parts)
+        self.used = sum(taken for _, taken in self._parts)
 
     def _forgotten_at(self, number: float) -> float:
         return (number + 1) * self._length + self.seconds

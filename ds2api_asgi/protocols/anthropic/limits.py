@@ -5,6 +5,7 @@ It follows https://docs.anthropic.com/en/api/rate-limits (read 2026-11-22).
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
