@@ -7,6 +7,7 @@ Each cell is run, over a real socket and through all parts (`tests/matrix.py`); 
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import anyio
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from faults import FAULTS
-from matrix import CLIENTS, row
+from matrix import CLIENTS, row, told
 
 __all__ = ["page", "table"]
 
@@ -30,18 +31,28 @@ nest (`Translator`, `Retry`, a `KeyPool` of two keys, `Upstream`) and an upstrea
   complete, correct answer. `200, error event ×1`: content had reached the client already, so the stream ends with the
   protocol's own error event and never looks complete. A cell tells what all five clients saw; who saw something else
   is named.
+- Nothing is waited for here (`queue_timeout=0`, `wait_cap=0`), so that a rate limit of both keys is seen by the client.
+- *As the upstream says it*: JSON of another shape passes untouched to a client of the same protocol.
 - *judged* names the rows of the classification that decided; `late.first-content` and the like are bounds that ended
   a wait (`first_content_timeout`, 60 s; `idle_timeout`, 60 s; `content_timeout`, 300 s; `deadline`, 600 s, which is
   also the bound of an answer that is no stream).
+
+What every error of a provider means, and where that is documented, stands in [classification](classification.md).
 """
 COLUMNS = (
     "| failure | whole: every call | whole: only the first | stream: every call | stream: only the first | judged |"
 )
+RULE = "|---|---|---|---|---|---|"
 
 
 async def table(speaks: str) -> list[str]:
-    """The rows of an upstream that speaks a protocol."""
+    """The rows of an upstream that speaks a protocol: what happens to its answers."""
     return [await row(fault, speaks) for fault in FAULTS]
+
+
+async def words(speaks: str) -> list[str]:
+    """The rows of an upstream that speaks a protocol: what it says."""
+    return [await row(fault, speaks) for fault in told(speaks)]
 
 
 def page() -> str:
@@ -50,9 +61,11 @@ def page() -> str:
     lines = [HEAD, "## The failures", "", "| failure | what happens |", "|---|---|", *says, ""]
     for speaks in CLIENTS:
         lines += [f"## An upstream that speaks {speaks}", ""]
-        lines += [COLUMNS, "|---|---|---|---|---|---|", *anyio.run(table, speaks), ""]
+        lines += [COLUMNS, RULE, *anyio.run(table, speaks), ""]
+        lines += [f"### Errors that it says in {speaks}", "", COLUMNS, RULE, *anyio.run(words, speaks), ""]
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
+    logging.disable(logging.WARNING)
     sys.stdout.write(page())

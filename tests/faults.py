@@ -16,7 +16,7 @@ import anyio
 from dialogues import STREAM_TYPES, answer_in, error_in, frames_in
 from raw_upstream import Connection
 
-__all__ = ["FAULTS", "Fault", "Play", "answer_well"]
+__all__ = ["FAULTS", "Fault", "Play", "answer_well", "said"]
 
 TEXTS = ("Good ", "m\N{LATIN SMALL LETTER O WITH DIAERESIS}rning", " to you")
 _READ = 0.05  # seconds in which what was sent is surely read; what follows is a read of its own
@@ -282,3 +282,31 @@ FAULTS = (
     Fault("trailers", "a good answer with trailers", _trailers, ends=True),
 )
 """Every fault of the matrix."""
+
+
+def said(name: str, status: int, body: bytes) -> Fault:
+    """A provider that says an error.
+
+    Args:
+        name: Of the row.
+        status: HTTP status; 0: an error inside an answer of status 200, the first event where it is a stream.
+        body: The error document.
+    """
+
+    async def act(connection: Connection, play: Play) -> None:
+        if status:
+            kind = "text/html" if body.startswith(b"<") else "application/json"
+            await connection.send(plain(f"{status} Failed", kind, body))
+        else:
+            await connection.send(play.head + chunk(_framed(play, body)) + b"0\r\n\r\n")
+
+    return Fault(name, "", act)
+
+
+def _framed(play: Play, document: bytes) -> bytes:
+    if not play.stream:
+        return document
+    if play.protocol == "ollama":
+        return document + b"\n"
+    name = b"event: error\n" if play.protocol == "anthropic" else b""
+    return name + b"data: " + document + b"\n\n"

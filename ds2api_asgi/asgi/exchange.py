@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from .types import Scope
@@ -85,7 +86,8 @@ class Exchange:
 
     def timed(self) -> Iterator[tuple[float, object]]:
         """Every fact with the seconds since the exchange began, oldest first."""
-        return ((moment - self.started, fact) for moment, fact in zip(self._times, self._facts, strict=True))
+        noted = zip(self._times, self._facts, strict=True)  # a branch's among them, which come in afterwards
+        return ((moment - self.started, fact) for moment, fact in sorted(noted, key=itemgetter(0)))
 
     def __len__(self) -> int:
         return len(self._facts)
@@ -96,6 +98,32 @@ class Exchange:
     def observe(self, observer: Callable[[Any], None]) -> None:
         """Show every later fact to `observer`, in the task that notes it."""
         self._observers.append(observer)
+
+    def branch(self, *, calls: int) -> Exchange:
+        """An exchange for an attempt beside another one: it knows what was known so far, and notes for itself.
+
+        Args:
+            calls: How many upstream calls may be made in it.
+        """
+        branch = Exchange(started=self.started, clock=self.clock)
+        branch.deadline = self.deadline
+        branch.calls_left = calls
+        branch.wants_usage = self.wants_usage
+        branch._facts += self._facts
+        branch._times += self._times
+        return branch
+
+    def absorb(self, branch: Exchange, mark: int) -> None:
+        """Note what was noted in a branch, and what will be.
+
+        Args:
+            branch: From `branch`.
+            mark: Its length when it was made.
+        """
+        for moment, fact in zip(branch._times[mark:], branch._facts[mark:], strict=True):
+            self.note(fact)
+            self._times[-1] = moment
+        branch.observe(self.note)
 
     def limit(self, *, deadline: float, calls: int) -> None:
         """Lower the deadline and the call budget; whoever is stricter wins, so nested parts cannot multiply them."""

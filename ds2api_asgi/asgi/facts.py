@@ -15,7 +15,10 @@ __all__ = [
     "Broke",
     "Caller",
     "Committed",
+    "HedgeLost",
+    "Hedged",
     "Judged",
+    "KeptAlive",
     "KeyLeased",
     "Lost",
     "PoolEmpty",
@@ -262,6 +265,38 @@ class Committed(Struct, frozen=True, kw_only=True, gc=False):
 
     status: int
     held: float
+
+
+class Hedged(Struct, frozen=True, kw_only=True, gc=False):
+    """A second attempt began beside the first, which is slow.
+
+    Attributes:
+        target: Index of the app that is tried.
+        after: Seconds after the first attempt's start.
+    """
+
+    target: int
+    after: float
+
+
+class HedgeLost(Struct, frozen=True, kw_only=True, gc=False):
+    """One of two attempts was cut off because the other had content first; its tokens are paid for.
+
+    Attributes:
+        second: Whether it was the second one.
+    """
+
+    second: bool
+
+
+class KeptAlive(Struct, frozen=True, kw_only=True, gc=False):
+    """The next message to the client says nothing; it is sent so that the connection is kept.
+
+    Attributes:
+        begins: Whether the stream begins with it: from here on a failure cannot be a status any more.
+    """
+
+    begins: bool
 
 
 class Lost(Struct, frozen=True, kw_only=True):

@@ -64,6 +64,12 @@ class JsonArrayParser:
         self._depth = 0
         self._element: list[bytes] = []  # the element in progress: joined once, at its end
         self._size = 0
+        self._boundary = 0
+
+    @property
+    def boundary(self) -> int:
+        """Where in the bytes taken last the last element ended that they completed, or the array; 0 for none."""
+        return self._boundary
 
     @property
     def complete(self) -> bool:
@@ -79,7 +85,7 @@ class JsonArrayParser:
         """
         self._raise_if_broken()
         elements: list[bytes] = []
-        at = 0
+        at = self._boundary = 0
         while at < len(data) and self._broken is None:
             at = self._inside(data, at, elements) if self._state not in _BETWEEN else self._between(data, at)
         if not elements:
@@ -108,6 +114,8 @@ class JsonArrayParser:
             return found.start()  # its opening bracket is part of it
         else:
             self._state = after
+            if after is _State.CLOSED:
+                self._boundary = found.end()
         return found.end()
 
     def _inside(self, data: bytes, start: int, elements: list[bytes]) -> int:
@@ -119,6 +127,7 @@ class JsonArrayParser:
             return at
         self._element.append(data[start:at])
         if self._state is _State.BEHIND:
+            self._boundary = at
             elements.append(b"".join(self._element))
             self._element.clear()
             self._size = 0

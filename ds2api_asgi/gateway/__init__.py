@@ -8,5 +8,6 @@
 | `demo` | ``ds2api demo``: a gateway over the demo model on a port |
 | `front` | the app around a gateway: a first page, and 404 for what no protocol claims |
 | `quickstart` | ready requests for every protocol of a gateway |
+| `simulate` | ``ds2api simulate``: clients, keys and providers in virtual time |
 | `serving` | a server on a port, its start told and its end bounded |
 """

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from .. import __version__
-from . import convert, demo, explain
+from . import convert, demo, explain, simulate
 
 __all__ = ["main"]
 
@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         ("demo", demo, "serve a gateway over a built-in model: no keys, no network"),
         ("convert", convert, "convert a document from one protocol to another"),
         ("explain", explain, "tell from a log what happened to requests, and why"),
+        ("simulate", simulate, "simulate clients, keys and providers in virtual time"),
     ):
         command = commands.add_parser(name, help=summary, description=module.DESCRIPTION)
         module.configure(command)

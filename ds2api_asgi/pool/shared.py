@@ -206,7 +206,6 @@ class SharedStore:
             with self._lock:
                 if picked is not None and seen.status is not Status.DONE:
                     self._free(number, held, NOTHING_SENT, now)
-                    self._mirror.revert(journal)
                 self._absorb(seen)
                 certain = seen.all_counts
                 if picked is not None and seen.status is Status.DONE:

@@ -9,10 +9,11 @@
 | `scope` | `Scope`: one run of an encoder: home or not, losses, spelling of names and ids |
 | `arguments` | arguments where a protocol takes objects only; tools of free text where it takes functions only |
 | `stream` | `FrameDecoder` and `LineWatch`: reading and watching a stream, but for the meaning of its frames |
-| `metering` | how many tokens an answer says that it cost |
 | `verdict` | what follows from a failure, given the protocol's rows and limits, and a user's |
 | `classification` | the same as a public function, and all rows as data |
 | `bedrock_rows` | rows of Amazon Bedrock, whatever protocol it is asked in |
+| `alive` | what may be sent to a client that waits |
+| `ending` | errors in the middle of a stream |
 | `hidden` | errors under a success status |
 | `metering` | `Meter`: token counts, read off the bytes of an answer of any protocol |
 | `mould` | `Mould`: frames of a stream that differ from an earlier one in a single string |

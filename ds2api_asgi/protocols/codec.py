@@ -54,6 +54,7 @@ class Codec:
         idle: See `base.Protocol`; None: each request asks a model.
         settle: What a folded stream needs to be the answer that a document would have been; None: nothing.
         dialects: See `base.Protocol.dialects`.
+        keep_alive: See `alive.KeepsAlive`.
         answer_error: See `hidden.HidesErrors`; None: no server of this protocol hides errors.
     """
 
@@ -77,12 +78,14 @@ class Codec:
         idle: Callable[[Request, int], dict[str, Any] | None] | None = None,
         settle: Callable[[Response], Response] | None = None,
         dialects: Iterable[str] = ("",),
+        keep_alive: bytes = b"",
         answer_error: AnswerJudge | None = None,
     ) -> None:
         self.name = name
         self.rows: Sequence[Row] = getattr(verdicts, "ROWS", ())
         self.streams_by_default = streams_by_default
         self.dialects = tuple(dialects)
+        self.keep_alive = keep_alive
         self.answer_error = answer_error
         self.embeddings = embeddings
         self.claim = routes.claim

@@ -2,7 +2,8 @@
 
 OpenRouter answers 200 once a model has begun and says in the body what went wrong then
 (https://openrouter.ai/docs/api/reference/errors-and-debugging, read 2026-11-28); Azure has sent its content filter's
-error with 200. A codec whose servers do so declares ``answer_error``; whoever judges answers asks here.
+error with 200; a response of OpenAI's has a status of its own, ``failed``; relays put any provider's error object under
+any status. A codec whose servers do so declares ``answer_error``; whoever judges answers asks here.
 
 It costs nothing where it cannot be: only JSON, only small bodies, and the codec looks for a marker before it parses.
 """
@@ -12,10 +13,12 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable
 
+from ..errors import InvalidDocument
 from ..universal.failure import Failure
+from ..universal.jsontext import loads
 from .base import Protocol
 
-__all__ = ["MAX_JUDGED", "AnswerJudge", "HidesErrors", "judge_of"]
+__all__ = ["MAX_JUDGED", "AnswerJudge", "HidesErrors", "judge_of", "marked"]
 
 MAX_JUDGED: typing.Final = 64 * 1024
 """Bytes of the largest body that is looked at: an error's is short."""
@@ -49,3 +52,22 @@ def judge_of(protocol: Protocol, content_type: bytes | None) -> AnswerJudge | No
     judge: AnswerJudge | None = getattr(protocol, "answer_error", None)
     kind = (content_type or b"").partition(b";")[0].strip().lower()
     return judge if judge is not None and kind.endswith(b"json") else None
+
+
+def marked(body: bytes, marker: bytes = b'"error"') -> typing.Any:
+    """What a body says in which a marker stands, which is parsed only then.
+
+    Args:
+        body: Of an answer.
+        marker: A member's name or value with its quotes. Inside a text its last quote would be escaped, so no answer's
+            words contain it.
+
+    Returns:
+        The JSON value; None without the marker, and for what is no JSON.
+    """
+    if marker not in body:
+        return None
+    try:
+        return loads(body)
+    except InvalidDocument:
+        return None

@@ -6,6 +6,7 @@ the terminal is a truncated stream, and a watch finds the end of a stream whose 
 
 from __future__ import annotations
 
+import logging
 import typing
 from abc import ABC, abstractmethod
 from typing import Any, Final, Generic, TypeVar
@@ -19,6 +20,11 @@ from ..universal.jsontext import loads
 __all__ = ["FrameDecoder", "FrameParser", "LineWatch"]
 
 Frame = TypeVar("Frame")
+
+_MOST_SKIPPED: Final = 16
+"""Frames without JSON that are left out of one stream; after them it is garbage."""
+
+_log = logging.getLogger("ds2api_asgi.protocols")
 
 
 class FrameParser(typing.Protocol[Frame]):
@@ -38,10 +44,14 @@ class FrameDecoder(ABC, Generic[Frame]):
 
     Args:
         parser: Of the framing: ``SseParser()``, ``NdjsonParser()``.
+
+    Attributes:
+        skipped: How many frames were left out since they hold no JSON.
     """
 
     def __init__(self, parser: FrameParser[Frame]) -> None:
         self._parser = parser
+        self.skipped = 0
         self._over = False  # the terminal has been given: nothing may follow
 
     def feed(self, data: bytes) -> list[Event]:
@@ -84,9 +94,26 @@ class FrameDecoder(ABC, Generic[Frame]):
         """A frame is not what it should be: ``"not JSON"``."""
         self._fail(Failure(kind=FailureKind.SERVER, message=f"malformed frame: {problem}"), out)
 
+    def _unreadable(self, frame: bytes, out: list[Event]) -> None:
+        """A frame is no JSON. One that cannot be any is what some relay has added, and nothing of the answer is lost.
+
+        If one was, the stream has no end either.
+        """
+        if self.skipped >= _MOST_SKIPPED or not _is_word(frame):
+            self._malformed("not JSON", out)
+            return
+        if not self.skipped:
+            _log.warning("a frame of an upstream's stream is no JSON and was left out")
+        self.skipped += 1
+
     def _fail(self, failure: Failure, out: list[Event]) -> None:
         self._over = True
         out.append(Error(failure))
+
+
+def _is_word(frame: bytes) -> bool:
+    """Whether a frame is a text in which no JSON can have been."""
+    return frame.isascii() and b"{" not in frame and b"[" not in frame
 
 
 _SHORT: Final = 4096

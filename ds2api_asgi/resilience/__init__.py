@@ -10,6 +10,7 @@ from .breaker import BreakerPolicy, BreakerState
 from .budget import BudgetPolicy
 from .engine import Engine, PlanFactory, Terms
 from .failover import Failover
+from .hedge import Hedge
 from .plan import Answered, Ended, Failed, Outcome, Plan, Reason, RetryPolicy, Try, failover_plan, retry_plan
 from .retry import Retry
 from .targets import BreakerReport
@@ -25,6 +26,7 @@ __all__ = [
     "Engine",
     "Failed",
     "Failover",
+    "Hedge",
     "Outcome",
     "Plan",
     "PlanFactory",

@@ -15,12 +15,14 @@ from msgspec import Struct
 
 from ..asgi.exchange import Exchange
 from ..asgi.facts import Broke, Judged
-from ..asgi.headers import decode
+from ..asgi.headers import RawHeaders, decode
 from ..asgi.types import ASGIApp, Receive, Scope
 from ..errors import BrokenStream, ClientGone, Ds2apiError, TransportError
 from ..protocols.base import Protocol
+from ..protocols.ending import stream_error
 from ..protocols.verdict import judged, rule_for
 from ..universal.failure import Failure, Row, Verdict
+from .alive import KeepAlive
 from .answer import FailedAnswer, error_answer, is_document
 from .judging import Findings, Trouble, cut, late, raised
 from .line import ClientLine
@@ -59,12 +61,15 @@ class Attempt:
         exchange: The request's exchange.
         line: The client.
         dog: Watches over the time it takes.
-        timeouts: How long what may take.
+        timeouts: How long what may take, for the request's model.
         wall: Unix time, to read the dates that providers send.
         rules: The user's own rows; they come before what a part beneath has found.
+        stream: Whether the client asked for a stream, whose first content is due in time.
         head: The request was HEAD, whose answer has no body.
+        alive: Sends comments to the client meanwhile; None: nobody does.
 
     Attributes:
+        beaten: Whether another attempt has answered.
         broken: The verdict on an answer that broke off, or was an error, after it was let through; else None.
     """
 
@@ -77,8 +82,10 @@ class Attempt:
         "_passage",
         "_protocol",
         "_rules",
+        "_stream",
         "_timeouts",
         "_wall",
+        "beaten",
         "broken",
     )
 
@@ -92,7 +99,9 @@ class Attempt:
         wall: Callable[[], float],
         rules: Sequence[Row] = (),
         *,
+        stream: bool,
         head: bool = False,
+        alive: KeepAlive | None = None,
     ) -> None:
         self._protocol = protocol
         self._exchange = exchange
@@ -103,28 +112,34 @@ class Attempt:
         self._mark = len(exchange)
         self._calls_left = exchange.calls_left
         self._dog = dog
+        self._stream = stream
+        self.beaten = False
         self.broken: Verdict | None = None
-        self._passage = Passage(protocol, exchange, line, dog, timeouts, head=head)
+        self._passage = Passage(protocol, exchange, line, dog, timeouts, stream=stream, head=head, alive=alive)
+        if alive is not None:
+            alive.allowed = True
 
-    async def run(self, app: ASGIApp, scope: Scope, receive: Receive, *, stream: bool) -> Lost | None:
+    async def run(self, app: ASGIApp, scope: Scope, receive: Receive) -> Lost | None:
         """Run the app; it has ended when this returns.
 
         Args:
             app: The app to ask.
             scope: Its own copy of the scope.
             receive: Its ``receive``, which reads through the line.
-            stream: Whether the client asked for a stream, whose first content is due in time.
 
         Returns:
-            None when the client has its answer, or what there was of it; else what became of the attempt.
+            None when the client has its answer, or what there was of it, or when the attempt was beaten; else what
+            became of the attempt.
 
         Raises:
             BrokenStream: The answer broke off after its start reached the client, and has no way to say so.
             ClientGone: The client left.
             Exception: What the server's ``receive`` or ``send`` raised, or the app after its complete answer.
         """
-        if stream:
-            self._dog.allow("first-content", self._timeouts.first_content)
+        if self._stream:
+            first = self._timeouts.first_content
+            assert not callable(first)
+            self._dog.allow("first-content", first)
         self._line.on_gone = self._client_left
         error: Exception | None = None
         try:
@@ -135,6 +150,8 @@ class Attempt:
         finally:
             self._line.on_gone = None
             self._line.heard(out=False)
+        if self.beaten:
+            return None
         self._pass_on(error)
         if not self._passage.open:
             return self._lost(error)
@@ -144,6 +161,16 @@ class Attempt:
         if watch is not None and watch.failure is not None:
             self.broken = self._ruled(None, watch.failure, decode(self._passage.headers))
         return None
+
+    @property
+    def headers(self) -> RawHeaders:
+        """Those of the answer; none before it started."""
+        return self._passage.headers
+
+    def beat(self) -> None:
+        """End it: another attempt has answered."""
+        self.beaten = True
+        self._dog.scope.cancel()
 
     def _client_left(self) -> None:
         if not self._passage.complete:
@@ -233,7 +260,7 @@ class Attempt:
             self._exchange.note(Broke(reason=trouble.broke))
         if passage.extensible:
             with anyio.move_on_after(_LAST_WORDS):
-                body = self._protocol.stream_error(trouble.failure)
+                body = stream_error(self._protocol, passage.watch, trouble.failure)
                 await self._line.send({"type": "http.response.body", "body": body, "more_body": False})
                 return
         if isinstance(error, BrokenStream):

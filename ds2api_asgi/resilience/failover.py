@@ -16,6 +16,7 @@ from ..universal.failure import Row
 from .breaker import BreakerPolicy
 from .budget import BudgetPolicy
 from .engine import Engine, Terms
+from .hedge import Hedge
 from .plan import FALLBACKS, RetryPolicy, failover_plan, retry_plan
 from .stated import timeout_headers
 from .targets import BreakerReport
@@ -48,18 +49,29 @@ class Failover:
         wait_cap: The longest wait within a request that an upstream's hint may cause.
         backoff: The first pause without a hint lasts at most this long; doubled from pause to pause.
         backoff_cap: No pause without a hint is longer.
-        first_content_timeout: From an attempt's start to a stream's first content; None: no such bound.
-        idle_timeout: Between bytes of a running answer; None: no such bound.
+        first_content_timeout: From an attempt's start to a stream's first content; reasoning models may need 300.
+            Also what tells it for a model: ``lambda model: 300.0 if model.startswith("o3") else 60.0``. None: no such
+            bound. An `Upstream` beneath has a bound of its own to the first byte.
+        idle_timeout: Between bytes of a running answer, and how long a client may take to read some; None: no such
+            bound.
         content_timeout: Between content of a running stream (comments and pings are none); None: no such bound.
+        early_commit_after: Seconds of silence after which a client that waits for a stream gets its headers and a
+            comment, again and again while nothing else comes, so that no proxy cuts the connection; trying goes on as
+            before, but a failure is then told in the stream. Only OpenAI's and Anthropic's clients bear comments; for
+            the others nothing changes. None: never.
+        hedge: When a slow first attempt gets a second one beside it, which asks the next app; the first
+            content is the answer, the other attempt is cut off, and both cost tokens. Only for answers that leave
+            nothing behind at the provider, and not for requests that get comments. None: never.
         max_body: Bytes of a request's body; larger ones are answered with 413.
         rules: Rows of your own, which come before the protocol's and a pool's verdict; see `rule`.
         fallback_on: Faults of the request that the next app may not share: ``"context-window"`` (it is too long),
             ``"content-policy"`` (it was refused). Then the next app is asked; when all fail, the first of these faults
             is the answer.
         breaker: When an app that keeps failing is left alone for a while; None: never. With one app there is none.
-        budget: How much of what an app gets may be repeats; None: anything.
+        budget: How much of what an app gets may be repeats and hedges; None: anything.
         keep_pace: Begin no further attempt that half of the last ones would not have finished in time.
         client_timeouts: Answer before the client gives up, where its SDK tells how long it waits for the first byte.
+            Who gets comments in time is not held to it.
         timeout_header: A header by which clients say the same in milliseconds (``"x-request-timeout-ms"``).
         rng: Draws the jitter; None: a fresh one.
         clock: Monotonic seconds.
@@ -82,9 +94,11 @@ class Failover:
         wait_cap: float = 10.0,
         backoff: float = 0.5,
         backoff_cap: float = 8.0,
-        first_content_timeout: float | None = 60.0,
+        first_content_timeout: float | Callable[[str], float | None] | None = 60.0,
         idle_timeout: float | None = 60.0,
         content_timeout: float | None = 300.0,
+        early_commit_after: float | None = None,
+        hedge: Hedge | None = None,
         max_body: int = DEFAULT_MAX_BODY,
         fallback_on: Iterable[str] = (),
         breaker: BreakerPolicy | None = BreakerPolicy(),  # noqa: B008 - frozen
@@ -126,6 +140,8 @@ class Failover:
                 budget=budget,
                 keep_pace=keep_pace,
                 timeout_headers=timeout_headers(sdks=client_timeouts, own=timeout_header),
+                early_commit_after=early_commit_after,
+                hedge=hedge,
                 rng=dice,
                 clock=clock,
                 wall=wall,

@@ -7,9 +7,11 @@ from typing import Final
 
 from msgspec import Struct
 
+from ..errors import FramingError
 from ..framing import ndjson, sse
+from ..framing.json_array import JsonArrayParser
 
-__all__ = ["FRAMINGS", "MAX_HELD_EVENT", "EventTail", "Framing"]
+__all__ = ["FRAMINGS", "MAX_HELD_EVENT", "ArrayTail", "EventTail", "Framing"]
 
 MAX_HELD_EVENT = 4 * 1024 * 1024
 """Bytes of one incomplete event that are held back; a longer one passes in pieces."""
@@ -46,7 +48,10 @@ class EventTail:
     Attributes:
         events: How many complete events have passed, at least.
         torn: Whether an event over the bound is under way in pieces: then nothing can be appended to the stream.
+        closes: Whether the framing itself has an end, without which even a complete answer cannot be read.
     """
+
+    closes = False
 
     __slots__ = ("_boundary", "_edge", "_end", "_parts", "_size", "events", "torn")
 
@@ -92,4 +97,45 @@ class EventTail:
         rest = b"".join(self._parts)
         self._parts = []
         self._size = 0
+        return rest
+
+
+class ArrayTail:
+    """Cuts a stream that is one JSON array behind its last complete element, and lets the end of the array pass.
+
+    See `EventTail` for its methods and attributes.
+    """
+
+    closes = True
+
+    __slots__ = ("_held", "_parser", "events", "torn")
+
+    def __init__(self) -> None:
+        self._parser = JsonArrayParser(max_element=MAX_HELD_EVENT)
+        self._held: list[bytes] = []
+        self.events = 0
+        self.torn = False
+
+    def push(self, data: bytes) -> bytes:
+        """Take a read; return what may pass."""
+        if self.torn:
+            return data
+        try:
+            self.events += len(self._parser.feed(data))
+        except FramingError:  # no array, or an element over the bound
+            self.torn = True
+            self._held.append(data)
+            return self.rest()
+        cut = self._parser.boundary
+        if not cut:
+            self._held.append(data)
+            return b""
+        ready = b"".join((*self._held, data[:cut]))
+        self._held = [data[cut:]]
+        return ready
+
+    def rest(self) -> bytes:
+        """What is held back, given out after all."""
+        rest = b"".join(self._held)
+        self._held = []
         return rest

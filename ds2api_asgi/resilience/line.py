@@ -78,6 +78,10 @@ class ClientLine:
         if out and self._waiting is not None:
             self._waiting.cancel()
 
+    def through(self, send: Send) -> None:
+        """From now on send through another ``send``."""
+        self._send = send
+
     async def send(self, message: Message) -> None:
         """Send a message to the client."""
         self.sending = True

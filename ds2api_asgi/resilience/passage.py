@@ -3,6 +3,7 @@
     the answer                        is let through                  is lost
     status 400 and above              never here: the plan decides    complete, cut, or over its bound
     2xx event stream                  first content, end, or bound    an error event, a cut, content not in time
+    2xx JSON array that is a stream   as an event stream              as an event stream
     2xx anything else                 complete, or over its bound     a cut; no document, or one that is an error
                                                                       (`protocols.hidden`)
     1xx and 3xx                       never                           at once: nobody here was to go elsewhere
@@ -24,8 +25,9 @@ from ..asgi.types import Message
 from ..protocols.base import Protocol, StreamWatch
 from ..protocols.hidden import MAX_JUDGED, AnswerJudge, judge_of
 from ..universal.failure import Failure, FailureKind
+from .alive import KeepAlive
 from .answer import is_document
-from .frames import FRAMINGS, EventTail, Framing
+from .frames import FRAMINGS, ArrayTail, EventTail, Framing
 from .line import ClientLine
 from .timeouts import Timeouts, Watchdog
 
@@ -43,6 +45,9 @@ MAX_HELD_ANSWER = 1024 * 1024
 _MAX_HELD_MESSAGES = 4096
 """Messages that are held, so that one byte per message cannot cost more than the bytes do."""
 
+_MAX_BLANK = 1024
+"""Bytes of space in front of a body that may be an array."""
+
 _AFTERWARDS = 1.0
 """Seconds that an app has for its clean-up after an answer that is lost, before it is cancelled."""
 
@@ -56,7 +61,9 @@ class Passage:
         line: The client.
         dog: Watches over the attempt; is told how the answer comes on.
         timeouts: How long what may take.
+        stream: Whether the client asked for a stream.
         head: The request was HEAD, whose answer has no body.
+        alive: Sends comments to the client meanwhile; None: nobody does.
 
     Attributes:
         head: The request was HEAD.
@@ -68,6 +75,8 @@ class Passage:
     """
 
     __slots__ = (
+        "_alive",
+        "_blank",
         "_dog",
         "_exchange",
         "_gate",
@@ -75,6 +84,8 @@ class Passage:
         "_judge",
         "_line",
         "_protocol",
+        "_start_message",
+        "_stream",
         "_tail",
         "_take",
         "_timeouts",
@@ -94,16 +105,22 @@ class Passage:
         dog: Watchdog,
         timeouts: Timeouts,
         *,
+        stream: bool = False,
         head: bool = False,
+        alive: KeepAlive | None = None,
     ) -> None:
         self.head = head
+        self._alive = alive
         self._protocol = protocol
+        self._stream = stream
+        self._start_message: Message | None = None  # until it is known what follows it,
+        self._blank = b""  # and the space that has followed so far
         self._exchange = exchange
         self._line = line
         self._dog = dog
         self._timeouts = timeouts
         self._gate = Gate(max_bytes=MAX_HELD_ANSWER, max_messages=_MAX_HELD_MESSAGES)
-        self._tail: EventTail  # comes with the watch
+        self._tail: EventTail | ArrayTail  # comes with the watch
         self._held = 0
         self._judge: AnswerJudge | None = None  # of a whole answer that may be an error under a success status
         # How to take a part of the body; a plain function, since a bound method would make us garbage in a cycle.
@@ -137,7 +154,10 @@ class Passage:
     @property
     def said(self) -> bool:
         """Whether all has passed that the protocol has to say: its end, or an error event."""
-        return self.watch is not None and (self.watch.terminal or self.watch.failure is not None)
+        watch = self.watch
+        if watch is None:
+            return False
+        return watch.failure is not None or (watch.ended if self._tail.closes else watch.terminal)
 
     @property
     def ended(self) -> bool:
@@ -161,29 +181,68 @@ class Passage:
             self._take = Passage._take_error
             self.error_body = bytearray()
         elif not 200 <= status < 300:
-            self._take = Passage._take_whole
             self._give_up(f"the upstream answered with status {status}, which is no answer")
-        elif self.head or (find(headers, b"content-encoding") or b"identity") != b"identity":
+        elif self._alive is not None and not self._suits(self._alive, headers):
+            self._give_up("the upstream's answer is no stream")
+        elif self.head or not _plain(headers):
             self._take = Passage._take_whole
             commit = True
         elif (framing := _framing(headers)) is not None:
-            self._take = Passage._take_stream
-            self.watch, self._tail = self._protocol.stream_watch(), EventTail(framing)
-            if find(headers, b"content-length") is not None:  # it would forbid the error event of a broken stream
-                message = {**message, "headers": replace(headers, {b"content-length": None})}
+            message = self._begin_stream(message, EventTail(framing))
+        elif self._stream and media_type(headers) in _array_types(self._protocol):
+            self._take = Passage._take_first
+            self._start_message = message
+            return
         else:
-            self._take = Passage._take_whole
-            self._judge = judge_of(self._protocol, find(headers, b"content-type"))
-            self._dog.allow("total", None)
+            self._begin_whole(headers)
         await self._pass(message)
         if commit:
             await self._commit(None)
 
     def _give_up(self, problem: str) -> None:
         """What comes is no answer of the protocol; nobody reads on."""
+        self._take = Passage._take_whole
         self.failure = Failure(kind=FailureKind.BAD_GATEWAY, message=problem)
         self.complete = True
         self._dog.scope.cancel()
+
+    def _suits(self, alive: KeepAlive, headers: RawHeaders) -> bool:
+        """Whether an answer can follow what the client has already; to one that is no stream no comment comes."""
+        alive.allowed = _plain(headers) and media_type(headers) == alive.content_type
+        return alive.allowed or not alive.begun
+
+    def _begin_stream(self, start: Message, tail: EventTail | ArrayTail) -> Message:
+        """Expect a stream after this start; return how it is to be said."""
+        self._take = Passage._take_stream
+        self.watch, self._tail = self._protocol.stream_watch(), tail
+        if find(start["headers"], b"content-length") is None:
+            return start
+        # It would forbid the error event of a broken stream.
+        return {**start, "headers": replace(start["headers"], {b"content-length": None})}
+
+    def _begin_whole(self, headers: RawHeaders) -> None:
+        self._take = Passage._take_whole
+        self._judge = judge_of(self._protocol, find(headers, b"content-type"))
+        self._dog.allow("total", None)
+
+    async def _take_first(self, data: bytes, more: bool) -> None:
+        """Take the beginning of what may be an array; its first byte tells."""
+        start = self._start_message
+        assert start is not None
+        data = self._blank + data
+        first = data.lstrip()[:1]
+        if not first and more and len(data) <= _MAX_BLANK:
+            self._blank = data
+            return
+        if first == b"[":
+            start = self._begin_stream(start, ArrayTail())
+        else:
+            self._begin_whole(start["headers"])
+        self._start_message = None
+        await self._pass(start)
+        take = self._take
+        assert take is not None
+        await take(self, data, more)
 
     async def _pass(self, message: Message) -> None:
         for passed in self._gate.push(message):
@@ -193,6 +252,8 @@ class Passage:
         watch = self.watch
         assert watch is not None
         ready = self._tail.push(data)
+        if self._alive is not None:
+            self._alive.allowed = not self._tail.torn
         # The watch sees what may pass and no more, lest an end count that the client never gets.
         if more:
             if ready:
@@ -217,7 +278,7 @@ class Passage:
             self.complete = True
             self._dog.scope.cancel()
             return
-        if not more and not watch.terminal:
+        if not more and not self.said:
             self._heard_out()
             return
         self._held += len(ready)
@@ -283,10 +344,23 @@ class Passage:
     async def _commit(self, watch: Callable[[], StreamWatch] | None) -> None:
         self.open = True
         self._exchange.note(Committed(status=self.status, held=time.monotonic() - self._exchange.started))
-        if not self.complete:
+        if self.complete:
+            self._dog.answered()
+        else:
             self._dog.guard(self._timeouts, watch)
         for message in self._gate.open():
             await self._line.send(message)
+
+
+def _array_types(protocol: Protocol) -> frozenset[bytes]:
+    """The content-types of a protocol's streams that are no events: those of arrays."""
+    types = {protocol.stream_type(dialect).encode() for dialect in getattr(protocol, "dialects", ())}
+    return frozenset(types - FRAMINGS.keys())
+
+
+def _plain(headers: RawHeaders) -> bool:
+    """Whether an answer can be read without decoding it."""
+    return (find(headers, b"content-encoding") or b"identity") == b"identity"
 
 
 def _framing(headers: RawHeaders) -> Framing | None:

@@ -17,9 +17,10 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from ..asgi.types import Scope
 from ..errors import ConfigurationError
 
-__all__ = ["CLIENT_TIMEOUTS", "stated_timeout", "timeout_headers"]
+__all__ = ["CLIENT_TIMEOUTS", "stated_timeout", "timeout_headers", "without_timeouts"]
 
 CLIENT_TIMEOUTS: Final = MappingProxyType(
     {b"x-server-timeout": 1.0, b"x-stainless-read-timeout": 1.0, b"x-stainless-timeout": 1.0}
@@ -69,3 +70,13 @@ def stated_timeout(headers: Iterable[tuple[bytes, bytes]], units: Mapping[bytes,
             if 0 < seconds < least:
                 least = seconds
     return None if least == math.inf else least - min(_LONGEST_MARGIN, _MARGIN * least)
+
+
+def without_timeouts(scope: Scope, units: Mapping[bytes, float]) -> Scope:
+    """A scope whose client does not say how long it waits, since somebody sees to it that it does.
+
+    Args:
+        scope: The request's; not changed.
+        units: As for `stated_timeout`.
+    """
+    return {**scope, "headers": [header for header in scope["headers"] if header[0] not in units]}

@@ -3,7 +3,7 @@
 No plan may exceed the call budget and the deadline, repeat while the server shuts down, leave the target of a request
 that is pinned to it, or repeat one that may have been done: then it is over. An app whose breaker is open, that is
 repeated too much, or that takes longer than there is time is skipped: the plan hears of it at once, before any pause,
-and goes on.
+and goes on. A second attempt beside a slow one (`pair`) is no step of the plan, but bound by the same.
 """
 
 from __future__ import annotations
@@ -32,25 +32,34 @@ class Bounds:
         calls: How many this engine may make.
         deadline: When all must be done.
         patience: When the client stops waiting for the first byte.
+        keep_pace: Whether to begin nothing that half of the last attempts would not have finished in time.
 
     Attributes:
         draining: Whether the server shuts down.
     """
 
-    __slots__ = ("_exchange", "_floor", "deadline", "draining", "patience")
+    __slots__ = ("_exchange", "_floor", "deadline", "draining", "keep_pace", "patience")
 
-    def __init__(self, exchange: Exchange, *, calls: int, deadline: float, patience: float) -> None:
+    def __init__(
+        self, exchange: Exchange, *, calls: int, deadline: float, patience: float, keep_pace: bool = True
+    ) -> None:
         left = exchange.calls_left
         self._exchange = exchange
         self._floor = 0 if left is None else max(0, left - calls)
         self.deadline = deadline
         self.patience = patience
+        self.keep_pace = keep_pace
         self.draining = False
 
-    def reason(self, begins: float) -> Reason | None:
-        """Why no attempt may begin at a time, None when one may."""
+    def reason(self, begins: float, *, running: int = 0) -> Reason | None:
+        """Why no attempt may begin at a time, None when one may.
+
+        Args:
+            begins: The time.
+            running: Calls that are under way beside it, and not charged yet.
+        """
         left = self._exchange.calls_left
-        if left is not None and left <= self._floor:
+        if left is not None and left <= self._floor + running:
             return Reason.CALLS
         if begins >= min(self.deadline, self.patience):
             return Reason.DEADLINE
@@ -133,11 +142,37 @@ class Steps:
         """Take the turn of a step, or None when a breaker forbids it; then `skip` it."""
         turn = self._targets.enter(step.target, self._model, panic=step.panic)
         if turn is not None:
-            if self._tried is None:
-                self._tried = {step.target}
-            else:
-                self._tried.add(step.target)
+            self._has_tried(step.target)
         return turn
+
+    def enter_beside(self, step: Try, now: float) -> Turn | None:
+        """Take the turn of a second attempt beside that of a step, or None when there may be none.
+
+        The next app that is not left alone is asked; where there is one app only, it is asked again. What that costs
+        is taken from its budget as for a repeat.
+        """
+        if self._bounds.reason(now, running=1) is not None:
+            return None
+        pin = pin_of(self._body)
+        if pin is Pin.ONCE:
+            return None
+        count = len(self._targets)
+        others = range(1, count) if count > 1 and pin is Pin.FREE else (0,)
+        for ahead in others:
+            target = (step.target + ahead) % count
+            if self._targets.blocked(target, self._model) or not self._targets.may_repeat(target):
+                continue
+            turn = self._targets.enter(target, self._model)
+            if turn is not None:
+                self._has_tried(target)
+                return turn
+        return None
+
+    def _has_tried(self, target: int) -> None:
+        if self._tried is None:
+            self._tried = {target}
+        else:
+            self._tried.add(target)
 
     def answered(self) -> None:
         """The client has its answer."""
@@ -183,8 +218,10 @@ class Steps:
         if not self._tried:
             return None
         bounds = self._bounds
-        if begins + self._targets.pace(step.target, stream=self._stream) > min(bounds.deadline, bounds.patience):
-            return Reason.PACE
+        if bounds.keep_pace:
+            takes = self._targets.pace(step.target, stream=self._stream).half()
+            if begins + takes > min(bounds.deadline, bounds.patience):
+                return Reason.PACE
         if step.target in self._tried and not self._targets.may_repeat(step.target):
             return Reason.BUDGET
         return None

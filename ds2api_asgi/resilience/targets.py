@@ -14,7 +14,7 @@ are the pool's affair. Each request that may be tried gets a `Turn`, to be given
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import assert_never
@@ -24,13 +24,11 @@ from msgspec import Struct
 from ..universal.failure import Fault, Verdict
 from .breaker import Breaker, BreakerPolicy, BreakerState, Mark, Pass
 from .budget import BudgetPolicy, RetryBudget
+from .pace import SAMPLES, Pace
 
 __all__ = ["BreakerReport", "Change", "Targets", "Turn"]
 
 _LONGEST_NAME = 200  # characters of a model's name that a breaker of its own is kept for
-_SAMPLES = 64
-_FEWEST_SAMPLES = 8
-_SAMPLED = 4  # of so many answers one is timed, once there are samples
 _FIRST = Pass(0)
 
 
@@ -100,9 +98,10 @@ class Targets:
         budget: How much may be repeated; None: anything.
         clock: Monotonic seconds.
         rng: Draws the jitter of the breakers' rests.
+        samples: How many of its times are remembered of each target.
     """
 
-    __slots__ = ("_answers", "_breaker", "_budgets", "_clock", "_paces", "_parts", "_rng", "_wholes")
+    __slots__ = ("_breaker", "_budgets", "_clock", "_paces", "_parts", "_rng", "_wholes")
 
     def __init__(
         self,
@@ -112,8 +111,8 @@ class Targets:
         budget: BudgetPolicy | None,
         clock: Callable[[], float],
         rng: Random,
+        samples: int = SAMPLES,
     ) -> None:
-        self._answers = 0
         self._breaker = breaker
         self._clock = clock
         self._rng = rng
@@ -121,9 +120,10 @@ class Targets:
         # Models are chosen by clients: only those that served or failed here get a breaker, the least asked give way.
         self._parts: OrderedDict[tuple[int, str], Breaker] = OrderedDict()
         self._budgets = [RetryBudget(budget) for _ in range(count)] if budget is not None else []
-        self._paces: list[tuple[deque[float], deque[float]]] = [
-            (deque(maxlen=_SAMPLES), deque(maxlen=_SAMPLES)) for _ in range(count)
-        ]
+        self._paces = [(Pace(samples), Pace(samples)) for _ in range(count)]
+
+    def __len__(self) -> int:
+        return len(self._paces)
 
     def blocked(self, target: int, model: str | None) -> float:
         """Seconds until a breaker lets a request pass; 0 when one may try now. Changes nothing."""
@@ -189,22 +189,12 @@ class Targets:
         return changes
 
     def may_repeat(self, target: int) -> bool:
-        """Take what a repeated attempt costs from a target's budget; False when there is nothing left."""
+        """Take what a repeated attempt, or a hedge, costs from a target's budget; False when there is nothing left."""
         return not self._budgets or self._budgets[target].take()
 
-    def times_next(self, target: int, *, stream: bool) -> bool:
-        """Whether to time this answer."""
-        self._answers += 1
-        return not self._answers % _SAMPLED or len(self._paces[target][stream]) < _SAMPLES
-
-    def learn_pace(self, target: int, seconds: float, *, stream: bool) -> None:
-        """An attempt took so long to its first content (a stream) or its end (anything else)."""
-        self._paces[target][stream].append(seconds)
-
-    def pace(self, target: int, *, stream: bool) -> float:
-        """How long half of the last attempts took at most; 0 while there are too few to tell."""
-        samples = self._paces[target][stream]
-        return sorted(samples)[len(samples) // 2] if len(samples) >= _FEWEST_SAMPLES else 0.0
+    def pace(self, target: int, *, stream: bool) -> Pace:
+        """How fast a target answers those who ask for streams, or those who do not."""
+        return self._paces[target][stream]
 
     def report(self) -> list[BreakerReport]:
         """How all breakers are, targets first."""

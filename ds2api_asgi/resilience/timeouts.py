@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..asgi.loop import cancel_scope, current_time
 from ..errors import ConfigurationError
@@ -21,14 +22,15 @@ class Timeouts(Struct, frozen=True, kw_only=True):
     """How long an attempt may take, in seconds; None: as long as the request as a whole.
 
     Attributes:
-        first_content: From the request to the first content of a stream; reasoning models may need 300.
+        first_content: From the request to the first content of a stream; reasoning models may need 300. Also what tells
+            them for a model: ``lambda model: 300.0 if model.startswith("o3") else 60.0``.
         idle: Between bytes of a running stream, comments and pings among them; also how long a client that does not
             read may keep us waiting.
         content: Between content of a running stream; comments and pings are none (DeepSeek sends them for half an
             hour).
     """
 
-    first_content: float | None = 60.0
+    first_content: float | Callable[[str], float | None] | None = 60.0
     idle: float | None = 60.0
     content: float | None = 300.0
 
@@ -40,8 +42,17 @@ class Timeouts(Struct, frozen=True, kw_only=True):
         """
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not callable(value) and not value > 0:
                 raise ConfigurationError(f"{name} timeout must be more than 0 seconds or None, not {value!r}")
+
+    def of(self, model: str | None) -> Timeouts:
+        """Those for a model, without a function among them.
+
+        Args:
+            model: Which a request names, None when it names none.
+        """
+        first = self.first_content
+        return replace(self, first_content=first(model or "")) if callable(first) else self
 
 
 class RequestClock:
@@ -72,6 +83,7 @@ class Watchdog:
     Attributes:
         scope: Enclose the attempt in it.
         cause: What the deadline that is set stands for: ``"total"`` or what `allow` was given.
+        answered_at: When the answer's first content was there, or all of a document, on the request's clock.
     """
 
     __slots__ = (
@@ -84,6 +96,7 @@ class Watchdog:
         "_slack",
         "_total",
         "_watch",
+        "answered_at",
         "cause",
         "scope",
     )
@@ -95,6 +108,7 @@ class Watchdog:
         self._total = total
         self._idle = self._content = self._slack = math.inf
         self._moved = self._content_at = 0.0
+        self.answered_at = math.nan
         self._probe: StreamWatch | None = None
         self._watch: Callable[[], StreamWatch] | None = None
 
@@ -111,8 +125,13 @@ class Watchdog:
         """No deadline any more: the answer is complete, and what the app still does is its own affair."""
         self.scope.deadline = math.inf
 
+    def answered(self) -> float:
+        """The answer is let through; returns when that is."""
+        self.answered_at = now = self._clock.now()
+        return now
+
     def guard(self, timeouts: Timeouts, watch: Callable[[], StreamWatch] | None) -> None:
-        """From now on the answer is running, and every read is told by `progress`.
+        """The answer is let through and running from now on, and every read is told by `progress`.
 
         Args:
             timeouts: `idle` and `content` count.
@@ -123,8 +142,7 @@ class Watchdog:
             self._content = timeouts.content
             self._watch = watch
         self._slack = min(self._idle, self._content) / _COARSENESS
-        now = self._clock.now()
-        self._content_at = now
+        self._content_at = now = self.answered()
         self._move(now)
 
     def progress(self, ready: bytes) -> None:

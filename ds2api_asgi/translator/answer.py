@@ -2,14 +2,15 @@
 
 `Answer` is the ``send`` of one request. Nothing is said to the client before it is known whether the answer is one: a
 stream's start and its lifecycle frames wait for the first content, so a stream that begins with an error becomes a
-true error status.
+true error status. Only where a part beneath begins early to keep the connection (`facts.KeptAlive`), so do we, in the
+client's own words; what is kept waits on.
 
 | state | the app's body | the app ends too early |
 |---|---|---|
 | WAITING | dropped: there was no start | error status |
 | WHOLE | kept, translated at its end | error status |
 | FOLDING | decoded and kept, folded at its end | error status |
-| HELD | encoded and kept until content comes | error status |
+| HELD | encoded and kept until content comes | error status; the error event if the stream was begun |
 | STREAMING | decoded, encoded, sent | the client protocol's error event, unless its end has come already |
 | DONE | dropped | nothing |
 | GIVEN_UP | refused: ClientGone stops the app | nothing |
@@ -22,10 +23,12 @@ from enum import Enum
 from typing import TypeVar
 
 from ..asgi.coding import BadCoding, Inflate
+from ..asgi.facts import KeptAlive
 from ..asgi.headers import RawHeaders, decode, find, media_type
 from ..asgi.respond import respond
 from ..asgi.types import Message, Send
 from ..errors import BrokenStream, ClientGone, InvalidDocument, TransportError
+from ..protocols.alive import keep_alive_of
 from ..protocols.base import Protocol, StreamDecoder
 from ..universal.events import Error, Event
 from ..universal.failure import Failure
@@ -72,12 +75,14 @@ class Answer:
     """
 
     __slots__ = (
+        "_begun",
         "_client",
         "_decoder",
         "_events",
         "_extra",
         "_headers",
         "_inflate",
+        "_keep_alive",
         "_kept",
         "_limit",
         "_otherwise",
@@ -111,6 +116,8 @@ class Answer:
         self._extra = headers
         self._state = _State.WAITING
         self._telling = False
+        self._begun = False  # whether the client's stream was begun though nothing of its answer is known
+        self._keep_alive = False  # whether the message that comes only keeps the connection
         self._status = 0
         self._headers: RawHeaders = []
         self._inflate: Inflate | None = None
@@ -125,6 +132,11 @@ class Answer:
         """Whether the client has all that it will get."""
         return self._state is _State.DONE or self._state is _State.GIVEN_UP
 
+    def observe(self, fact: object) -> None:
+        """Hear of a fact; to be registered with the exchange where the client's stream can be kept alive."""
+        if type(fact) is KeptAlive:
+            self._keep_alive = True
+
     async def __call__(self, message: Message) -> None:
         """Take one ASGI message of the app.
 
@@ -135,7 +147,9 @@ class Answer:
         if kind == "http.response.body":
             body = message.get("body", b"")
             more = message.get("more_body", False)
-            if self._inflate is not None:
+            if self._keep_alive and self._says_nothing(body):
+                await self._say_nothing()
+            elif self._inflate is not None:
                 await self._inflated(self._inflate, body, more=more)
             elif self._state is _State.STREAMING:  # every delta comes along here
                 await self._stream(body, more=more)
@@ -186,6 +200,22 @@ class Answer:
             return _State.FOLDING
         self._transcoder = Transcoder(generation.decoder(), generation.encoder())
         return _State.HELD
+
+    def _says_nothing(self, body: bytes) -> bool:
+        self._keep_alive = False  # who noted it may stand behind another part, which holds it back
+        return body == keep_alive_of(self._upstream)
+
+    async def _say_nothing(self) -> None:
+        if self._state is not _State.HELD and self._state is not _State.STREAMING:
+            return
+        if self._state is _State.HELD:
+            await self._begin()
+        await self._say(keep_alive_of(self._client), more=True)
+
+    async def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            await self._tell_start(stream_headers(self._headers, self._stream_type))
 
     async def _inflated(self, inflate: Inflate, body: bytes, *, more: bool) -> None:
         try:
@@ -241,17 +271,17 @@ class Answer:
         assert self._transcoder is not None
         events = self._transcoder.decode(body, more=more)
         committed = any(map(says_content, events))
-        if not committed and events and type(events[-1]) is Error:
+        if not committed and not self._begun and events and type(events[-1]) is Error:
             await self._fail(events[-1].failure)
             return
         data = self._transcoder.encode(events)
         if data:
             self._size += len(data)
             self._kept.append(data)
-        if committed or self._size > MAX_HELD:
+        if committed or self._size > MAX_HELD or self._transcoder.terminal:
             self._state = _State.STREAMING
             held, self._kept = b"".join(self._kept), []
-            await self._tell_start(stream_headers(self._headers, self._stream_type))
+            await self._begin()
             await self._say(held, more=more)
 
     async def _collect(self, body: bytes, *, more: bool) -> None:
@@ -332,8 +362,8 @@ class Answer:
 
     async def _cut(self, failure: Failure) -> None:
         """End what the app did not: by an error status, or by an error event when the client heard a beginning."""
-        if self._state is _State.STREAMING and self._transcoder is not None:
-            await self._say(self._transcoder.cut(failure), more=False)
+        if (self._state is _State.STREAMING or self._begun) and self._transcoder is not None:
+            await self._say(b"".join((*self._kept, self._transcoder.cut(failure))), more=False)
         else:
             await self._fail(failure)
 

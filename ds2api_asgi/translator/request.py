@@ -17,6 +17,7 @@ from ..asgi.respond import respond
 from ..asgi.types import ASGIApp, Message, Receive, Scope, Send
 from ..asgi.unwrapped import unwrapped
 from ..errors import BodyTooLarge, ClientGone, InvalidDocument, LossRejected
+from ..protocols.alive import keep_alive_of
 from ..protocols.base import Claim, Context, Operation, Protocol, UpstreamRoute
 from ..transforms.base import Transform
 from ..universal import jsontext
@@ -337,6 +338,8 @@ class TranslatedRequest:
             headers=question.headers,
             otherwise=None if question.estimate is None else partial(self._estimated, question.estimate),
         )
+        if keep_alive_of(self._client):
+            self._exchange.observe(answer.observe)
         scope = upstream_scope(
             self._scope, client=self._client, upstream=settings.upstream, route=question.route, body=question.body
         )

@@ -12,6 +12,9 @@ from functools import cache, lru_cache
 from importlib import metadata
 from typing import Any
 
+from msgspec import UNSET
+from msgspec.structs import replace
+
 from ..asgi.body import DEFAULT_MAX_BODY, Replay, read_body
 from ..asgi.claims import Claims
 from ..asgi.exchange import CREDENTIAL, KEY, Exchange, enter
@@ -20,7 +23,7 @@ from ..asgi.headers import HOP_BY_HOP, RawHeaders, decode, find, request_headers
 from ..asgi.masking import masking
 from ..asgi.path import query, raw_relative_path, relative_path
 from ..asgi.respond import respond
-from ..asgi.types import Receive, Scope, Send
+from ..asgi.types import Message, Receive, Scope, Send
 from ..errors import BodyTooLarge, BrokenStream, ClientGone, ConfigurationError, TransportError
 from ..protocols import registry
 from ..protocols.base import Protocol
@@ -64,8 +67,12 @@ class Upstream:
         client: An ``AsyncClient`` of httpx or httpx2 to send through; closing it is the caller's affair.
         sender: What to send through instead; closing it is the caller's affair.
         connect_timeout: Seconds (5).
-        first_byte_timeout: Seconds to the first byte of a streamed answer (60).
-        idle_timeout: Seconds between two reads of an answer (60).
+        write_timeout: Seconds between two writes of a request, through httpx or httpx2 (30). aiohttp (extra ``fast``)
+            knows no such bound; there a request that does not go out has the answer's time.
+        pool_timeout: Seconds to wait for a free connection of a `client` that has a bound of them (5).
+        first_byte_timeout: Seconds to the first byte of a streamed answer (60), or what tells them for a model:
+            ``lambda model: 300.0 if model.startswith("o3") else 60.0``.
+        idle_timeout: Seconds between two reads of an answer (60), and those that a client may take to read it.
         total_timeout: Seconds for a request and its answer (600, as in the official SDKs).
         max_body: Bytes of a request body (32 MiB).
 
@@ -84,7 +91,9 @@ class Upstream:
         client: Any = None,
         sender: Sender | None = None,
         connect_timeout: float = 5.0,
-        first_byte_timeout: float = 60.0,
+        write_timeout: float = 30.0,
+        pool_timeout: float = 5.0,
+        first_byte_timeout: float | Callable[[str], float] = 60.0,
         idle_timeout: float = 60.0,
         total_timeout: float = 600.0,
         max_body: int = DEFAULT_MAX_BODY,
@@ -101,15 +110,24 @@ class Upstream:
         self._claims = Claims((self._protocol or registry).claim)
         self._api_key = api_key
         self._forward_credentials = forward_credentials
+        self._first_byte = first_byte_timeout if callable(first_byte_timeout) else None
         self._timeouts = Timeouts(
-            first_byte=_seconds("first_byte_timeout", first_byte_timeout),
+            first_byte=60.0 if callable(first_byte_timeout) else _seconds("first_byte_timeout", first_byte_timeout),
             idle=_seconds("idle_timeout", idle_timeout),
             total=_seconds("total_timeout", total_timeout),
         )
         self._max_body = max_body
         self._headers = _configured(headers or {})
         self._own_names = frozenset(name for name, _ in self._headers)
-        self._per_loop = PerLoop(_maker(client, sender, _seconds("connect_timeout", connect_timeout)))
+        self._per_loop = PerLoop(
+            _maker(
+                client,
+                sender,
+                connect_timeout=_seconds("connect_timeout", connect_timeout),
+                write_timeout=_seconds("write_timeout", write_timeout),
+                pool_timeout=_seconds("pool_timeout", pool_timeout),
+            )
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; take part in a lifespan; refuse websockets."""
@@ -153,7 +171,10 @@ class Upstream:
             await self._fail(scope, send, FailureKind.TOO_LARGE, str(error))
             return
         outgoing = Outgoing(method=scope["method"], url=url, headers=self._fields(scope), body=body, streams=streams)
-        forward = Forward(await self._per_loop.get(), self._timeouts, deadline=exchange.deadline)
+        timeouts = self._timeouts
+        if self._first_byte is not None and streams:
+            timeouts = replace(timeouts, first_byte=self._first_byte(self._model(scope, body)))
+        forward = Forward(await self._per_loop.get(), timeouts, deadline=exchange.deadline)
         if self._api_key is not None:
             send = masking(send, self._api_key)
         try:
@@ -195,6 +216,13 @@ class Upstream:
         by_default = registry.get(claim.protocol).streams_by_default
         return claim.asks_for_stream(said, by_default=by_default)
 
+    def _model(self, scope: Scope, body: bytes) -> str:
+        """The model that a request names; ``""`` where it names none."""
+        claim = self._claims.of(scope)
+        if claim is not None and claim.model is not UNSET:
+            return claim.model
+        return Replay(body, _nothing).peek()[0] or ""
+
     def _fields(self, scope: Scope) -> RawHeaders:
         fields = request_headers(
             scope["headers"], credentials=self._forwards_credentials(scope), without=self._own_names
@@ -227,13 +255,17 @@ class Upstream:
         await respond(send, status=error.status, document=error.document, headers=error.headers, head=head)
 
 
-def _maker(client: Any, sender: Sender | None, connect_timeout: float) -> Callable[[], Sender]:
+def _maker(
+    client: Any, sender: Sender | None, *, connect_timeout: float, write_timeout: float, pool_timeout: float
+) -> Callable[[], Sender]:
     if sender is not None:
         return lambda: _Borrowed(sender)
     if client is not None:
-        borrowed = HttpxSender(client, connect_timeout=connect_timeout)
+        borrowed = HttpxSender(
+            client, connect_timeout=connect_timeout, write_timeout=write_timeout, pool_timeout=pool_timeout
+        )
         return lambda: borrowed
-    return lambda: default_sender(connect_timeout=connect_timeout)
+    return lambda: default_sender(connect_timeout=connect_timeout, write_timeout=write_timeout)
 
 
 class _Borrowed:
@@ -244,6 +276,10 @@ class _Borrowed:
 
     async def aclose(self) -> None:
         """Leave it open: closing it is its owner's affair."""
+
+
+async def _nothing() -> Message:
+    raise AssertionError("nobody asks")
 
 
 def _configured(headers: Mapping[str, str]) -> RawHeaders:

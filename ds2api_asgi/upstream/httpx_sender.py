@@ -20,9 +20,7 @@ __all__ = ["HttpxAnswer", "HttpxSender"]
 MAX_IDLE = 1000
 """Idle connections kept."""
 
-_WRITE_TIMEOUT = 30.0  # seconds between two writes
 _RACES = 4  # sends over reused connections: an upstream that restarts closes all of them at once
-_POOL_TIMEOUT = 5.0  # seconds; only a client with a bound of connections waits at all
 
 # Exception class -> (reason, whether the upstream may have begun to work); the first class of the MRO that is here.
 _UNSENT = {
@@ -55,16 +53,25 @@ class HttpxSender:
     Args:
         client: An ``AsyncClient`` of httpx or httpx2, which stays the caller's to close; None: one of our own.
         connect_timeout: Seconds to connect, TLS included.
+        write_timeout: Seconds between two writes of a request.
+        pool_timeout: Seconds to wait for a free connection; only a client with a bound of them waits at all.
 
     Raises:
         ConfigurationError: The client is none of httpx or httpx2.
     """
 
-    def __init__(self, client: Any = None, *, connect_timeout: float = 5.0) -> None:
+    def __init__(
+        self,
+        client: Any = None,
+        *,
+        connect_timeout: float = 5.0,
+        write_timeout: float = 30.0,
+        pool_timeout: float = 5.0,
+    ) -> None:
         self._owned = client is None
         self._client = _new_client() if client is None else client
         self._httpx = _module_of(self._client)
-        self._timeout = {"connect": connect_timeout, "read": None, "write": _WRITE_TIMEOUT, "pool": _POOL_TIMEOUT}
+        self._timeout = {"connect": connect_timeout, "read": None, "write": write_timeout, "pool": pool_timeout}
         self._foreign = (self._httpx.HTTPError, self._httpx.InvalidURL, self._httpx.StreamError, OSError)
 
     async def send(self, method: str, url: str, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> HttpxAnswer:

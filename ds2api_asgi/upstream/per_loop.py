@@ -21,18 +21,19 @@ CLOSE_TIMEOUT = 1.0
 _logger = logging.getLogger("ds2api_asgi.upstream")
 
 
-def default_sender(*, connect_timeout: float) -> Sender:
+def default_sender(*, connect_timeout: float, write_timeout: float = 30.0) -> Sender:
     """The fastest sender that works here: aiohttp on asyncio where it is installed, else httpx2.
 
     Args:
         connect_timeout: Seconds.
+        write_timeout: Seconds between two writes of a request, where httpx2 is it; aiohttp has no such bound.
     """
     try:
         from .aiohttp_sender import AiohttpSender
 
         return AiohttpSender(connect_timeout=connect_timeout)
     except (ImportError, RuntimeError):  # not installed; or no asyncio loop, that is trio
-        return HttpxSender(connect_timeout=connect_timeout)
+        return HttpxSender(connect_timeout=connect_timeout, write_timeout=write_timeout)
 
 
 class _Opened:

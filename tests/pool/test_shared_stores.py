@@ -35,7 +35,8 @@ from ds2api_asgi.pool import (
 )
 from ds2api_asgi.pool.health import Event, Lane
 from ds2api_asgi.pool.keys import as_keys
-from ds2api_asgi.pool.ledger import Seen, Step
+from ds2api_asgi.pool.ledger import Change, Seen, Status, Step
+from ds2api_asgi.pool.mirror import Mirror
 from ds2api_asgi.pool.records import lane_of, text_of
 from ds2api_asgi.pool.redis import RedisKeyStore
 from ds2api_asgi.pool.roster import MAX_MODELS
@@ -246,6 +247,21 @@ async def test_what_clients_name_does_not_fill_the_ledger(place: tuple[str, str]
         assert max(map(len, books[0])) < 100
 
 
+@pytest.mark.anyio
+@on_asyncio
+async def test_a_probe_that_serves_and_then_fails_in_its_stream_sends_the_key_back_to_rest(
+    place: tuple[str, str],
+) -> None:
+    async with world_at(place) as world:
+        one, two = (world.store([key("a")]) for _ in range(2))
+        await use(one, Outcome(event=Event.RATE, seconds=5.0))
+        world.now += 5
+        probe = await lease_of(one)
+        await one.report(probe, SERVED)
+        assert await one.report(probe, Outcome(event=Event.RATE, seconds=9.0))
+        assert await refusal(two) == (EmptyReason.COOLING, 9.0)
+
+
 class Before:
     """A ledger in front of which something else happens first."""
 
@@ -294,6 +310,46 @@ async def test_of_two_who_act_at_once_one_sees_what_the_other_did(place: tuple[s
         assert await refusal(one) == (EmptyReason.BUSY, 1.0)
         await two.report(probes[0], SERVED)
         assert await lease_of(one)
+
+
+@pytest.mark.anyio
+@on_asyncio
+async def test_a_lease_that_ends_while_a_step_is_made_is_counted_once(place: tuple[str, str]) -> None:
+    async with world_at(place) as world:
+        store = world.store([key("a")])
+        await lease_of(store)
+        before = Before(store)
+
+        async def pass_time() -> None:
+            world.now += TTL
+
+        before.calls.append(pass_time)
+        kept = await lease_of(store)
+        store._start()
+        assert store._mirror.roster.seats[0].in_flight == 1
+        await store.release(kept)
+        assert [report.in_flight for report in await store.snapshot()] == [0]
+
+
+def test_an_older_answer_never_replaces_what_a_newer_one_said() -> None:
+    mirror = Mirror(KEYS, strategy=RoundRobin(), rng=Random(1), max_concurrency=None, max_total=None)
+
+    def tell(sequence: int, version: int, state: KeyState, *, whole: bool = False) -> None:
+        lane = text_of(Lane(state=state, until=1e9, changed=version, strikes=version))
+        mirror.absorb(
+            Seen(
+                status=Status.DONE, epoch="one", sequence=sequence, now=0.0, whole=whole,
+                changes=[Change(name="k:a", text=lane, version=version)], all_counts=False, counts=[], sums=[],
+                windows=[], parts=[],
+            )
+        )  # fmt: skip
+
+    tell(3, 3, KeyState.COOLING, whole=True)
+    tell(9, 9, KeyState.DISABLED)
+    tell(5, 5, KeyState.COOLING)
+    found = mirror.roster.lane(0, None)
+    assert found is not None
+    assert (found.state, found.strikes, mirror.cursor) == (KeyState.DISABLED, 9, 9)
 
 
 class Follow:

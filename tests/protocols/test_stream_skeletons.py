@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from dialogues import frames_in
 from ds2api_asgi.framing.ndjson import MAX_LINE, NdjsonParser
+from ds2api_asgi.protocols import registry
 from ds2api_asgi.protocols.stream import FrameDecoder, LineWatch
 from ds2api_asgi.universal.events import End, Error, Event, Ping
 from ds2api_asgi.universal.failure import FailureKind
@@ -98,3 +100,35 @@ def test_a_watch_forgets_a_line_that_no_parser_would_take() -> None:
         watch.feed(b"x" * 1024)
     watch.feed(b'\n{"said": 1}\n')
     assert watch.content
+
+
+WORD, HALF = b"data: upstream says hello\n\n", b'data: {"choices": [{"del\n\n'
+
+
+@pytest.mark.parametrize("name", ["openai-chat", "openai-responses", "anthropic", "gemini"])
+def test_a_frame_that_cannot_be_json_is_left_out(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    frames = frames_in(name, "Hello", " there")
+    quiet = registry.get(name).stream_decoder()
+    expected = quiet.feed(b"".join(frames)) + quiet.close()
+    for at in range(len(frames)):
+        decoder = registry.get(name).stream_decoder()
+        assert decoder.feed(b"".join([*frames[:at], WORD, WORD, *frames[at:]])) + decoder.close() == expected
+    assert "no JSON" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["openai-chat", "openai-responses", "anthropic", "gemini"])
+@pytest.mark.parametrize("odd", [HALF, WORD * 20], ids=["half of an event", "many"])
+def test_a_frame_that_may_have_been_json_is_an_error_and_so_are_many(name: str, odd: bytes) -> None:
+    frames = frames_in(name, "Hello", " there")
+    decoder = registry.get(name).stream_decoder()
+    (*_, last) = decoder.feed(b"".join([*frames[:-1], odd, frames[-1]])) + decoder.close()
+    assert isinstance(last, Error)
+    assert last.failure.kind is FailureKind.SERVER
+
+
+@pytest.mark.parametrize("name", ["openai-chat", "openai-responses", "anthropic", "gemini"])
+def test_a_stream_that_ends_behind_such_a_frame_is_cut(name: str) -> None:
+    decoder = registry.get(name).stream_decoder()
+    (*_, last) = decoder.feed(frames_in(name, "Hello", " there")[0] + WORD) + decoder.close()
+    assert isinstance(last, Error)
+    assert last.failure.kind is FailureKind.TRUNCATED

@@ -7,6 +7,8 @@ from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ds2api_asgi.asgi.facts import Judged
 from ds2api_asgi.pool import KeyPool
@@ -15,6 +17,7 @@ from ds2api_asgi.protocols.hidden import MAX_JUDGED, judge_of
 from ds2api_asgi.resilience import Failover, Retry
 from ds2api_asgi.testing.driver import Driver
 from ds2api_asgi.universal.failure import Fault
+from shared import corpus_items, needs_shared
 
 pytestmark = pytest.mark.anyio
 
@@ -121,8 +124,98 @@ async def test_other_content_is_never_read(stage):
     assert (answer.status, answer.body) == (200, DOWN)
 
 
+HIDDEN = {
+    "openai-chat": {"error": {"code": 503, "message": "busy"}},
+    "openai-responses": {
+        "id": "r",
+        "object": "response",
+        "status": "failed",
+        "error": {"code": "server_error", "message": "busy"},
+    },
+    "openai-responses 2": {"error": {"message": "busy", "type": "server_error"}},
+    "anthropic": {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}},
+    "anthropic 2": {"error": {"type": "overloaded_error", "message": "busy"}},
+    "gemini": {"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}},
+    "gemini 2": [{"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}}],
+    "ollama": {"error": "server busy, please try again"},
+}
+ASKED = {
+    "openai-chat": "/v1/chat/completions",
+    "openai-responses": "/v1/responses",
+    "anthropic": "/v1/messages",
+    "gemini": "/v1beta/models/m:generateContent",
+    "ollama": "/api/chat",
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+@pytest.mark.parametrize("indent", [None, 2])
+async def test_every_protocols_errors_under_200_are_tried_again_and_else_have_a_true_status(stage, name, indent):
+    protocol = name.partition(" ")[0]
+    failing, good = stage.answer(json.dumps(HIDDEN[name], indent=indent).encode()), stage.answer(b'{"good": "error"}')
+
+    async def put(*scenes: Any, **terms: Any) -> tuple[Any, Any]:
+        app = stage.Actor(*scenes)
+        pool = KeyPool(app, protocol=protocol, keys=["sk-one", "sk-two"])
+        retry = Retry(pool, protocol=protocol, backoff=0.0, rng=Random(1), **terms)
+        body = {"model": "m", "stream": False}
+        headers = {"anthropic-version": "2023-06-01"}
+        return app, await Driver(retry).request("POST", ASKED[protocol], json=body, headers=headers)
+
+    app, answer = await put(failing, good)
+    assert (answer.status, answer.body, app.calls) == (200, b'{"good": "error"}', 2)
+    _, answer = await put(failing, max_attempts=1)
+    assert answer.status >= 500
+    assert "busy" in answer.text
+
+
+CORPUS = {
+    "openai-chat": "openai_chat",
+    "openai-responses": "openai_responses",
+    "anthropic": "anthropic_messages",
+    "gemini": "gemini",
+    "ollama": "ollama_chat",
+}
+
+
+@needs_shared
+@pytest.mark.parametrize("protocol", CORPUS)
+@pytest.mark.parametrize("indent", [None, 2])
+def test_no_genuine_answer_is_judged_an_error(protocol, indent):
+    judge = judge_of(registry.get(protocol), b"application/json")
+    assert judge is not None
+    items = [item for item in corpus_items(CORPUS[protocol], "response") if (item.get("status") or 200) < 300]
+    assert len(items) > 10
+    for item in items:
+        body = item["body"]
+        failed = isinstance(body, dict) and (body.get("status") == "failed" or bool(body.get("error")))
+        found = judge(json.dumps(body, indent=indent).encode())
+        assert failed or found is None, item["id"]
+
+
+@pytest.mark.parametrize("protocol", ASKED)
+@given(text=st.text(st.sampled_from('"\\error:{}[]failed ,'), max_size=40))
+def test_no_text_makes_an_answer_an_error(protocol, text):
+    judge = judge_of(registry.get(protocol), b"application/json")
+    assert judge is not None
+    for document in (
+        {
+            "error": None,
+            "status": "completed",
+            "choices": [{"message": {"content": text}}],
+            "a": {"error": {"m": text}},
+        },
+        {
+            "content": [{"type": "text", "text": text}],
+            "type": "message",
+            "output": [{"error": text, "status": "failed"}],
+        },
+        {"candidates": [{"content": {"parts": [{"text": text}]}}], "message": {"content": text}, "done": True},
+    ):
+        assert judge(json.dumps(document).encode()) is None
+
+
 def test_only_protocols_that_declare_it_have_a_judge(stage):
-    assert judge_of(registry.get("anthropic"), b"application/json") is None
     assert judge_of(stage.protocol, b"application/json") is None
     assert judge_of(registry.get("openai-chat"), b"application/json; charset=utf-8") is not None
     assert judge_of(registry.get("openai-chat"), None) is None

@@ -263,9 +263,9 @@ def test_a_spent_budget_ends_repeats_but_not_the_way_to_the_next_target():
 def test_nothing_is_repeated_for_which_there_is_no_time():
     targets, clock = targets_of(breaker=None)
     for seconds in (9.0, 10.0, 11.0) * 3:
-        targets.learn_pace(0, seconds, stream=False)
-    assert targets.pace(0, stream=False) == 10.0
-    assert targets.pace(0, stream=True) == 0.0
+        targets.pace(0, stream=False).learn(seconds)
+    assert targets.pace(0, stream=False).half() == 10.0
+    assert targets.pace(0, stream=True).half() == 0.0
     for deadline, stopped in ((clock.now + 9.0, "pace"), (clock.now + 30.0, None)):
         steps, _, _ = steps_of(targets, retry_plan(RetryPolicy(), Random(1)), deadline=deadline)
         assert steps.enter(steps.begin()) is not None

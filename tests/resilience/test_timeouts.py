@@ -53,6 +53,19 @@ async def test_a_stream_without_content_in_time_is_retried(stage):
     assert app.running == 0
 
 
+async def test_a_model_that_thinks_may_have_its_own_time(stage):
+    def allowed(model: str) -> float | None:
+        return {"thinker": 300.0, "": 10.0}.get(model)
+
+    app = stage.Actor(paced(250.0, C1, END))
+    part = stage.retry(app, first_content_timeout=allowed, max_attempts=1)
+    assert (await stage.ask(part, body=b'{"stream": true, "model": "thinker"}')).status == 200
+    assert (await stage.ask(part, body=b'{"stream": true, "model": "unbounded"}')).status == 200
+    start = anyio.current_time()
+    assert (await stage.ask(part, body=ASKS_STREAM)).status == 504
+    assert anyio.current_time() - start == pytest.approx(10)
+
+
 async def test_an_app_that_never_answers_gives_504(stage):
     app = stage.Actor(stage.deaf)
     answer = await stage.ask(stage.retry(app), body=ASKS_STREAM)

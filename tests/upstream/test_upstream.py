@@ -293,6 +293,21 @@ async def hang_up(connection: Any) -> None:
     await connection.request()
 
 
+async def test_a_model_that_thinks_may_have_its_own_time(serve: Any) -> None:
+    asked: list[str] = []
+
+    def allowed(model: str) -> float:
+        asked.append(model)
+        return 0.1 if model == "quick" else 5.0
+
+    async with serve(stall) as server, opened(server.url, first_byte_timeout=allowed, total_timeout=0.4) as upstream:
+        for body, seconds in ((b'{"stream":true,"model":"quick"}', 0.1), (b'{"stream":true}', 0.4)):
+            start = anyio.current_time()
+            assert (await Client(body=body).ask(upstream)).status == 504
+            assert seconds - 0.01 <= anyio.current_time() - start < seconds + 0.25
+    assert asked == ["quick", ""]
+
+
 @pytest.mark.parametrize(
     ("script", "options", "body", "status", "reason"),
     [
@@ -456,6 +471,8 @@ async def test_a_client_of_the_user_is_used_and_left_open(serve: Any, well_behav
         {"api_key": "", "protocol": None},
         {"api_key": "x", "forward_credentials": True},
         {"idle_timeout": 0},
+        {"write_timeout": 0},
+        {"pool_timeout": -1},
         {"total_timeout": float("nan")},
         {"headers": {"host": "evil"}},
         {"headers": {"x": "a\r\nb"}},

@@ -20,6 +20,7 @@ Decisions:
 
 from __future__ import annotations
 
+from ...framing.sse import write_comment
 from ..base import Protocol
 from ..codec import Codec
 from . import companions, errors, request, response, routes, verdicts
@@ -43,4 +44,6 @@ PROTOCOL: Protocol = Codec(
     stream_watch=StreamWatch,
     settle=response.settle,
     dialects=("", *DIALECTS),
+    keep_alive=write_comment(b"ping"),
+    answer_error=errors.answer_error,
 )

@@ -19,9 +19,11 @@ from ...universal.failure import Failure, FailureKind, kind_of_status
 from ...universal.jsontext import dumps, loads
 from ...universal.retry_after import retry_after
 from ..base import WireError
+from ..hidden import marked
 from .profile import NAME
 
 __all__ = [
+    "answer_error",
     "decode_error",
     "decode_failure",
     "encode_error",
@@ -134,6 +136,15 @@ def _unlike_ours(document: Any, status: int | UnsetType) -> Failure:
         # Amazon's word for what it is.
         details={"__type": document["__type"]} if type(document) is dict and "__type" in document else UNSET,
     )
+
+
+def answer_error(body: bytes) -> Failure | None:
+    """See `hidden.HidesErrors`."""
+    document = marked(body)
+    if type(document) is not dict or not document.get("error"):
+        return None
+    kind = document.get("type")
+    return decode_failure(document, UNSET) if kind == "error" or (kind is None and "content" not in document) else None
 
 
 def encode_error(failure: Failure) -> WireError:

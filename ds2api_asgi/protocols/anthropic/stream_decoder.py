@@ -129,7 +129,8 @@ class StreamDecoder(FrameDecoder[SseEvent]):
         except InvalidDocument:
             if not frame.complete or frame.data.strip() == b"[DONE]":  # cut off; what relays add
                 return False
-            document = None
+            self._unreadable(frame.data, events)
+            return self._over
         if type(document) is not dict:
             self._malformed("not an object", events)
             return True

@@ -48,4 +48,5 @@ PROTOCOL: Protocol = Codec(
     stream_watch=StreamWatch,
     stream_types={JSON_ARRAY: "application/json"},
     dialects=DIALECTS,
+    answer_error=errors.answer_error,
 )

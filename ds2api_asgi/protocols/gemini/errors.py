@@ -20,9 +20,19 @@ from ...universal.failure import Failure, FailureKind, kind_of_status
 from ...universal.jsontext import dumps, loads
 from ...universal.retry_after import retry_after
 from ..base import WireError
+from ..hidden import marked
 from .profile import NAME
 
-__all__ = ["decode_error", "decode_failure", "details_of", "duration", "encode_error", "encode_failure", "stream_error"]
+__all__ = [
+    "answer_error",
+    "decode_error",
+    "decode_failure",
+    "details_of",
+    "duration",
+    "encode_error",
+    "encode_failure",
+    "stream_error",
+]
 
 RETRY_INFO: Final = "type.googleapis.com/google.rpc.RetryInfo"
 
@@ -158,6 +168,16 @@ def duration(value: Any) -> float | None:
         if type(seconds) is int and type(nanos) is int and 0 <= seconds < 10**9 and 0 <= nanos < 10**9:
             return seconds + nanos / 1e9
     return None
+
+
+def answer_error(body: bytes) -> Failure | None:
+    """See `hidden.HidesErrors`: an error object, or a list of just that."""
+    document = marked(body)
+    if type(document) is list and len(document) == 1:
+        document = document[0]
+    if type(document) is not dict or not document.get("error") or "candidates" in document:
+        return None
+    return decode_failure(document, UNSET)
 
 
 def encode_error(failure: Failure) -> WireError:

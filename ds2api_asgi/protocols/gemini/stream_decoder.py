@@ -59,7 +59,7 @@ class StreamDecoder(FrameDecoder[bytes]):
             if len(lines) > 1:  # relays that leave out the blank lines between frames
                 self._read(lines, out)
             elif frame.strip() not in {b"", b"[DONE]"}:
-                self._malformed("not JSON", out)
+                self._unreadable(frame, out)
             return
         if type(chunk) is list and chunk:
             chunk = chunk[0]

@@ -13,9 +13,10 @@ from msgspec import UNSET
 
 from ...errors import FramingError, InvalidDocument
 from ...framing.json_array import JsonArrayParser
-from ...universal.jsontext import loads
+from ...universal.failure import Failure
+from ...universal.jsontext import dumps, loads
 from ..stream import LineWatch
-from .errors import decode_failure
+from .errors import decode_failure, encode_failure, stream_error
 from .spelling import canonical
 from .stops import blocked, is_reason
 
@@ -35,15 +36,24 @@ class StreamWatch(LineWatch):
         super().__init__()
         self._candidates: dict[int, bool] = {}  # whether each has its finish reason
         self._array: JsonArrayParser | None = None
+        self._first = True  # no element of the array has passed
         self._begun = False
         self._broken = False
+
+    def stream_error(self, failure: Failure) -> bytes:
+        """See `ending.KnowsTheStream`: in an array a last element, and its end."""
+        if self._array is None:
+            return stream_error(failure)
+        return (b"[" if self._first else b",\n") + dumps(encode_failure(failure)) + b"\n]"
 
     def feed(self, data: bytes) -> None:
         """See `base.StreamWatch.feed`."""
         if not self._begun and data.strip():
             self._begun = True
             start = data.lstrip()[:1]
-            self._array = JsonArrayParser() if start == b"[" else None
+            if start == b",":  # we look at the middle of an array
+                data = b"[" + data.lstrip()[1:]
+            self._array = JsonArrayParser() if data.lstrip()[:1] == b"[" else None
             if start == b"{":
                 self._field = b""
         if self._array is None:
@@ -57,6 +67,7 @@ class StreamWatch(LineWatch):
         except FramingError:
             self._broken = True
             return
+        self._first = self._first and not elements
         for element in elements:
             if self.content and not self._marked(element):
                 continue

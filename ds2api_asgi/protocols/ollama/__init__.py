@@ -45,4 +45,5 @@ PROTOCOL: Protocol = Codec(
     stream_watch=StreamWatch,
     stream_type="application/x-ndjson",
     streams_by_default=True,
+    answer_error=errors.answer_error,
 )

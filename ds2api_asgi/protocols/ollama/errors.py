@@ -19,9 +19,10 @@ from ...universal.failure import Failure, FailureKind, kind_of_status
 from ...universal.jsontext import dumps, loads
 from ...universal.retry_after import retry_after
 from ..base import WireError
+from ..hidden import marked
 from .profile import NAME
 
-__all__ = ["decode_error", "encode_error", "stream_error"]
+__all__ = ["answer_error", "decode_error", "encode_error", "stream_error"]
 
 # What an error's words mean where no status says it, most specific first.
 _WORDS: Final = (
@@ -108,6 +109,12 @@ def _kind(status: int | UnsetType, message: str, document: Mapping[str, Any]) ->
         if type(number) is int and _MIN_ERROR <= number <= _MAX_ERROR:
             return kind_of_status(number)
     return next((kind for words, kind in _WORDS if words.search(message)), FailureKind.SERVER)
+
+
+def answer_error(body: bytes) -> Failure | None:
+    """See `hidden.HidesErrors`."""
+    document = marked(body)
+    return decode_error(UNSET, {}, body) if type(document) is dict and document.get("error") else None
 
 
 def encode_error(failure: Failure) -> WireError:

@@ -21,6 +21,7 @@ https://platform.openai.com/docs/api-reference/chat (read 2026-11-23). Decisions
 
 from __future__ import annotations
 
+from ...framing.sse import write_comment
 from .. import openai_embeddings, openai_models
 from ..base import Protocol
 from ..codec import Codec
@@ -46,5 +47,6 @@ PROTOCOL: Protocol = Codec(
     stream_encoder=StreamEncoder,
     stream_watch=StreamWatch,
     dialects=DIALECTS,
+    keep_alive=write_comment(b"ping"),
     answer_error=errors.answer_error,
 )

@@ -6,22 +6,19 @@ https://platform.openai.com/docs/guides/error-codes (read 2026-11-23).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from ...errors import InvalidDocument
 from ...framing.sse import write_event
 from ...universal.failure import Failure
-from ...universal.jsontext import dumps, loads
+from ...universal.jsontext import dumps
 from .. import openai_errors
 from ..base import WireError
+from ..hidden import marked
 from .profile import NAME
 
 __all__ = ["answer_error", "decode_error", "decode_failure", "encode_error", "error_of", "stream_error"]
-
-_MARKER: Final = b'"error"'
-"""Part of every error body; inside a text its last quote would be escaped, so no answer's words contain it."""
 
 
 def decode_error(status: int | UnsetType, headers: Mapping[str, str], body: bytes) -> Failure:
@@ -60,12 +57,7 @@ def error_of(document: dict[str, Any]) -> dict[str, Any] | None:
 
 def answer_error(body: bytes) -> Failure | None:
     """See `hidden.HidesErrors`."""
-    if _MARKER not in body:
-        return None
-    try:
-        document = loads(body)
-    except InvalidDocument:
-        return None
+    document = marked(body)
     error = error_of(document) if type(document) is dict else None
     return None if error is None else decode_failure(error)
 

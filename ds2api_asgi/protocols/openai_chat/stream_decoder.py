@@ -105,7 +105,7 @@ class StreamDecoder(FrameDecoder[SseEvent]):
             if text == _DONE:
                 self._done(out)
             elif text and event.complete:
-                self._malformed("not JSON", out)
+                self._unreadable(data, out)
             return
         if type(chunk) is not dict:
             self._malformed("not an object", out)

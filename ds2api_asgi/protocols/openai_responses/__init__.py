@@ -18,6 +18,7 @@ https://platform.openai.com/docs/api-reference/responses (read 2026-11-23). Deci
 
 from __future__ import annotations
 
+from ...framing.sse import write_comment
 from .. import openai_embeddings, openai_models
 from ..base import Protocol
 from ..codec import Codec
@@ -44,4 +45,6 @@ PROTOCOL: Protocol = Codec(
     stream_watch=StreamWatch,
     settle=settle,
     dialects=DIALECTS,
+    keep_alive=write_comment(b"ping"),
+    answer_error=errors.answer_error,
 )

@@ -6,6 +6,7 @@ send the event flat, as documented, and nested (``{"type": "error", "error": {â€
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -17,9 +18,11 @@ from ...universal.failure import Failure, FailureKind
 from ...universal.jsontext import dumps
 from .. import openai_errors
 from ..base import WireError
+from ..hidden import marked
 from .profile import NAME
 
 __all__ = [
+    "answer_error",
     "decode_error",
     "decode_event",
     "decode_failure",
@@ -62,6 +65,20 @@ def failure_of(answer: Mapping[str, Any]) -> Failure | None:
 
 
 _ENDED: Final = {"failed": "failed", "cancelled": "was cancelled"}
+_ERROR: Final = re.compile(rb'"error"\s*+:(?!\s*+null)')
+
+
+def answer_error(body: bytes) -> Failure | None:
+    """See `hidden.HidesErrors`: an answer whose status is ``failed``, or an error object of a relay.
+
+    One that was cancelled is what its client wanted.
+    """
+    if _ERROR.search(body) is None and b'"failed"' not in body:  # every answer has an error, which is null
+        return None
+    document = marked(body, b"{")
+    if type(document) is not dict or (document.get("error") is None and document.get("status") != "failed"):
+        return None
+    return failure_of(document)
 
 
 def decode_failure(error: Any) -> Failure:

@@ -81,7 +81,7 @@ class StreamDecoder(FrameDecoder[SseEvent]):
                 document = loads(frame.data)
             except InvalidDocument:
                 if frame.complete and frame.data.strip() not in (b"", _DONE):
-                    self._malformed("not JSON", out)
+                    self._unreadable(frame.data, out)
                 continue
             if type(document) is not dict:
                 self._malformed("not an object", out)

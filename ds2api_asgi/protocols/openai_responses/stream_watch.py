@@ -7,19 +7,56 @@ from __future__ import annotations
 
 from typing import Final
 
+from ...errors import InvalidDocument
+from ...framing.sse import write_event
+from ...universal.failure import Failure
+from ...universal.jsontext import dumps, loads
 from ..fields import Json
 from ..stream import LineWatch
-from .errors import decode_event, failure_of
+from .errors import decode_event, encode_event, encode_failed, failure_of
 
 __all__ = ["StreamWatch"]
 
 _ENDS: Final = frozenset({"response.completed", "response.incomplete"})
 _FAILED: Final = "response.failed"
+_BEGUN: Final = frozenset({"response.created", "response.queued", "response.in_progress"})
+_NUMBER: Final = b'"sequence_number"'
 _MARKS: Final = (b'response.completed"', b'response.incomplete"', b'response.failed"', b'"error"')
 
 
 class StreamWatch(LineWatch):
     """See `base.StreamWatch`; content is a delta, a complete item, or the end of an answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._response: Json | None = None  # the answer as it was begun
+        self._numbered = b""  # the last lines that had a number
+
+    def stream_error(self, failure: Failure) -> bytes:
+        """See `ending.KnowsTheStream`: an answer that was begun has failed."""
+        number = self._last_number() + 1
+        if self._response is None:
+            return encode_event(failure, number)
+        response = {**self._response, "status": "failed", "error": encode_failed(failure)}
+        event = {"type": _FAILED, "sequence_number": number, "response": response}
+        return write_event(dumps(event), _FAILED.encode())
+
+    def _last_number(self) -> int:
+        for line in reversed(self._numbered.splitlines()):
+            if line.startswith(self._field):
+                try:
+                    document = loads(line[len(self._field) :])
+                except InvalidDocument:
+                    continue
+                number = document.get("sequence_number") if type(document) is dict else None
+                if type(number) is int:
+                    return number
+        return -1
+
+    def _look(self, lines: bytes) -> None:
+        if _NUMBER in lines:
+            self._numbered = lines
+        super()._look(lines)
 
     def _marked(self, data: bytes) -> bool:
         return any(mark in data for mark in _MARKS)
@@ -28,7 +65,10 @@ class StreamWatch(LineWatch):
         kind = document.get("type")
         if type(kind) is not str:
             kind = "error" if document.get("error") is not None else ""
-        if kind in _ENDS:
+        if kind in _BEGUN:
+            response = document.get("response")
+            self._response = response if type(response) is dict else self._response
+        elif kind in _ENDS:
             self.content = self.terminal = self.ended = True
         elif kind == "error":
             self.failure = self.failure or decode_event(document)

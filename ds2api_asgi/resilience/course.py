@@ -1,0 +1,228 @@
+"""One attempt's course: from its turn at a target to what is learned from it.
+
+Whatever becomes of an attempt, its turn is given back. The breakers hear of failures that say something about the
+target, also of those after the commit; how long it took to the first content is remembered as the target's pace.
+"""
+
+from __future__ import annotations
+
+import math
+
+from msgspec.structs import replace
+
+from ..asgi.body import Replay
+from ..asgi.exchange import Exchange
+from ..asgi.facts import Attempted, BreakerClosed, BreakerOpened
+from ..asgi.headers import RawHeaders
+from ..asgi.types import ASGIApp, Receive, Scope
+from ..protocols.base import Protocol
+from ..universal.failure import Fault, Verdict
+from .alive import KeepAlive
+from .attempt import Attempt, Lost
+from .breaker import BreakerState
+from .line import ClientLine
+from .plan import Failed
+from .steps import Bounds
+from .targets import Targets, Turn
+from .terms import Terms
+from .timeouts import RequestClock, Timeouts, Watchdog
+
+__all__ = ["Asked", "Course", "Patience"]
+
+_LATE = 0.5
+"""The share of the request's whole time that an upstream must have used before missing it is its failure."""
+
+
+class Asked:
+    """One request, read, and what all its attempts have in common.
+
+    Args:
+        terms: The engine's.
+        targets: The engine's.
+        scope: The request's; each attempt gets a copy.
+        protocol: The protocol that the client speaks.
+        model: Where it is known.
+        stream: Whether the client asked for a stream.
+        body: The request's.
+
+    Attributes:
+        clock: The request's.
+        bounds: What no attempt may exceed; to be set before the first one.
+        timeouts: How long what may take, for the model.
+    """
+
+    __slots__ = ("body", "bounds", "clock", "model", "protocol", "scope", "stream", "targets", "terms", "timeouts")
+
+    bounds: Bounds
+
+    def __init__(
+        self,
+        terms: Terms,
+        targets: Targets,
+        scope: Scope,
+        protocol: Protocol,
+        *,
+        model: str | None,
+        stream: bool,
+        body: Replay,
+    ) -> None:
+        self.terms = terms
+        self.targets = targets
+        self.scope = scope
+        self.protocol = protocol
+        self.model = model
+        self.stream = stream
+        self.body = body
+        self.clock = RequestClock(terms.clock)
+        self.timeouts = terms.timeouts.of(model)
+
+    @property
+    def head(self) -> bool:
+        """Whether the request was HEAD, whose answer has no body."""
+        return bool(self.scope["method"] == "HEAD")
+
+    def own_scope(self) -> Scope:
+        """An attempt's own copy of the scope, without extensions whose messages could not be held back."""
+        scope = self.scope
+        return {**scope, "extensions": {}} if scope.get("extensions") else {**scope}
+
+    def due(self) -> float:
+        """When an attempt must be done: the client that waits for a document hears of nothing before its end."""
+        bounds = self.bounds
+        return bounds.deadline if self.stream else min(bounds.deadline, bounds.patience)
+
+    def timeouts_at(self, now: float) -> Timeouts:
+        """How long what of an attempt may take that begins now: no longer than the client waits."""
+        timeouts, patience = self.timeouts, self.bounds.patience
+        if not self.stream or patience == math.inf:
+            return timeouts
+        left, first = patience - now, timeouts.first_content
+        assert not callable(first)
+        return timeouts if first is not None and first <= left else replace(timeouts, first_content=max(left, 0.0))
+
+
+class Patience:
+    """Leaves the wait for the first content to the innermost engine: the attempts beneath us have a bound each.
+
+    Args:
+        exchange: The attempts'.
+
+    Attributes:
+        dog: Watches over the attempt that runs.
+    """
+
+    __slots__ = ("dog",)
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.dog: Watchdog | None = None
+        exchange.observe(self)
+
+    def __call__(self, fact: object) -> None:
+        """Hear of a fact."""
+        if isinstance(fact, Attempted) and self.dog is not None and self.dog.cause == "first-content":
+            self.dog.allow("total", None)
+
+
+class Course:
+    """The course of one attempt; `run` once.
+
+    Args:
+        asked: The request.
+        turn: Given back at the end.
+        exchange: The attempt's.
+        line: The client.
+        patience: Watches over the exchange; None: no stream is waited for.
+        alive: Sends comments to the client meanwhile; None: nobody does.
+        beside: The attempt that this one was begun beside, since it is slow; None: it is on its own.
+
+    Attributes:
+        began: When it began, on the request's clock.
+        target: Index of the app.
+    """
+
+    __slots__ = ("_asked", "_attempt", "_beside", "_dog", "_exchange", "_patience", "_turn", "began", "target")
+
+    def __init__(
+        self,
+        asked: Asked,
+        turn: Turn,
+        exchange: Exchange,
+        line: ClientLine,
+        patience: Patience | None,
+        *,
+        alive: KeepAlive | None = None,
+        beside: Course | None = None,
+    ) -> None:
+        terms = asked.terms
+        self._asked = asked
+        self._turn = turn
+        self._exchange = exchange
+        self._patience = patience
+        self._beside = beside
+        self.target = turn.target
+        self.began = now = asked.clock.now()
+        self._dog = Watchdog(asked.clock, asked.due())
+        self._attempt = Attempt(
+            asked.protocol,
+            exchange,
+            line,
+            self._dog,
+            asked.timeouts_at(now),
+            terms.wall,
+            terms.rules,
+            stream=asked.stream,
+            head=asked.head,
+            alive=alive,
+        )
+
+    @property
+    def headers(self) -> RawHeaders:
+        """Those of the answer; none before it started."""
+        return self._attempt.headers
+
+    def beat(self) -> None:
+        """End it: another attempt has answered."""
+        self._attempt.beat()
+
+    async def run(self, app: ASGIApp, scope: Scope, receive: Receive) -> Lost | None:
+        """Run the attempt; see `Attempt.run`."""
+        lost: Lost | None = None
+        ended = False
+        if self._patience is not None:
+            self._patience.dog = self._dog
+        try:
+            lost = await self._attempt.run(app, scope, receive)
+            ended = True
+        finally:
+            if self._patience is not None:
+                self._patience.dog = None
+            self._leave(lost, ended=ended)
+        return lost
+
+    def _leave(self, lost: Lost | None, *, ended: bool) -> None:
+        attempt = self._attempt
+        answered = ended and lost is None and not attempt.beaten
+        verdict = attempt.broken if lost is None else self._counts(lost.failed)
+        for change in self._asked.targets.leave(self._turn, verdict, served=answered and verdict is None):
+            if change.state is BreakerState.OPEN:
+                self._exchange.note(BreakerOpened(target=self.target, model=change.model, seconds=change.seconds))
+            else:
+                self._exchange.note(BreakerClosed(target=self.target, model=change.model))
+        if answered:
+            # Of a slow attempt that another one has beaten only that is known: it would have taken no less.
+            slow = self._beside or self
+            pace = self._asked.targets.pace(slow.target, stream=self._asked.stream)
+            pace.learn(self._dog.answered_at - slow.began)
+
+    def _counts(self, failed: Failed) -> Verdict | None:
+        """The verdict that a failed attempt has for the breakers."""
+        verdict = failed.verdict
+        if not failed.calls:
+            return None
+        if verdict.row.startswith("late."):
+            now = self._asked.clock.now()
+            if now >= self._asked.bounds.patience:  # nobody may open a breaker by having no time
+                return None
+            if verdict.fault is Fault.SELF and now - self.began > _LATE * self._asked.terms.policy.deadline:
+                return replace(verdict, fault=Fault.MODEL)
+        return verdict
