@@ -83,7 +83,6 @@ class Attempt:
         "_judged",
         "_lease",
         "_mark",
-        "_mark",
         "_mask",
         "_meter",
         "_operation",
@@ -111,7 +110,6 @@ class Attempt:
     ) -> None:
         self._terms = terms
         self._begun = 0.0 if terms.clock is None else terms.clock()
-        self._mark = len(exchange)
         self._secret = secret
         self._operation = operation
         self._lease = lease

@@ -151,7 +151,7 @@ class MemoryStore:
         self._aliases: dict[str, int] = {}
         self._leases: dict[int, _Held] = {}
         self._next_lease = 1
-        self._empty: tuple[int, dict[tuple[str | None, int], tuple[float, Empty]]] = (-1, {})
+        self._empty: tuple[int, dict[tuple[object, int], tuple[float, Empty]]] = (-1, {})
 
     def join(
         self, keys: Sequence[Key], *, strategy: Strategy, max_concurrency: int | None, max_total: int | None = None
@@ -252,12 +252,14 @@ class MemoryStore:
         if turns != self._roster.turns:
             answers = {}
             self._empty = (self._roster.turns, answers)
-        asked_at, empty = answers.get((model, tokens), (-math.inf, None))
+        # Clients choose the names of models: all those of which nothing is known have one answer.
+        question = self._roster.knowledge_of(model), tokens
+        asked_at, empty = answers.get(question, (-math.inf, None))
         if empty is not None:
             aged = empty.after(now - asked_at, in_flight=slots)
             if aged is not None:
                 return aged
         empty = why_empty(self._roster, model, tokens, now=now)
         if len(answers) < _LONGEST_MEMORY:
-            answers[model, tokens] = now, empty
+            answers[question] = now, empty
         return empty

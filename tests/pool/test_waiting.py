@@ -331,6 +331,55 @@ async def test_a_store_that_waits_serves_its_queue_by_one_leader() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_crowd_waits_for_a_store_that_waits_as_it_does_for_one_that_does_not() -> None:
+    stepped = SteppedStore()
+    stepped.step = Steps(10**9)
+    for store in (MemoryStore(), stepped):
+        upstream = Gated()
+        pool = pool_of(upstream, *(f"k{number}" for number in range(8)), max_concurrency=1, store=store)
+        pool._room.held = 4.0  # of eight keys one comes free every half second
+        async with anyio.create_task_group() as group:
+            for _ in range(8):
+                group.start_soon(request, pool)
+            await upstream.reaches(8)
+            for number in range(1, 13):
+                group.start_soon(request, pool)
+                await settled(pool, number)
+            for number in range(20):
+                await upstream.reaches(number + 1)
+                upstream.gates[number].set()
+
+
+@pytest.mark.anyio
+async def test_a_leader_that_got_a_key_leaves_the_others_to_the_next_one() -> None:
+    store = SteppedStore()
+    store.step = Steps(10**9)
+    pool = pool_of(OK, max_concurrency=2, store=store)
+    room = pool._room
+    leases = [await room.enter((Ask(model="m"),)) for _ in range(2)]
+    asked: list[int] = []
+    acquire = store.acquire
+
+    async def counted(wanted: Ask) -> Any:
+        asked.append(anyio.get_current_task().id)
+        return await acquire(wanted)
+
+    store.acquire = counted  # type: ignore[method-assign]
+    async with anyio.create_task_group() as group:
+        for number in range(2):
+            group.start_soon(request, pool)
+            await settled(pool, number + 1)
+        asked.clear()
+        for lease in leases:
+            assert isinstance(lease, Lease)
+            await store.release(lease)
+        room.changed()
+        with anyio.fail_after(0.1):  # and not only when it would have looked by itself
+            await settled(pool, 0)
+    assert len(set(asked)) == 2
+
+
+@pytest.mark.anyio
 async def test_a_retry_around_does_not_wait_a_second_time() -> None:
     pool, scope = await full(queue_timeout=0.05), scope_of()
     with anyio.fail_after(5):

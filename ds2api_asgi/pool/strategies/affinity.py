@@ -30,6 +30,10 @@ class Affinity:
         balance: A key has room while it has no more requests in flight than this many times the average, by weight.
         floor: But so many it may always have, since the average of an idle pool is next to nothing.
 
+    Attributes:
+        wants_conversation: Tells the pool to look for conversations.
+        wants_latency: Tells the pool to measure, where the inner strategy wants that.
+
     Raises:
         ConfigurationError: `balance` is not above 1, or `floor` is below 1.
     """
@@ -42,6 +46,7 @@ class Affinity:
         if floor < 1:
             raise ConfigurationError("the floor of an affinity is below 1")
         self._strategy = LeastUsed() if strategy is None else strategy
+        self.wants_latency = bool(getattr(self._strategy, "wants_latency", False))
         self._balance = balance
         self._floor = floor
 
