@@ -123,9 +123,9 @@ class KeyPool:
         chosen = strategy_named(strategy) if isinstance(strategy, str) else strategy
         self._wants_conversation = bool(getattr(chosen, "wants_conversation", False))
         self._conversation_header = None if conversation_header is None else conversation_header.lower().encode()
-        # Where all keys are of one account, nobody needs to be told which.
-        scopes = {key.alias: key.quota_scope for key in checked}
-        self._scopes = scopes if len(set(scopes.values())) > 1 else {}
+        # Where all keys are of one account, nobody needs to be told which; a key beside labelled ones is alone in its.
+        labels = {key.quota_scope for key in checked}
+        self._groups = {key.alias: key.quota_scope or key.alias for key in checked} if len(labels) > 1 else {}
         self._store.join(
             checked,
             strategy=chosen,
@@ -246,7 +246,7 @@ class KeyPool:
         attempt = Attempt(self._terms, secret, operation, lease, exchange, send, tokens=tokens)
         try:
             exchange.note(KeyLeased(pool=self.name, key=lease.key))
-            group = self._scopes.get(lease.key)
+            group = self._groups.get(lease.key)
             if group is not None:
                 exchange.note(AccountGroup(group=group))
             header = self.protocol.authorize(secret.reveal())

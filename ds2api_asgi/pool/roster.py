@@ -192,11 +192,15 @@ class Roster:
                 if lane.serve(born=born, stamp=self.stamp + 1):
                     self.stamp += 1
                     self._lane_changed(owner, name)
+        self.spare(index, model, outcome, now=now)
+        return self.stamp > before
+
+    def spare(self, index: int, model: str | None, outcome: Outcome, *, now: float) -> None:
+        """An answer told what is left of the limits of a key's quota scope: while it is too little, prefer others."""
         owner = self._scopes[index]
         soft = outcome.soft_for(self._scope_in_flight[owner] - 1)  # without this one, which is counted already
         if soft is not None and self._lane(owner, model).soften(now + soft):
             self._lane_changed(owner, model)
-        return self.stamp > before
 
     def fail(self, index: int, model: str | None, outcome: Outcome, *, born: int, now: float) -> bool:
         """A failed answer that was the key's fault; tells whether a lane changed."""

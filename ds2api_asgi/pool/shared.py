@@ -217,7 +217,7 @@ class SharedStore:
     async def report(self, lease: Lease, outcome: Outcome) -> bool:
         """Tell how the key did; see `KeyStore.report`."""
         served = outcome.event is Event.SERVED
-        told = False
+        told = outcome.event is Event.TOLD
 
         def operate(now: float) -> _Operation | None:
             nonlocal told
@@ -228,7 +228,10 @@ class SharedStore:
             if not told:
                 told = True
                 self._sums[f"{_SERVED if served else _FAILED}{self._names[index]}"] += 1
-            if served:
+            changed = False
+            if outcome.event is Event.TOLD:
+                roster.spare(index, held.model, outcome, now=now)
+            elif served:
                 if outcome.latency is not None:
                     roster.seats[index].time(outcome.latency)
                 changed = roster.serve(index, held.model, outcome, born=held.born, now=now)

@@ -198,6 +198,9 @@ class MemoryStore:
                 return False
             now = self._clock()
             self._roster.wake(now)
+            if outcome.event is Event.TOLD:
+                self._roster.spare(held.index, held.model, outcome, now=now)
+                return False
             if outcome.event is Event.SERVED:
                 self._counts[held.index][1] += 1
                 if outcome.latency is not None:
