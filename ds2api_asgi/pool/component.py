@@ -190,7 +190,8 @@ class KeyPool:
             return
         patience = self._patience(exchange)
         if patience <= 0:
-            visit = Visit(found=self._room.advised(found, len(self._room)))
+            left = await self._room.enter_past(asks, found)
+            visit = Visit(found=self._room.advised(left, len(self._room)) if isinstance(left, Empty) else left)
         else:
             if not bodiless and not isinstance(receive, Replay):
                 body = await self._read(scope, receive, send)

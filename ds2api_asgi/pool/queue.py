@@ -150,6 +150,10 @@ class Queue:
         """What is waited for."""
         return list(self._heads)
 
+    def waits_for(self, model: str | None) -> bool:
+        """Tell whether somebody waits for a key for this model."""
+        return any(kind[0] == model for kind in self._heads)
+
     def serve(self, waiter: Waiter) -> None:
         """It got what it waited for: its caller moves on."""
         flow = self._flows[waiter.caller]

@@ -112,6 +112,19 @@ class WaitingRoom:
             self._leave(guest)
         return guest.given or self._reason(guest, self._here)
 
+    async def enter_past(self, asks: tuple[Ask, ...], empty: Empty) -> Lease | Empty:
+        """Get a key past those who wait for other models: for who cannot wait, since another app may answer at once.
+
+        Before a store that waits, `enter` asks for nobody while others wait.
+
+        Args:
+            asks: As for `enter`.
+            empty: What `enter` said.
+        """
+        if self._here is not None or not self._queue or self._queue.waits_for(asks[0].model):
+            return empty
+        return await self._ask(asks)
+
     async def wait(self, asks: tuple[Ask, ...], empty: Empty, *, seconds: float, receive: Receive | None) -> Visit:
         """Wait for a key.
 

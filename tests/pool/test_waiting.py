@@ -154,6 +154,40 @@ async def test_where_another_app_follows_nobody_waits() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("waits", [False, True])
+async def test_who_cannot_wait_is_not_turned_away_for_those_who_wait_for_another_model(waits: bool) -> None:
+    store = SteppedStore() if waits else MemoryStore()
+    if isinstance(store, SteppedStore):
+        store.step = Steps(10**9)
+    keys = [Key(secret=Secret(name), models=frozenset([name])) for name in ("m", "n")]
+    upstream = Gated()
+    pool = pool_of(upstream, *keys, max_concurrency=1, store=store)
+    async with anyio.create_task_group() as group:
+        for number in range(2):
+            group.start_soon(request, pool)
+            await settled(pool, number)
+            await upstream.reaches(1)
+        statuses = []
+        for model in ("n", "m"):
+            scope = scope_of()
+            scope[KEY].note(Attempted(number=1, elsewhere=True))
+
+            async def other(scope: Any = scope, body: bytes = b'{"model": "%s"}' % model.encode()) -> None:
+                statuses.append((await ask(pool, scope, body=body, stays=True)).status)
+
+            group.start_soon(other)
+            if model == "n":
+                await upstream.reaches(2)
+            else:
+                await until(lambda: len(statuses) == 1)
+        await settled(pool, 1)
+        for number in range(3):
+            await upstream.reaches(number + 1)
+            upstream.gates[number].set()
+    assert sorted(statuses) == [200, 429]
+
+
+@pytest.mark.anyio
 async def test_one_more_than_may_wait_is_refused_at_once() -> None:
     upstream = Gated()
     pool = pool_of(upstream, max_concurrency=1, max_queue=2)
