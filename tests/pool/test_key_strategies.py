@@ -143,11 +143,10 @@ def test_a_key_that_goes_moves_only_its_own_conversations_and_has_them_again(
     during = [lineup.pick((), ask).index for ask in asks(200)]
     lineup.add(seats[gone])
     assert [lineup.pick((), ask).index for ask in asks(200)] == before
-    if scopes != 4:  # of several scopes the one that lost a key has less weight, and loses conversations by it
-        assert all(was == now for was, now in zip(before, during, strict=True) if was != gone)
-    else:
-        moved = [was for was, now in zip(before, during, strict=True) if was != now]
-        assert all(seats[was].scope == seats[gone].scope for was in moved)
+    moved = [(was, now) for was, now in zip(before, during, strict=True) if was != now]
+    assert all(was == gone for was, _ in moved)
+    if scopes and any(seat.scope == seats[gone].scope for seat in seats if seat is not seats[gone]):
+        assert all(seats[now].scope == seats[gone].scope for _, now in moved)
 
 
 @pytest.mark.parametrize("scopes", [0, 4])
