@@ -32,6 +32,7 @@ nest (`Translator`, `Retry`, a `KeyPool` of two keys, `Upstream`) and an upstrea
   protocol's own error event and never looks complete. A cell tells what all five clients saw; who saw something else
   is named.
 - Nothing is waited for here (`queue_timeout=0`, `wait_cap=0`), so that a rate limit of both keys is seen by the client.
+- *As the upstream says it*: JSON of another shape passes untouched to a client of the same protocol.
 - *judged* names the rows of the classification that decided; `late.first-content` and the like are bounds that ended
   a wait (`first_content_timeout`, 60 s; `idle_timeout`, 60 s; `content_timeout`, 300 s; `deadline`, 600 s, which is
   also the bound of an answer that is no stream).

@@ -46,7 +46,7 @@ from .errors import (
     TransportError,
 )
 from .observe import Journal, Traced
-from .pool import Key, KeyPool, RedisKeyStore, SQLiteKeyStore
+from .pool import Key, KeyPool, RateLimits, RedisKeyStore, Secret, SQLiteKeyStore
 from .protocols.classification import classify, rows, rule
 from .resilience import Failover, Retry
 from .stateful import MemoryResponseStore, ResponseStore, SQLiteResponseStore, StatefulResponses
@@ -86,6 +86,7 @@ __all__ = [
     "MemoryLimitStore",
     "MemoryResponseStore",
     "Mounted",
+    "RateLimits",
     "RedisKeyStore",
     "RedisLimitStore",
     "ResponseStore",
@@ -94,6 +95,7 @@ __all__ = [
     "Row",
     "SQLiteKeyStore",
     "SQLiteResponseStore",
+    "Secret",
     "StatefulResponses",
     "TextTools",
     "ThinkTags",

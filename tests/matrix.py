@@ -130,7 +130,10 @@ def _told(client: str, answer: Answer, *, stream: bool) -> str:
     """What a client's program makes of a complete answer."""
     if answer.status >= 400:
         document = answer.json()
-        error_of(client, document[0] if type(document) is list else document)  # Gemini's own lists pass as they are
+        try:
+            error_of(client, document[0] if type(document) is list else document)  # Gemini's own lists pass as they are
+        except (LookupError, TypeError, AssertionError):
+            return f"{answer.status}, as the upstream says it"
         return str(answer.status)
     if not stream:
         good = words_of(client, answer.json()) == "".join(TEXTS)

@@ -152,6 +152,43 @@ async def test_the_pool_and_the_fleet_answer_as_long_as_one_key_works(name: str,
 
 
 @pytest.mark.anyio
+async def test_limited_keys_answer_one_conversation_with_one_key() -> None:
+    demo = DemoModel(keys=["sk-blue", "sk-green"])
+    async with serve(demo) as base_url:
+        app = (await _tour(base_url, ["sk-blue", "sk-green"]))["limited"]
+        async with ds2api_asgi.running(app):
+            for _ in range(4):
+                document = {"model": "demo-small", "messages": HELLO}
+                assert (await Driver(app).request("POST", "/v1/chat/completions", json=document)).status == 200
+        assert (demo.requests.of(key="sk-blue"), demo.requests.of(key="sk-green")) == (4, 0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("headers", "model", "status"),
+    [
+        ({}, "claude-demo", 401),
+        ({"x-api-key": "sk-shop-9f86d081884c7d65"}, "claude-demo", 200),
+        ({"x-api-key": "sk-shop-9f86d081884c7d65"}, "demo-small", 403),
+    ],
+)
+async def test_the_door_lets_in_who_shows_its_key(headers: dict[str, str], model: str, status: int) -> None:
+    async with serve(Translator(DemoModel(models=["claude-demo"]), speaks="openai-chat")) as base_url:
+        app = (await _tour(base_url, []))["door"]
+        async with ds2api_asgi.running(app):
+            document = {"model": model, "max_tokens": 99, "messages": HELLO}
+            answer = await Driver(app, headers=headers).request("POST", "/v1/messages", json=document)
+    assert answer.status == status
+
+
+def test_the_simulate_command_simulates() -> None:
+    (line,) = _lines(".venv/bin/ds2api simulate")
+    done = shell(line.replace(INSTALLED, " ".join(DS2API)))
+    assert done.returncode == 0
+    assert "key-3" in done.stdout
+
+
+@pytest.mark.anyio
 async def test_other_paths_of_a_local_app_pass_untouched() -> None:
     tour = await _tour("http://127.0.0.1:9", [])
     answer = await Driver(tour["local"]).request("GET", "/elsewhere")

@@ -3,7 +3,7 @@
 A token bucket: a repeated attempt takes a token, a success brings a tenth of one. While an upstream serves, one request
 in ten may be repeated for ever; when it fails for everybody, repeats stop after the first hundred, and its load is what
 clients ask for and no more. Going on to another app for the first time is free: an outage of the first app must not use
-up what its stand-in has.
+up what its stand-in has. A hedge costs what a repeat does, whomever it asks.
 """
 
 from __future__ import annotations

@@ -68,9 +68,10 @@ class Failover:
             ``"content-policy"`` (it was refused). Then the next app is asked; when all fail, the first of these faults
             is the answer.
         breaker: When an app that keeps failing is left alone for a while; None: never. With one app there is none.
-        budget: How much of what an app gets may be repeats; None: anything.
+        budget: How much of what an app gets may be repeats and hedges; None: anything.
         keep_pace: Begin no further attempt that half of the last ones would not have finished in time.
         client_timeouts: Answer before the client gives up, where its SDK tells how long it waits for the first byte.
+            Who gets comments in time is not held to it.
         timeout_header: A header by which clients say the same in milliseconds (``"x-request-timeout-ms"``).
         rng: Draws the jitter; None: a fresh one.
         clock: Monotonic seconds.

@@ -73,13 +73,12 @@ class Hedging:
     """What one engine knows of rate limits and of the hedges it has spent.
 
     Args:
-        hedge: The settings.
+        hedge: The settings, checked.
     """
 
     __slots__ = ("_credit", "_hedge", "_resting")
 
     def __init__(self, hedge: Hedge) -> None:
-        hedge.check()
         self._hedge = hedge
         self._credit = 0.0
         self._resting = -math.inf

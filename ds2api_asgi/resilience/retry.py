@@ -58,9 +58,10 @@ class Retry:
         breaker: When an app that keeps failing is left alone for a while; None: never. With nobody else to ask, a
             breaker turns a doubtful answer into a sure refusal, and a few requests that an upstream chokes on would
             refuse all others: the budget already keeps repeats from making a bad hour worse.
-        budget: How much of what an app gets may be repeats; None: anything.
+        budget: How much of what an app gets may be repeats and hedges; None: anything.
         keep_pace: Begin no further attempt that half of the last ones would not have finished in time.
         client_timeouts: Answer before the client gives up, where its SDK tells how long it waits for the first byte.
+            Who gets comments in time is not held to it.
         timeout_header: A header by which clients say the same in milliseconds (``"x-request-timeout-ms"``).
         rng: Draws the jitter; None: a fresh one.
         clock: Monotonic seconds.

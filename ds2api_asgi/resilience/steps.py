@@ -3,7 +3,7 @@
 No plan may exceed the call budget and the deadline, repeat while the server shuts down, leave the target of a request
 that is pinned to it, or repeat one that may have been done: then it is over. An app whose breaker is open, that is
 repeated too much, or that takes longer than there is time is skipped: the plan hears of it at once, before any pause,
-and goes on.
+and goes on. A second attempt beside a slow one (`pair`) is no step of the plan, but bound by the same.
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ class Targets:
         return changes
 
     def may_repeat(self, target: int) -> bool:
-        """Take what a repeated attempt costs from a target's budget; False when there is nothing left."""
+        """Take what a repeated attempt, or a hedge, costs from a target's budget; False when there is nothing left."""
         return not self._budgets or self._budgets[target].take()
 
     def pace(self, target: int, *, stream: bool) -> Pace:

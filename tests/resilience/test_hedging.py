@@ -16,7 +16,7 @@ from ds2api_asgi.asgi.facts import Hedged, HedgeLost, Judged
 from ds2api_asgi.errors import BrokenStream, ConfigurationError
 from ds2api_asgi.pool import KeyPool
 from ds2api_asgi.protocols.base import Limits
-from ds2api_asgi.resilience import Failover, Hedge, Retry
+from ds2api_asgi.resilience import BreakerPolicy, BreakerState, BudgetPolicy, Failover, Hedge, Retry
 from ds2api_asgi.resilience.hedge import Hedging, is_stateless
 from ds2api_asgi.resilience.pace import Pace
 from ds2api_asgi.testing.driver import Driver
@@ -447,3 +447,89 @@ async def test_a_failover_without_history_never_hedges(stage):
     part = Failover([first, second], protocol=stage.protocol, clock=trio.current_time, hedge=Hedge())
     answer, _ = await timed(part)
     assert (answer.body, second.calls) == (C1 + END, 0)
+
+
+# what a hedge has in common with all attempts
+
+
+SLOW = (30.0, C2, END)
+OTHER = (0.1, C1, END)
+DOWN = (0.1, OSError("down"))
+
+
+async def test_a_hedge_is_paid_from_the_budget_of_repeats(stage):
+    app = Slow(*[FAST] * 4, SLOW, OTHER, SLOW)
+    part = retry(stage, app, budget=BudgetPolicy(capacity=1.0, per_success=0.0))
+    await warm(part)
+    assert (await timed(part))[1] == pytest.approx(1.1)
+    answer, seconds = await timed(part)
+    assert (answer.body, seconds, app.calls) == (C2 + END, pytest.approx(30.0), 7)
+
+
+async def test_a_hedge_that_fails_counts_for_the_breaker_and_none_asks_who_is_left_alone(stage):
+    first, second = Slow(*[FAST] * 4, (3.0, C1, END)), Slow(DOWN)
+    part = stage.failover([first, second], hedge=READY, breaker=BreakerPolicy(consecutive=2, rest=100.0))
+    await warm(part)
+    for _ in range(3):
+        assert (await timed(part))[0].body == C1 + END
+    assert second.calls == 2
+    assert [(one.target, one.state) for one in part.breakers() if one.model is None] == [
+        (0, BreakerState.CLOSED),
+        (1, BreakerState.OPEN),
+    ]
+
+
+async def test_the_next_app_that_is_not_left_alone_is_asked(stage):
+    first, second, third = Slow(*[FAST] * 4, SLOW), Slow(DOWN), Slow(OTHER)
+    part = stage.failover([first, second, third], hedge=READY, breaker=BreakerPolicy(consecutive=1, rest=100.0))
+    await warm(part)
+    assert (await timed(part))[0].body == C2 + END
+    assert (await timed(part))[0].body == C1 + END
+    assert (second.calls, third.calls) == (1, 1)
+
+
+async def test_losing_to_a_hedge_counts_for_no_breaker(stage):
+    first, second = Slow(*[FAST] * 4, SLOW), Slow(OTHER)
+    part = stage.failover([first, second], hedge=READY, breaker=BreakerPolicy(consecutive=1))
+    await warm(part)
+    for _ in range(5):
+        assert (await timed(part))[0].body == C1 + END
+    assert {one.state for one in part.breakers()} == {BreakerState.CLOSED}
+    assert (first.calls, second.calls) == (9, 5)
+
+
+async def test_a_slow_attempt_that_was_beaten_is_remembered_as_slow(stage):
+    app = Slow(*[FAST] * 4, *[SLOW, OTHER] * 17)
+    part = retry(stage, app)
+    await warm(part)
+    for _ in range(17):
+        app.exchange = None
+        await timed(part)
+    assert [fact.after for fact in app.exchange.all(Hedged)] == [pytest.approx(1.1)]
+
+
+@pytest.mark.parametrize(("keeps", "calls"), [(True, 9), (False, 10)])
+async def test_what_a_hedge_knows_keeps_repeats_from_beginning_only_where_they_keep_pace(stage, keeps, calls):
+    app = Slow(*[(5.0, C1, END)] * 8, (2.0, OSError("down")), FAST)
+    part = stage.retry(app, hedge=Hedge(), deadline=6.0, keep_pace=keeps)
+    for _ in range(8):
+        await timed(part)
+    answer, _ = await timed(part)
+    assert (answer.status, app.calls) == (502 if keeps else 200, calls)
+
+
+@pytest.mark.parametrize("state", ['"input": [{"file_id": "f"}]', '"input": [{"type": "item_reference", "id": "i"}]'])
+async def test_a_request_that_only_one_app_understands_asks_no_other(stage, state):
+    first, second = Slow(*[FAST] * 4, SLOW), Slow(OTHER)
+    part = stage.failover([first, second], hedge=READY)
+    await warm(part)
+    answer, _ = await timed(part, f'{{"stream": true, {state}}}'.encode())
+    assert (answer.body, second.calls) == (C2 + END, 0)
+
+
+async def test_a_server_that_ends_soon_begins_no_hedge(stage):
+    app = Slow(*[FAST] * 4, SLOW, OTHER)
+    part = retry(stage, app)
+    await warm(part)
+    part.drain()
+    assert (await timed(part))[0].body == C2 + END

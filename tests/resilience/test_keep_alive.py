@@ -323,3 +323,26 @@ def test_whatever_the_pauses_only_comments_are_added(name, every, pauses):
     body = anyio.run(run, backend="trio", backend_options={"clock": clock})
     assert body.replace(PING, b"") == b"".join(STREAMS[name])
     assert (PING in body) or all(pause <= every for pause in pauses) or body.startswith(STREAMS[name][0])
+
+
+WAITS = {"x-stainless-read-timeout": "30"}
+
+
+@pytest.mark.parametrize("nested", [False, True])
+async def test_a_client_that_gets_comments_waits_longer_than_it_says(stage, nested):
+    name = "openai-chat"
+    app = stage.Actor(paced(name, 50.0, *STREAMS[name]))
+    inner = Retry(app, clock=trio.current_time) if nested else app
+    body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "q"}]}
+    answer = await Driver(retry(inner)).request("POST", PATHS[name], json=body, headers=WAITS)
+    assert answer.body.replace(PING, b"") == b"".join(STREAMS[name])
+    assert app.calls == 1
+
+
+async def test_a_client_that_leaves_before_the_first_comment_is_answered_in_time(stage):
+    name = "openai-chat"
+    app = stage.Actor(paced(name, 500.0, *STREAMS[name]))
+    body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "q"}]}
+    start = trio.current_time()
+    answer = await Driver(retry(app, early_commit_after=40.0)).request("POST", PATHS[name], json=body, headers=WAITS)
+    assert (answer.status, trio.current_time() - start) == (504, pytest.approx(29.0, abs=0.5))
