@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from itertools import count
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -170,7 +171,7 @@ def test_a_share_that_is_none_counts_as_one(share: float) -> None:
         for caller in ("odd", "plain"):
             queue.join(Waiter((Ask(caller=caller, share=share if caller == "odd" else 1.0),)))
     offers = Round(queue, 0.0)
-    while (waiter := offers.next()) is not None:
-        order.append(waiter.caller)
-        offers.served(waiter, Lease(id=1, key="k"))
+    while (first := offers.next()) is not None:
+        order.append(first.caller)
+        offers.served(first, Lease(id=1, key="k"))
     assert order == ["odd", "plain"] * 3
