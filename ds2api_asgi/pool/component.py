@@ -74,9 +74,10 @@ class KeyPool:
             read only for strategies that want it (``"affinity"``).
         max_body: Bytes; a request's model stands in its body, which is therefore read first.
         rules: Rows of your own, which come before the protocol's; see `rule`.
-        clock: Monotonic seconds, for the store in this process.
+        clock: Monotonic seconds: of waits and latencies, and of the store in this process.
         wall: Unix time, to read the dates that providers send.
-        rng: Where the strategy takes its chance from, for the store in this process.
+        rng: Where the strategy takes its chance from, for the store in this process; and how looks at another store
+            are spread.
 
     Raises:
         ConfigurationError: No keys, an empty or unusable one, one twice, an unknown protocol or strategy, a

@@ -38,7 +38,7 @@ from .records import pool_digest
 from .roster import Journal
 from .store import LONGEST_MODEL, Lease
 from .strategies import Strategy
-from .survey import SOON, Empty, EmptyReason, KeyReport, survey, why_empty
+from .survey import SOON, Empty, EmptyReason, KeyReport, plainly_empty, survey, why_empty
 
 __all__ = ["DEFAULT_LEASE_TTL", "DEFAULT_RETRY", "DEFAULT_TIMEOUT", "OnFailure", "SharedStore"]
 
@@ -537,11 +537,8 @@ class SharedStore:
 
     def _why_empty(self, model: str | None, tokens: int, tried: Collection[int], now: float) -> Empty:
         roster = self._mirror.roster
-        if roster.is_at_its_most():
-            return Empty(reason=EmptyReason.BUSY, retry_after=SOON, in_flight=roster.traffic.in_flight)
-        if any(roster.is_usable(index, model, tokens, now) for index in tried):
-            return Empty(reason=EmptyReason.TRIED, in_flight=roster.traffic.in_flight)
-        return why_empty(roster, model, tokens, now=now)
+        plain = plainly_empty(roster, model, tokens, tried, now=now)
+        return why_empty(roster, model, tokens, now=now) if plain is None else plain
 
 
 def _storable(model: str | None) -> str | None:
