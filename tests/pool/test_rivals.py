@@ -358,6 +358,39 @@ async def test_a_used_up_quota_is_not_asked_again_every_five_seconds() -> None:
     assert shop.empty().reason is EmptyReason.EXHAUSTED
 
 
+# --- what their users ask for
+
+
+@pytest.mark.anyio
+async def test_a_bill_takes_a_key_out_for_an_hour_and_not_for_a_second() -> None:
+    upstream, clock = Chat(k1=402, k2=200), Clock()
+    pool = upstream.pool(clock=clock)
+    for _ in range(4):
+        assert (await ask(Retry(pool), scope_of(path="/v1/chat/completions"), stays=True)).status == 200
+        clock.now += 600
+    assert upstream.asked.count("k1") == 1
+    assert [report.state for report in await pool.snapshot()] == [KeyState.EXHAUSTED, KeyState.ACTIVE]
+
+
+@pytest.mark.anyio
+async def test_an_operator_ends_the_rest_of_an_organisation_without_a_restart() -> None:
+    shop = Shop(named("a", quota_scope="org"), named("b", quota_scope="org"))
+    await shop.fails(Event.RATE, 3_600.0)
+    await shop.fails(Event.QUOTA, 80_000.0, "other")
+    assert shop.empty().reason is EmptyReason.EXHAUSTED
+    await shop.store.switch("b", on=True)
+    assert {shop.lease().key for _ in range(2)} == {"a", "b"}
+
+
+@pytest.mark.anyio
+async def test_an_answer_without_a_word_is_no_rate_limit() -> None:
+    upstream = Chat(k1=200)
+    pool = upstream.pool()
+    answer = await ask(Retry(pool), scope_of(path="/v1/chat/completions"), stays=True)
+    assert (answer.status, upstream.asked) == (200, ["k1"])
+    assert [(report.state, report.failed) for report in await pool.snapshot()] == [(KeyState.ACTIVE, 0)]
+
+
 # --- all of them
 
 
