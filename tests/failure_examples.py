@@ -62,6 +62,10 @@ OPENAI: dict[str, list[tuple[int, bytes]]] = {
     "overloaded": [(503, openai("server_is_overloaded")), (0, openai("provider_overloaded"))],
     "overloaded_error": [(0, openai(None, type_="overloaded_error")), (529, openai(None, type_="overloaded_error"))],
     "403.country": [(403, openai("unsupported_country_region_territory"))],
+    "403.resource": [
+        (403, openai("AccessDenied", "Access denied due to Virtual Network/Firewall rules.")),
+        (403, openai("403", "Your resource has been temporarily blocked because we detected abuse.")),
+    ],
     "404.deployment": [(404, openai("DeploymentNotFound"))],
     "404.model": [(404, openai("model_not_found"))],
     "401.invalid_api_key": [(401, openai("invalid_api_key")), (401, HTML)],
@@ -99,7 +103,10 @@ EXAMPLES: dict[str, dict[str, list[tuple[int, bytes]]]] = {
         "400.credit_balance": [
             (400, anthropic("invalid_request_error", "Your credit balance is too low to access the Anthropic API."))
         ],
-        "400.usage_limit": [(400, anthropic("invalid_request_error", LIMITED))],
+        "400.usage_limit": [
+            (400, anthropic("invalid_request_error", LIMITED)),
+            (0, anthropic("invalid_request_error", LIMITED)),
+        ],
         "400.context_window": [
             (400, anthropic("invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum"))
         ],
@@ -166,6 +173,18 @@ EXAMPLES: dict[str, dict[str, list[tuple[int, bytes]]]] = {
             (0, gemini(429, "RESOURCE_EXHAUSTED")),
             (429, json.dumps({"error": {"code": "rate_limit_exceeded", "message": "m"}}).encode()),
         ],
+        **{
+            f"interactions.{code}": [
+                (0, json.dumps({"event_type": "error", "error": {"code": code, "message": "m"}}).encode())
+            ]
+            for code in (
+                "rate_limit_exceeded",
+                "too_many_requests",
+                "service_unavailable",
+                "deadline_exceeded",
+                "invalid_request",
+            )
+        },
         "interactions.quota": [(429, json.dumps({"error": {"code": "quota_exceeded", "message": "m"}}).encode())],
         "402.billing": [(402, b"")],
         "400": [(400, gemini(400, "INVALID_ARGUMENT"))],

@@ -14,7 +14,8 @@ from .usage import Usage
 
 __all__ = ["Admitted"]
 
-_STREAMS = (b"text/event-stream", b"application/x-ndjson", b"application/jsonl")
+_DOCUMENTS = (b"application/x-ndjson", b"application/jsonl")
+_STREAMS = (b"text/event-stream", *_DOCUMENTS)
 _RATE_LIMITS = (b"x-ratelimit-", b"anthropic-ratelimit-", b"anthropic-priority-", b"ratelimit")
 
 
@@ -30,7 +31,18 @@ class Admitted:
         seems: What the request seems to cost without its answer, in tokens; None: tokens are not counted.
     """
 
-    __slots__ = ("_admission", "_exchange", "_mark", "_protocol", "_seems", "_send", "_status", "_usage", "_wall")
+    __slots__ = (
+        "_admission",
+        "_complete",
+        "_exchange",
+        "_mark",
+        "_protocol",
+        "_seems",
+        "_send",
+        "_status",
+        "_usage",
+        "_wall",
+    )
 
     def __init__(
         self,
@@ -50,6 +62,7 @@ class Admitted:
         self._seems = seems
         self._mark = len(exchange)
         self._status = 0
+        self._complete = False
         self._usage: Usage | None = None
 
     @property
@@ -63,11 +76,13 @@ class Admitted:
         if kind == "http.response.start":
             self._status = message["status"]
             if self._seems is not None and self._status < 300:
-                self._usage = Usage(stream=media_type(message.get("headers", ())) in _STREAMS)
+                kind = media_type(message.get("headers", ()))
+                self._usage = Usage(stream=kind in _STREAMS, documents=kind in _DOCUMENTS)
             if self._admission.standings:
                 message = {**message, "headers": self._headers(message.get("headers", ()))}
         elif kind == "http.response.body" and self._usage is not None:
             self._usage.feed(message.get("body", b""))
+            self._complete = not message.get("more_body", False)
         await self._send(message)
 
     @property
@@ -76,15 +91,19 @@ class Admitted:
         if self._seems is None:
             return None
         noted = sum(fact.input + fact.output for fact in self._exchange.since(self._mark, Used))
-        if noted:
-            return noted
         if self._status >= 300:
-            return 0.0
+            return float(noted)
         # Who leaves before the answer begins has cost what it asked for: else leaving early would be free.
         if self._usage is None:
-            return None
-        tokens, written = self._usage.tokens, self._usage.written
-        return float(self._seems + written) if tokens is None and written else tokens
+            return noted or None
+        stated = noted or self._usage.tokens
+        if self._complete and stated is not None:
+            return stated
+        written = self._usage.written
+        guess = float(self._seems + written) if written else None
+        # Anthropic's first event states the request, and only the last one the answer: who leaves between them would
+        # have the answer for nothing.
+        return guess if stated is None else max(stated, guess or 0.0)
 
     def _headers(self, headers: RawHeaders) -> RawHeaders:
         """The answer's headers with the key's limits in place of a provider's, which are about other keys."""

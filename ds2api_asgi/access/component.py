@@ -76,9 +76,11 @@ class Access:
     forwarding header. **Around a whole app** that mounts LLM routes beneath a prefix of its own, this part does not
     know those routes: put it on what is mounted there. A browser's CORS preflight, which carries no key, passes.
 
-    Websockets on ``/responses`` are held to models and limits message by message, as requests are. Other websockets,
-    and requests that no protocol claims, cost one request and no tokens; a key with an allow-list may only use such
-    requests without a body or with one that names an allowed model, and such websockets not at all.
+    Websockets on ``/responses`` are held to models and limits message by message, as requests are. Other websockets
+    cost one request and no tokens; requests that no protocol claims cost one request, and with ``POST`` the tokens
+    that their answers state. A key with an allow-list may only use such requests without a body or with one that names
+    an allowed model, and such websockets not at all. Work that goes on when its answer is over (``background``) costs
+    what its request seemed to cost.
 
     Args:
         app: The ASGI app to ask.
@@ -146,13 +148,16 @@ class Access:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in or turn it away (the ASGI interface)."""
         kind = scope["type"]
-        if kind not in ("http", "websocket") or (kind == "http" and is_preflight(scope)):
+        if kind not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
         outermost = KEY not in scope
         claim: Claim | None = None
         try:
             self._checks.head(scope)
+            if kind == "http" and is_preflight(scope):
+                await self.app(scope if self._forward else without_credentials(scope), receive, send)
+                return
             claim = self._claim(scope)
             if claim is None and self._others == "pass" and not _RESPONSES.fullmatch(relative_path(scope)):
                 await self.app(scope, receive, send)
@@ -181,10 +186,11 @@ class Access:
         protocol = protocol_of(claim, scope)
         if permission.lists(claim):
             send = ModelList(send, protocol, permission.sees)
-            scope = {**scope, "headers": replace(scope["headers"], {b"accept-encoding": b"identity"})}
-        tokens = self._estimate(key, claim, body)
-        seems = estimate(body.body, generates=False) if tokens and body is not None else None
-        exchange.wants_usage = exchange.wants_usage or seems is not None
+            scope = _uncompressed(scope)
+        tokens, seems = self._estimate(key, claim, scope, body)
+        if seems is not None:
+            exchange.wants_usage = True
+            scope = _uncompressed(scope)  # what an app within compresses cannot be counted
         admission = await self._turnstile.enter(key, tokens)
         admitted = Admitted(admission, protocol, exchange, send, wall=self._wall, seems=seems)
         try:
@@ -220,13 +226,19 @@ class Access:
             raise Refused(FailureKind.NOT_FOUND, 404, "There is nothing here.", code="not_found")
         return claim
 
-    def _estimate(self, key: ClientKey, claim: Claim | None, body: Replay | None) -> int:
+    def _estimate(
+        self, key: ClientKey, claim: Claim | None, scope: Scope, body: Replay | None
+    ) -> tuple[int, int | None]:
+        """What a request may cost in tokens, and what of that is its own; (0, None): no tokens."""
         limits = key.limits
-        if claim is None or claim.operation not in _COSTS_TOKENS or body is None or not claim.method_allowed:
-            return 0
         if limits.tpm is None and limits.tpd is None and limits.budget is None:
-            return 0
-        return estimate(body.body, generates=claim.operation is Operation.GENERATE)
+            return 0, None
+        if claim is None:  # it may be a generation that nobody here knows: of images, of a summary
+            return (1, 1) if scope["method"] == "POST" else (0, None)
+        if claim.operation not in _COSTS_TOKENS or body is None or not claim.method_allowed:
+            return 0, None
+        generates = claim.operation is Operation.GENERATE
+        return estimate(body.body, generates=generates), estimate(body.body, generates=False)
 
     async def _key(self, scope: Scope) -> ClientKey:
         """Whose request it is.
@@ -283,6 +295,11 @@ _NOBODY: Final = ClientKey("sha256:" + "0" * 64, name="nobody")
 
 def _unknown(message: str) -> Refused:
     return Refused(FailureKind.AUTH, 401, message, headers=_CHALLENGE)
+
+
+def _uncompressed(scope: Scope) -> Scope:
+    """A request whose answer will not be compressed."""
+    return {**scope, "headers": replace(scope["headers"], {b"accept-encoding": b"identity"})}
 
 
 def _has_body(scope: Scope) -> bool:

@@ -45,7 +45,7 @@ class Scan:
         self._max_depth = max_depth
         self._unique = frozenset(unique)
         names = b"|".join(re.escape(name.encode()) for name in sorted(self._unique))
-        self._named = re.compile(rb'"(?:%s)"' % names, re.IGNORECASE) if self._unique else None
+        self._named = re.compile(rb'"(%s)"[ \t\r\n]*+:' % names, re.IGNORECASE) if self._unique else None
 
     def problem(self, body: bytes) -> str | None:
         """What is wrong with a body, in words for its sender that hold nothing of it; None when nothing is."""
@@ -75,9 +75,7 @@ class Scan:
     def _ambiguous(self, body: bytes) -> str | None:
         if self._named is None:
             return None
-        found = self._named.findall(body)
-        plain = all(name[1:-1].decode() in self._unique for name in found)
-        if plain and len({*found}) == len(found) and _DISGUISED.search(body) is None:
+        if self._is_plain(body):
             return None
         seen: set[str] = set()
         for name in _members(body):
@@ -90,6 +88,15 @@ class Scan:
                 return f"the member {folded!r} is spelled in another case"
             seen.add(folded)
         return None
+
+    def _is_plain(self, body: bytes) -> bool:
+        """Whether every name of ours stands in a body once at most, at whatever depth, and none in disguise."""
+        seen: set[bytes] = set()
+        for match in self._named.finditer(body) if self._named is not None else ():
+            if match[1] in seen or match[1].decode() not in self._unique:
+                return False
+            seen.add(match[1])
+        return _DISGUISED.search(body) is None
 
 
 def _out_of_range(number: bytes) -> bool:

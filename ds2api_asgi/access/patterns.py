@@ -42,7 +42,7 @@ class Patterns:
             if plain.count("*") > 4:
                 raise ConfigurationError("a model pattern has at most four stars")
             if "*" in plain:
-                wild.append(".*".join(map(re.escape, plain.split("*"))))
+                wild.append(_expression(plain.split("*")))
             else:
                 exact.add(plain)
         self._exact = frozenset(exact)
@@ -54,6 +54,12 @@ class Patterns:
             return False
         name = _plain(model)
         return name in self._exact or (self._wild is not None and self._wild.fullmatch(name) is not None)
+
+
+def _expression(pieces: list[str]) -> str:
+    """Pieces with anything between them. The first place of each will do, so none is sought a second time."""
+    first, *middle, last = map(re.escape, pieces)
+    return "".join([first, *(f"(?>.*?{piece})" for piece in middle), ".*", last])
 
 
 def _plain(name: str) -> str:

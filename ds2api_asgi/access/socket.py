@@ -4,13 +4,17 @@ https://developers.openai.com/api/docs/guides/websocket-mode (read 2026-11-28): 
 often as it likes and in several lanes at a time; each ends with ``response.completed``, ``failed`` or ``incomplete``,
 or an ``error``. What is refused is answered with an ``error`` event, and the app does not see it; what is let through
 is written anew, so that the app reads what was looked at.
+
+Which message an end belongs to is not asked: lanes end in any order, and errors that end nothing look like those that
+do. What counts is the sum. So each end settles the cheapest message under way, and who leaves has paid for the others.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
+
+from msgspec import Struct
 
 from ..asgi.exchange import Exchange
 from ..asgi.facts import TurnedAway
@@ -23,17 +27,29 @@ from ..universal.failure import FailureKind
 from .asked import estimate
 from .bounds import Checks
 from .client_key import ClientKey
+from .json_scan import Scan
 from .permission import Permission
 from .refusal import Refused, words
 from .turnstile import Admission, Turnstile
-from .usage import Usage
+from .usage import Usage, written
 
 __all__ = ["Socket"]
 
 _CLAIM: Final = Claim(protocol="openai-responses", operation=Operation.GENERATE)
 _CREATE: Final = "response.create"
 _ENDS: Final = (b'"response.completed"', b'"response.failed"', b'"response.incomplete"', b'"error"')
-_END_TYPES: Final = frozenset({"response.completed", "response.failed", "response.incomplete", "error"})
+_FAILURES: Final = frozenset({"response.failed", "error"})
+_END_TYPES: Final = _FAILURES | {"response.completed", "response.incomplete"}
+_ENVELOPE: Final = Scan(max_depth=jsontext.MAX_DEPTH, unique=("response", "stream_id", "type"))
+"""What decides which kind of message one is, and where its request stands; parsers must not differ on it."""
+
+
+class _Asked(Struct, frozen=True, kw_only=True):
+    """A message under way: what it took, in tokens, and what of that was for itself and not for its answer."""
+
+    admission: Admission
+    reserved: int
+    seems: int
 
 
 class Socket:
@@ -70,15 +86,21 @@ class Socket:
         self._receive = receive
         self._send = send
         self._still_good = still_good
-        self._under_way: deque[Admission] = deque()  # bound: lanes and places of the app within
+        self._under_way: list[_Asked] = []  # bound: lanes and places of the app within
+        # Since nothing was under way: what the app has said, and how much of it has been paid for.
+        self._events = self._bytes = self._paid = 0
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
         """Serve it until it ends; what is under way then is settled."""
         try:
             await app(scope, self.receive, self.send)
         finally:
+            unpaid = max(0, written(self._events, self._bytes) - self._paid)
             while self._under_way:
-                await self._turnstile.leave(self._under_way.popleft(), None)
+                asked = self._under_way.pop()
+                cost = max(asked.reserved, asked.seems + unpaid)
+                unpaid -= min(unpaid, cost - asked.seems)
+                await self._turnstile.leave(asked.admission, cost if cost > asked.reserved else None)
 
     async def receive(self) -> Message:
         """The next message that the app may see."""
@@ -110,18 +132,34 @@ class Socket:
             return
         text = message.get("text")
         data = message.get("bytes") or b"" if text is None else text.encode("utf-8", "surrogatepass")
-        if any(word in data for word in _ENDS) and _type_of(data) in _END_TYPES:
-            usage = Usage(stream=False)
-            usage.feed(data)
-            # Lanes end in any order. Their sum is what counts, so the oldest one ends.
-            tokens = usage.tokens
-            failed = tokens is None and b'"response.completed"' not in data
-            await self._turnstile.leave(self._under_way.popleft(), 0.0 if failed else tokens)
+        kind = _type_of(data) if any(word in data for word in _ENDS) else None
+        if kind in _END_TYPES:
+            await self._settle(data, failed=kind in _FAILURES)
+        else:
+            self._events += 1
+            self._bytes += len(data)
+
+    async def _settle(self, data: bytes, *, failed: bool) -> None:
+        usage = Usage(stream=False)
+        usage.feed(data)
+        tokens = usage.tokens
+        if tokens is None and failed:
+            tokens = 0
+        asked = min(self._under_way, key=lambda one: one.reserved)
+        self._under_way.remove(asked)
+        if self._under_way:
+            self._paid += max(0, (asked.reserved if tokens is None else tokens) - asked.seems)
+        else:
+            self._events = self._bytes = self._paid = 0
+        await self._turnstile.leave(asked.admission, tokens)
 
     def _event(self, data: bytes) -> dict[str, Any]:
         if len(data) > self._checks.max_body:
             raise Refused(FailureKind.TOO_LARGE, 413, f"the message is over the limit of {self._checks.max_body} bytes")
         self._checks.document(data)
+        problem = _ENVELOPE.problem(data)
+        if problem is not None:
+            raise Refused(FailureKind.INVALID, 400, f"the message is not accepted: {problem}")
         try:
             event = jsontext.loads(data)
         except InvalidDocument as error:
@@ -140,7 +178,10 @@ class Socket:
             # Who reads the outer one would serve another model than who reads the inner one.
             raise Refused(FailureKind.INVALID, 400, "the member 'model' stands in the message twice")
         self._permission.check(_CLAIM, body)
-        self._under_way.append(await self._turnstile.enter(self._key, estimate(body, generates=True)))
+        reserved = estimate(body, generates=True)
+        admission = await self._turnstile.enter(self._key, reserved)
+        seems = estimate(body, generates=False)
+        self._under_way.append(_Asked(admission=admission, reserved=reserved, seems=seems))
 
     async def _tell(self, refused: Refused, lane: Any) -> None:
         document = words(registry.get("openai-responses"), refused).document

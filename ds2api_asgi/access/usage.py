@@ -7,9 +7,19 @@ from typing import Final
 from ..protocols.metering import Meter
 from ..universal.estimate import BYTES_PER_TOKEN
 
-__all__ = ["Usage"]
+__all__ = ["Usage", "written"]
 
 _FRAME: Final = 320  # bytes of an event around its text
+
+
+def written(events: int, size: int) -> int:
+    """A guess at how many tokens events hold: an event is a token, and more where events are long.
+
+    Args:
+        events: How many.
+        size: Bytes of all of them.
+    """
+    return max(events, (size - events * _FRAME) // BYTES_PER_TOKEN)
 
 
 class Usage:
@@ -17,19 +27,21 @@ class Usage:
 
     Args:
         stream: Whether it is one of lines, as for `Meter`.
+        documents: Whether each line of it is a document, and not a part of an event.
     """
 
-    __slots__ = ("_bytes", "_events", "_meter")
+    __slots__ = ("_begins", "_bytes", "_events", "_meter")
 
-    def __init__(self, *, stream: bool) -> None:
+    def __init__(self, *, stream: bool, documents: bool = False) -> None:
         self._bytes = 0
         self._events = 0
+        self._begins = b"\n" if documents else b"data:"
         self._meter = Meter(stream=stream)
 
     def feed(self, data: bytes) -> None:
         """Look at bytes on their way."""
         self._bytes += len(data)
-        self._events += data.count(b"data:")
+        self._events += data.count(self._begins)
         self._meter.feed(data)
 
     @property
@@ -42,6 +54,8 @@ class Usage:
     def written(self) -> int:
         """A guess at the output of a stream that never says it, as those of Chat Completions unless they are asked to.
 
-        An event is a token, and more where events are long; 0 for what is no stream of events.
+        Streams that broke off are guessed at as well: what they have said is the request, or the first words only.
+
+        0 for what is no stream of events.
         """
-        return max(self._events, (self._bytes - self._events * _FRAME) // BYTES_PER_TOKEN) if self._events else 0
+        return written(self._events, self._bytes) if self._events else 0

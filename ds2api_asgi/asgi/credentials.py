@@ -80,6 +80,8 @@ def without_credentials(scope: Scope) -> Scope:
             headers.append((name, value))
     query = without_query_credentials(scope.get("query_string") or b"")
     copy = {**scope, "headers": headers, "query_string": query}
+    if b"?" in (scope.get("raw_path") or b""):  # some servers and test clients put the query there as well
+        copy["raw_path"] = scope["raw_path"].partition(b"?")[0]
     if scope.get("subprotocols"):
         hidden = _SUBPROTOCOL.decode()
         copy["subprotocols"] = [item for item in scope["subprotocols"] if not item.strip().startswith(hidden)]

@@ -16,9 +16,9 @@ import msgspec
 from msgspec import Struct, field
 
 from .exchange import Exchange
-from .facts import Asked, Broke, Caller, Committed, Judged, PoolEmpty
+from .facts import Asked, Broke, Caller, Committed, Judged, PoolEmpty, Stopped, TurnedAway
 
-__all__ = ["MAX_STEPS", "MAX_TEXT", "Step", "Trace", "decode_trace", "encode_trace", "trace_of"]
+__all__ = ["MAX_STEPS", "MAX_TEXT", "Step", "Trace", "decode_trace", "encode_trace", "printable", "trace_of"]
 
 MAX_STEPS: Final = 256
 """Facts that a trace keeps: the first ones and the last ones of a request that noted more."""
@@ -28,7 +28,10 @@ MAX_TEXT: Final = 200
 
 _MAX_ITEMS: Final = 32
 _MAX_DEPTH: Final = 4
-_UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e\u00a0-\u2027\u202a-\ud7ff\ue000-\U0010ffff]")
+# Controls, line ends, surrogates, and what turns the direction of a line or is not seen in it.
+_UNPRINTABLE: Final = re.compile(
+    r"[^\x20-\x7e\u00a0-\u00ac\u00ae-\u200a\u2010-\u2027\u202f-\u205f\u2070-\ud7ff\ue000-\ufefe\uff00-\U0010ffff]"
+)
 
 
 class Step(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -54,7 +57,8 @@ class Trace(Struct, frozen=True, kw_only=True, omit_defaults=True):
         took: Seconds until its end.
         status: What the client saw; 0: nothing.
         end: ``"complete"``, ``"failed"`` (an error answer), ``"cut"`` (a stream that ended with an error, or broke
-            off), ``"gone"`` (the client left), ``"raised"``.
+            off), ``"gone"`` (the client left), ``"raised"``, ``"cancelled"`` (from outside, as servers do when they
+            shut down).
         why: Why nothing more was tried, or None where nothing failed.
         protocol: The client's.
         operation: What was asked for (``"generate"``).
@@ -135,23 +139,48 @@ def _why(exchange: Exchange, end: str) -> str | None:
         return None
     if end == "gone":
         return "the client left"
+    if end == "cancelled":
+        return "it was cancelled from outside, as when a server shuts down"
+    stopped: Stopped | None = None
     for fact in reversed(list(exchange)):
         match fact:
+            case TurnedAway():
+                return f"turned away at the door: {fact.code or fact.status}"
+            case Stopped():
+                stopped = stopped or fact  # the outermost part has the last word; what failed stands before it
             case Broke():
                 return f"the answer broke off: {fact.reason}"
             case PoolEmpty():
                 return f"no key of pool {fact.pool!r} was usable: {fact.reason}"
             case Judged():
-                if exchange.calls_left == 0:
-                    return f"{fact.verdict.row}, and no call was left"
-                if fact.verdict.retry.value == "none":
-                    return f"{fact.verdict.row}: trying again makes no sense"
-                return f"{fact.verdict.row}, and the plan gave up"
+                reason = stopped.reason if stopped is not None else ""
+                if reason in ("request", "final") or fact.verdict.retry.value == "none":
+                    return f"{fact.verdict.row}: {_STOPS['final']}"
+                return f"{fact.verdict.row}, and {_STOPS.get(reason, reason) or 'nobody tried again'}"
             case Committed():
                 return "the answer ended with an error after it had begun"
             case _:
                 pass
-    return "no part said why"
+    return "no part said why" if stopped is None else _STOPS.get(stopped.reason, stopped.reason)
+
+
+_STOPS: Final = {
+    "request": "trying again makes no sense",
+    "final": "trying again makes no sense",
+    "attempts": "all attempts were made",
+    "keys": "as many keys were tried as may be",
+    "calls": "no upstream call was left",
+    "deadline": "there was no time left",
+    "wait": "the wait that it asks for is over the cap",
+    "empty": "there was no other key",
+    "breaker": "the breaker was open",
+    "budget": "too much was repeated already",
+    "pace": "there was too little time for a first word",
+    "pinned": "it must not be asked again",
+    "drain": "the server was shutting down",
+    "plan": "the plan gave up",
+}
+"""Why a part gave up: the reasons of the fact `Stopped`."""
 
 
 def _step(at: float, fact: object) -> Step:
@@ -201,7 +230,12 @@ def _plain(value: Any, depth: int) -> Any:
 
 def _text(text: str) -> str:
     short = text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
-    return _UNPRINTABLE.sub("�", short)
+    return printable(short)
+
+
+def printable(text: str) -> str:
+    """A text without what would end a line or speak to a terminal."""
+    return _UNPRINTABLE.sub("�", text)
 
 
 _encoder: Final = msgspec.json.Encoder()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import TextIO
 from ..asgi.types import ASGIApp
 from ..demo import DemoModel
 from ..errors import ConfigurationError
+from ..observe import Traced
 from ..pool import KeyPool
 from ..resilience import Retry
 from ..stateful import StatefulResponses
@@ -39,6 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="KEY",
         help="keys of the pool; one fails if it is told to, as in any-name+429 or any-name+500",
     )
+    parser.add_argument("--log", metavar="FILE", help="write what happens to each request, for `ds2api explain FILE`")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -49,9 +52,14 @@ def run(arguments: argparse.Namespace) -> int:
         return _fail("serving needs uvicorn: pip install 'ds2api-asgi[serve]'")
     try:
         app = demo_gateway(keys=arguments.keys, pace=arguments.pace)
-        listener = listen(arguments.host, arguments.port)
+        if arguments.log is not None:
+            app = _logged(app, arguments.log)
+    except OSError as error:
+        return _fail(f"cannot write {arguments.log}: {_reason(error)}")
     except ConfigurationError as error:
         return _fail(str(error))
+    try:
+        listener = listen(arguments.host, arguments.port)
     except OSError as error:
         return _fail(f"cannot listen on {arguments.host}:{arguments.port}: {_reason(error)}")
     with listener:
@@ -72,6 +80,21 @@ def demo_gateway(*, keys: Sequence[str] = DEFAULT_KEYS, pace: float = 0.0) -> AS
     """
     pool = KeyPool(DemoModel(pace=pace, keys=keys), protocol="openai-chat", keys=keys)
     return StatefulResponses(Front(Translator(Retry(pool, protocol="openai-chat"), speaks="openai-chat")))
+
+
+def _logged(app: ASGIApp, name: str) -> ASGIApp:
+    """An app whose decisions are written to a file.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    handler = logging.FileHandler(name, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("ds2api_asgi.trace")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    logger.propagate = False  # failed requests would stand on the screen as well
+    return Traced(app, usage=True)
 
 
 def _base_url(host: str, port: int) -> str:

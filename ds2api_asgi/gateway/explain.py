@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from ..asgi.trace import Step, Trace, decode_trace, encode_trace
+from ..asgi.trace import Step, Trace, decode_trace, encode_trace, printable
 
 __all__ = ["DESCRIPTION", "configure", "run", "story", "traces_in"]
 
@@ -129,7 +129,7 @@ def story(trace: Trace) -> str:
     lines.append(f"  {_at(trace.took)}  the client saw: {saw}")
     if trace.why:
         lines.append(f"  {'':{_WIDTH}}  stopped because: {trace.why}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))  # whoever wrote the log, it does not speak to the terminal
 
 
 def _at(seconds: float) -> str:
@@ -151,7 +151,7 @@ def _short(value: Any) -> str:
 
 
 def _attempted(told: dict[str, Any]) -> str:
-    pause = f" after {told['after']:g} s" if told.get("after") else ""
+    pause = f" after {told['after']:.3g} s" if told.get("after") else ""
     return f"attempt {told['number']} on target {told.get('target', 0)}{pause}"
 
 
@@ -167,6 +167,20 @@ def _judged(told: dict[str, Any]) -> str:
 def _empty(told: dict[str, Any]) -> str:
     wait = f", next in {told['retry_after']:g} s" if told.get("retry_after") is not None else ""
     return f"asked pool {told['pool']!r}, no key: {told['reason']}{wait}"
+
+
+def _skipped(told: dict[str, Any]) -> str:
+    wait = f", next in {told['retry_after']:g} s" if told.get("retry_after") is not None else ""
+    return f"no attempt on target {told['target']}: {told['reason']}{wait}"
+
+
+def _stopped(told: dict[str, Any]) -> str:
+    attempts = "1 attempt" if told["attempts"] == 1 else f"{told['attempts']} attempts"
+    return f"{told['by']} gave up after {attempts}: {told['reason']}"
+
+
+def _model(told: dict[str, Any]) -> str:
+    return f" for model {told['model']}" if told.get("model") else ""
 
 
 def _used(told: dict[str, Any]) -> str:
@@ -197,6 +211,15 @@ _WORDS: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     "Committed": lambda told: f"{told['status']} let through to the client",
     "Used": _used,
     "Lost": lambda told: f"translation lost {told['count']}: {', '.join(told['paths'][:4])}",
+    "TurnedAway": lambda told: f"turned away at the door: {told.get('code') or told['status']}",
+    "Queued": lambda told: f"waited {told['seconds']:.3g} s for a key of pool {told['pool']!r}",
+    "Skipped": _skipped,
+    "Stopped": _stopped,
+    "Hedged": lambda told: f"no content after {told['after']:.3g} s: target {told['target']} is tried beside it",
+    "HedgeLost": lambda told: f"the {'second' if told['second'] else 'first'} of both was slower, and was cut off",
+    "KeptAlive": lambda told: "the stream began with a comment" if told["begins"] else "kept alive by a comment",
+    "BreakerOpened": lambda told: f"target {told['target']} is left alone for {told['seconds']:g} s{_model(told)}",
+    "BreakerClosed": lambda told: f"target {told['target']} is back{_model(told)}",
     "AccountGroup": lambda told: f"answered by account {told['group']}",
 }
 """How a fact is told; all others are told by their members."""

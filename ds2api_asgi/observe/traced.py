@@ -49,6 +49,8 @@ class Traced:
         header: A response header for a short trace (``"x-ds2-trace"``), with what is known when headers go out: the
             attempts, keys by their aliases, rows, losses. With it goes ``x-ds2-request-id``. None: neither.
         sinks: Who takes the traces.
+        usage: Whether the tokens that answers cost are told as well. Then a `KeyPool` within reads them off each
+            answer, which takes time; what answers without a pool tells none.
         clock: Monotonic seconds.
         wall: Unix time.
         ids: Makes the id of a request.
@@ -65,6 +67,7 @@ class Traced:
         level: int = logging.INFO,
         header: str | None = None,
         sinks: Iterable[Sink] = (),
+        usage: bool = False,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         ids: Callable[[], str] = lambda: uuid.uuid4().hex,
@@ -76,6 +79,7 @@ class Traced:
         self._level = level
         self._header = None if header is None else header.lower().encode()
         self._sinks = tuple(sinks)
+        self._usage = usage
         self._clock = clock
         self._wall = wall
         self._ids = ids
@@ -91,22 +95,26 @@ class Traced:
         if not isinstance(exchange, Exchange):
             exchange = Exchange(started=self._clock(), clock=self._clock)
             scope = {**scope, KEY: exchange}
+        exchange.wants_usage = exchange.wants_usage or self._usage
         model = claim.model if isinstance(claim.model, str) else None
         exchange.note(Asked(protocol=claim.protocol, operation=claim.operation.value, model=model))
         watch = _Watch(exchange, claim, self._ids(), self._wall(), receive, send, self._header)
-        raised = False
+        raised: str | None = None
         try:
             await self.app(scope, watch.receive, watch.send)
         except Exception:
-            raised = True
+            raised = "raised"
+            raise
+        except BaseException:  # all that is no error comes from outside: cancellation, or the end of the process
+            raised = "cancelled"
             raise
         finally:
-            self._tell(watch, raised=raised)
+            self._tell(watch, raised)
 
-    def _tell(self, watch: _Watch, *, raised: bool) -> None:
+    def _tell(self, watch: _Watch, raised: str | None) -> None:
         """Tell log and sinks; whatever goes wrong here is not the request's."""
         try:
-            trace = watch.trace(raised=raised)
+            trace = watch.trace(raised)
             if self._log:
                 _write(trace, self._level)
         except Exception:  # noqa: BLE001 - nothing here is the request's
@@ -218,26 +226,28 @@ class _Watch:
         if kind == "http.response.body" and not message.get("more_body", False):
             self._complete = True
 
-    def trace(self, *, raised: bool) -> Trace:
+    def trace(self, raised: str | None) -> Trace:
         model, _ = Replay(b"".join(self._body), self._receive).peek() if self._body else (None, None)
         return trace_of(
             self._exchange,
             id=self._id,
             when=self._when,
             status=self._status,
-            end=self._end(raised=raised),
+            end=self._end(raised),
             model=model,
         )
 
-    def _end(self, *, raised: bool) -> str:
+    def _end(self, raised: str | None) -> str:
         if not self._complete:
             if self._gone:
                 return "gone"
+            if raised == "cancelled":
+                return raised
             return "cut" if self._status else "raised"
         if self._status >= 400:
             return "failed"
         stream = self._stream
-        if raised or (stream is not None and (stream.failure is not None or not stream.terminal)):
+        if raised == "raised" or (stream is not None and (stream.failure is not None or not stream.terminal)):
             return "cut"
         return "complete"
 

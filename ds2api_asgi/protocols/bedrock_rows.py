@@ -1,7 +1,8 @@
 """What follows from the errors of Amazon Bedrock, whatever protocol its models are asked in.
 
-AWS names its exceptions in the header ``x-amzn-errortype`` or in the member ``__type``; the body is
-``{"message": "…"}``. Follows https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html.
+AWS names its exceptions in the header ``x-amzn-errortype``, inside a stream in the message's header
+``:exception-type`` (``modelStreamErrorException``), or in the member ``__type``; the body is ``{"message": "…"}``.
+Follows https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _NAME: Final = re.compile(r"(?:[^#]*#)?([A-Za-z]{1,60}Exception)(?::.*)?", re.DO
 
 def exception_of(failure: Failure, headers: Mapping[str, str]) -> str | None:
     """The name of the exception that an answer states, or None: nothing of AWS's."""
-    stated = headers.get("x-amzn-errortype")
+    stated = headers.get("x-amzn-errortype", headers.get(":exception-type"))
     if stated is None and failure.details is not UNSET:
         stated = failure.details.get("__type")
     match = _NAME.fullmatch(stated) if isinstance(stated, str) else None

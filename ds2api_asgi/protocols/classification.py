@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, assert_never
+from typing import Literal, assert_never, get_args
 
 from msgspec import UNSET, Struct
 
 from ..errors import ConfigurationError
-from ..universal.failure import Failure, FailureKind, Fault, KeyAction, Reason, RetryScope, Row, Verdict
+from ..universal.failure import Failure, FailureKind, Fault, KeyAction, RequestFault, RetryScope, Row, Verdict
 from ..universal.unanswered import UNANSWERED, unanswered
 from . import bedrock_rows, registry
 from .base import Protocol
@@ -88,9 +88,11 @@ def classify(
         The verdict; never raises for what an upstream sent.
 
     Raises:
-        ConfigurationError: No such protocol, or it has no such dialect.
+        ConfigurationError: No such protocol or phase, or the protocol has no such dialect.
     """
     codec = registry.get(protocol) if isinstance(protocol, str) else protocol
+    if phase not in get_args(Phase):
+        raise ConfigurationError(f"phase is one of {', '.join(get_args(Phase))}")
     if dialect not in codec.dialects:
         raise ConfigurationError(f"{codec.name} has no dialect {dialect!r}")
     if phase == "unanswered":
@@ -118,7 +120,7 @@ def rule(
     code: str | int | Iterable[str | int] = (),
     message: str | re.Pattern[str] | None = None,
     wait: float | None = None,
-    reason: Reason | None = None,
+    reason: RequestFault | None = None,
 ) -> Row:
     """A row of your own, for `KeyPool`, `Retry`, `Failover` and `classify`.
 
@@ -139,11 +141,20 @@ def rule(
         The row.
 
     Raises:
-        ConfigurationError: It matches everything, its action is unknown, or the wait is not a number of 0 or more.
+        ConfigurationError: It matches everything, its action or reason is unknown, a status is no number, a pattern
+            is for bytes, or the wait is not a number of 0 or more.
     """
     if then not in _ACTIONS:
         raise ConfigurationError(f"unknown action {then!r} of rule {id!r}; known: {', '.join(_ACTIONS)}")
     statuses = (status,) if isinstance(status, int) else tuple(status)
+    if not all(type(one) is int for one in statuses):
+        raise ConfigurationError(f"rule {id!r} has a status that is no number")
+    if isinstance(message, re.Pattern) and not isinstance(message.pattern, str):
+        raise ConfigurationError(f"rule {id!r} has a pattern for bytes")
+    if reason is not None and reason not in get_args(RequestFault):
+        raise ConfigurationError(
+            f"unknown reason {reason!r} of rule {id!r}; known: {', '.join(get_args(RequestFault))}"
+        )
     codes = (code,) if isinstance(code, (str, int)) else tuple(code)
     if not statuses and not codes and not message:
         raise ConfigurationError(f"rule {id!r} has no condition: it would match every failure")

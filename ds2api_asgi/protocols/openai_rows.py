@@ -145,7 +145,17 @@ ROWS: Final = (
         RetryScope.KEY,
         KeyAction.COOL,
         code=("unsupported_country_region_territory",),
+        wait=3600.0,  # nobody moves house in a minute
         source=_CODES,
+    ),
+    # The whole resource is refused, whatever the model.
+    _row(
+        "403.resource",
+        *_DISABLE,
+        status=(403,),
+        message=re.compile(r"Virtual Network/Firewall rules|resource has been temporarily blocked", re.IGNORECASE),
+        source=_AZURE,
+        read="unchecked",
     ),
     _row("404.deployment", *_BLOCK, code=("DeploymentNotFound",), source=_AZURE, read="unchecked"),
     _row("404.model", *_BLOCK, code=("model_not_found",), source=_CODES, read="unchecked"),

@@ -20,7 +20,7 @@ __all__ = [
     "FailureKind",
     "Fault",
     "KeyAction",
-    "Reason",
+    "RequestFault",
     "RetryScope",
     "Row",
     "Verdict",
@@ -29,7 +29,7 @@ __all__ = [
     "verdict_by_row",
 ]
 
-Reason: TypeAlias = Literal["context-window", "content-policy"]
+RequestFault: TypeAlias = Literal["context-window", "content-policy"]
 """Faults of a request that another model may not see as ones: what a failover can be told to fall back on."""
 
 
@@ -173,7 +173,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     hint_source: str | None = None
     until: float | None = None
     same_key: bool = True
-    reason: Reason | None = None
+    reason: RequestFault | None = None
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -201,7 +201,7 @@ class Row(Struct, frozen=True, kw_only=True):
     fault: Fault
     retry: RetryScope
     key: KeyAction = KeyAction.NONE
-    reason: Reason | None = None
+    reason: RequestFault | None = None
     wait: float | None = None
     status: tuple[int, ...] = ()
     type: tuple[str, ...] = ()

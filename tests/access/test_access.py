@@ -287,6 +287,10 @@ async def test_a_preflight_passes_and_other_options_do_not() -> None:
     assert (await Driver(app, headers=preflight).request("OPTIONS", "/v1/messages")).status == 200
     assert (await Driver(app).request("OPTIONS", "/v1/messages")).status == 401
     assert len(behind.scopes) == 1
+    large = {**preflight, "x-large": "x" * 70_000}
+    assert (await Driver(app, headers=large).request("OPTIONS", "/v1/messages")).status == 431
+    assert (await Driver(app, headers=preflight | bearer(ALICE)).request("OPTIONS", "/v1/messages")).status == 200
+    assert ALICE not in repr(behind.scopes)
 
 
 @pytest.mark.parametrize(

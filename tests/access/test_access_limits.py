@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from typing import Any
 
 import anyio
@@ -360,3 +361,74 @@ async def test_a_pool_within_and_the_door_do_not_count_twice() -> None:
     store: Any = app._turnstile._store
     (count,) = store._counts.values()
     assert count.used == answer.json()["usage"]["total_tokens"]
+
+
+@pytest.mark.parametrize("client", ["anthropic", "ollama", "openai-chat"])
+async def test_who_leaves_a_stream_before_its_last_word_pays_for_what_was_written(client: str) -> None:
+    words = {
+        "anthropic": b"event: content_block_delta\n"
+        b'data: {"type":"content_block_delta","index":0,"delta":{"text":"a"}}\n\n',
+        "ollama": b'{"model":"m","message":{"role":"assistant","content":"a"},"done":false}\n',
+        "openai-chat": b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n',
+    }
+    begins = {
+        "anthropic": b"event: message_start\n"
+        b'data: {"type":"message_start","message":{"usage":{"input_tokens":9,"output_tokens":1}}}\n\n'
+    }
+    kind = b"application/x-ndjson" if client == "ollama" else b"text/event-stream"
+
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
+        await send({"type": "http.response.body", "body": begins.get(client, b""), "more_body": True})
+        for _ in range(3_000):
+            await send({"type": "http.response.body", "body": words[client], "more_body": True})
+        await anyio.sleep_forever()
+
+    app, _ = limited(endless, budget=100_000)
+    with anyio.move_on_after(1):
+        await say(app, client, stream=True)
+    store: Any = app._turnstile._store
+    (count,) = store._counts.values()
+    assert 3_000 <= count.used < 6_000
+
+
+async def test_an_answer_whose_tokens_are_counted_is_not_asked_for_compressed() -> None:
+    accepted: list[Any] = []
+
+    async def looking(scope: Any, receive: Any, send: Any) -> None:
+        accepted.append(dict(scope["headers"]).get(b"accept-encoding"))
+        await Hello()(scope, receive, send)
+
+    for limits in ({"rpm": 9}, {"tpm": 9_000}):
+        app, _ = limited(looking, **limits)
+        driver = Driver(app, headers={**bearer(ALICE), "accept-encoding": "gzip"})
+        await driver.request("POST", path_of("openai-chat", stream=False), json=request_in("openai-chat", stream=False))
+    assert accepted == [b"gzip", b"identity"]
+
+
+async def test_a_post_that_no_protocol_claims_costs_what_its_answer_states() -> None:
+    compacted = {"id": "r", "object": "response.compaction", "usage": {"input_tokens": 500, "output_tokens": 90}}
+    upstream = ScriptedUpstream([json_script(compacted)], repeat=True)
+    app, _ = limited(upstream, budget=1_000)
+    statuses = [(await alice(app).request("POST", "/v1/responses/compact", json={})).status for _ in range(3)]
+    assert statuses == [200, 200, 429]
+    app, _ = limited(upstream, budget=1_000)
+    assert [(await alice(app).request("GET", "/v1/responses/r")).status for _ in range(3)] == [200, 200, 200]
+
+
+@given(st.lists(st.tuples(st.integers(0, 5_000), st.sampled_from([b" ", b'"', b",,", b"\xff" * 3_000])), max_size=6))
+def test_long_runs_are_found_wherever_they_stand(parts: list[tuple[int, bytes]]) -> None:
+    body = b"".join(b"A" * length + gap for length, gap in parts)
+    runs = [length for length, _ in parts if length]
+    long = [length for length in runs if length >= 2048]
+    assert estimate(body, generates=False) == max(1, (len(body) - sum(long)) // 4 + 1_000 * len(long))
+
+
+def test_guesses_take_linear_time() -> None:
+    def seconds(body: bytes) -> float:
+        began = time.perf_counter()
+        estimate(body, generates=True)
+        return time.perf_counter() - began
+
+    words = min(seconds((b"a" * 2_040 + b" ") * 500) for _ in range(3))
+    assert words < 0.25  # 1 MB; a search from every letter takes 1.5 s

@@ -332,3 +332,10 @@ def test_everything_else_of_a_request_stays_as_it_was() -> None:
     assert copy["query_string"] == b"a=%20+&b&&c=k"
     assert copy["x"] == 1
     assert scope["headers"] == headers
+
+
+def test_a_key_in_a_query_that_a_server_leaves_in_the_path_goes_no_further() -> None:
+    scope = {"type": "http", "headers": [], "query_string": b"key=secret", "raw_path": b"/v1/a%2Fb?key=secret"}
+    copy = without_credentials(scope)
+    assert copy["raw_path"] == b"/v1/a%2Fb"
+    assert "secret" not in repr(copy)

@@ -222,3 +222,73 @@ async def test_a_key_for_certain_models_has_no_other_websockets() -> None:
     await socket.run()
     assert (await socket.hear())["type"] == "websocket.close"
     socket.close()
+
+
+def scripted(*said: str) -> Any:
+    """An app that reads two messages, says what it is told to, and then listens until the client has left."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        for _ in range(2):
+            await receive()
+        for text in said:
+            await send({"type": "websocket.send", "text": text})
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+    return app
+
+
+async def used_by_two(app: Any, first: Any, second: Any) -> float:
+    """What of a budget is used when a client says two things, hears an answer, and leaves."""
+    door, _ = guarded(app, limits=ClientLimits(budget=1_000_000))
+    socket = Socket(door, **PLACES[0])
+    async with anyio.create_task_group() as group:
+        group.start_soon(socket.run)
+        socket.say(first)
+        socket.say(second)
+        await anyio.wait_all_tasks_blocked()
+        socket.leave()
+    socket.close()
+    store: Any = door._turnstile._store
+    (count,) = store._counts.values()
+    assert store._leases == {}
+    return float(count.used)
+
+
+async def test_a_small_message_that_fails_does_not_give_a_large_ones_tokens_back() -> None:
+    large = {**CREATE, "input": "word " * 40_000}
+    used = await used_by_two(scripted('{"type":"error","error":{}}'), large, CREATE)
+    assert used > 40_000
+
+
+async def test_who_leaves_before_the_last_event_pays_for_what_was_written() -> None:
+    delta = '{"type":"response.output_text.delta","delta":"word "}'
+    used = await used_by_two(scripted(*[delta] * 900), CREATE, CREATE)
+    alone = await used_by_two(scripted(), CREATE, CREATE)
+    assert used >= alone / 2 + 900
+
+
+async def test_an_answer_that_reached_its_bound_is_not_free_though_nobody_says_what_it_cost() -> None:
+    ends = [f'{{"type":"response.{end}","response":{{}}}}' for end in ("incomplete", "failed")]
+    assert await used_by_two(scripted(ends[0], ends[0]), CREATE, CREATE) > 0
+    assert await used_by_two(scripted(ends[1], ends[1]), CREATE, CREATE) == 0
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        '{"type":"response.create","TYPE":"x","model":"demo-small","input":"x"}',
+        '{"type":"x","type":"response.create","model":"demo-small","input":"x"}',
+        '{"type":"x","Type":"response.create","model":"demo-large","input":"x"}',
+        '{"type":"response.create","model":"demo-small","Response":{"model":"demo-large"}}',
+        '{"type":"response.create","response":{"model":"demo-large"},"response":{"model":"demo-small"}}',
+    ],
+)
+async def test_a_message_that_two_parsers_would_take_for_two_goes_no_further(event: str) -> None:
+    app, _ = guarded(stateful(), models=["demo-small"])
+    refused, served = await converse(app, event, CREATE)
+    assert (refused["type"], refused["status"]) == ("error", 400)
+    assert "stands in the body twice" in refused["error"]["message"] or "case" in refused["error"]["message"]
+    assert served["type"] == "response.completed"

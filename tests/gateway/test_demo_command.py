@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from httpx2 import Client
@@ -69,6 +70,27 @@ def test_a_key_that_is_told_to_fail_is_not_noticed() -> None:
         document = {"model": "demo-small", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}
         answers = [client.post("/v1/messages", json=document) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200] * 4
+
+
+def test_what_it_logs_can_be_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "demo.log"
+    command = (*DS2API, "demo", "--port", "0", "--pace", "0", "--keys", "good-key", "bad-key+429", "--log", str(log))
+    with running(*command) as demo, Client(base_url=demo.base_url) as client:
+        document = {"model": "demo-small", "max_tokens": 9, "messages": [{"role": "user", "content": "a word of mine"}]}
+        assert [client.post("/v1/messages", json=document).status_code for _ in range(2)] == [200, 200]
+        assert demo.interrupt()[0] == 0
+    assert main(["explain", str(log)]) == 0
+    told = capsys.readouterr().out
+    assert "openai-chat.429" in told
+    assert "key cooled, another key" in told
+    assert "tokens in" in told
+    assert "good-key" not in log.read_text("utf-8")
+    assert "a word of mine" not in log.read_text("utf-8")
+
+
+def test_a_log_that_cannot_be_written_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--port", "0", "--log", str(tmp_path / "absent" / "log")]) == 1
+    assert "cannot write" in capsys.readouterr().err
 
 
 def test_ctrl_c_ends_it_quietly() -> None:

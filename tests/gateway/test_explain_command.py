@@ -10,7 +10,22 @@ from types import SimpleNamespace
 
 import pytest
 
-from ds2api_asgi.asgi.trace import Step, Trace, decode_trace, encode_trace
+from ds2api_asgi.asgi import facts
+from ds2api_asgi.asgi.exchange import Exchange
+from ds2api_asgi.asgi.facts import (
+    BreakerClosed,
+    BreakerOpened,
+    Hedged,
+    HedgeLost,
+    KeptAlive,
+    Queued,
+    Skipped,
+    Stopped,
+    TurnedAway,
+    Used,
+)
+from ds2api_asgi.asgi.trace import Step, Trace, decode_trace, encode_trace, trace_of
+from ds2api_asgi.gateway import explain as explain_command
 from ds2api_asgi.gateway.cli import main
 
 COOLED = {"row": "openai-chat.429", "fault": "rate", "retry": "key", "key": "cool", "hint": 20.0,
@@ -84,3 +99,47 @@ def test_a_file_is_read_with_the_line_ends_of_any_system(
     path.write_bytes(b"\xff\xfe garbage\r\n" + LOG.replace("\n", "\r\n").encode())
     assert explain(monkeypatch, str(path)) == 0
     assert "bad1" in capsys.readouterr().out
+
+
+def test_what_a_log_holds_never_speaks_to_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step = Step(at=0.0, what="\x1b]0;owned\x07", members={"why": "a\nforged  line", "reason": "\x9b31m"})
+    hostile = Trace(id="x\x1b[2J", when=1.7e9, took=0.1, why="\r\x1b[1A", caller="\u202egnp", steps=(step,))
+    assert explain(monkeypatch, given=encode_trace(hostile)) == 0
+    told = capsys.readouterr().out
+    assert len(told.splitlines()) == 4
+    assert all(letter.isprintable() or letter in "\n\ufffd" for letter in told)
+
+
+def test_every_fact_of_the_library_is_told_in_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert set(facts.__all__) - explain_command._WORDS.keys() == {"Asked", "Caller"}  # these two are in the head
+    exchange = Exchange(started=0.0, clock=lambda: 1.0)
+    for fact in (
+        TurnedAway(status=429, code="gateway_rate_limit_exceeded"),
+        Queued(pool="p", seconds=0.5, position=2),
+        Skipped(target=1, reason="breaker", retry_after=4.0),
+        Hedged(target=1, after=2.0),
+        HedgeLost(second=True),
+        KeptAlive(begins=False),
+        BreakerOpened(target=0, model="m", seconds=5.0),
+        BreakerClosed(target=0, model=None),
+        Used(input=9, output=5, cached=3),
+        Stopped(by="retry", reason="attempts", attempts=3),
+    ):
+        exchange.note(fact)
+    assert explain(monkeypatch, given=encode_trace(trace_of(exchange, id="i", status=503, end="failed"))) == 0
+    assert [line.split("s  ", 1)[-1].strip() for line in capsys.readouterr().out.splitlines()[1:-2]] == [
+        "turned away at the door: gateway_rate_limit_exceeded",
+        "waited 0.5 s for a key of pool 'p'",
+        "no attempt on target 1: breaker, next in 4 s",
+        "no content after 2 s: target 1 is tried beside it",
+        "the second of both was slower, and was cut off",
+        "kept alive by a comment",
+        "target 0 is left alone for 5 s for model m",
+        "target 0 is back",
+        "used 9 tokens in, 5 out (3 cached)",
+        "retry gave up after 3 attempts: attempts",
+    ]

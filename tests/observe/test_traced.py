@@ -6,12 +6,13 @@ import json
 import logging
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
 
-from ds2api_asgi import ConfigurationError, Journal, KeyPool, Retry, Traced, Translator, rule
+from ds2api_asgi import Access, ConfigurationError, Journal, KeyPool, Retry, Traced, Translator, resilience, rule
 from ds2api_asgi.asgi.exchange import Exchange
-from ds2api_asgi.asgi.facts import Broke
+from ds2api_asgi.asgi.facts import Broke, Stopped
 from ds2api_asgi.asgi.trace import MAX_STEPS, MAX_TEXT, Trace, decode_trace, encode_trace, trace_of
 from ds2api_asgi.testing import Driver, ScriptedUpstream, json_script
 
@@ -188,3 +189,58 @@ def test_facts_that_are_unknown_are_written_down_and_all_is_bounded() -> None:
 def test_what_is_not_a_trace_is_none() -> None:
     assert decode_trace("{}") is None
     assert decode_trace(b"\xff") is None
+
+
+async def test_who_is_cancelled_from_outside_is_said_to_be() -> None:
+    async def waiting(scope: Any, receive: Any, send: Any) -> None:
+        await anyio.sleep_forever()
+
+    async def streaming(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await anyio.sleep_forever()
+
+    for app, status in ((waiting, 0), (streaming, 200)):
+        journal = Journal()
+        with anyio.move_on_after(0.02):
+            await ask(Traced(app, sinks=[journal]))
+        (trace,) = journal
+        assert (trace.status, trace.end) == (status, "cancelled")
+        assert trace.why is not None
+        assert trace.failed
+        assert "cancelled from outside" in trace.why
+
+
+async def test_what_was_turned_away_at_the_door_is_told_with_its_reason() -> None:
+    journal = Journal()
+    app = Traced(Access(ScriptedUpstream([]), keys=["sk-0123456789abcdef"]), sinks=[journal])
+    assert (await ask(app)).status == 401
+    (trace,) = journal
+    assert (trace.end, trace.why) == ("failed", "turned away at the door: 401")
+    assert "sk-0123456789abcdef" not in encode_trace(trace)
+
+
+async def test_why_a_retry_gave_up_is_told() -> None:
+    down = json_script({"error": {"message": "down", "type": "server_error"}}, status=500)
+    app, journal = nest(down, down, down)
+    assert (await ask(app)).status == 500
+    (trace,) = journal
+    (stopped,) = [step.members for step in trace.steps if step.what == "Stopped"]
+    assert stopped["reason"] == "attempts"
+    assert trace.why == "openai-chat.500, and all attempts were made"
+
+
+def test_every_reason_of_a_part_that_gave_up_has_words() -> None:
+    for reason in resilience.Reason:
+        exchange = Exchange(started=0.0)
+        exchange.note(Stopped(by="retry", reason=reason.value, attempts=1))
+        why = trace_of(exchange, end="failed").why
+        assert why is not None
+        assert " " in why
+
+
+async def test_tokens_are_told_where_that_is_asked_for() -> None:
+    for usage, told in ((False, []), (True, [{"input": 1, "output": 1}])):
+        app, journal = nest(json_script(ANSWER), usage=usage)
+        await ask(app)
+        (trace,) = journal
+        assert [step.members for step in trace.steps if step.what == "Used"] == told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,6 +45,20 @@ def test_bedrocks_exceptions_are_known_in_every_protocol(protocol: str, row: Any
     assert classify(400, named, b'{"message": "m"}', protocol=protocol, now=NOW).row == f"{protocol}.{row.id}"
     if protocol in ("openai-chat", "openai-responses", "anthropic", "ollama"):
         assert classify(400, {}, inside, protocol=protocol, now=NOW).row == f"{protocol}.{row.id}"
+
+
+def test_bedrocks_exceptions_inside_streams_are_known() -> None:
+    for name, row in (
+        ("modelStreamErrorException", "ModelStreamErrorException"),
+        ("throttlingException", "ThrottlingException"),
+    ):
+        found = classify(0, {":exception-type": name}, b'{"message": "m"}', protocol="anthropic", phase="stream")
+        assert found.row == f"anthropic.bedrock.{row}"
+
+
+def test_a_key_in_a_country_that_is_not_served_rests_for_long() -> None:
+    found = classify(403, {}, openai("unsupported_country_region_territory"), protocol="openai-chat", now=NOW)
+    assert (found.key, found.hint, found.hint_source) == (KeyAction.COOL, 3600.0, "row")
 
 
 @pytest.mark.parametrize("listed", [one for one in rows() if not one.protocol], ids=lambda one: one.id)
@@ -120,12 +135,22 @@ def test_a_rule_comes_first_and_keeps_what_the_upstream_asks_for() -> None:
         {"then": "stop"},
         {"then": "explode", "status": 400},
         {"then": "stop", "status": 400, "wait": float("nan")},
+        {"then": "stop", "status": "400"},
+        {"then": "stop", "status": ["400"]},
+        {"then": "stop", "message": re.compile(b"bytes")},
+        {"then": "stop", "status": 400, "reason": "weather"},
         {"then": "stop", "status": 400, "wait": -1},
     ],
 )
 def test_a_rule_that_cannot_work_is_refused(wrong: Any) -> None:
     with pytest.raises(ConfigurationError):
         rule("x", **wrong)
+
+
+def test_an_unknown_phase_is_refused() -> None:
+    wrong: Any = "late"
+    with pytest.raises(ConfigurationError):
+        classify(429, {}, b"", protocol="openai-chat", phase=wrong)
 
 
 def test_an_unknown_dialect_is_refused() -> None:

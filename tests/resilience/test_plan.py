@@ -24,8 +24,7 @@ from ds2api_asgi.resilience.plan import (
     preference,
     retry_plan,
 )
-from ds2api_asgi.universal.failure import Fault, KeyAction, RetryScope, Verdict
-from ds2api_asgi.universal.failure import Reason as WhyRefused
+from ds2api_asgi.universal.failure import Fault, KeyAction, RequestFault, RetryScope, Verdict
 
 POLICY = RetryPolicy()
 
@@ -41,7 +40,7 @@ def failed(
     calls: int = 1,
     same_key: bool = True,
     key: KeyAction = KeyAction.NONE,
-    reason: WhyRefused | None = None,
+    reason: RequestFault | None = None,
 ) -> Failed:
     verdict = Verdict(row="test", fault=fault, retry=retry, hint=hint, same_key=same_key, key=key, reason=reason)
     return Failed(verdict=verdict, status=status, keyed=keyed, empty=empty, calls=calls)

@@ -12,26 +12,48 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from ds2api_asgi import (
+    Access,
+    Bounds,
     CarryStore,
+    ClientKey,
+    ClientKeys,
+    ClientLimits,
     Converted,
     Ds2apiError,
     Failover,
+    Fault,
     InvalidDocument,
+    Journal,
+    Key,
+    KeyAction,
+    KeyLookup,
     KeyPool,
+    LimitStore,
     LossRejected,
     MemoryCarryStore,
+    MemoryLimitStore,
     MemoryResponseStore,
     Mounted,
+    RedisLimitStore,
     ResponseStore,
     Retry,
+    RetryScope,
+    Row,
     SQLiteResponseStore,
     StatefulResponses,
+    Traced,
     Translator,
     Upstream,
+    Verdict,
+    classify,
     convert,
     lifespan,
+    rows,
+    rule,
     running,
 )
+from ds2api_asgi.asgi.secret import Secret
+from ds2api_asgi.asgi.trace import Step, Trace
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.protocols.base import Context, UpstreamRoute
 from ds2api_asgi.testing import Driver
@@ -154,7 +176,93 @@ def transforms_in_a_row(request: Request) -> list[Begun]:
     return begun
 
 
+class Customers:
+    """Client keys in a user's own database: no base class, only the method."""
+
+    async def find(self, digest: str) -> ClientKey | None:
+        return ClientKey(digest, name="alice", limits=ClientLimits(rpm=60)) if digest.endswith("0") else None
+
+
+def the_door_takes_keys_limits_and_bounds(redis: Any) -> list[App]:
+    limits = ClientLimits(rpm=60, tpm=100_000, rpd=1_000, tpd=1e6, concurrency=8, budget=2e6, budget_period=3600)
+    key = ClientKey("sk-alice-0123456789", name="alice", models=("gpt-5*",), limits=limits, share=2.0, expires_at=2e9)
+    assert_type(key.digest, str)
+    assert_type(key.opens(0.0), bool)
+    lookups: list[KeyLookup] = [Customers(), ClientKeys([key, "sk-bob-0123456789"])]
+    stores: list[LimitStore] = [MemoryLimitStore(), RedisLimitStore(redis, prefix="shop", timeout=0.5)]
+    doors: list[App] = [Access(own_app, keys=keys, limit_store=store) for keys in lookups for store in stores]
+    door = Access(own_app, keys=[key, "sk-carol-0123456789"], others="pass", on_store_error="refuse", forward=True)
+    door.replace(["sk-dave-0123456789"])
+    return [*doors, door, Bounds(door, max_body=4 * 1024 * 1024, max_depth=32, unique=("model",))]
+
+
+def failures_are_data(error: bytes) -> list[Row]:
+    own = [
+        rule("plan", "exhaust-key", status=403, message="upgrade your plan", wait=3600),
+        rule("odd", "other-route", status=range(460, 470), code=["odd", 7], reason="context-window"),
+    ]
+    verdict = classify(429, {"retry-after": "20"}, error, protocol="openai-chat", rules=own, phase="answer", now=0.0)
+    assert_type(verdict, Verdict)
+    assert_type(verdict.fault, Fault)
+    assert_type(verdict.retry, RetryScope)
+    assert_type(verdict.key, KeyAction)
+    assert_type(verdict.hint, float | None)
+    for listed in rows():
+        assert_type(listed.id, str)
+        assert_type(listed.row.source, str)
+    return own
+
+
+def pools_and_retries_have_rules_and_options() -> App:
+    own = failures_are_data(b"")
+    keys: list[Key | str] = [Key(secret=Secret("sk-1"), quota_scope="org-blue"), "sk-2"]
+    pool = KeyPool(
+        own_app,
+        protocol="openai-chat",
+        keys=keys,
+        max_total=100,
+        queue_timeout=2.5,
+        max_queue=50,
+        conversation_header="x-session",
+        rules=own,
+    )
+    return Retry(
+        pool,
+        protocol="openai-chat",
+        max_keys_tried=4,
+        max_calls=5,
+        wait_cap=2.0,
+        backoff=0.1,
+        first_content_timeout=20.0,
+        idle_timeout=None,
+        budget=None,
+        keep_pace=False,
+        timeout_header="x-request-timeout-ms",
+        rules=own,
+    )
+
+
+def traces_go_where_one_likes(app: App) -> Traced:
+    def sink(trace: Trace) -> None:
+        assert_type(trace.why, str | None)
+        assert_type(trace.steps, tuple[Step, ...])
+
+    journal = Journal(size=50)
+    end = journal.subscribe(sink)
+    end()
+    assert_type(journal.get("id"), Trace | None)
+    assert_type(journal.query(failed=True, limit=5), list[Trace])
+    return Traced(app, log=False, level=10, header="x-ds2-trace", sinks=[journal, sink], usage=True)
+
+
 def mistakes_are_found() -> None:
+    Access(own_app)  # type: ignore[call-arg]
+    Access(own_app, keys=["k"], others="let-in")  # type: ignore[arg-type]
+    Bounds(own_app, 4096)  # type: ignore[call-arg]
+    ClientLimits(60)  # type: ignore[call-arg]
+    Traced(own_app, sinks=[print, 7])  # type: ignore[list-item]
+    classify(429, {}, b"", protocol="openai-chat", phase="late")  # type: ignore[arg-type]
+    rule("r", "cool-it", status=429)  # type: ignore[arg-type]
     convert("{}", kind="reply", source="anthropic", target="openai-chat")  # type: ignore[arg-type]
     Translator(own_app)  # type: ignore[call-arg]
     KeyPool(own_app, "openai-chat", ["key"])  # type: ignore[call-arg]

@@ -45,7 +45,7 @@ def _row(
 _ROWS: Final = (
     Row(
         id="400.credit_balance",
-        status=(400,),
+        status=(0, 400),
         message=re.compile(r"^Your credit balance is too low"),
         fault=Fault.QUOTA,
         retry=RetryScope.KEY,
@@ -55,7 +55,7 @@ _ROWS: Final = (
     ),
     Row(
         id="400.usage_limit",
-        status=(400,),
+        status=(0, 400),
         message=re.compile(r"^You have reached your specified (?:workspace )?API usage limits"),
         fault=Fault.QUOTA,
         retry=RetryScope.KEY,

@@ -37,6 +37,15 @@ def _row(
     return Row(id=id, fault=fault, retry=retry, key=key, source=_ERRORS, **more)
 
 
+_INTERACTIONS: Final[dict[str, tuple[Fault, RetryScope, KeyAction]]] = {
+    "rate_limit_exceeded": (Fault.RATE, RetryScope.KEY, KeyAction.COOL),
+    "too_many_requests": (Fault.RATE, RetryScope.KEY, KeyAction.COOL),
+    "service_unavailable": (Fault.MODEL, RetryScope.ROUTE, KeyAction.NONE),
+    "deadline_exceeded": (Fault.MODEL, RetryScope.ROUTE, KeyAction.NONE),
+    "invalid_request": (Fault.REQUEST, RetryScope.NONE, KeyAction.NONE),
+}
+"""Words of the Interactions API inside streams, where no status says the same."""
+
 _ROWS: Final = (
     Row(
         id="api_key_invalid",
@@ -107,6 +116,10 @@ _ROWS: Final = (
         KeyAction.EXHAUST,
         detail=("code", "quota_exceeded"),
         read="unchecked",
+    ),
+    *(
+        _row(f"interactions.{code}", *found, status=(0,), detail=("code", code), read="unchecked")
+        for code, found in _INTERACTIONS.items()
     ),
     Row(
         id="429.rate_limit",
