@@ -12,7 +12,7 @@ from ..asgi.facts import Judged, Unreachable, Used
 from ..asgi.headers import decode, find, media_type
 from ..asgi.masking import Mask
 from ..asgi.types import Message, Send
-from ..protocols.base import Operation, Protocol, StreamWatch
+from ..protocols.base import Limits, Operation, Protocol, StreamWatch
 from ..protocols.hidden import MAX_JUDGED, AnswerJudge, judge_of
 from ..protocols.metering import Meter, Tokens
 from ..protocols.verdict import judged
@@ -21,7 +21,7 @@ from .cost import Costs
 from .gauge import NOTHING_SENT, RESERVED, Spent
 from .health import Event, Outcome
 from .keys import Secret
-from .outcome import outcome_of, served_of
+from .outcome import outcome_of, served_of, told_of
 from .store import KeyStore, Lease
 from .waiting import WaitingRoom
 
@@ -83,7 +83,6 @@ class Attempt:
         "_judged",
         "_lease",
         "_mark",
-        "_mark",
         "_mask",
         "_meter",
         "_operation",
@@ -111,7 +110,6 @@ class Attempt:
     ) -> None:
         self._terms = terms
         self._begun = 0.0 if terms.clock is None else terms.clock()
-        self._mark = len(exchange)
         self._secret = secret
         self._operation = operation
         self._lease = lease
@@ -227,9 +225,15 @@ class Attempt:
             return
         self._served = True
         terms = self._terms
-        limits = terms.protocol.limits(decode(self._raw_headers), now=terms.wall())
+        limits, tokens = self._limits()
         latency = None if terms.clock is None else terms.clock() - self._begun
-        await self._tell(served_of(limits, tokens=max(self._tokens, terms.costs.average), latency=latency))
+        await self._tell(served_of(limits, tokens=tokens, latency=latency))
+
+    def _limits(self) -> tuple[Sequence[Limits], float]:
+        """What the headers say of the key's limits, and how many tokens the next request may cost."""
+        terms = self._terms
+        limits = terms.protocol.limits(decode(self._raw_headers), now=terms.wall())
+        return limits, max(self._tokens, terms.costs.average)
 
     async def _tell(self, outcome: Outcome) -> bool:
         changed = await self._terms.store.report(self._lease, outcome)
@@ -267,6 +271,9 @@ class Attempt:
         verdict = judged(terms.protocol, failure, decode(self._raw_headers), now=now, rules=terms.rules)
         self._exchange.note(Judged(by="pool", status=status, verdict=verdict, pool=terms.pool, key=key))
         outcome = outcome_of(verdict, wall=now)
+        if outcome is None:
+            limits, tokens = self._limits()
+            outcome = told_of(limits, tokens=tokens)
         if outcome is not None and outcome.event is Event.FORBIDDEN and self._operation is not Operation.GENERATE:
             # Of embeddings, or for a key that may not list models: nobody's chat with that model may suffer for it.
             return

@@ -74,9 +74,10 @@ class KeyPool:
             read only for strategies that want it (``"affinity"``).
         max_body: Bytes; a request's model stands in its body, which is therefore read first.
         rules: Rows of your own, which come before the protocol's; see `rule`.
-        clock: Monotonic seconds, for the store in this process.
+        clock: Monotonic seconds: of waits and latencies, and of the store in this process.
         wall: Unix time, to read the dates that providers send.
-        rng: Where the strategy takes its chance from, for the store in this process.
+        rng: Where the strategy takes its chance from, for the store in this process; and how looks at another store
+            are spread.
 
     Raises:
         ConfigurationError: No keys, an empty or unusable one, one twice, an unknown protocol or strategy, a
@@ -123,9 +124,9 @@ class KeyPool:
         chosen = strategy_named(strategy) if isinstance(strategy, str) else strategy
         self._wants_conversation = bool(getattr(chosen, "wants_conversation", False))
         self._conversation_header = None if conversation_header is None else conversation_header.lower().encode()
-        # Where all keys are of one account, nobody needs to be told which.
-        scopes = {key.alias: key.quota_scope for key in checked}
-        self._scopes = scopes if len(set(scopes.values())) > 1 else {}
+        # Where all keys are of one account, nobody needs to be told which; a key beside labelled ones is alone in its.
+        labels = {key.quota_scope for key in checked}
+        self._groups = {key.alias: key.quota_scope or key.alias for key in checked} if len(labels) > 1 else {}
         self._store.join(
             checked,
             strategy=chosen,
@@ -190,7 +191,8 @@ class KeyPool:
             return
         patience = self._patience(exchange)
         if patience <= 0:
-            visit = Visit(found=self._room.advised(found, len(self._room)))
+            left = await self._room.enter_past(asks, found)
+            visit = Visit(found=self._room.advised(left, len(self._room)) if isinstance(left, Empty) else left)
         else:
             if not bodiless and not isinstance(receive, Replay):
                 body = await self._read(scope, receive, send)
@@ -246,7 +248,7 @@ class KeyPool:
         attempt = Attempt(self._terms, secret, operation, lease, exchange, send, tokens=tokens)
         try:
             exchange.note(KeyLeased(pool=self.name, key=lease.key))
-            group = self._scopes.get(lease.key)
+            group = self._groups.get(lease.key)
             if group is not None:
                 exchange.note(AccountGroup(group=group))
             header = self.protocol.authorize(secret.reveal())

@@ -63,6 +63,7 @@ class Event(StrEnum):
     """What happens to a lane."""
 
     SERVED = "served"  # a successful answer began
+    TOLD = "told"  # an answer that is no success, and not the key's fault, told what is left of its limits
     RATE = "rate"
     QUOTA = "quota"
     DOUBTED = "doubted"  # refused for the first time, after it had served
@@ -282,7 +283,7 @@ def _rest(event: Event, strikes: int, seconds: float | None) -> float:
             return 10 * _MINUTE
         case Event.REFUSED:
             return _DAY
-        case Event.SERVED | Event.ELAPSED | Event.DISABLE | Event.ENABLE:
+        case Event.SERVED | Event.TOLD | Event.ELAPSED | Event.DISABLE | Event.ENABLE:
             raise ValueError(f"{event.value} is no failure")
         case _:
             assert_never(event)

@@ -10,7 +10,7 @@ from ..protocols.base import Limits
 from ..universal.failure import Fault, KeyAction, Verdict
 from .health import LONGEST_COOLING, Event, Outcome
 
-__all__ = ["SERVED", "is_the_keys_fault", "outcome_of", "served_of"]
+__all__ = ["SERVED", "is_the_keys_fault", "outcome_of", "served_of", "told_of"]
 
 
 def is_the_keys_fault(verdict: Verdict) -> bool:
@@ -55,9 +55,6 @@ SERVED = Outcome(event=Event.SERVED)
 def served_of(limits: Sequence[Limits], *, tokens: float, latency: float | None = None) -> Outcome:
     """Tell what a successful answer's rate limit headers mean for the key.
 
-    A limit of tokens that has no room for one request more is spared until its reset. Whether few requests are left
-    depends on how many are on their way, which only the store knows, so that goes into `Outcome.left`.
-
     Args:
         limits: What the headers said.
         tokens: How many tokens the next request may cost.
@@ -68,6 +65,32 @@ def served_of(limits: Sequence[Limits], *, tokens: float, latency: float | None 
     """
     if not limits and latency is None:
         return SERVED
+    soft, left = _little(limits, tokens)
+    if soft is None and left is None and latency is None:
+        return SERVED
+    return Outcome(event=Event.SERVED, soft=soft, left=left, latency=latency)
+
+
+def told_of(limits: Sequence[Limits], *, tokens: float) -> Outcome | None:
+    """Tell what the rate limit headers of an answer mean that is no success, and not the key's fault.
+
+    Args:
+        limits: What the headers said.
+        tokens: How many tokens the next request may cost.
+
+    Returns:
+        The outcome, or None: they said nothing.
+    """
+    soft, left = _little(limits, tokens)
+    return None if soft is None and left is None else Outcome(event=Event.TOLD, soft=soft, left=left)
+
+
+def _little(limits: Sequence[Limits], tokens: float) -> tuple[float | None, tuple[float, float] | None]:
+    """Read `Outcome.soft` and `Outcome.left` off the limits.
+
+    A limit of tokens that has no room for one request more is spared until its reset. Whether few requests are left
+    depends on how many are on their way, which only the store knows, so that goes into `Outcome.left`.
+    """
     soft: float = 0.0
     left: tuple[float, float] | None = None
     for limit in limits:
@@ -79,9 +102,7 @@ def served_of(limits: Sequence[Limits], *, tokens: float, latency: float | None 
             left = limit.remaining, reset
         if limit.remaining <= (tokens if limit.dimension.endswith("tokens") else 0):
             soft = max(soft, reset)
-    if not soft and left is None and latency is None:
-        return SERVED
-    return Outcome(event=Event.SERVED, soft=soft or None, left=left, latency=latency)
+    return soft or None, left
 
 
 def _sane(seconds: float | None) -> float | None:

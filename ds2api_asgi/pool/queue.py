@@ -104,7 +104,8 @@ class Queue:
             flow = self._flows[waiter.caller] = _Flow(self.passed)
         elif not flow.lines:
             flow.tag = max(flow.tag, self.passed)  # nobody saves up turns while he does not wait
-        flow.share = waiter.asks[0].share
+        share = waiter.asks[0].share
+        flow.share = share if 0 < share < math.inf else 1.0  # a door of the user's own may have said anything
         self._waiters[waiter.serial] = waiter
         line = flow.lines.setdefault(waiter.kind, OrderedDict())
         line[waiter.serial] = waiter
@@ -149,6 +150,10 @@ class Queue:
     def kinds(self) -> list[Kind]:
         """What is waited for."""
         return list(self._heads)
+
+    def waits_for(self, model: str | None) -> bool:
+        """Tell whether somebody waits for a key for this model."""
+        return any(kind[0] == model for kind in self._heads)
 
     def serve(self, waiter: Waiter) -> None:
         """It got what it waited for: its caller moves on."""

@@ -48,7 +48,6 @@ class Roster:
 
     Attributes:
         seats: One for each key, in the pool's order.
-        traffic: What they share.
         turns: Counts what changed; what was computed from the roster holds until it moves on.
         stamp: Counts the turns of lanes; leases remember it as the moment at which they were born.
         traffic: What all keys have in common: the requests in flight, and the time.
@@ -124,16 +123,17 @@ class Roster:
         if self.traffic.in_flight >= self._most:
             return None
         book = self._book(model)
+        is_first_attempt = not tried
         first, second, third = (
-            (Standing.READY, Standing.SOFT, Standing.PROBE)
-            if tried
-            else (Standing.PROBE, Standing.READY, Standing.SOFT)
+            (Standing.PROBE, Standing.READY, Standing.SOFT)
+            if is_first_attempt
+            else (Standing.READY, Standing.SOFT, Standing.PROBE)
         )
         if self._counts_tokens and ask.tokens:
             tried = _TooSmall(self, tried, model, ask.tokens, now)
         lineups = book.lineups
         probes, ready = lineups[Standing.PROBE], lineups[Standing.READY]
-        if not tried and isinstance(probes, Tiers) and isinstance(ready, Tiers):
+        if is_first_attempt and isinstance(probes, Tiers) and isinstance(ready, Tiers):
             seat = by_tier((probes, ready), tried, ask) or lineups[Standing.SOFT].pick(tried, ask)
         else:
             seat = (
@@ -192,11 +192,15 @@ class Roster:
                 if lane.serve(born=born, stamp=self.stamp + 1):
                     self.stamp += 1
                     self._lane_changed(owner, name)
+        self.spare(index, model, outcome, now=now)
+        return self.stamp > before
+
+    def spare(self, index: int, model: str | None, outcome: Outcome, *, now: float) -> None:
+        """An answer told what is left of the limits of a key's quota scope: while it is too little, prefer others."""
         owner = self._scopes[index]
         soft = outcome.soft_for(self._scope_in_flight[owner] - 1)  # without this one, which is counted already
         if soft is not None and self._lane(owner, model).soften(now + soft):
             self._lane_changed(owner, model)
-        return self.stamp > before
 
     def fail(self, index: int, model: str | None, outcome: Outcome, *, born: int, now: float) -> bool:
         """A failed answer that was the key's fault; tells whether a lane changed."""
@@ -336,6 +340,10 @@ class Roster:
         """Every model of which something is known, with its lanes by owner."""
         for book in (*self._listed.values(), *self._books.values()):
             yield str(book.model), book.lanes
+
+    def knowledge_of(self, model: str | None) -> object:
+        """What a request for this model goes by, to be compared: the same for all models of which nothing is known."""
+        return self._book(model)
 
     def scope_of(self, index: int) -> int:
         """The owner number of the key's quota scope, as in `models`."""

@@ -38,7 +38,7 @@ from .records import pool_digest
 from .roster import Journal
 from .store import LONGEST_MODEL, Lease
 from .strategies import Strategy
-from .survey import SOON, Empty, EmptyReason, KeyReport, survey, why_empty
+from .survey import SOON, Empty, EmptyReason, KeyReport, plainly_empty, survey, why_empty
 
 __all__ = ["DEFAULT_LEASE_TTL", "DEFAULT_RETRY", "DEFAULT_TIMEOUT", "OnFailure", "SharedStore"]
 
@@ -217,7 +217,7 @@ class SharedStore:
     async def report(self, lease: Lease, outcome: Outcome) -> bool:
         """Tell how the key did; see `KeyStore.report`."""
         served = outcome.event is Event.SERVED
-        told = False
+        told = outcome.event is Event.TOLD
 
         def operate(now: float) -> _Operation | None:
             nonlocal told
@@ -228,7 +228,10 @@ class SharedStore:
             if not told:
                 told = True
                 self._sums[f"{_SERVED if served else _FAILED}{self._names[index]}"] += 1
-            if served:
+            changed = False
+            if outcome.event is Event.TOLD:
+                roster.spare(index, held.model, outcome, now=now)
+            elif served:
                 if outcome.latency is not None:
                     roster.seats[index].time(outcome.latency)
                 changed = roster.serve(index, held.model, outcome, born=held.born, now=now)
@@ -534,11 +537,8 @@ class SharedStore:
 
     def _why_empty(self, model: str | None, tokens: int, tried: Collection[int], now: float) -> Empty:
         roster = self._mirror.roster
-        if roster.is_at_its_most():
-            return Empty(reason=EmptyReason.BUSY, retry_after=SOON, in_flight=roster.traffic.in_flight)
-        if any(roster.is_usable(index, model, tokens, now) for index in tried):
-            return Empty(reason=EmptyReason.TRIED, in_flight=roster.traffic.in_flight)
-        return why_empty(roster, model, tokens, now=now)
+        plain = plainly_empty(roster, model, tokens, tried, now=now)
+        return why_empty(roster, model, tokens, now=now) if plain is None else plain
 
 
 def _storable(model: str | None) -> str | None:

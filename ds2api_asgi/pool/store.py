@@ -22,7 +22,7 @@ from .health import Event, Outcome
 from .keys import Key
 from .roster import Roster
 from .strategies import Strategy
-from .survey import SOON, Empty, EmptyReason, KeyReport, survey, why_empty
+from .survey import Empty, KeyReport, plainly_empty, survey, why_empty
 
 __all__ = ["LONGEST_MODEL", "KeyStore", "Lease", "MemoryStore"]
 
@@ -151,7 +151,7 @@ class MemoryStore:
         self._aliases: dict[str, int] = {}
         self._leases: dict[int, _Held] = {}
         self._next_lease = 1
-        self._empty: tuple[int, dict[tuple[str | None, int], tuple[float, Empty]]] = (-1, {})
+        self._empty: tuple[int, dict[tuple[object, int], tuple[float, Empty]]] = (-1, {})
 
     def join(
         self, keys: Sequence[Key], *, strategy: Strategy, max_concurrency: int | None, max_total: int | None = None
@@ -198,6 +198,9 @@ class MemoryStore:
                 return False
             now = self._clock()
             self._roster.wake(now)
+            if outcome.event is Event.TOLD:
+                self._roster.spare(held.index, held.model, outcome, now=now)
+                return False
             if outcome.event is Event.SERVED:
                 self._counts[held.index][1] += 1
                 if outcome.latency is not None:
@@ -242,22 +245,22 @@ class MemoryStore:
             self._roster.switch(index, on=on)
 
     def _why_empty(self, model: str | None, tokens: int, tried: Collection[int], now: float) -> Empty:
-        slots = self._roster.traffic.in_flight
-        if self._roster.is_at_its_most():
-            return Empty(reason=EmptyReason.BUSY, retry_after=SOON, in_flight=slots)
-        if any(self._roster.is_usable(index, model, tokens, now) for index in tried):
-            return Empty(reason=EmptyReason.TRIED, in_flight=slots)
+        plain = plainly_empty(self._roster, model, tokens, tried, now=now)
+        if plain is not None:
+            return plain
         # A pool that is empty is asked more often than ever, and its answer stays the same until something changes.
         turns, answers = self._empty
         if turns != self._roster.turns:
             answers = {}
             self._empty = (self._roster.turns, answers)
-        asked_at, empty = answers.get((model, tokens), (-math.inf, None))
+        # Clients choose the names of models: all those of which nothing is known have one answer.
+        question = self._roster.knowledge_of(model), tokens
+        asked_at, empty = answers.get(question, (-math.inf, None))
         if empty is not None:
-            aged = empty.after(now - asked_at, in_flight=slots)
+            aged = empty.after(now - asked_at, in_flight=self._roster.traffic.in_flight)
             if aged is not None:
                 return aged
         empty = why_empty(self._roster, model, tokens, now=now)
         if len(answers) < _LONGEST_MEMORY:
-            answers[model, tokens] = now, empty
+            answers[question] = now, empty
         return empty

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 
 from msgspec import Struct
@@ -11,7 +11,7 @@ from msgspec import Struct
 from .health import KeyState, Lane
 from .roster import Roster
 
-__all__ = ["SOON", "Empty", "EmptyReason", "KeyReport", "survey", "why_empty"]
+__all__ = ["SOON", "Empty", "EmptyReason", "KeyReport", "plainly_empty", "survey", "why_empty"]
 
 SOON = 1.0
 """Seconds; for a key that waits for another request to end, a store knows no better."""
@@ -93,6 +93,26 @@ _REASON_OF_STATE = {
     KeyState.DISABLED: EmptyReason.DISABLED,
 }
 _REASONS = tuple(EmptyReason)
+
+
+def plainly_empty(
+    roster: Roster, model: str | None, tokens: int, tried: Collection[int], *, now: float
+) -> Empty | None:
+    """Tell why no key could be had where that needs no look at every key; else None.
+
+    Args:
+        roster: A roster in which no key can be used for the request.
+        model: What was asked for.
+        tokens: How many tokens were asked for.
+        tried: Indexes of keys that failed for the request.
+        now: Seconds of the roster's monotonic clock.
+    """
+    slots = roster.traffic.in_flight
+    if roster.is_at_its_most():
+        return Empty(reason=EmptyReason.BUSY, retry_after=SOON, in_flight=slots)
+    if any(roster.is_usable(index, model, tokens, now) for index in tried):
+        return Empty(reason=EmptyReason.TRIED, in_flight=slots)
+    return None
 
 
 def why_empty(roster: Roster, model: str | None, tokens: int = 0, *, now: float) -> Empty:

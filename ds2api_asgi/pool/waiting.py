@@ -89,6 +89,7 @@ class WaitingRoom:
         self._queue = Queue()
         self._leader: _Guest | None = None
         self._look_at = math.inf
+        self._in_flight = 0  # leases of all keys, as a store that waits said when it had no key
 
     def __len__(self) -> int:
         """How many wait."""
@@ -103,13 +104,26 @@ class WaitingRoom:
         if not self._queue:
             return await self._ask(asks)
         if self._here is None:
-            return Empty(reason=EmptyReason.BUSY, retry_after=SOON)
+            return Empty(reason=EmptyReason.BUSY, retry_after=SOON, in_flight=self._in_flight)
         guest = _Guest(asks, math.inf)
         with self._lock:
             self._queue.join(guest)
             self._serve(self._here)
             self._leave(guest)
         return guest.given or self._reason(guest, self._here)
+
+    async def enter_past(self, asks: tuple[Ask, ...], empty: Empty) -> Lease | Empty:
+        """Get a key past those who wait for other models: for who cannot wait, since another app may answer at once.
+
+        Before a store that waits, `enter` asks for nobody while others wait.
+
+        Args:
+            asks: As for `enter`.
+            empty: What `enter` said.
+        """
+        if self._here is not None or not self._queue or self._queue.waits_for(asks[0].model):
+            return empty
+        return await self._ask(asks)
 
     async def wait(self, asks: tuple[Ask, ...], empty: Empty, *, seconds: float, receive: Receive | None) -> Visit:
         """Wait for a key.
@@ -207,29 +221,30 @@ class WaitingRoom:
             with cancel_scope(deadline=current_time() + min(pause, look_in, self._poll() if leads else math.inf)):
                 await bell.wait()
             if leads and guest.given is None:
-                await self._look()
+                await self._look(guest)
         with self._lock:
             self._leave(guest)
 
     def _poll(self) -> float:
         return math.inf if self._here is not None else _POLL * self._rng.uniform(0.5, 1.5)
 
-    async def _look(self) -> None:
-        """The leader tries whether there is a key for anybody."""
+    async def _look(self, leader: _Guest) -> None:
+        """The leader tries whether there is a key for anybody; one that has got one leaves the rest to the next."""
         if self._here is not None:
             with self._lock:
                 self._serve(self._here)
             return
         self._look_at = math.inf
         offers = Round(self._queue, self._clock())
-        while (waiter := self._locked_next(offers)) is not None:
+        while leader.given is None and (waiter := self._locked_next(offers)) is not None:
             found = await self._ask(waiter.asks)
             if isinstance(found, Empty):
                 offers.passed_over(waiter, found)
             elif not self._locked_hand(offers, waiter, found):
                 with anyio.move_on_after(RELEASE_TIMEOUT, shield=True):
                     await self._store.release(found, NOTHING_SENT)
-        self._look_at = min(self._look_at, self._clock() + offers.opens_in)
+        looked_at_all = leader.given is None
+        self._look_at = min(self._look_at, self._clock() + offers.opens_in) if looked_at_all else -math.inf
 
     def _locked_next(self, offers: Round) -> Waiter | None:
         with self._lock:
@@ -297,6 +312,8 @@ class WaitingRoom:
             found = await self._store.acquire(ask)
             if not isinstance(found, Empty) or found.reason is not EmptyReason.TRIED:
                 break
+        if isinstance(found, Empty):
+            self._in_flight = found.in_flight
         return found
 
     def _reason(self, guest: _Guest, store: MemoryStore) -> Lease | Empty:

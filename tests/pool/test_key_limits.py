@@ -315,3 +315,11 @@ def test_a_pick_does_not_look_at_keys_whose_windows_are_full(strategy: Strategy)
             pass
         work.append(work_of(lambda rig=rig: rig.empty("m", 10)))
     assert max(work) < 600, work
+
+
+def test_a_queue_of_made_up_models_costs_one_look_at_the_keys() -> None:
+    rig = Rig([key(f"k{number}") for number in range(1_000)], max_concurrency=1)
+    for _ in range(1_000):
+        rig.lease()
+    rig.empty("made-up")
+    assert work_of(lambda: [rig.empty(f"made-up-{number}") for number in range(500)]) < 500 * 150

@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from ds2api_asgi.asgi.exchange import KEY
-from ds2api_asgi.asgi.facts import Judged, KeyLeased, PoolEmpty
+from ds2api_asgi.asgi.facts import AccountGroup, Judged, KeyLeased, PoolEmpty
 from ds2api_asgi.errors import BrokenStream, ConfigurationError
 from ds2api_asgi.pool import Ask, Empty, Key, KeyPool, KeyState, Secret
 from ds2api_asgi.pool.attempt import MAX_ERROR_BODY
@@ -311,6 +311,32 @@ async def test_a_key_with_nothing_left_is_spared_while_there_are_others() -> Non
     clock.now += 30
     await ask(pool)
     assert upstream.asked[-1] == "k1"
+
+
+@pytest.mark.parametrize("status", [400, 500])
+async def test_a_key_with_nothing_left_is_spared_whatever_it_answered(status: int) -> None:
+    upstream = ByKey({"k1": answers(status, x_remaining="0"), "k2": answers(200, x_remaining="5")})
+    pool, clock = pool_of(upstream, "k1", "k2")
+    for _ in range(4):
+        await ask(pool)
+    assert upstream.asked == ["k1"] + ["k2"] * 3
+    assert await states(pool) == [KeyState.ACTIVE] * 2
+    assert [(report.served, report.failed) for report in await pool.snapshot()] == [(0, 0), (3, 0)]
+    clock.now += 30
+    await ask(pool)
+    assert upstream.asked[-1] == "k1"
+
+
+async def test_a_key_without_a_label_beside_labelled_ones_is_an_account_of_its_own() -> None:
+    blue, alone = Key(secret=Secret("k1"), alias="one", quota_scope="blue"), Key(secret=Secret("k2"), alias="two")
+    told = []
+    for keys in ([blue, alone], [blue], [alone]):
+        scope = scope_of()
+        pool, _ = pool_of(ByKey({"k1": answers(429), "k2": OK}), *keys)
+        for _ in keys:
+            await ask(pool, scope)
+        told.append([fact.group for fact in scope[KEY].all(AccountGroup)])
+    assert told == [["blue", "two"], [], []]
 
 
 async def test_a_client_that_leaves_costs_no_key_anything() -> None:

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from itertools import count
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -161,3 +162,16 @@ def test_a_release_asks_once_for_each_kind_not_once_for_each_waiter() -> None:
     slots.free["m"] = 1
     slots.serve(queue)
     assert slots.asked <= 8
+
+
+@pytest.mark.parametrize("share", [0.0, -1.0, math.inf, math.nan])
+def test_a_share_that_is_none_counts_as_one(share: float) -> None:
+    queue, order = Queue(), []
+    for _ in range(3):
+        for caller in ("odd", "plain"):
+            queue.join(Waiter((Ask(caller=caller, share=share if caller == "odd" else 1.0),)))
+    offers = Round(queue, 0.0)
+    while (first := offers.next()) is not None:
+        order.append(first.caller)
+        offers.served(first, Lease(id=1, key="k"))
+    assert order == ["odd", "plain"] * 3

@@ -15,8 +15,20 @@ import anyio.lowlevel
 import pytest
 
 from ds2api_asgi.asgi.exchange import KEY
-from ds2api_asgi.asgi.facts import Caller
-from ds2api_asgi.pool import Ask, Empty, Key, KeyPool, KeyState, Lease, LeastUsed, MemoryStore, RateLimits, Secret
+from ds2api_asgi.asgi.facts import Caller, Unreachable
+from ds2api_asgi.pool import (
+    Affinity,
+    Ask,
+    Empty,
+    Key,
+    KeyPool,
+    KeyState,
+    Lease,
+    LeastUsed,
+    MemoryStore,
+    RateLimits,
+    Secret,
+)
 from ds2api_asgi.pool.gauge import NOTHING_SENT
 from ds2api_asgi.pool.health import Event, Outcome
 from ds2api_asgi.pool.keys import as_keys
@@ -192,6 +204,17 @@ async def test_failures_do_not_add_up_over_successes() -> None:
         assert await shop.state() is KeyState.ACTIVE
 
 
+@pytest.mark.anyio
+async def test_a_dead_host_blames_no_key_and_costs_nothing_of_its_limits() -> None:
+    async def dead(scope: Any, receive: Any, send: Any) -> None:
+        scope[KEY].note(Unreachable(reason="refused", processed=False))
+        await answers(502)(scope, receive, send)
+
+    pool = pool_of(dead, named("a", limits=RateLimits(rpm=1, tpm=2_000)))
+    assert [(await ask(pool)).status for _ in range(20)] == [502] * 20
+    assert [(report.state, report.failed) for report in await pool.snapshot()] == [(KeyState.ACTIVE, 0)]
+
+
 # --- CLIProxyAPI
 
 
@@ -220,6 +243,56 @@ async def test_a_missing_model_keeps_the_key_for_all_other_models() -> None:
     await shop.fails(Event.FORBIDDEN, None, "ghost")
     shop.lease("real")
     assert (shop.empty("ghost").retry_after or 0) <= 600
+
+
+ORGANISATIONS = [named(f"{org}{number}", quota_scope=org) for org in ("red", "blue") for number in range(3)]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("status", "leaves"), [(429, True), (401, False)], ids=["a rate of the organisation", "a refused key"]
+)
+async def test_a_conversation_yields_on_a_rest_and_stays_in_its_organisation_where_it_can(
+    status: int, leaves: bool
+) -> None:
+    for number in range(8):
+        clock = Clock()
+        upstream = ByKey({key.secret.reveal(): OK for key in ORGANISATIONS})
+        pool = pool_of(upstream, *ORGANISATIONS, strategy="affinity", clock=clock, conversation_header="x-session")
+        talk = [(b"x-session", b"%d" % number)]
+        used = []
+        for script in (OK, answers(status), OK, OK):
+            if upstream.asked:
+                upstream.scripts[upstream.asked[0]] = script
+            await ask(pool, scope_of(headers=talk))
+            used.append(upstream.asked[-1])
+        home, _, after, again = used
+        assert used[1] == home
+        assert after == again != home
+        assert (after[:5] != home[:5]) is leaves
+        clock.now += 86_401
+        upstream.scripts[home] = OK
+        for _ in range(4):  # each key that rested is probed once
+            await ask(pool, scope_of(headers=talk))
+        assert upstream.asked[-1] == home
+
+
+@pytest.mark.anyio
+async def test_a_busy_conversation_starves_nobody_and_waits_for_no_key_of_its_own() -> None:
+    shop = Shop(*ORGANISATIONS, strategy=Affinity(), max_concurrency=4)
+    leases = [shop.store.acquire_now(Ask(model="m", conversation="one")) for _ in range(24)]
+    assert {lease.key for lease in leases if isinstance(lease, Lease)} == {key.alias for key in ORGANISATIONS}
+    assert all(isinstance(lease, Lease) for lease in leases)
+
+
+@pytest.mark.anyio
+async def test_keys_of_one_pool_that_come_back_together_are_probed_by_one_request_each() -> None:
+    shop = Shop("a", "b", "c")
+    for _ in range(3):
+        await shop.fails(Event.RATE, 10.0)
+    shop.now += 10
+    assert sorted(shop.lease().key for _ in range(3)) == sorted(report.alias for report in await shop.store.snapshot())
+    assert shop.empty().reason is EmptyReason.BUSY
 
 
 # --- LLM-API-Key-Proxy
@@ -283,6 +356,39 @@ async def test_a_used_up_quota_is_not_asked_again_every_five_seconds() -> None:
     await shop.fails(Event.QUOTA)
     shop.now += 3_000
     assert shop.empty().reason is EmptyReason.EXHAUSTED
+
+
+# --- what their users ask for
+
+
+@pytest.mark.anyio
+async def test_a_bill_takes_a_key_out_for_an_hour_and_not_for_a_second() -> None:
+    upstream, clock = Chat(k1=402, k2=200), Clock()
+    pool = upstream.pool(clock=clock)
+    for _ in range(4):
+        assert (await ask(Retry(pool), scope_of(path="/v1/chat/completions"), stays=True)).status == 200
+        clock.now += 600
+    assert upstream.asked.count("k1") == 1
+    assert [report.state for report in await pool.snapshot()] == [KeyState.EXHAUSTED, KeyState.ACTIVE]
+
+
+@pytest.mark.anyio
+async def test_an_operator_ends_the_rest_of_an_organisation_without_a_restart() -> None:
+    shop = Shop(named("a", quota_scope="org"), named("b", quota_scope="org"))
+    await shop.fails(Event.RATE, 3_600.0)
+    await shop.fails(Event.QUOTA, 80_000.0, "other")
+    assert shop.empty().reason is EmptyReason.EXHAUSTED
+    await shop.store.switch("b", on=True)
+    assert {shop.lease().key for _ in range(2)} == {"a", "b"}
+
+
+@pytest.mark.anyio
+async def test_an_answer_without_a_word_is_no_rate_limit() -> None:
+    upstream = Chat(k1=200)
+    pool = upstream.pool()
+    answer = await ask(Retry(pool), scope_of(path="/v1/chat/completions"), stays=True)
+    assert (answer.status, upstream.asked) == (200, ["k1"])
+    assert [(report.state, report.failed) for report in await pool.snapshot()] == [(KeyState.ACTIVE, 0)]
 
 
 # --- all of them

@@ -166,10 +166,11 @@ class Machine(RuleBasedStateMachine):
         data=st.data(),
         soft=st.none() | st.sampled_from([0.5, 20.0]),
         left=st.none() | st.sampled_from([(0.0, 3.0), (1.0, 9.0)]),
+        event=st.sampled_from([Event.SERVED, Event.SERVED, Event.TOLD]),
     )
-    def serve(self, data: st.DataObject, soft: float | None, left: tuple[float, float] | None) -> None:
+    def serve(self, data: st.DataObject, soft: float | None, left: tuple[float, float] | None, event: Event) -> None:
         leases, _ = data.draw(st.sampled_from(self.open))
-        self.alike(self.ask("report", Outcome(event=Event.SERVED, soft=soft, left=left), leases=leases))
+        self.alike(self.ask("report", Outcome(event=event, soft=soft, left=left), leases=leases))
 
     @precondition(lambda self: self.open)
     @rule(data=st.data(), spent=st.sampled_from(SPENT), again=st.booleans())

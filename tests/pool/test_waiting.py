@@ -154,6 +154,40 @@ async def test_where_another_app_follows_nobody_waits() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("waits", [False, True])
+async def test_who_cannot_wait_is_not_turned_away_for_those_who_wait_for_another_model(waits: bool) -> None:
+    store = SteppedStore() if waits else MemoryStore()
+    if isinstance(store, SteppedStore):
+        store.step = Steps(10**9)
+    keys = [Key(secret=Secret(name), models=frozenset([name])) for name in ("m", "n")]
+    upstream = Gated()
+    pool = pool_of(upstream, *keys, max_concurrency=1, store=store)
+    async with anyio.create_task_group() as group:
+        for number in range(2):
+            group.start_soon(request, pool)
+            await settled(pool, number)
+            await upstream.reaches(1)
+        statuses = []
+        for model in ("n", "m"):
+            scope = scope_of()
+            scope[KEY].note(Attempted(number=1, elsewhere=True))
+
+            async def other(scope: Any = scope, body: bytes = b'{"model": "%s"}' % model.encode()) -> None:
+                statuses.append((await ask(pool, scope, body=body, stays=True)).status)
+
+            group.start_soon(other)
+            if model == "n":
+                await upstream.reaches(2)
+            else:
+                await until(lambda: len(statuses) == 1)
+        await settled(pool, 1)
+        for number in range(3):
+            await upstream.reaches(number + 1)
+            upstream.gates[number].set()
+    assert sorted(statuses) == [200, 429]
+
+
+@pytest.mark.anyio
 async def test_one_more_than_may_wait_is_refused_at_once() -> None:
     upstream = Gated()
     pool = pool_of(upstream, max_concurrency=1, max_queue=2)
@@ -328,6 +362,55 @@ async def test_a_store_that_waits_serves_its_queue_by_one_leader() -> None:
             assert await in_flight(pool) == 1
             upstream.gates[number].set()
     assert (await in_flight(pool), len(pool._room)) == (0, 0)
+
+
+@pytest.mark.anyio
+async def test_a_crowd_waits_for_a_store_that_waits_as_it_does_for_one_that_does_not() -> None:
+    stepped = SteppedStore()
+    stepped.step = Steps(10**9)
+    for store in (MemoryStore(), stepped):
+        upstream = Gated()
+        pool = pool_of(upstream, *(f"k{number}" for number in range(8)), max_concurrency=1, store=store)
+        pool._room.held = 4.0  # of eight keys one comes free every half second
+        async with anyio.create_task_group() as group:
+            for _ in range(8):
+                group.start_soon(request, pool)
+            await upstream.reaches(8)
+            for number in range(1, 13):
+                group.start_soon(request, pool)
+                await settled(pool, number)
+            for number in range(20):
+                await upstream.reaches(number + 1)
+                upstream.gates[number].set()
+
+
+@pytest.mark.anyio
+async def test_a_leader_that_got_a_key_leaves_the_others_to_the_next_one() -> None:
+    store = SteppedStore()
+    store.step = Steps(10**9)
+    pool = pool_of(OK, max_concurrency=2, store=store)
+    room = pool._room
+    leases = [await room.enter((Ask(model="m"),)) for _ in range(2)]
+    asked: list[int] = []
+    acquire = store.acquire
+
+    async def counted(wanted: Ask) -> Any:
+        asked.append(anyio.get_current_task().id)
+        return await acquire(wanted)
+
+    store.acquire = counted  # type: ignore[method-assign]
+    async with anyio.create_task_group() as group:
+        for number in range(2):
+            group.start_soon(request, pool)
+            await settled(pool, number + 1)
+        asked.clear()
+        for lease in leases:
+            assert isinstance(lease, Lease)
+            await store.release(lease)
+        room.changed()
+        with anyio.fail_after(0.1):  # and not only when it would have looked by itself
+            await settled(pool, 0)
+    assert len(set(asked)) == 2
 
 
 @pytest.mark.anyio

@@ -30,6 +30,10 @@ class Affinity:
         balance: A key has room while it has no more requests in flight than this many times the average, by weight.
         floor: But so many it may always have, since the average of an idle pool is next to nothing.
 
+    Attributes:
+        wants_conversation: Tells the pool to look for conversations.
+        wants_latency: Tells the pool to measure, where the inner strategy wants that.
+
     Raises:
         ConfigurationError: `balance` is not above 1, or `floor` is below 1.
     """
@@ -42,6 +46,7 @@ class Affinity:
         if floor < 1:
             raise ConfigurationError("the floor of an affinity is below 1")
         self._strategy = LeastUsed() if strategy is None else strategy
+        self.wants_latency = bool(getattr(self._strategy, "wants_latency", False))
         self._balance = balance
         self._floor = floor
 
@@ -51,7 +56,7 @@ class Affinity:
 
 
 class _AffinityLineup:
-    __slots__ = ("_balance", "_floor", "_inner", "_keys", "_scopes", "_seats", "_weight", "_wheels")
+    __slots__ = ("_balance", "_floor", "_inner", "_known", "_scopes", "_seats", "_totals", "_weight", "_wheels")
 
     def __init__(self, inner: Lineup, balance: float, floor: int) -> None:
         self._inner = inner
@@ -60,7 +65,8 @@ class _AffinityLineup:
         self._weight = 0.0
         self._seats: dict[str, Seat] = {}
         self._scopes = Wheel()
-        self._keys: dict[str, float] = {}  # weight of the scopes of several keys
+        self._totals: dict[str, float] = {}  # weight of all keys of a scope, here or away
+        self._known: set[str] = set()  # the keys in it
         self._wheels: dict[str, Wheel] = {}  # their keys
 
     def add(self, seat: Seat) -> None:
@@ -109,7 +115,8 @@ class _AffinityLineup:
         lineup._weight = self._weight
         lineup._seats = self._seats.copy()
         lineup._scopes = self._scopes.copy()
-        lineup._keys = self._keys.copy()
+        lineup._totals = self._totals.copy()
+        lineup._known = self._known.copy()
         lineup._wheels = {scope: wheel.copy() for scope, wheel in self._wheels.items()}
         return lineup
 
@@ -127,9 +134,12 @@ class _AffinityLineup:
         scope = f"scope {seat.scope}"
         wheel = self._wheels.setdefault(scope, Wheel())
         wheel.weigh(name, weight)
-        total = self._keys.get(scope, 0.0) + (weight or -seat.weight)
-        self._keys[scope] = total = total if len(wheel) else 0.0
-        self._scopes.weigh(scope, total)
+        if name not in self._known:
+            self._known.add(name)
+            self._totals[scope] = self._totals.get(scope, 0.0) + seat.weight
+        # A scope keeps its weight while it has a key: if it weighed less without one, conversations would lose their
+        # prompt caches that never met that key. Where the others then have too much to do, the balance sees to it.
+        self._scopes.weigh(scope, self._totals[scope] if len(wheel) else 0.0)
 
 
 _WITHIN = 0x9E3779B97F4A7C15  # so that the order of keys has nothing to do with the order of scopes

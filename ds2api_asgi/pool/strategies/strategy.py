@@ -110,8 +110,9 @@ class Lineup(Protocol):
 class Strategy(Protocol):
     """Makes lineups. Strategies hold settings only, so that one object may serve many pools.
 
-    One that looks at `Ask.conversation` says so by an attribute ``wants_conversation = True``; pools do not look for
-    conversations otherwise. A whole one of your own, which uses the key that was used longest ago:
+    One that looks at `Ask.conversation` says so by an attribute ``wants_conversation = True``, one that looks at
+    `Seat.latency` by ``wants_latency = True``; pools look for neither otherwise. A whole one of your own, which
+    uses the key that was used longest ago:
 
         class Rested:
             def lineup(self, rng):
