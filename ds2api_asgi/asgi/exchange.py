@@ -35,6 +35,8 @@ class Exchange:
         clock: Monotonic seconds; what tells when a fact was noted.
         calls_left: How many upstream calls may still be made for it, over all nested retries; None while nobody
             set a budget.
+        hedging: Whether a part may begin a second attempt beside its first: then parts within it may not, since two
+            attempts at a time are all that a request gets.
         wants_usage: Whether a part wants the fact `Used` of each answer; the part sets it before it asks its app, for
             counting costs time.
     """
@@ -47,6 +49,7 @@ class Exchange:
         "calls_left",
         "clock",
         "deadline",
+        "hedging",
         "started",
         "wants_usage",
     )
@@ -56,6 +59,7 @@ class Exchange:
         self.clock = clock
         self.deadline = float("inf")
         self.calls_left: int | None = None
+        self.hedging = False
         self.wants_usage = False
         self._facts: list[Any] = []
         self._times: list[float] = []
@@ -108,6 +112,7 @@ class Exchange:
         branch = Exchange(started=self.started, clock=self.clock)
         branch.deadline = self.deadline
         branch.calls_left = calls
+        branch.hedging = self.hedging
         branch.wants_usage = self.wants_usage
         branch._facts += self._facts
         branch._times += self._times

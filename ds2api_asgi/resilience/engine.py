@@ -243,10 +243,11 @@ class Engine:
             exchange.note(
                 Attempted(number=len(lost) + 1, target=step.target, after=step.after, elsewhere=step.elsewhere)
             )
-            if hedging is None or lost:
+            if hedging is None or lost or exchange.hedging:
                 course = Course(asked, turn, exchange, line, patience, alive=alive)
                 outcome = await course.run(self._apps[step.target], asked.own_scope(), asked.body.again())
             else:
+                exchange.hedging = True
                 enter_second = partial(self._enter_beside, asked, steps, step)
                 pair = Pair(asked, self._apps, exchange, line, patience, hedging, enter_second)
                 outcome, second = await pair.run(turn)

@@ -258,6 +258,15 @@ async def test_two_that_fail_are_two_calls_and_trying_goes_on(stage):
     assert (answer.body, app.calls) == (C1 + END, 7)
 
 
+async def test_nested_parts_hedge_once_among_them(stage):
+    # Seed 80318 of a hundred thousand simulations: both began a second attempt at the same moment, which made four.
+    app = Slow(*[FAST] * 4, (30.0, C2, END), (0.25, C1, END))
+    part = retry(stage, retry(stage, app), max_calls=2)
+    await warm(part)
+    answer, _ = await timed(part)
+    assert (answer.body, app.calls, app.running) == (C1 + END, 6, 0)
+
+
 async def test_a_hedge_spends_the_call_budget(stage):
     app = Slow(*[FAST] * 4, (3.0, b"data: error:server\n\n"), (0.1, b"data: error:server\n\n"))
     part = retry(stage, app, max_calls=2)

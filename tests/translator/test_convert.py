@@ -139,3 +139,16 @@ def test_a_request_tells_how_an_upstream_is_asked_with_it(stream: bool, path: st
 def test_a_request_without_a_model_has_no_route_where_the_path_names_it() -> None:
     request = {"contents": [{"parts": [{"text": "a"}]}]}
     assert convert(request, kind="request", source="gemini", target="gemini").route is None
+
+
+@pytest.mark.parametrize("kind", ["lark", "regex"])
+def test_a_grammar_stands_where_each_of_openais_protocols_has_it(kind: str) -> None:
+    grammar = {"syntax": kind, "definition": "start: x"}
+    flat = {"type": "custom", "name": "run", "format": {"type": "grammar", **grammar}}
+    nested = {"type": "custom", "custom": {"name": "run", "format": {"type": "grammar", "grammar": grammar}}}
+    chat = {"model": "m", "messages": [{"role": "user", "content": "x"}], "tools": [nested]}
+    responses = {"model": "m", "input": "x", "tools": [flat]}
+    to_responses = convert(chat, kind="request", source="openai-chat", target="openai-responses")
+    assert to_responses.document["tools"] == [flat]
+    to_chat = convert(responses, kind="request", source="openai-responses", target="openai-chat")
+    assert to_chat.document["tools"] == [nested]

@@ -140,6 +140,8 @@ def encode_tools(request: Request, document: Json, scope: Scope) -> None:
 def _encode_tool(tool: FunctionTool, path: str, scope: Scope) -> Json:
     inner: Json = {"name": scope.tool_name(tool.name, f"{path}.name")}
     put(tool, _FUNCTION if tool.kind == "function" else _CUSTOM, inner)
+    if tool.kind == "custom" and not scope.home:
+        _nest_grammar(inner)
     document: Json = {tool.kind: inner}
     if not (scope.home and "type:absent" in tool.form):
         document["type"] = tool.kind
@@ -150,6 +152,15 @@ def _encode_tool(tool: FunctionTool, path: str, scope: Scope) -> Json:
     if tool.kind == "custom" and tool.strict is not UNSET:
         scope.lacks(f"{path}.strict", Severity.COSMETIC, "strict custom tools")
     return document
+
+
+def _nest_grammar(inner: Json) -> None:
+    """Put the grammar of a tool of free text where this protocol has it: in an object of its own."""
+    match inner.get("format"):
+        case {"type": "grammar", "grammar": dict()}:
+            pass
+        case {"type": "grammar", **grammar}:
+            inner["format"] = {"type": "grammar", "grammar": grammar}
 
 
 def _encode_function(tool: FunctionTool) -> Json:

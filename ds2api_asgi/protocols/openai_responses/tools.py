@@ -135,11 +135,21 @@ def _encode_tool(tool: FunctionTool, path: str, scope: Scope) -> Json:
     put(tool, _FUNCTION if tool.kind == "function" else _CUSTOM, document)
     if tool.kind == "function":
         _put_strict(tool, document, path, scope)
-    elif tool.strict is not UNSET:
-        scope.lacks(f"{path}.strict", Severity.COSMETIC, "strict custom tools")
+    else:
+        if tool.strict is not UNSET:
+            scope.lacks(f"{path}.strict", Severity.COSMETIC, "strict custom tools")
+        if not scope.home:
+            _flatten_grammar(document)
     encode_cache(tool.cache, document, path, scope)
     scope.ext(tool.ext, path)
     return merged(document, tool.ext, scope)
+
+
+def _flatten_grammar(document: Json) -> None:
+    """Put the grammar of a tool of free text where this protocol has it: beside its type."""
+    match document.get("format"):
+        case {"type": "grammar", "grammar": dict(grammar), **rest}:
+            document["format"] = {"type": "grammar", **grammar, **rest}
 
 
 def _put_strict(tool: FunctionTool, document: Json, path: str, scope: Scope) -> None:
