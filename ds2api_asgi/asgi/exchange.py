@@ -76,6 +76,13 @@ class Exchange:
                 return fact
         return None
 
+    def age(self, kind: type[object]) -> float:
+        """Seconds since the newest fact of a kind was noted; infinite when there is none."""
+        for moment, fact in zip(reversed(self._times), reversed(self._facts), strict=True):
+            if isinstance(fact, kind):
+                return self.clock() - moment
+        return float("inf")
+
     def all(self, kind: type[Fact]) -> Iterator[Fact]:
         """All facts of a kind, oldest first."""
         return (fact for fact in self._facts if isinstance(fact, kind))

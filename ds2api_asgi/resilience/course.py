@@ -248,6 +248,7 @@ class Course:
             now = self._asked.clock.now()
             if now >= self._asked.bounds.patience:  # nobody may open a breaker by having no time
                 return None
-            if verdict.fault is Fault.SELF and now - self.began > _LATE * self._asked.terms.policy.deadline:
+            used = min(now - self.began, self._exchange.age(KeyLeased))  # no wait for a key is the upstream's
+            if verdict.fault is Fault.SELF and used > _LATE * self._asked.terms.policy.deadline:
                 return replace(verdict, fault=Fault.MODEL)
         return verdict

@@ -11,7 +11,7 @@ import pytest
 from ds2api_asgi.asgi.facts import Attempted, Judged, PoolEmpty, Queued
 from ds2api_asgi.asgi.headers import find
 from ds2api_asgi.pool import KeyPool
-from ds2api_asgi.resilience import BreakerPolicy
+from ds2api_asgi.resilience import BreakerPolicy, BreakerState
 
 pytestmark = pytest.mark.anyio
 
@@ -139,3 +139,25 @@ async def test_a_deadline_that_passes_in_the_queue_costs_no_call_and_no_breaker(
         group.cancel_scope.cancel()
     assert (answer.status, app.calls) == (504, 1)
     assert [report.failures for report in retry.breakers()] == [0]
+
+
+@pytest.mark.parametrize(("held", "counts"), [(0.25, False), (0.05, True)])
+async def test_a_deadline_is_held_against_an_app_only_for_the_time_that_it_had(stage, held, counts):
+    begun = anyio.Event()
+
+    async def slow(scope, receive, send):
+        first = not begun.is_set()
+        begun.set()
+        await anyio.sleep(held if first else 30)
+        await stage.answer(b"{}")(scope, receive, send)
+
+    app = stage.Actor(slow)
+    pool = KeyPool(app, protocol=stage.protocol, keys=["key-one"], max_concurrency=1, rng=Random(1))
+    retry = stage.retry(pool, deadline=0.4, breaker=BreakerPolicy(consecutive=1))
+    async with anyio.create_task_group() as group:
+        group.start_soon(stage.ask, pool)
+        await begun.wait()
+        assert (await stage.ask(retry)).status == 504
+    assert app.calls == 2
+    opened = [report for report in retry.breakers() if report.state is BreakerState.OPEN]
+    assert bool(opened) == counts
