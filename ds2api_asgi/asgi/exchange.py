@@ -29,7 +29,7 @@ class Exchange:
     """The journal of one client request.
 
     Attributes:
-        started: When it began, in seconds of `time.monotonic`.
+        started: When it began, in seconds of its clock.
         deadline: When all work for it must end, in seconds of `anyio.current_time`; ``inf`` while nobody set one.
             Only ever lowered.
         clock: Monotonic seconds; what tells when a fact was noted.
@@ -79,6 +79,13 @@ class Exchange:
             if isinstance(fact, kind):
                 return fact
         return None
+
+    def age(self, kind: type[object]) -> float:
+        """Seconds since the newest fact of a kind was noted; infinite when there is none."""
+        for moment, fact in zip(reversed(self._times), reversed(self._facts), strict=True):
+            if isinstance(fact, kind):
+                return self.clock() - moment
+        return float("inf")
 
     def all(self, kind: type[Fact]) -> Iterator[Fact]:
         """All facts of a kind, oldest first."""
@@ -139,11 +146,12 @@ class Exchange:
         return f"<Exchange of {len(self._facts)} facts>"
 
 
-def enter(scope: Scope) -> tuple[Scope, Exchange]:
+def enter(scope: Scope, *, clock: Callable[[], float] = time.monotonic) -> tuple[Scope, Exchange]:
     """Find the exchange of a request, or begin one.
 
     Args:
         scope: An ``http`` or ``websocket`` scope; never changed.
+        clock: Monotonic seconds, for one that is begun.
 
     Returns:
         The scope to hand on (a copy when an exchange was begun) and the exchange.
@@ -151,5 +159,5 @@ def enter(scope: Scope) -> tuple[Scope, Exchange]:
     exchange = scope.get(KEY)
     if isinstance(exchange, Exchange):
         return scope, exchange
-    exchange = Exchange(started=time.monotonic())
+    exchange = Exchange(started=clock(), clock=clock)
     return {**scope, KEY: exchange}, exchange

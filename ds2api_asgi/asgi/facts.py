@@ -23,6 +23,7 @@ __all__ = [
     "Lost",
     "PoolEmpty",
     "Queued",
+    "Queueing",
     "Skipped",
     "Stopped",
     "TurnedAway",
@@ -213,6 +214,16 @@ class Queued(Struct, frozen=True, kw_only=True, gc=False):
     pool: str
     seconds: float
     position: int
+
+
+class Queueing(Struct, frozen=True, kw_only=True, gc=False):
+    """A pool has no key to give now and lets a request wait for one, if that makes sense; until then nobody is asked.
+
+    Attributes:
+        pool: The pool's name.
+    """
+
+    pool: str
 
 
 class Judged(Struct, frozen=True, kw_only=True):

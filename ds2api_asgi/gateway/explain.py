@@ -213,6 +213,7 @@ _WORDS: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     "Lost": lambda told: f"translation lost {told['count']}: {', '.join(told['paths'][:4])}",
     "TurnedAway": lambda told: f"turned away at the door: {told.get('code') or told['status']}",
     "Queued": lambda told: f"waited {told['seconds']:.3g} s for a key of pool {told['pool']!r}",
+    "Queueing": lambda told: f"pool {told['pool']!r} has no key to give now",
     "Skipped": _skipped,
     "Stopped": _stopped,
     "Hedged": lambda told: f"no content after {told['after']:.3g} s: target {told['target']} is tried beside it",

@@ -13,7 +13,7 @@ from msgspec import UNSET, structs
 from ..asgi.body import DEFAULT_MAX_BODY, Replay, read_body
 from ..asgi.claims import Claims
 from ..asgi.exchange import Exchange, enter
-from ..asgi.facts import AccountGroup, Attempted, Caller, Judged, KeyLeased, PoolEmpty, Queued
+from ..asgi.facts import AccountGroup, Attempted, Caller, Judged, KeyLeased, PoolEmpty, Queued, Queueing
 from ..asgi.headers import replace
 from ..asgi.loop import current_time
 from ..asgi.respond import respond
@@ -199,6 +199,7 @@ class KeyPool:
                 if body is None:
                     return
                 receive = body
+            exchange.note(Queueing(pool=self.name))
             try:
                 visit = await self._room.wait(
                     asks, found, seconds=patience, receive=receive.rest if isinstance(receive, Replay) else None

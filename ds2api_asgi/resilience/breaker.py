@@ -73,7 +73,11 @@ class Mark(Enum):
 
     SERVED = auto()
     FAILED = auto()
-    NEITHER = auto()  # a rate limit, a bad key or request, a client that left: says nothing
+    NEITHER = auto()  # a bad request, a client that left: says nothing
+    UNUSED = auto()  # a bad or limited key: says nothing, and the request goes on with another one
+
+
+_COUNTED = (Mark.SERVED, Mark.FAILED)
 
 
 class BreakerPolicy(Struct, frozen=True, kw_only=True):
@@ -245,12 +249,15 @@ class Breaker:
         if entered.era != self._era:
             return False
         if self.state is BreakerState.CLOSED:
-            return mark is not Mark.NEITHER and self._count(mark, now)
+            return mark in _COUNTED and self._count(mark, now)
         if not entered.probe:
             return False
         self._probing = False
         match mark:
             case Mark.NEITHER:
+                return False
+            case Mark.UNUSED:
+                self._panicked_at = float("-inf")
                 return False
             case Mark.FAILED:
                 return self._fail_again(now)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from ..asgi.body import Replay
 from ..asgi.exchange import Exchange
-from ..asgi.facts import Attempted, BreakerClosed, BreakerOpened
+from ..asgi.facts import Attempted, BreakerClosed, BreakerOpened, KeyLeased, Queueing
 from ..asgi.headers import RawHeaders
 from ..asgi.types import ASGIApp, Receive, Scope
 from ..protocols.base import Protocol
@@ -102,25 +102,50 @@ class Asked:
 
 
 class Patience:
-    """Leaves the wait for the first content to the innermost engine: the attempts beneath us have a bound each.
+    """Bounds the wait for the first content by what goes on beneath an attempt.
+
+    Where a retry beneath us begins attempts, the wait is left to it: they have a bound each. While a pool makes the
+    attempt wait for a key, nobody has been asked: only the request's deadline and the client's patience count until
+    there is one, and then the wait begins anew.
 
     Args:
         exchange: The attempts'.
+        asked: The request.
 
     Attributes:
         dog: Watches over the attempt that runs.
     """
 
-    __slots__ = ("dog",)
+    __slots__ = ("_asked", "_queued", "dog")
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, asked: Asked) -> None:
+        self._asked = asked
+        self._queued = False
         self.dog: Watchdog | None = None
         exchange.observe(self)
 
+    def watch(self, dog: Watchdog) -> None:
+        """An attempt begins."""
+        self._queued = False
+        self.dog = dog
+
     def __call__(self, fact: object) -> None:
         """Hear of a fact."""
-        if isinstance(fact, Attempted) and self.dog is not None and self.dog.cause == "first-content":
-            self.dog.allow("total", None)
+        dog = self.dog
+        if dog is None:
+            return
+        if self._queued:
+            if isinstance(fact, KeyLeased):
+                self._queued = False
+                first = self._asked.timeouts_at(self._asked.clock.now()).first_content
+                assert not callable(first)
+                dog.allow("first-content", first)
+        elif isinstance(fact, Queueing | Attempted) and dog.cause == "first-content":
+            left = None
+            if isinstance(fact, Queueing):
+                self._queued = True
+                left = self._asked.bounds.patience - self._asked.clock.now()
+            dog.allow("total" if left is None else "first-content", left)
 
 
 class Course:
@@ -189,7 +214,7 @@ class Course:
         lost: Lost | None = None
         ended = False
         if self._patience is not None:
-            self._patience.dog = self._dog
+            self._patience.watch(self._dog)
         try:
             lost = await self._attempt.run(app, scope, receive)
             ended = True
@@ -223,6 +248,7 @@ class Course:
             now = self._asked.clock.now()
             if now >= self._asked.bounds.patience:  # nobody may open a breaker by having no time
                 return None
-            if verdict.fault is Fault.SELF and now - self.began > _LATE * self._asked.terms.policy.deadline:
+            used = min(now - self.began, self._exchange.age(KeyLeased))  # no wait for a key is the upstream's
+            if verdict.fault is Fault.SELF and used > _LATE * self._asked.terms.policy.deadline:
                 return replace(verdict, fault=Fault.MODEL)
         return verdict

@@ -19,7 +19,6 @@ Requests that are not a protocol's, or that do more than ask for an answer, are 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
@@ -44,7 +43,7 @@ from .hedge import Hedging
 from .line import ClientLine
 from .pace import SAMPLES
 from .pair import Pair
-from .plan import Failed, Plan, Try, preference
+from .plan import Failed, Plan, Reason, Try, preference
 from .stated import stated_timeout, without_timeouts
 from .steps import Bounds, Steps
 from .targets import BreakerReport, Targets, Turn
@@ -143,7 +142,7 @@ class Engine:
         """
         claim = self._claim(scope)
         terms = self._terms
-        scope, exchange = enter(scope)
+        scope, exchange = enter(scope, clock=terms.clock)
         if claim is None:
             passing = Untouched(self._apps[0], exchange, terms.policy, max_body=terms.max_body, rng=self._rng)
             await passing(scope, receive, send)
@@ -194,7 +193,7 @@ class Engine:
             exchange,
             calls=terms.policy.max_calls,
             deadline=min(deadline, exchange.deadline),
-            patience=math.inf if waits is None else now + waits - (time.monotonic() - exchange.started),
+            patience=math.inf if waits is None else now + waits - (exchange.clock() - exchange.started),
             keep_pace=terms.keep_pace,
         )
 
@@ -232,7 +231,7 @@ class Engine:
             body=asked.body.body,
             pinned=self._pinned,
         )
-        patience = Patience(exchange) if asked.stream else None
+        patience = Patience(exchange, asked) if asked.stream else None
         lost: list[Lost] = []
         step: Try | None = steps.begin()
         while step is not None:
@@ -263,7 +262,11 @@ class Engine:
                 steps.close()
                 raise ClientGone
         exchange.note(Stopped(by=self._terms.name, reason=steps.stopped.value, attempts=len(lost)))
-        return lost or [_resting(asked.protocol, steps)]
+        if not lost:
+            return [_resting(asked.protocol, steps)]
+        if steps.stopped is Reason.BREAKER and all(one.failed.verdict.fault is Fault.KEY for one in lost):
+            lost.insert(0, _resting(asked.protocol, steps))  # the client's own key is another one
+        return lost
 
     def _enter_beside(self, asked: Asked, steps: Steps, step: Try) -> Turn | None:
         asked.bounds.draining = self._draining

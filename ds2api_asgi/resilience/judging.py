@@ -17,7 +17,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from ..asgi.exchange import Exchange
-from ..asgi.facts import Attempted, Judged, KeyLeased, PoolEmpty, Stopped, Unreachable
+from ..asgi.facts import Attempted, Judged, KeyLeased, PoolEmpty, Queueing, Stopped, Unreachable
 from ..errors import BrokenStream, TransportError
 from ..universal.failure import Failure, FailureKind, Fault, Verdict
 from ..universal.unanswered import network, unanswered
@@ -102,7 +102,8 @@ class Findings:
         keyed: Whether a key pool took part.
         empty: What a pool said that had no key to give, when the answer is its own.
         unreached: The verdict when the answer is an upstream part's own, since it reached nobody.
-        asked: Whether anybody was asked: no pool was empty, and no retry beneath us kept its open breakers shut.
+        asked: Whether anybody was asked: no pool was empty or made it wait to the end, and no retry
+            beneath us kept its open breakers shut.
         processed: Whether an upstream may have begun to work on the request.
     """
 
@@ -128,7 +129,7 @@ class Findings:
                 case PoolEmpty():
                     self.empty = fact
                     self.asked = self.processed = False
-                case Stopped(attempts=0):
+                case Queueing() | Stopped(attempts=0):
                     self.asked = self.processed = False
                 case Judged():
                     self._judged.append(fact)

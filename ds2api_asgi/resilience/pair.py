@@ -107,7 +107,7 @@ class Pair:
         calls = exchange.calls_left - 1  # the first attempt's own is not charged before its end
         branch, mark = exchange.branch(calls=calls), len(exchange)
         race.on_win = lambda: exchange.absorb(branch, mark)
-        patience = None if self._patience is None else Patience(branch)
+        patience = None if self._patience is None else Patience(branch, self._asked)
         lane.course = course = Course(self._asked, turn, branch, lane.line, patience, beside=first)
         try:
             return await self._follow(course, self._replay(lane), branch)

@@ -14,7 +14,6 @@ Of a stream that was let through whole events pass, so that one can always be ap
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 
 from ..asgi.exchange import Exchange
@@ -343,7 +342,7 @@ class Passage:
 
     async def _commit(self, watch: Callable[[], StreamWatch] | None) -> None:
         self.open = True
-        self._exchange.note(Committed(status=self.status, held=time.monotonic() - self._exchange.started))
+        self._exchange.note(Committed(status=self.status, held=self._exchange.clock() - self._exchange.started))
         if self.complete:
             self._dog.answered()
         else:

@@ -11,7 +11,8 @@ and the number of upstream calls. What a failed attempt leads to:
     key, no pool, rate         the next app               pause, again
     key, no pool, otherwise    the next app               stop
     same                       pause, once again          pause, again
-    route, rate                the next app               stop: the request is too large for the rate
+    route, rate, and a pool    another key, at once       another key, at once: the request is too large for this one
+    route, rate, no pool       the next app               stop
     route                      the next app               pause, again
     the pool is empty          the next app               wait for the first key (at most `wait_cap`), once
     skipped                    the next app               stop
@@ -22,7 +23,8 @@ full jitter ``U(0, min(backoff_cap, backoff * 2 ** n))`` for the n-th pause (fro
 
 An app that is `Skipped` was not asked: its breaker is open, or it may not be asked again so soon. When nobody else
 could answer, the one that comes back first is tried all the same (`Try.panic`), now and then: the last candidate is
-never shut out.
+never shut out. That is the last thing to do, and done once; but a key's fault says nothing of the app, so what draws
+one goes on with another key.
 """
 
 from __future__ import annotations
@@ -192,7 +194,8 @@ def retry_plan(
     if isinstance(outcome, Answered):  # at once, as most are
         return Ended(outcome)
     if isinstance(outcome, Skipped):
-        return (yield from _panic([outcome], Ended(outcome, Reason(outcome.reason)), elsewhere=elsewhere))
+        course = _Course(policy, rng, elsewhere=elsewhere)
+        return (yield from _panic([outcome], Ended(outcome, Reason(outcome.reason)), course))
     return (yield from _again(outcome, _Course(policy, rng, elsewhere=elsewhere), target))
 
 
@@ -232,7 +235,7 @@ def failover_plan(
             return ended
         target += 1
         if target == targets:
-            return (yield from _panic(skipped, ended, elsewhere=elsewhere))
+            return (yield from _panic(skipped, ended, _Course(policy, rng, elsewhere=elsewhere)))
         outcome = yield Try(target, 0.0, elsewhere or target < targets - 1)
         if isinstance(outcome, Answered):
             return Ended(outcome)
@@ -252,20 +255,33 @@ def _again(outcome: Failed, course: _Course, target: int) -> Generator[Try, Outc
         outcome = following
 
 
-def _panic(skipped: list[Skipped], ended: Ended, *, elsewhere: bool) -> Generator[Try, Outcome, Ended]:
+def _panic(skipped: list[Skipped], ended: Ended, course: _Course) -> Generator[Try, Outcome, Ended]:
     """Of the apps that were never asked, since their breakers are open, try the one that comes back first."""
     resting = [skip for skip in skipped if skip.reason == Reason.BREAKER]
-    if elsewhere or not resting:
+    if course.elsewhere or not resting:
         return ended
     soonest = min(resting, key=lambda skip: skip.retry_after or 0.0)
-    outcome = yield Try(soonest.target, panic=True)
-    if isinstance(outcome, Answered):
-        return Ended(outcome)
-    return Ended(outcome, Reason.BREAKER)
+    while True:
+        outcome = yield Try(soonest.target, panic=True)
+        if isinstance(outcome, Answered):
+            return Ended(outcome)
+        if isinstance(outcome, Skipped):
+            return Ended(outcome, Reason(outcome.reason))
+        if not _is_for_another_key(outcome):
+            return Ended(outcome, Reason.BREAKER)
+        if not course.may_change_key(outcome):
+            return Ended(outcome, Reason.KEYS)
 
 
 def _is_hopeless(verdict: Verdict) -> bool:
     return verdict.retry is RetryScope.NONE and verdict.fault in (Fault.REQUEST, Fault.CLIENT)
+
+
+def _is_for_another_key(failed: Failed) -> bool:
+    """Whether a pool's next key may do better, at once: this one was at fault, or is of too small a tier."""
+    verdict = failed.verdict
+    too_large = verdict.retry is RetryScope.ROUTE and verdict.fault is Fault.RATE
+    return failed.keyed and failed.empty is None and (verdict.retry is RetryScope.KEY or too_large)
 
 
 def _falls_back(outcome: Outcome, kinds: Collection[str]) -> bool:
@@ -290,13 +306,12 @@ class _Course:
         """Seconds before the next attempt, or why there should be none."""
         if failed.empty is not None:
             return self._wait_for_key(failed.empty)
+        if _is_for_another_key(failed):
+            return 0.0 if self.may_change_key(failed) else Reason.KEYS
         verdict = failed.verdict
         match verdict.retry:
             case RetryScope.NONE:
                 return Reason.REQUEST if _is_hopeless(verdict) else Reason.FINAL
-            case RetryScope.KEY if failed.keyed:
-                self._keys += max(1, failed.calls)
-                return 0.0 if self._keys < self._policy.max_keys_tried else Reason.KEYS
             case RetryScope.KEY:
                 # Without a pool the same key would be asked again: only a rate comes back by waiting.
                 again = verdict.fault is Fault.RATE and not self.elsewhere
@@ -309,6 +324,11 @@ class _Course:
             return Reason.FINAL
         self._attempts += max(1, failed.calls)
         return self._back_off(verdict) if self._attempts < self._most(verdict) else Reason.ATTEMPTS
+
+    def may_change_key(self, failed: Failed) -> bool:
+        """Count the keys that were tried; whether there may be one more."""
+        self._keys += max(1, failed.calls)
+        return self._keys < self._policy.max_keys_tried
 
     def _most(self, verdict: Verdict) -> int:
         # A conflict (409) is the request's own and worth one repeat; where another app follows, it is the better one.

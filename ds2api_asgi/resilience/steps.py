@@ -211,14 +211,12 @@ class Steps:
 
     def _obstacle(self, step: Try, begins: float) -> Reason | None:
         """Why a step may not be taken, though the plan may go on."""
-        if step.panic:
-            return None
-        if self._targets.blocked(step.target, self._model):
+        if not step.panic and self._targets.blocked(step.target, self._model):
             return Reason.BREAKER
         if not self._tried:
             return None
         bounds = self._bounds
-        if bounds.keep_pace:
+        if bounds.keep_pace and not step.panic:
             takes = self._targets.pace(step.target, stream=self._stream).half()
             if begins + takes > min(bounds.deadline, bounds.patience):
                 return Reason.PACE

@@ -8,7 +8,8 @@ are the pool's affair. Each request that may be tried gets a `Turn`, to be given
     (served)                          served                 served
     model                             -                      failed
     provider, network                 failed                 -
-    request, key, rate, quota         reached (probes only)  -
+    request                           reached (probes only)  -
+    key, rate, quota                  reached (probes only)  - (a probe or panic of it is given back)
     client, self                      -                      -
 """
 
@@ -180,7 +181,7 @@ class Targets:
             changes.append(Change(None, breaker.state, breaker.reopens_in(now)))
         if turn.part is not None:
             breaker, entered = turn.part
-        elif part is Mark.NEITHER:
+        elif part in (Mark.NEITHER, Mark.UNUSED):
             return changes
         else:
             breaker, entered = self._part(turn.target, turn.model) or self._add(turn.target, turn.model), _FIRST
@@ -236,8 +237,10 @@ def _marks(verdict: Verdict | None, entered: Pass) -> tuple[Mark, Mark]:
             return Mark.NEITHER, Mark.FAILED
         case Fault.PROVIDER | Fault.NETWORK:
             return Mark.FAILED, Mark.NEITHER
-        case Fault.REQUEST | Fault.KEY | Fault.RATE | Fault.QUOTA:
+        case Fault.REQUEST:
             return (Mark.SERVED if entered.probe else Mark.NEITHER), Mark.NEITHER
+        case Fault.KEY | Fault.RATE | Fault.QUOTA:
+            return (Mark.SERVED if entered.probe else Mark.NEITHER), Mark.UNUSED
         case Fault.CLIENT | Fault.SELF:
             return Mark.NEITHER, Mark.NEITHER
         case _:

@@ -321,8 +321,10 @@ class BreakerMachine(RuleBasedStateMachine):
         for _ in range(count):
             found, era, probe = self.running.pop(which % len(self.running))
             before = self.era
-            if era == self.era and mark is not Mark.NEITHER:
+            if era == self.era and mark in (Mark.SERVED, Mark.FAILED):
                 self._learn(probe, mark is Mark.SERVED)
+            elif era == self.era and mark is Mark.UNUSED and probe:
+                self.panicked_at = -math.inf
             assert self.breaker.leave(found, mark, self.now) == (self.era != before and self.state is not HALF_OPEN)
 
     def _learn(self, probe: bool, served: bool) -> None:

@@ -18,7 +18,9 @@ from ds2api_asgi.asgi.facts import (
     Stopped,
     Unreachable,
 )
+from ds2api_asgi.asgi.headers import find
 from ds2api_asgi.errors import BrokenStream, ConfigurationError, TransportError
+from ds2api_asgi.pool import KeyPool
 from ds2api_asgi.resilience import BreakerPolicy, BreakerState, BudgetPolicy, Failover, Retry
 from ds2api_asgi.testing.driver import Driver
 
@@ -464,6 +466,24 @@ async def test_a_request_too_large_for_a_keys_tier_goes_to_another_route_at_once
         app = Failover(apps, protocol="openai-chat", rng=Random(1))
         assert (await stage.ask(app, path="/v1/chat/completions")).status == status
     assert first.calls == 2
+
+
+@pytest.mark.parametrize("fits", [True, False])
+async def test_a_request_too_large_for_a_keys_tier_is_served_by_a_key_of_a_bigger_one(stage, fits):
+    message = "Request too large for gpt-x on tokens per min (TPM): Limit 10000, Requested 20000."
+    body = json.dumps({"error": {"message": message, "type": "tokens", "code": "rate_limit_exceeded"}}).encode()
+    asked = []
+
+    async def tiers(scope, receive, send):
+        asked.append(find(scope["headers"], b"authorization"))
+        small = asked[-1] == b"Bearer small" or not fits
+        await (stage.answer(body, status=429) if small else stage.answer(b"{}"))(scope, receive, send)
+
+    pool = KeyPool(tiers, protocol="openai-chat", keys=["small", "big"], strategy="fill-first", queue_timeout=0)
+    answer = await stage.ask(Retry(pool, protocol="openai-chat", rng=Random(1)), path="/v1/chat/completions")
+    assert asked == [b"Bearer small", b"Bearer big"]  # never the same again
+    assert (answer.status, answer.body) == ((200, b"{}") if fits else (429, body))
+    assert [key.state.name for key in await pool.snapshot()] == ["ACTIVE", "ACTIVE"]  # both are fine for smaller ones
 
 
 async def test_while_draining_nothing_is_repeated(stage):

@@ -125,7 +125,15 @@ def test_a_failover_goes_on_to_later_targets_only(outcomes, policy, targets, see
     order = [step.target for step in tries if not step.panic]
     assert order == sorted(order)
     assert all(step.elsewhere == (step.target < targets - 1) for step in tries if not step.panic)
-    assert all(not step.panic for step in tries[:-1])  # a panic is the last thing to do, and done once
+    panics = [number for number, step in enumerate(tries) if step.panic]
+    assert panics == list(range(len(tries) - len(panics), len(tries)))  # a panic is the last thing to do,
+    assert len({tries[number].target for number in panics}) <= 1  # and done once:
+    assert len(panics) <= policy.max_keys_tried
+    for number in panics[:-1]:  # what a bad key was met with says nothing of the target
+        met = outcomes[number % len(outcomes)]
+        assert isinstance(met, Failed)
+        assert met.keyed
+        assert met.verdict.retry in (RetryScope.KEY, RetryScope.ROUTE)
 
 
 @given(st.lists(failures | skips, min_size=1, max_size=30), policies, st.integers(1, 4), st.integers(0, 2**32))
@@ -330,6 +338,17 @@ def test_a_panic_that_is_refused_too_is_the_end():
     assert ended.reason is Reason.BREAKER
 
 
+@pytest.mark.parametrize("fault", [Fault.KEY, Fault.RATE, Fault.QUOTA])
+def test_a_panic_that_meets_a_bad_key_goes_on_with_others(fault):
+    bad = failed(fault, RetryScope.KEY, keyed=True)
+    for then, reason in ((Answered(), None), (failed(), Reason.BREAKER), (bad, Reason.KEYS)):
+        outcomes = [RESTING, bad, bad, then, then, then, then]
+        tries = play(retry_plan(POLICY, Random(1)), lambda n, outcomes=outcomes: outcomes[n])
+        assert [step.panic for step in tries] == [False, *[True] * (5 if reason is Reason.KEYS else 3)]
+        assert not any(step.after for step in tries)
+        assert ending(retry_plan(POLICY, Random(1)), lambda n, outcomes=outcomes: outcomes[n]).reason is reason
+
+
 def test_there_is_no_panic_while_another_app_follows():
     assert [step.panic for step in play(retry_plan(POLICY, Random(1), elsewhere=True), lambda _: RESTING)] == [False]
 
@@ -338,6 +357,15 @@ def test_a_request_too_large_for_a_keys_rate_goes_elsewhere_and_never_waits():
     large = failed(Fault.RATE, RetryScope.ROUTE, status=429, hint=1.0)
     assert len(retried(large)) == 1
     assert targets_of(large) == [0, 1, 2]
+
+
+def test_a_request_too_large_for_a_keys_tier_tries_the_others_at_once():
+    large = failed(Fault.RATE, RetryScope.ROUTE, status=429, hint=1.0, keyed=True)
+    assert [step.after for step in retried(large)] == [0.0] * 5
+    none_left = failed(empty=PoolEmpty(pool="p", reason="tried"))
+    outcomes = [large, large, none_left, Answered()]
+    tries = play(failover_plan(2, POLICY, Random(1)), lambda n: outcomes[n])
+    assert [(step.target, step.after) for step in tries] == [(0, 0.0), (0, 0.0), (0, 0.0), (1, 0.0)]
 
 
 @pytest.mark.parametrize(("chosen", "order"), [((), [0]), (("context-window",), [0, 1, 2]), (("content-policy",), [0])])

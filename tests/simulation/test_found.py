@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from ds2api_asgi.simulation import Report, read_scenario, report_on, trace_of
 
 PANIC = """
@@ -44,9 +42,6 @@ def ends(report: Report, group: str) -> dict[str, int]:
     return next(found.ends for found in report.groups if found.name == group)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a plan ends after its panic, even when what it met was one bad key and others are free"
-)
 def test_a_panic_that_meets_a_dead_key_goes_on_with_another() -> None:
     # Seed 985 of the first long look: the breaker is open, its panic draws a key that was just revoked, and the client
     # is told 401 while two good keys are there.
@@ -81,9 +76,6 @@ output_tokens = 1
 """
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the wait in the pool's queue runs on the first content's clock, and is held against the app"
-)
 def test_waiting_for_a_key_is_not_held_against_the_app() -> None:
     # Seed 1325 of the second look: the provider answers every call in two seconds, but requests wait for its one key
     # longer than the first content may take. They are judged as a fault of the model, and after five of them the
