@@ -50,8 +50,9 @@ class Failover:
         backoff: The first pause without a hint lasts at most this long; doubled from pause to pause.
         backoff_cap: No pause without a hint is longer.
         first_content_timeout: From an attempt's start to a stream's first content; reasoning models may need 300.
-            Where a pool lets it wait for a key, from there on. Also what tells it for a model: ``lambda model: 300.0 if model.startswith("o3") else 60.0``. None: no such
-            bound. An `Upstream` beneath has a bound of its own to the first byte.
+            The wait in a pool's queue is not counted. Also what tells it for a model:
+            ``lambda model: 300.0 if model.startswith("o3") else 60.0``. None: no such bound. An `Upstream` beneath has
+            a bound of its own to the first byte.
         idle_timeout: Between bytes of a running answer, and how long a client may take to read some; None: no such
             bound.
         content_timeout: Between content of a running stream (comments and pings are none); None: no such bound.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from ..asgi.body import Replay
 from ..asgi.exchange import KEY, Exchange
-from ..asgi.facts import Hedged
+from ..asgi.facts import Hedged, KeyLeased, Queueing
 from ..asgi.headers import decode
 from ..asgi.types import ASGIApp
 from ..universal.failure import Fault
@@ -95,6 +95,9 @@ class Pair:
     def _enter_second(self) -> Turn | None:
         if not self._hedging.may(self._asked.clock.now()):
             return None
+        exchange = self._exchange
+        if len(self._apps) == 1 and exchange.age(Queueing) < exchange.age(KeyLeased):
+            return None  # the first waits for a key: another one would wait behind it
         turn = self._enter()
         if turn is not None:
             self._hedging.spend()

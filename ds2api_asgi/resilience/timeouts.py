@@ -22,9 +22,9 @@ class Timeouts(Struct, frozen=True, kw_only=True):
     """How long an attempt may take, in seconds; None: as long as the request as a whole.
 
     Attributes:
-        first_content: From an attempt's start, or from its key where it waits for one, to the first content of a stream;
-            reasoning models may need 300. Also what tells
-            them for a model: ``lambda model: 300.0 if model.startswith("o3") else 60.0``.
+        first_content: From an attempt's start, or from its key where it waited for one, to the first content of a
+            stream; reasoning models may need 300. Also what tells them for a model:
+            ``lambda model: 300.0 if model.startswith("o3") else 60.0``.
         idle: Between bytes of a running stream, comments and pings among them; also how long a client that does not
             read may keep us waiting.
         content: Between content of a running stream; comments and pings are none (DeepSeek sends them for half an

@@ -8,10 +8,10 @@ from typing import Any
 import anyio
 import pytest
 
-from ds2api_asgi.asgi.facts import Attempted, Judged, PoolEmpty, Queued
+from ds2api_asgi.asgi.facts import Attempted, Hedged, Judged, PoolEmpty, Queued
 from ds2api_asgi.asgi.headers import find
 from ds2api_asgi.pool import KeyPool
-from ds2api_asgi.resilience import BreakerPolicy, BreakerState
+from ds2api_asgi.resilience import BreakerPolicy, BreakerState, Hedge
 
 pytestmark = pytest.mark.anyio
 
@@ -161,3 +161,25 @@ async def test_a_deadline_is_held_against_an_app_only_for_the_time_that_it_had(s
     assert app.calls == 2
     opened = [report for report in retry.breakers() if report.state is BreakerState.OPEN]
     assert bool(opened) == counts
+
+
+async def test_an_attempt_that_waits_for_its_key_is_not_slow(stage):
+    held = 0.0
+
+    async def slow(scope, receive, send):
+        await anyio.sleep(held)
+        await stage.answer(b"{}")(scope, receive, send)
+
+    app = stage.Actor(slow)
+    pool = KeyPool(app, protocol=stage.protocol, keys=["key-one"], max_concurrency=1, rng=Random(1))
+    retry = stage.retry(pool, hedge=Hedge(least=0.05, samples=1, share=1.0))
+    await stage.ask(retry)
+    held = 0.2
+    async with anyio.create_task_group() as group:
+        group.start_soon(stage.ask, pool)
+        await anyio.wait_all_tasks_blocked()
+        assert app.running
+        assert (await stage.ask(retry)).status == 200
+    assert app.calls == 3
+    assert app.facts(Queued)
+    assert app.facts(Hedged) == []  # another one would only wait behind it
