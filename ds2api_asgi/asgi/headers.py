@@ -200,14 +200,15 @@ def request_headers(
     """
     allowed = _REQUEST_WITH_CREDENTIALS if credentials else _REQUEST
     headers: RawHeaders = []
+    named: frozenset[bytes] = frozenset()
     for name, value in raw:
         key = name.lower()
         if key in allowed:
             if key not in without and not _UNSAFE.search(value):
                 headers.append((key, value))
         elif key == b"connection":
-            without |= _named(value)
-    return _drop(headers, without) if without else headers
+            named |= _named(value)
+    return _drop(headers, named) if named else headers
 
 
 def response_headers(raw: Iterable[tuple[bytes, bytes]], *, rate_limits: bool = True) -> RawHeaders:
