@@ -17,6 +17,7 @@ __all__ = [
     "credential",
     "decode",
     "find",
+    "may_state_limits",
     "media_type",
     "replace",
     "request_headers",
@@ -76,6 +77,7 @@ _RESPONSE = frozenset(
         b"x-should-retry",
     }
 )
+_SILENT = (_RESPONSE - {b"retry-after", b"retry-after-ms"}) | {b"content-length", b"date", b"server"}
 _RATE_LIMITS = (b"x-ratelimit-", b"anthropic-ratelimit-", b"ratelimit")
 _UNSAFE = re.compile(rb"[\r\n\0]")
 
@@ -142,6 +144,18 @@ def find(raw: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
 def media_type(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """The ``content-type`` without its parameters, in lower case; ``b""`` when there is none."""
     return (find(headers, b"content-type") or b"").partition(b";")[0].strip().lower()
+
+
+def may_state_limits(raw: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether an answer's headers may say how much is left of rate limits, in whatever protocol.
+
+    False only when all of them are known to say nothing of that. Asked of every answer, for it is much cheaper than to
+    `decode` them. Names in lower case, as ASGI has them; any other may state limits.
+    """
+    for name, _ in raw:  # noqa: SIM110 - a generator costs as much as the loop
+        if name not in _SILENT:
+            return True
+    return False
 
 
 def credential(headers: RawHeaders, first: bytes = b"authorization") -> str:

@@ -145,7 +145,6 @@ class KeyPool:
         self._terms = Terms(
             pool=name,
             protocol=self.protocol,
-            store=self._store,
             room=self._room,
             costs=Costs(),
             counts=self._counts,
