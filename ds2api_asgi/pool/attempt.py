@@ -39,6 +39,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     Attributes:
         pool: The pool's name, for facts and logs.
         protocol: How answers are read.
+        stream_type: The media type of its streams.
         room: Who is told, and where others wait for what an answer may have made usable.
         costs: What requests cost.
         counts: Whether the keys have limits of tokens, so that every answer is metered.
@@ -49,6 +50,7 @@ class Terms(Struct, frozen=True, kw_only=True):
 
     pool: str
     protocol: Protocol
+    stream_type: bytes
     room: WaitingRoom
     costs: Costs
     counts: bool
@@ -200,7 +202,7 @@ class Attempt:
         self._raw_headers = headers = message.get("headers", ())
         if self._is_success() and (find(headers, b"content-encoding") or b"identity") == b"identity":
             kind = media_type(headers)
-            streams = kind == self._terms.protocol.stream_type().encode()
+            streams = kind == self._terms.stream_type
             if self._terms.counts or self._exchange.wants_usage:
                 self._meter = Meter(stream=streams)
             if streams:
