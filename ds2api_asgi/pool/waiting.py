@@ -39,6 +39,7 @@ _POLL = 0.25
 _LEAST = 0.001  # seconds; between two looks of the leader, whatever rounding makes of the moments it is told
 _LONGEST_ADVICE = 60.0  # seconds; a guess from how long leases are held is worth no more
 _LEARN = 0.1  # the weight of the newest lease in the average
+_TRIED = Empty(reason=EmptyReason.TRIED)
 
 
 class Visit(Struct, frozen=True, kw_only=True):
@@ -325,7 +326,7 @@ class WaitingRoom:
     async def _ask(self, asks: tuple[Ask, ...]) -> Lease | Empty:
         if self._here is not None:
             return _first_answer(self._here, asks)
-        found: Lease | Empty = Empty(reason=EmptyReason.TRIED)
+        found: Lease | Empty = _TRIED
         for ask in asks:
             found = await self._store.acquire(ask)
             if not isinstance(found, Empty) or found.reason is not EmptyReason.TRIED:
@@ -353,7 +354,7 @@ class WaitingRoom:
 
 
 def _first_answer(store: MemoryStore, asks: tuple[Ask, ...]) -> Lease | Empty:
-    found: Lease | Empty = Empty(reason=EmptyReason.TRIED)
+    found: Lease | Empty = _TRIED
     for ask in asks:
         found = store.acquire_now(ask)
         if not isinstance(found, Empty) or found.reason is not EmptyReason.TRIED:
