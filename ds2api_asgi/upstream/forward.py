@@ -128,7 +128,8 @@ class Forward:
         await anext(answer.chunks, None)  # a client keeps the connection only after it has seen the body's end
         await answer.aclose()
         self._complete = True
-        await watch.settle()
+        if watch.listening:
+            await watch.settle()
 
     async def _relay_body(self, answer: UpstreamAnswer, left: int | None, watch: Watch, send: Send) -> int | None:
         """Pass the body on. Returns None when its end is still to be said, 0 when the last chunk said it."""
