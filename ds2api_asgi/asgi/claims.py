@@ -29,12 +29,22 @@ class Claims:
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
-        self._of_path = lru_cache(_PATHS)(lambda method, path, asked: ask(method, path, {}, asked))
+
+        @lru_cache(_PATHS)
+        def of_path(
+            method: str, path: str, root: str | None, app_root: str | None, asked: bytes | None
+        ) -> Claim | None:
+            scope = {"path": path, "root_path": root, "app_root_path": app_root, "query_string": asked}
+            return ask(method, relative_path(scope), {}, query(scope))
+
+        self._of_path = of_path
 
     def of(self, scope: Scope) -> Claim | None:
         """The claim on an ``http`` request; None when it is nobody's."""
-        method, path, asked = scope["method"], relative_path(scope), query(scope)
-        claim = self._of_path(method, path, asked)
+        get = scope.get
+        claim = self._of_path(
+            scope["method"], scope["path"], get("root_path"), get("app_root_path"), get("query_string")
+        )
         if claim is None or claim.sure:
             return claim
-        return self._ask(method, path, Headers(scope["headers"]), asked)
+        return self._ask(scope["method"], relative_path(scope), Headers(scope["headers"]), query(scope))

@@ -98,13 +98,18 @@ class Watch:
         """Say that the last message is about to be sent: from here on a disconnect is the end, not an abort."""
         self._released = True
 
+    @property
+    def listening(self) -> bool:
+        """Whether somebody listens already, so that there is something to `settle`."""
+        return self._listener.listening
+
     async def settle(self) -> None:
         """After the last message: let the listening end by itself.
 
         Servers answer a pending ``receive`` once the response is complete, and to wait for that is cheaper than to
         cancel; it takes one turn of the event loop.
         """
-        if self._listener.listening:
+        if self.listening:
             await anyio.lowlevel.checkpoint()
 
     async def __aenter__(self) -> Self:

@@ -7,6 +7,7 @@ frozen structs of `facts`; the decision trace of a request is its journal, print
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from operator import itemgetter
@@ -57,7 +58,7 @@ class Exchange:
     def __init__(self, *, started: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.started = started
         self.clock = clock
-        self.deadline = float("inf")
+        self.deadline = math.inf
         self.calls_left: int | None = None
         self.hedging = False
         self.wants_usage = False

@@ -17,6 +17,7 @@ __all__ = [
     "credential",
     "decode",
     "find",
+    "may_state_limits",
     "media_type",
     "replace",
     "request_headers",
@@ -76,6 +77,7 @@ _RESPONSE = frozenset(
         b"x-should-retry",
     }
 )
+_SILENT = (_RESPONSE - {b"retry-after", b"retry-after-ms"}) | {b"content-length", b"date", b"server"}
 _RATE_LIMITS = (b"x-ratelimit-", b"anthropic-ratelimit-", b"ratelimit")
 _UNSAFE = re.compile(rb"[\r\n\0]")
 
@@ -144,6 +146,18 @@ def media_type(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return (find(headers, b"content-type") or b"").partition(b";")[0].strip().lower()
 
 
+def may_state_limits(raw: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether an answer's headers may say how much is left of rate limits, in whatever protocol.
+
+    False only when all of them are known to say nothing of that. Asked of every answer, for it is much cheaper than to
+    `decode` them. Names in lower case, as ASGI has them; any other may state limits.
+    """
+    for name, _ in raw:  # noqa: SIM110 - a generator costs as much as the loop
+        if name not in _SILENT:
+            return True
+    return False
+
+
 def credential(headers: RawHeaders, first: bytes = b"authorization") -> str:
     """The API key that a client sent, ``""`` if it sent none.
 
@@ -200,14 +214,15 @@ def request_headers(
     """
     allowed = _REQUEST_WITH_CREDENTIALS if credentials else _REQUEST
     headers: RawHeaders = []
+    named: frozenset[bytes] = frozenset()
     for name, value in raw:
         key = name.lower()
         if key in allowed:
             if key not in without and not _UNSAFE.search(value):
                 headers.append((key, value))
         elif key == b"connection":
-            without |= _named(value)
-    return _drop(headers, without) if without else headers
+            named |= _named(value)
+    return _drop(headers, named) if named else headers
 
 
 def response_headers(raw: Iterable[tuple[bytes, bytes]], *, rate_limits: bool = True) -> RawHeaders:

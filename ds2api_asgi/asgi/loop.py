@@ -15,7 +15,7 @@ from typing import Any
 
 import anyio
 
-__all__ = ["Bell", "asyncio_loop", "asyncio_scope", "cancel_scope", "current_time"]
+__all__ = ["Bell", "asyncio_loop", "asyncio_scope", "cancel_scope", "current_time", "loop_clock"]
 
 
 def asyncio_loop() -> asyncio.AbstractEventLoop | None:
@@ -25,6 +25,12 @@ def asyncio_loop() -> asyncio.AbstractEventLoop | None:
     except RuntimeError:
         return None
     return None if asyncio.current_task(loop) is None else loop  # trio as a guest has a loop, but no task of it
+
+
+def loop_clock() -> Callable[[], float]:
+    """What `current_time` asks: to be got once by who asks it often, as long as the same loop runs it."""
+    loop = asyncio_loop()
+    return anyio.current_time if loop is None else loop.time
 
 
 def current_time() -> float:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ..asgi.exchange import Exchange
 from ..asgi.facts import Judged, Unreachable, Used
-from ..asgi.headers import decode, find, media_type
+from ..asgi.headers import decode, find, may_state_limits, media_type
 from ..asgi.masking import Mask
 from ..asgi.types import Message, Send
 from ..protocols.base import Limits, Operation, Protocol, StreamWatch
@@ -22,7 +22,7 @@ from .gauge import NOTHING_SENT, RESERVED, Spent
 from .health import Event, Outcome
 from .keys import Secret
 from .outcome import outcome_of, served_of, told_of
-from .store import KeyStore, Lease
+from .store import Lease
 from .waiting import WaitingRoom
 
 __all__ = ["MAX_ERROR_BODY", "Attempt", "Terms"]
@@ -39,8 +39,8 @@ class Terms(Struct, frozen=True, kw_only=True):
     Attributes:
         pool: The pool's name, for facts and logs.
         protocol: How answers are read.
-        store: Who is told.
-        room: Where others wait for what an answer may have made usable.
+        stream_type: The media type of its streams.
+        room: Who is told, and where others wait for what an answer may have made usable.
         costs: What requests cost.
         counts: Whether the keys have limits of tokens, so that every answer is metered.
         wall: Unix time.
@@ -50,7 +50,7 @@ class Terms(Struct, frozen=True, kw_only=True):
 
     pool: str
     protocol: Protocol
-    store: KeyStore
+    stream_type: bytes
     room: WaitingRoom
     costs: Costs
     counts: bool
@@ -135,14 +135,19 @@ class Attempt:
         """
         kind = message["type"]
         if kind == "http.response.body":
+            chunk, last = message.get("body", b""), not message.get("more_body", False)
             if self._meter is not None:
-                self._weigh(self._meter, message)
-            if self._status >= 400 or self._stream is not None:
-                await self._look(message.get("body", b""), last=not message.get("more_body", False))
+                self._weigh(self._meter, chunk, last=last)
+            if self._status >= 400:
+                await self._look_at_error(chunk, last=last)
                 if self._mask is not None:
                     message = self._mask(message)
-            else:
-                await self._look_at_whole(message.get("body", b""), last=not message.get("more_body", False))
+            elif not self._judged:
+                failure = self._failure_in(chunk, last=last)
+                if failure is not None:
+                    await self._judge(failure, status=0)
+                elif not self._served and self._serves(last=last):
+                    await self._terms.room.report(self._lease, self._success())
         elif kind == "http.response.start":
             self._begin(message)
         await self._send(message)
@@ -175,9 +180,9 @@ class Attempt:
         refused = self._status >= 400 or (self._judged and not self._served)
         return Spent(tokens=0) if refused else RESERVED
 
-    def _weigh(self, meter: Meter, message: Message) -> None:
-        meter.feed(message.get("body", b""))
-        if not message.get("more_body", False):
+    def _weigh(self, meter: Meter, chunk: bytes, *, last: bool) -> None:
+        meter.feed(chunk)
+        if last:
             self._meter = None
             self._note_usage(meter)
 
@@ -197,7 +202,7 @@ class Attempt:
         self._raw_headers = headers = message.get("headers", ())
         if self._is_success() and (find(headers, b"content-encoding") or b"identity") == b"identity":
             kind = media_type(headers)
-            streams = kind == self._terms.protocol.stream_type().encode()
+            streams = kind == self._terms.stream_type
             if self._terms.counts or self._exchange.wants_usage:
                 self._meter = Meter(stream=streams)
             if streams:
@@ -205,54 +210,45 @@ class Attempt:
             else:
                 self._judge_whole = judge_of(self._terms.protocol, kind)
 
-    async def _look(self, chunk: bytes, *, last: bool) -> None:
-        """Look at a part of an error, or of a stream."""
+    async def _look_at_error(self, chunk: bytes, *, last: bool) -> None:
         if self._judged:
             return
-        if self._stream is None:
-            self._body += chunk[: MAX_ERROR_BODY - len(self._body)]
-            if last or len(self._body) == MAX_ERROR_BODY:
-                await self._judge_answer()
-            return
-        self._stream.feed(chunk)
-        if self._stream.failure is not None:
-            await self._judge(self._stream.failure, status=0)
-        elif last or self._stream.content:
-            await self._serve()
+        self._body += chunk[: MAX_ERROR_BODY - len(self._body)]
+        if last or len(self._body) == MAX_ERROR_BODY:
+            await self._judge_answer()
 
-    async def _serve(self) -> None:
-        if self._served or not self._is_success():
-            return
+    def _failure_in(self, chunk: bytes, *, last: bool) -> Failure | None:
+        """The error that an answer with a success status turns out to be with its next part, if it does."""
+        if self._stream is not None:
+            self._stream.feed(chunk)
+            return self._stream.failure
+        judge = self._judge_whole
+        if judge is None:
+            return None
+        self._body += chunk
+        if len(self._body) > MAX_JUDGED:
+            self._judge_whole = None
+            self._body.clear()
+            return None
+        return judge(bytes(self._body)) if last else None
+
+    def _serves(self, *, last: bool) -> bool:
+        """Whether what has passed shows that the key works."""
+        return (last or (self._stream is not None and self._stream.content)) and self._is_success()
+
+    def _success(self) -> Outcome:
         self._served = True
-        terms = self._terms
+        clock = self._terms.clock
         limits, tokens = self._limits()
-        latency = None if terms.clock is None else terms.clock() - self._begun
-        await self._tell(served_of(limits, tokens=tokens, latency=latency))
+        return served_of(limits, tokens=tokens, latency=None if clock is None else clock() - self._begun)
 
     def _limits(self) -> tuple[Sequence[Limits], float]:
         """What the headers say of the key's limits, and how many tokens the next request may cost."""
+        if not may_state_limits(self._raw_headers):
+            return (), 0.0
         terms = self._terms
         limits = terms.protocol.limits(decode(self._raw_headers), now=terms.wall())
         return limits, max(self._tokens, terms.costs.average)
-
-    async def _tell(self, outcome: Outcome) -> bool:
-        changed = await self._terms.store.report(self._lease, outcome)
-        self._terms.room.changed()  # a probe that served lets the others in
-        return changed
-
-    async def _look_at_whole(self, chunk: bytes, *, last: bool) -> None:
-        """Look at a part of a whole answer, which may be an error under its success status."""
-        judge = self._judge_whole
-        if judge is not None:
-            self._body += chunk
-            if len(self._body) > MAX_JUDGED:
-                self._judge_whole = None
-                self._body.clear()
-            elif last and (failure := judge(bytes(self._body))) is not None:
-                await self._judge(failure, status=0)
-                return
-        if last:
-            await self._serve()
 
     def _is_success(self) -> bool:
         return 200 <= self._status < 300
@@ -277,7 +273,7 @@ class Attempt:
         if outcome is not None and outcome.event is Event.FORBIDDEN and self._operation is not Operation.GENERATE:
             # Of embeddings, or for a key that may not list models: nobody's chat with that model may suffer for it.
             return
-        if outcome is not None and await self._tell(outcome):
+        if outcome is not None and await terms.room.report(self._lease, outcome):
             _log.warning(
                 "%s: the upstream refused %s: %s",
                 terms.pool,

@@ -145,7 +145,7 @@ class KeyPool:
         self._terms = Terms(
             pool=name,
             protocol=self.protocol,
-            store=self._store,
+            stream_type=self.protocol.stream_type().encode(),
             room=self._room,
             costs=Costs(),
             counts=self._counts,

@@ -24,8 +24,8 @@ def with_credential(scope: Scope, header: tuple[bytes, bytes], alias: str) -> Sc
     Returns:
         A copy.
     """
-    ours = header[0]
-    headers = [field for field in scope["headers"] if (name := field[0].lower()) not in CREDENTIALS and name != ours]
+    theirs = CREDENTIALS if header[0] in CREDENTIALS else CREDENTIALS | {header[0]}
+    headers = [field for field in scope["headers"] if field[0].lower() not in theirs]
     headers.append(header)
     return {
         **scope,

@@ -124,21 +124,15 @@ class Roster:
             return None
         book = self._book(model)
         is_first_attempt = not tried
-        first, second, third = (
-            (Standing.PROBE, Standing.READY, Standing.SOFT)
-            if is_first_attempt
-            else (Standing.READY, Standing.SOFT, Standing.PROBE)
-        )
         if self._counts_tokens and ask.tokens:
             tried = _TooSmall(self, tried, model, ask.tokens, now)
-        lineups = book.lineups
-        probes, ready = lineups[Standing.PROBE], lineups[Standing.READY]
-        if is_first_attempt and isinstance(probes, Tiers) and isinstance(ready, Tiers):
-            seat = by_tier((probes, ready), tried, ask) or lineups[Standing.SOFT].pick(tried, ask)
+        ready, soft, probes = map(book.lineups.__getitem__, USABLE)
+        if not is_first_attempt:
+            seat = ready.pick(tried, ask) or soft.pick(tried, ask) or probes.pick(tried, ask)
+        elif isinstance(probes, Tiers) and isinstance(ready, Tiers):
+            seat = by_tier((probes, ready), tried, ask) or soft.pick(tried, ask)
         else:
-            seat = (
-                lineups[first].pick(tried, ask) or lineups[second].pick(tried, ask) or lineups[third].pick(tried, ask)
-            )
+            seat = probes.pick(tried, ask) or ready.pick(tried, ask) or soft.pick(tried, ask)
         if seat is None:
             return None
         seat.take()

@@ -192,6 +192,10 @@ class MemoryStore:
 
     async def report(self, lease: Lease, outcome: Outcome) -> bool:
         """Tell how the key did; see `KeyStore.report`."""
+        return self.report_now(lease, outcome)
+
+    def report_now(self, lease: Lease, outcome: Outcome) -> bool:
+        """What `report` does, for who must not give way to anybody meanwhile."""
         with self._lock:
             held = self._leases.get(lease.id)
             if held is None:

@@ -25,6 +25,7 @@ from ..asgi.loop import Bell, cancel_scope, current_time
 from ..asgi.types import Receive
 from .ask import Ask
 from .gauge import NOTHING_SENT, RESERVED, Spent
+from .health import Outcome
 from .queue import Queue, Round, Waiter
 from .store import KeyStore, Lease, MemoryStore
 from .survey import SOON, Empty, EmptyReason
@@ -38,6 +39,7 @@ _POLL = 0.25
 _LEAST = 0.001  # seconds; between two looks of the leader, whatever rounding makes of the moments it is told
 _LONGEST_ADVICE = 60.0  # seconds; a guess from how long leases are held is worth no more
 _LEARN = 0.1  # the weight of the newest lease in the average
+_TRIED = Empty(reason=EmptyReason.TRIED)
 
 
 class Visit(Struct, frozen=True, kw_only=True):
@@ -102,7 +104,7 @@ class WaitingRoom:
             asks: What is asked for; the later ones when all keys that could be used were tried by it.
         """
         if not self._queue:
-            return await self._ask(asks)
+            return await self._ask(asks) if self._here is None else _first_answer(self._here, asks)
         if self._here is None:
             return Empty(reason=EmptyReason.BUSY, retry_after=SOON, in_flight=self._in_flight)
         guest = _Guest(asks, math.inf)
@@ -159,6 +161,23 @@ class WaitingRoom:
             raise
         found = guest.given or self.advised(guest.empty or empty, len(self._queue))
         return Visit(found=found, waited=max(self._clock() - began, 0.0), position=position)
+
+    async def report(self, lease: Lease, outcome: Outcome) -> bool:
+        """Tell the store how a key did, which may make one usable: a probe that served lets the others in.
+
+        Args:
+            lease: The lease.
+            outcome: What an answer says of its key.
+
+        Returns:
+            As `KeyStore.report`.
+        """
+        if self._here is None:
+            changed = await self._store.report(lease, outcome)
+        else:
+            changed = self._here.report_now(lease, outcome)
+        self.changed()
+        return changed
 
     async def release(self, lease: Lease, spent: Spent = RESERVED, *, held: float) -> None:
         """Give a key back, which the next waiter has at once.
@@ -307,7 +326,7 @@ class WaitingRoom:
     async def _ask(self, asks: tuple[Ask, ...]) -> Lease | Empty:
         if self._here is not None:
             return _first_answer(self._here, asks)
-        found: Lease | Empty = Empty(reason=EmptyReason.TRIED)
+        found: Lease | Empty = _TRIED
         for ask in asks:
             found = await self._store.acquire(ask)
             if not isinstance(found, Empty) or found.reason is not EmptyReason.TRIED:
@@ -335,7 +354,7 @@ class WaitingRoom:
 
 
 def _first_answer(store: MemoryStore, asks: tuple[Ask, ...]) -> Lease | Empty:
-    found: Lease | Empty = Empty(reason=EmptyReason.TRIED)
+    found: Lease | Empty = _TRIED
     for ask in asks:
         found = store.acquire_now(ask)
         if not isinstance(found, Empty) or found.reason is not EmptyReason.TRIED:

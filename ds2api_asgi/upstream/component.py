@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib import metadata
 from typing import Any
 
@@ -105,7 +105,7 @@ class Upstream:
         if client is not None and sender is not None:
             raise ConfigurationError("client and sender exclude each other")
         self._address = Address(base_url)
-        self._url_of_path = lru_cache(_PATHS)(self._address.url)
+        self._url_of_path = lru_cache(_PATHS)(partial(_url_at, self._address))
         self._protocol = None if protocol is None else registry.get(protocol)
         self._claims = Claims((self._protocol or registry).claim)
         self._api_key = api_key
@@ -192,7 +192,8 @@ class Upstream:
     def _url(self, scope: Scope) -> str:
         asked: bytes = scope.get("query_string") or b""
         if not asked:
-            return self._url_of_path(raw_relative_path(scope))
+            get = scope.get
+            return self._url_of_path(scope["path"], get("raw_path"), get("root_path"), get("app_root_path"))
         if not self._forwards_credentials(scope):
             asked = strip_secrets(asked)
         return self._address.url(raw_relative_path(scope), asked)
@@ -266,6 +267,11 @@ def _maker(
         )
         return lambda: borrowed
     return lambda: default_sender(connect_timeout=connect_timeout, write_timeout=write_timeout)
+
+
+def _url_at(address: Address, path: str, raw: bytes | None, root: str | None, app_root: str | None) -> str:
+    scope = {"path": path, "raw_path": raw, "root_path": root, "app_root_path": app_root}
+    return address.url(raw_relative_path(scope))
 
 
 class _Borrowed:

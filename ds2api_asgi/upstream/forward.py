@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from ..asgi.disconnect import Watch
 from ..asgi.headers import find, response_headers
-from ..asgi.loop import current_time
+from ..asgi.loop import loop_clock
 from ..asgi.types import Receive, Send
 from ..errors import BrokenStream, ClientGone, TransportError
 from .inflated import plain
@@ -61,7 +61,7 @@ class Outgoing(Struct, frozen=True, kw_only=True):
 
 
 class Forward:
-    """One request to an upstream; `run` once.
+    """One request to an upstream; made where it runs, and `run` once.
 
     Args:
         sender: What sends it.
@@ -72,12 +72,13 @@ class Forward:
         started: Whether the response has started on the client's side.
     """
 
-    __slots__ = ("_answer", "_complete", "_deadline", "_sender", "_sending", "_timeouts", "started")
+    __slots__ = ("_answer", "_clock", "_complete", "_deadline", "_sender", "_sending", "_timeouts", "started")
 
     def __init__(self, sender: Sender, timeouts: Timeouts, *, deadline: float) -> None:
         self._sender = sender
         self._timeouts = timeouts
         self._deadline = deadline
+        self._clock = loop_clock()
         self._answer: UpstreamAnswer | None = None
         self._complete = False
         self._sending = False
@@ -91,7 +92,7 @@ class Forward:
             BrokenStream: The answer broke off after it had started.
             ClientGone: The client left, or does not read.
         """
-        now = current_time()
+        now = self._clock()
         self._deadline = min(self._deadline, now + self._timeouts.total)
         first = min(self._deadline, now + self._timeouts.first_byte) if outgoing.streams else self._deadline
         watch = Watch(receive, deadline=first)
@@ -127,11 +128,12 @@ class Forward:
         await anext(answer.chunks, None)  # a client keeps the connection only after it has seen the body's end
         await answer.aclose()
         self._complete = True
-        await watch.settle()
+        if watch.listening:
+            await watch.settle()
 
     async def _relay_body(self, answer: UpstreamAnswer, left: int | None, watch: Watch, send: Send) -> int | None:
         """Pass the body on. Returns None when its end is still to be said, 0 when the last chunk said it."""
-        idle = self._timeouts.idle
+        idle, clock = self._timeouts.idle, self._clock
         moved = float("-inf")
         async for chunk in answer.chunks:
             if left is not None:
@@ -139,7 +141,7 @@ class Forward:
             if left == 0:
                 watch.release()
             else:
-                now = current_time()
+                now = clock()
                 if now - moved > idle / _STEP:
                     moved = now
                     watch.deadline = min(self._deadline, now + idle + idle / _STEP)
@@ -155,7 +157,7 @@ class Forward:
             return ClientGone()
         if not self.started:
             return TransportError("timeout", "the upstream did not answer in time", processed=True)
-        reason = "total" if current_time() >= self._deadline else "idle"
+        reason = "total" if self._clock() >= self._deadline else "idle"
         return BrokenStream(reason, f"the upstream's answer took too long ({reason})")
 
 
