@@ -21,7 +21,7 @@ from .cost import Costs
 from .gauge import NOTHING_SENT, RESERVED, Spent
 from .health import Event, Outcome
 from .keys import Secret
-from .outcome import outcome_of, served_of
+from .outcome import is_the_keys_fault, outcome_of, served_of
 from .store import KeyStore, Lease
 from .waiting import WaitingRoom
 
@@ -148,6 +148,25 @@ class Attempt:
         elif kind == "http.response.start":
             self._begin(message)
         await self._send(message)
+
+    async def opened(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """A websocket was opened with the key, and its first event is none of an error."""
+        self._status = 200
+        self._raw_headers = headers
+        await self._serve()
+
+    async def hear(self, error: bytes | None) -> None:
+        """Take what a websocket says: an error document, or None for all else.
+
+        The first error counts, and after `opened` the first that is the key's fault: sessions live on with others.
+        """
+        if error is None or self._judged:
+            return
+        terms = self._terms
+        failure = terms.protocol.decode_error(0, {}, error)
+        verdict = judged(terms.protocol, failure, {}, now=terms.wall(), rules=terms.rules)
+        if not self._served or is_the_keys_fault(verdict):
+            await self._judge(failure, status=0)
 
     @property
     def unread(self) -> bool:
