@@ -13,7 +13,7 @@ from ds2api_asgi import KeyPool
 from ds2api_asgi.asgi.exchange import KEY, Exchange
 from ds2api_asgi.asgi.facts import Judged, KeyLeased, PoolEmpty, Unreachable
 from ds2api_asgi.pool import handshake
-from pools import Waits
+from pools import SteppedStore, Steps
 
 pytestmark = pytest.mark.anyio
 
@@ -311,6 +311,13 @@ async def test_without_a_key_in_time_the_client_is_told_so() -> None:
     assert caller.exchange.last(PoolEmpty) is not None
 
 
+def waiting_store(steps: Steps | None = None) -> SteppedStore:
+    """A store that waits, and renews leases."""
+    store = SteppedStore()
+    store.step = Steps(-1) if steps is None else steps
+    return store
+
+
 def fails(scope: Any) -> None:
     raise ZeroDivisionError
 
@@ -326,7 +333,7 @@ async def test_the_key_comes_back_in_every_ending(ending: str, shared: bool) -> 
         "leaves while held": [ACCEPT],
     }
     upstream = Upstream({"k1": scripts[ending]})
-    pool = pool_of(upstream, "k1", **({"store": Waits()} if shared else {}))
+    pool = pool_of(upstream, "k1", **({"store": waiting_store()} if shared else {}))
     caller = Caller(*([LEAVE] if ending == "leaves while held" else []), until=2 if ending == "leaves" else None)
     if ending == "fails":
         with pytest.raises(ZeroDivisionError):
@@ -340,6 +347,18 @@ async def test_the_key_comes_back_in_every_ending(ending: str, shared: bool) -> 
         await caller.call(pool)
     assert upstream.running == 0
     assert [in_flight for _, in_flight in await states(pool)] == [0]
+
+
+@pytest.mark.parametrize("last", range(1, 8))
+async def test_the_key_comes_back_wherever_the_client_is_cancelled(last: int) -> None:
+    pool_steps = Steps(last)
+    store = waiting_store(pool_steps)
+    upstream = Upstream({"k1": REFUSED, "k2": GOOD})
+    pool = pool_of(upstream, "k1", "k2", store=store)
+    with pool_steps.scope:
+        await Caller(until=2).call(pool)
+    assert [in_flight for _, in_flight in await states(pool)] == [0, 0]
+    assert upstream.running == 0
 
 
 async def test_our_key_is_masked_in_all_that_a_provider_says() -> None:
