@@ -21,7 +21,7 @@ from .cost import Costs
 from .gauge import NOTHING_SENT, RESERVED, Spent
 from .health import Event, Outcome
 from .keys import Secret
-from .outcome import is_the_keys_fault, outcome_of, served_of
+from .outcome import outcome_of, served_of
 from .store import KeyStore, Lease
 from .waiting import WaitingRoom
 
@@ -165,7 +165,7 @@ class Attempt:
         terms = self._terms
         failure = terms.protocol.decode_error(0, {}, error)
         verdict = judged(terms.protocol, failure, {}, now=terms.wall(), rules=terms.rules)
-        if not self._served or is_the_keys_fault(verdict):
+        if not self._served or outcome_of(verdict, wall=terms.wall()) is not None:
             await self._judge(failure, status=0)
 
     @property
