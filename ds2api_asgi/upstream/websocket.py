@@ -144,8 +144,8 @@ class Passage:
                     group.start_soon(self._up, take, connection)
                     await self._down(connection)
                     scope.cancel()
-        except OSError:  # of the server's `send`, which has no client any more
-            self._client_left = (_ABNORMAL, "")
+        except OSError:  # of the server's `send`: the client was gone before it was accepted
+            self._client_left = self._client_left or (_ABNORMAL, "")
         finally:
             give.close()
             take.close()
@@ -233,7 +233,12 @@ class Passage:
                 self._upstream_left = _ending(closed)
                 return
             member = "text" if isinstance(data, str) else "bytes"
-            await self._send({"type": "websocket.send", member: data})
+            try:
+                await self._send({"type": "websocket.send", member: data})
+            except OSError:  # the server has no client any more, and is about to say how it left
+                await anyio.sleep(CLOSE_TIMEOUT)
+                self._client_left = self._client_left or (_ABNORMAL, "")
+                return
             self._touch()
 
     def _touch(self) -> None:
