@@ -70,13 +70,15 @@ class Gateway:
 
 
 @asynccontextmanager
-async def gateway(refusals: Mapping[str, Any] | None = None, **options: Any) -> AsyncIterator[Gateway]:
+async def gateway(
+    refusals: Mapping[str, Any] | None = None, *, others: Any = "key", **options: Any
+) -> AsyncIterator[Gateway]:
     """The nest, with a server at its door and a provider behind it."""
     async with provider(session, refusals) as made:
         upstream = Upstream(made.url, protocol="openai-chat", websockets=True)
         pool = KeyPool(upstream, protocol="openai-chat", keys=KEYS, strategy="fill-first", **options)
         nest = Translator(Failover([Retry(pool)]), speaks="openai-chat")
-        app = Access(nest, keys=[ClientKey(ALICE, name="alice")])
+        app = Access(nest, keys=[ClientKey(ALICE, name="alice")], others=others)
         async with serve(app, ws="websockets-sansio") as url:
             yield Gateway(url, pool, made)
 
@@ -139,12 +141,16 @@ async def test_a_browser_shows_its_key_as_a_subprotocol_and_it_stops_at_the_door
         assert ALICE not in str(gate.provider.heads)
 
 
-async def test_a_stranger_reaches_no_provider() -> None:
-    async with gateway() as gate:
-        with pytest.raises(InvalidStatus) as denied:
-            await dial(gate.url, subprotocols=["realtime", "openai-insecure-api-key.sk-stranger-0b8e6d1f3a7c"])
-        assert denied.value.response.status_code == 401
+@pytest.mark.parametrize("others", ["key", "pass", "refuse"])
+async def test_a_stranger_reaches_no_provider_whatever_becomes_of_others(others: Any) -> None:
+    async with gateway(others=others) as gate:
+        for path in ("/v1/realtime?model=m", "/realtime?model=m", "/v1/realtime/?model=m", "/v1/%72ealtime"):
+            with pytest.raises(InvalidStatus) as denied:
+                await dial(gate.url, path, subprotocols=["realtime", "openai-insecure-api-key.sk-stranger-0b8e6d1f3a7"])
+            assert denied.value.response.status_code == 401
         assert gate.provider.heads == []
+        async with dial(gate.url, additional_headers={"authorization": f"Bearer {ALICE}"}) as client:
+            assert json.loads(await client.recv())["type"] == "session.created"
 
 
 @pytest.mark.parametrize("ending", ["closes", "vanishes", "provider closes", "provider vanishes"])

@@ -139,6 +139,52 @@ async def test_a_provider_that_vanishes_ends_the_client_at_once_and_is_named() -
         assert time.monotonic() - began < 0.1 + 0.1
 
 
+async def test_who_cancels_ends_the_provider_at_once() -> None:
+    async with provider(echo) as made:
+        sent: list[Any] = []
+        opened = anyio.Event()
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+            opened.set()
+
+        async with anyio.create_task_group() as group:
+            app = Upstream(made.url, websockets=True)
+            group.start_soon(app, {"type": "websocket", "path": "/", "headers": []}, connects(), send)
+            await opened.wait()
+            began = time.monotonic()
+            group.cancel_scope.cancel()
+        assert await made.closed() == (1001, "")
+        assert time.monotonic() - began < 0.1 + 0.1
+        assert [message["type"] for message in sent] == ["websocket.accept"]
+
+
+async def test_a_crash_of_the_server_reaches_who_called_as_itself() -> None:
+    async def send(message: Any) -> None:
+        raise ZeroDivisionError
+
+    async with provider(echo) as made:
+        with pytest.raises(ZeroDivisionError):
+            await Upstream(made.url, websockets=True)(
+                {"type": "websocket", "path": "/", "headers": []}, connects(), send
+            )
+        assert (await made.closed())[0] == 1001
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/../admin", "/v1/%2e%2e/admin", "/v1/realtime\\..", "//evil.example/v1", "/@evil"]
+)
+async def test_no_path_leads_to_another_host(path: str) -> None:
+    async with provider(echo) as made, passed(made) as url:
+        try:
+            async with dial(url, path) as client:
+                await client.send("hello")
+                assert await client.recv() == "hello"
+        except InvalidStatus as refused:
+            assert refused.response.status_code == 404
+        assert all("admin" not in path for path, _ in made.heads)
+
+
 async def test_a_refused_handshake_is_answered_as_the_provider_did() -> None:
     document = {"error": {"code": "invalid_api_key", "message": f"Incorrect API key provided: {KEY}"}}
     refusal = (401, document, {"x-request-id": "req_1", "set-cookie": "a=b"})
@@ -324,6 +370,18 @@ def test_bounds_that_cannot_work_are_refused(name: str) -> None:
     for value in (0, -1, float("nan")):
         with pytest.raises(ConfigurationError, match=name):
             WebSockets(**{name: value})
+
+
+def connects() -> Any:
+    """A ``receive`` of a client that connects and stays."""
+    messages = [{"type": "websocket.connect"}]
+
+    async def receive() -> Any:
+        if not messages:
+            await anyio.sleep_forever()
+        return messages.pop(0)
+
+    return receive
 
 
 async def unserved(scope: Any, app: Any, *further: Any) -> list[Any]:
