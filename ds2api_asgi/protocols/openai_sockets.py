@@ -42,7 +42,7 @@ def model_asked(query: str) -> str | None:
     Args:
         query: Without the question mark, as it was encoded.
     """
-    return next((value for name, value in parse_qsl(query, max_num_fields=None) if name == "model"), None)
+    return next((value for name, value in parse_qsl(query) if name == "model"), None)
 
 
 def error_of_event(text: str) -> bytes | None:

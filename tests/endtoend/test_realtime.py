@@ -71,7 +71,7 @@ class Gateway:
 
 @asynccontextmanager
 async def gateway(
-    refusals: Mapping[str, Any] | None = None, *, others: Any = "key", **options: Any
+    refusals: Mapping[str, Any] | None = None, *, others: Any = "key", ws: str = "websockets-sansio", **options: Any
 ) -> AsyncIterator[Gateway]:
     """The nest, with a server at its door and a provider behind it."""
     async with provider(session, refusals) as made:
@@ -79,7 +79,7 @@ async def gateway(
         pool = KeyPool(upstream, protocol="openai-chat", keys=KEYS, strategy="fill-first", **options)
         nest = Translator(Failover([Retry(pool)]), speaks="openai-chat")
         app = Access(nest, keys=[ClientKey(ALICE, name="alice")], others=others)
-        async with serve(app, ws="websockets-sansio") as url:
+        async with serve(app, ws=ws) as url:
             yield Gateway(url, pool, made)
 
 
@@ -129,8 +129,9 @@ async def test_when_no_key_serves_the_client_hears_why_and_no_key(caplog: pytest
     assert not [key for key in (*KEYS, ALICE) if key in said]
 
 
-async def test_a_browser_shows_its_key_as_a_subprotocol_and_it_stops_at_the_door() -> None:
-    async with gateway() as gate:
+@pytest.mark.parametrize("ws", ["websockets-sansio", "wsproto"])  # the latter keeps the header from apps
+async def test_a_browser_shows_its_key_as_a_subprotocol_and_it_stops_at_the_door(ws: str) -> None:
+    async with gateway(ws=ws) as gate:
         offered = ["realtime", f"openai-insecure-api-key.{ALICE}"]
         async with dial(gate.url, subprotocols=offered) as client:
             assert client.subprotocol == "realtime"
