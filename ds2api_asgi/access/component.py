@@ -43,8 +43,8 @@ __all__ = ["Access", "Others"]
 Others = Literal["key", "pass", "refuse"]
 """What happens to a request that no protocol claims."""
 
-_RESPONSES: Final = re.compile(r"(?:/v1)?/responses(?:/.*)?", re.DOTALL)
-"""Responses that are kept for a client: no protocol's own path, and nobody else's matter."""
+_RESPONSES: Final = re.compile(r"(?:/v1)?/(?:responses(?:/.*)?|realtime)", re.DOTALL)
+"""Responses that are kept for a client, and Realtime: no protocol's own paths, and nobody else's matter."""
 _SOCKET: Final = re.compile(r"(?:/v1)?/responses")
 
 _COSTS_TOKENS: Final = frozenset({Operation.GENERATE, Operation.EMBED})

@@ -13,7 +13,7 @@
 | `coding` | answers that are compressed though nobody asked for it |
 | `disconnect` | the client's leaving |
 | `loop`, `unwrapped` | what runs us; exceptions without the groups that tasks wrap them in |
-| `respond` | a whole JSON answer |
+| `respond`, `denial` | a whole JSON answer; a websocket that is turned away |
 | `lifespan` | opening and closing with the host |
 | `exchange`, `facts` | what parts tell each other about a request |
 | `trace` | the same, printed: the story of a request |

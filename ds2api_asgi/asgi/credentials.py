@@ -55,6 +55,10 @@ def _all_shown(scope: Scope) -> Iterator[bytes]:
             for item in value.split(b","):
                 if item.strip().startswith(_SUBPROTOCOL):
                     yield item.strip()[len(_SUBPROTOCOL) :]
+    for item in scope.get("subprotocols") or ():  # servers on wsproto, hypercorn among them, give no such header
+        name = item.strip().encode("latin-1", "replace")
+        if name.startswith(_SUBPROTOCOL):
+            yield name[len(_SUBPROTOCOL) :]
     for pair in (scope.get("query_string") or b"").split(b"&"):
         if _is_credential(pair):
             yield unquote_to_bytes(pair.partition(b"=")[2].replace(b"+", b" ")).strip()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .types import Message, Send
 
-__all__ = ["SHORTEST_MASKED", "Mask", "masking"]
+__all__ = ["SHORTEST_MASKED", "Mask", "masking", "masking_socket"]
 
 SHORTEST_MASKED = 12
 """Characters; "key" as a key (of a model server at home, say) would tear holes into words."""
@@ -51,6 +51,25 @@ def masking(send: Send, secret: str) -> Send:
             mask = Mask(secret) if message["status"] >= 400 else None
         elif mask is not None:
             message = mask(message)
+        await send(message)
+
+    return masked
+
+
+def masking_socket(send: Send, secret: str) -> Send:
+    """Wrap a websocket's ``send``: the secret is masked in text messages, close reasons and the body of a denial."""
+    mask = Mask(secret)
+    stars = "*" * len(secret)
+
+    async def masked(message: Message) -> None:
+        kind = message["type"]
+        if len(secret) >= SHORTEST_MASKED:
+            member = "text" if kind == "websocket.send" else "reason"
+            said = message.get(member)
+            if kind == "websocket.http.response.body":
+                message = mask(message)
+            elif said and secret in said:
+                message = {**message, member: said.replace(secret, stars)}
         await send(message)
 
     return masked

@@ -152,6 +152,25 @@ class Attempt:
             self._begin(message)
         await self._send(message)
 
+    async def opened(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """A websocket was opened with the key, and its first event is none of an error."""
+        self._status = 200
+        self._raw_headers = headers
+        await self._serve()
+
+    async def hear(self, error: bytes | None) -> None:
+        """Take what a websocket says: an error document, or None for all else.
+
+        The first error counts, and after `opened` the first that is the key's fault: sessions live on with others.
+        """
+        if error is None or self._judged:
+            return
+        terms = self._terms
+        failure = terms.protocol.decode_error(0, {}, error)
+        verdict = judged(terms.protocol, failure, {}, now=terms.wall(), rules=terms.rules)
+        if not self._served or outcome_of(verdict, wall=terms.wall()) is not None:
+            await self._judge(failure, status=0)
+
     @property
     def unread(self) -> bool:
         """Whether it is an error of which nobody wanted to read the rest."""

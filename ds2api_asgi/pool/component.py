@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from random import Random
 
 import anyio
@@ -12,16 +12,20 @@ from msgspec import UNSET, structs
 
 from ..asgi.body import DEFAULT_MAX_BODY, Replay, read_body
 from ..asgi.claims import Claims
+from ..asgi.denial import deny
 from ..asgi.exchange import Exchange, enter
 from ..asgi.facts import AccountGroup, Attempted, Caller, Judged, KeyLeased, PoolEmpty, Queued, Queueing
 from ..asgi.headers import replace
 from ..asgi.loop import current_time
+from ..asgi.path import query, relative_path
 from ..asgi.respond import respond
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..asgi.unwrapped import unwrapped
 from ..errors import BodyTooLarge, ClientGone, ConfigurationError
 from ..protocols import registry
 from ..protocols.base import Operation, Protocol
+from ..protocols.openai_sockets import is_realtime, model_asked
+from ..universal import jsontext
 from ..universal.failure import Failure, FailureKind, KeyAction, Row, Verdict
 from .ask import Ask
 from .attempt import Attempt, Terms
@@ -29,6 +33,7 @@ from .conversation import conversation_of
 from .cost import Costs, cost_of
 from .credentials import with_credential
 from .gauge import RESERVED
+from .handshake import MAX_HANDSHAKES, Handshake, Line, nowhere
 from .keys import Key, as_keys
 from .limits import NO_LIMITS
 from .outcome import is_the_keys_fault
@@ -47,8 +52,12 @@ class KeyPool:
     """Asks an app with one of several keys, and keeps keys that fail away from it for as long as they would.
 
     Requests that the protocol claims get a key in the protocol's own header; the credentials that came with them go no
-    further. All other requests, websockets and lifespan reach the app untouched and without a key. Answers pass at
-    once.
+    further. All other requests, other websockets and lifespan reach the app untouched and without a key. Answers pass
+    at once.
+
+    A websocket of OpenAI's Realtime gets a key for its life, by the model in its query. Its first event is waited for
+    (a second at most) before it is accepted: a key that is refused until then is replaced by another, up to four in
+    all. Its tokens are not counted.
 
     When no key can be used now but one will be soon, the request waits for it: callers take turns by their shares
     (`asgi.facts.Caller`), and a key that comes free goes to the first of them that can use it. Nobody waits where a
@@ -160,7 +169,7 @@ class KeyPool:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request with a key, or pass it on (the ASGI interface)."""
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            await self._other(scope, receive, send)
             return
         claim = self._claims.of(scope)
         if claim is None or not claim.method_allowed:
@@ -213,6 +222,64 @@ class KeyPool:
         else:
             await self._attempt(scope, receive, send, exchange, visit.found, claim.operation, tokens)
 
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket" and is_realtime(self.protocol.name, relative_path(scope)):
+            await self._websocket(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        line = Line(receive)
+        if not await line.connected():
+            return
+        scope, exchange = enter(scope)
+        failed: Handshake | None = None
+        for _ in range(MAX_HANDSHAKES):
+            asks = self._asks(exchange, Ask(model=model_asked(query(scope))))[:1]
+            try:
+                visit = await self._wait(exchange, asks, line)
+            except ClientGone:
+                return
+            if isinstance(visit.found, Empty):
+                if failed is None:
+                    await self._give_up(scope, send, exchange, visit)
+                break
+            failed = await self._shake(scope, exchange, visit.found, line, send)
+            if line.gone or not failed.another:
+                break
+        if failed is not None and not line.gone:
+            await failed.tell()
+
+    async def _shake(self, scope: Scope, exchange: Exchange, lease: Lease, line: Line, send: Send) -> Handshake:
+        """One attempt at a websocket; over when it was refused, or when its life is over."""
+        secret = self._secrets[lease.key]
+        attempt = Attempt(self._terms, secret, Operation.GENERATE, lease, exchange, nowhere)
+        handshake = Handshake(scope, exchange, send, secret.reveal())
+
+        async def ask(scope: Scope) -> None:
+            inner = handshake.inner(scope)
+            await handshake.run(attempt, lambda send: self._ask_app(inner, line.attempt(), send, lease))
+
+        await self._with_key(scope, exchange, lease, attempt, ask)
+        return handshake
+
+    async def _wait(self, exchange: Exchange, asks: tuple[Ask, ...], line: Line) -> Visit:
+        """A key for a websocket; waited for where that can help.
+
+        Raises:
+            ClientGone: The client left.
+        """
+        found = await self._room.enter(asks)
+        if not isinstance(found, Empty):
+            return Visit(found=found)
+        patience = self._patience(exchange)
+        if patience <= 0:
+            return Visit(found=self._room.advised(found, len(self._room)))
+        visit = await self._room.wait(asks, found, seconds=patience, receive=line.later)
+        if visit.waited is not None:
+            exchange.note(Queued(pool=self.name, seconds=visit.waited, position=visit.position))
+        return visit
+
     async def snapshot(self) -> list[KeyReport]:
         """How every key is, in the order in which they were given."""
         return await self._store.snapshot()
@@ -244,26 +311,42 @@ class KeyPool:
         operation: Operation,
         tokens: int,
     ) -> None:
+        attempt = Attempt(self._terms, self._secrets[lease.key], operation, lease, exchange, send, tokens=tokens)
+
+        async def ask(scope: Scope) -> None:
+            await self._ask_app(scope, receive, attempt.send, lease)
+
+        await self._with_key(scope, exchange, lease, attempt, ask)
+
+    async def _with_key(
+        self,
+        scope: Scope,
+        exchange: Exchange,
+        lease: Lease,
+        attempt: Attempt,
+        ask: Callable[[Scope], Awaitable[None]],
+    ) -> None:
+        """Ask with the key in its place, and give it back whatever comes."""
         began = self._clock()
-        secret = self._secrets[lease.key]
-        attempt = Attempt(self._terms, secret, operation, lease, exchange, send, tokens=tokens)
         try:
             exchange.note(KeyLeased(pool=self.name, key=lease.key))
             group = self._groups.get(lease.key)
             if group is not None:
                 exchange.note(AccountGroup(group=group))
-            header = self.protocol.authorize(secret.reveal())
-            scope = with_credential(scope, header, lease.key)
-            if self._store.renewal is None:
-                await self.app(scope, receive, attempt.send)
-            else:
-                await self._run_renewed(scope, receive, attempt.send, lease, self._store.renewal)
+            header = self.protocol.authorize(self._secrets[lease.key].reveal())
+            await ask(with_credential(scope, header, lease.key))
         finally:
             if self._store_waits:
                 with anyio.move_on_after(RELEASE_TIMEOUT, shield=True):
                     await self._give_back(attempt, lease, began)
             else:
                 await self._give_back(attempt, lease, began)
+
+    async def _ask_app(self, scope: Scope, receive: Receive, send: Send, lease: Lease) -> None:
+        if self._store.renewal is None:
+            await self.app(scope, receive, send)
+        else:
+            await self._run_renewed(scope, receive, send, lease, self._store.renewal)
 
     async def _run_renewed(self, scope: Scope, receive: Receive, send: Send, lease: Lease, every: float) -> None:
         """Ask the app, and keep the lease meanwhile."""
@@ -353,4 +436,7 @@ class KeyPool:
     ) -> None:
         wire = self.protocol.encode_error(failure)
         headers = replace(wire.headers, advice or {})
+        if scope["type"] == "websocket":
+            await deny(scope, send, status=wire.status, headers=headers, body=jsontext.dumps(wire.document))
+            return
         await respond(send, status=wire.status, document=wire.document, headers=headers, head=scope["method"] == "HEAD")

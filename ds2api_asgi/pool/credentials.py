@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..asgi.credentials import without_query_credentials
+from ..asgi.credentials import without_credentials, without_query_credentials
 from ..asgi.exchange import CREDENTIAL
 from ..asgi.headers import CREDENTIALS
 from ..asgi.types import Scope
@@ -14,16 +14,18 @@ def with_credential(scope: Scope, header: tuple[bytes, bytes], alias: str) -> Sc
     """Put a pool's key into a request.
 
     Every other credential is taken out, for the client's key opens our door and not the provider's: headers that carry
-    keys in any protocol, and the query parameters ``key``, ``api_key`` and ``access_token``.
+    keys in any protocol, the query parameters ``key``, ``api_key`` and ``access_token``, and a websocket's subprotocol.
 
     Args:
-        scope: An ``http`` scope; never changed.
+        scope: An ``http`` or ``websocket`` scope; never changed.
         header: Lower-case name and value.
         alias: What the key is called.
 
     Returns:
         A copy.
     """
+    if scope["type"] == "websocket":
+        scope = without_credentials(scope)
     theirs = CREDENTIALS if header[0] in CREDENTIALS else CREDENTIALS | {header[0]}
     headers = [field for field in scope["headers"] if field[0].lower() not in theirs]
     headers.append(header)

@@ -2,5 +2,6 @@
 
 from .component import Upstream
 from .sender import Sender, UpstreamAnswer
+from .websocket import WebSockets
 
-__all__ = ["Sender", "Upstream", "UpstreamAnswer"]
+__all__ = ["Sender", "Upstream", "UpstreamAnswer", "WebSockets"]

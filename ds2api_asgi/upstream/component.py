@@ -17,27 +17,34 @@ from msgspec.structs import replace
 
 from ..asgi.body import DEFAULT_MAX_BODY, Replay, read_body
 from ..asgi.claims import Claims
+from ..asgi.credentials import without_credentials
+from ..asgi.denial import deny
 from ..asgi.exchange import CREDENTIAL, KEY, Exchange, enter
 from ..asgi.facts import Broke, Unreachable
 from ..asgi.headers import HOP_BY_HOP, RawHeaders, decode, find, request_headers
-from ..asgi.masking import masking
+from ..asgi.headers import replace as replace_headers
+from ..asgi.loop import asyncio_loop
+from ..asgi.masking import masking, masking_socket
 from ..asgi.path import query, raw_relative_path, relative_path
 from ..asgi.respond import respond
 from ..asgi.types import Message, Receive, Scope, Send
 from ..errors import BodyTooLarge, BrokenStream, ClientGone, ConfigurationError, TransportError
 from ..protocols import registry
 from ..protocols.base import Protocol
+from ..universal import jsontext
 from ..universal.failure import Failure, FailureKind
 from .address import Address, UnsafePath, strip_secrets
 from .forward import Forward, Outgoing, Timeouts
 from .httpx_sender import HttpxSender
 from .per_loop import PerLoop, default_sender
 from .sender import Sender
+from .websocket import Denied, Passage, WebSockets, is_installed
 
 __all__ = ["Upstream"]
 
 _PATHS = 64  # of which the URL is remembered; clients choose their paths, so there is a bound
 _NEVER = HOP_BY_HOP | {b"host", b"content-length", b"expect", b"accept-encoding"}
+_NOT_FOR_SOCKETS = frozenset({b"accept", b"content-encoding", b"content-type"})
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _KIND = {"timeout": FailureKind.TIMEOUT, "pool": FailureKind.OVERLOADED}
@@ -75,6 +82,8 @@ class Upstream:
         idle_timeout: Seconds between two reads of an answer (60), and those that a client may take to read it.
         total_timeout: Seconds for a request and its answer (600, as in the official SDKs).
         max_body: Bytes of a request body (32 MiB).
+        websockets: Whether websockets (OpenAI's Realtime) are passed through as well, and within which bounds; they
+            need the extra ``websocket`` and asyncio, and are closed with a reason else.
 
     Raises:
         ConfigurationError: A value that cannot work.
@@ -97,6 +106,7 @@ class Upstream:
         idle_timeout: float = 60.0,
         total_timeout: float = 600.0,
         max_body: int = DEFAULT_MAX_BODY,
+        websockets: WebSockets | bool = False,
     ) -> None:
         if api_key is not None and forward_credentials:
             raise ConfigurationError("api_key and forward_credentials exclude each other")
@@ -117,6 +127,7 @@ class Upstream:
             total=_seconds("total_timeout", total_timeout),
         )
         self._max_body = max_body
+        self._websockets = WebSockets() if websockets is True else websockets or None
         self._headers = _configured(headers or {})
         self._own_names = frozenset(name for name, _ in self._headers)
         self._per_loop = PerLoop(
@@ -130,15 +141,14 @@ class Upstream:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; take part in a lifespan; refuse websockets."""
+        """Answer a request; take part in a lifespan; pass a websocket through, or refuse it."""
         match scope["type"]:
             case "http":
                 await self._http(scope, receive, send)
             case "lifespan":
                 await self._lifespan(receive, send)
             case "websocket":
-                await receive()
-                await send({"type": "websocket.close", "code": 1003, "reason": "websockets are not passed through"})
+                await self._websocket(scope, receive, send)
             case _:
                 pass
 
@@ -185,6 +195,46 @@ class Upstream:
         except BrokenStream as error:
             exchange.note(Broke(reason=error.reason))
             raise
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (await receive())["type"] != "websocket.connect":
+            return
+        unable = self._unable()
+        if self._websockets is None or unable:
+            await send({"type": "websocket.close", "code": 1003, "reason": unable})
+            return
+        scope, exchange = enter(scope)
+        if not self._forwards_credentials(scope):
+            scope = without_credentials(scope)
+        scope = {**scope, "method": "GET"}
+        if self._api_key is not None:
+            send = masking_socket(send, self._api_key)
+        passage = Passage(self._websockets, receive, send, deadline=exchange.deadline)
+        fields = [field for field in self._fields(scope) if field[0] not in _NOT_FOR_SOCKETS]
+        try:
+            url = "ws" + self._url(scope).removeprefix("http")
+            await passage.run(url, fields, scope.get("subprotocols") or ())
+        except UnsafePath:
+            await self._deny(scope, send, FailureKind.NOT_FOUND, "there is nothing at this path")
+        except Denied as denied:
+            await deny(scope, send, status=denied.status, headers=denied.headers, body=denied.body)
+        except TransportError as error:
+            exchange.note(Unreachable(reason=error.reason, processed=error.processed))
+            await self._deny(scope, send, _KIND.get(error.reason, FailureKind.BAD_GATEWAY), str(error))
+
+    def _unable(self) -> str:
+        """Why no websocket can be passed through; ``""``: it can."""
+        if self._websockets is None:
+            return "websockets are not passed through"
+        if not is_installed():
+            return "websockets are not passed through: the extra 'websocket' is not installed"
+        return "" if asyncio_loop() is not None else "websockets are passed through on asyncio only"
+
+    async def _deny(self, scope: Scope, send: Send, kind: FailureKind, message: str) -> None:
+        protocol = self._protocol or registry.get("openai-chat")
+        error = protocol.encode_error(Failure(kind=kind, message=message))
+        headers = replace_headers(error.headers, {b"content-type": b"application/json"})
+        await deny(scope, send, status=_STATUS[kind], headers=headers, body=jsontext.dumps(error.document))
 
     def _forwards_credentials(self, scope: Scope) -> bool:
         return self._forward_credentials or bool(scope.get(CREDENTIAL))
