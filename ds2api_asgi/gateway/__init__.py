@@ -2,12 +2,19 @@
 
 | module | noun |
 |---|---|
+| `address` | a protocol's own paths and credential, said as a provider wants them |
 | `cli` | the command ``ds2api``: its parser and exit codes |
 | `explain` | the command that tells from a log what happened to requests |
 | `convert` | ``ds2api convert``: a document from one protocol to another |
 | `demo` | ``ds2api demo``: a gateway over the demo model on a port |
 | `front` | the app around a gateway: a first page, and 404 for what no protocol claims |
+| `model_lists` | one list of models out of those of several apps |
+| `presets` | providers as data: where each is, what it speaks, how it wants its key |
 | `quickstart` | ready requests for every protocol of a gateway |
+| `renamed` | answers that say the model that the client asked for |
+| `router` | an app over apps, by the model that a request names |
+| `routes` | which models go where |
 | `simulate` | ``ds2api simulate``: clients, keys and providers in virtual time |
 | `serving` | a server on a port, its start told and its end bounded |
+| `splice` | members of a JSON object changed in its bytes |
 """

@@ -1,0 +1,89 @@
+"""`Readdressed`: a protocol's own paths and credential, said as a provider wants them.
+
+Upstreams ask the paths of their protocol (``/v1/chat/completions``, ``/v1beta/models/x:generateContent``) under a base
+URL, and show keys as the protocol does. A few providers serve the same documents elsewhere, want a parameter in the
+query, or want the key in another header; this part stands before an `Upstream` of theirs and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..asgi.exchange import CREDENTIAL
+from ..asgi.headers import replace
+from ..asgi.masking import masking
+from ..asgi.path import raw_relative_path, relative_path
+from ..asgi.types import ASGIApp, Receive, Scope, Send
+
+__all__ = ["Readdressed"]
+
+
+class Readdressed:
+    """Change path, query and credential header of each request, and nothing else.
+
+    Args:
+        app: The `Upstream`.
+        strip: What the protocol's paths begin with and the provider's do not (``"/v1"``).
+        prefix: What comes instead of it (``"/publishers/google"``).
+        query: What is added to the query (``b"api-version=2024-10-21"``).
+        own: The header in which the protocol shows keys, in lower case.
+        authorize: What makes a header of a key; None: the protocol's own header is right.
+        api_key: Sent with every request that no key pool has equipped; None: nothing is.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        strip: str = "",
+        prefix: str = "",
+        query: bytes = b"",
+        own: bytes = b"authorization",
+        authorize: Callable[[str], tuple[bytes, bytes]] | None = None,
+        api_key: str | None = None,
+    ) -> None:
+        self.app = app
+        self._strip = strip
+        self._prefix = prefix
+        self._query = query
+        self._own = own
+        self._authorize = authorize
+        self._api_key = api_key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; everything else is the app's."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        key = self._key(scope)
+        scope = self._addressed(scope)
+        if key is not None and self._authorize is not None:
+            name, value = self._authorize(key)
+            headers = replace(scope["headers"], {self._own: None, name: value})
+            scope = {**scope, "headers": headers, CREDENTIAL: scope.get(CREDENTIAL) or "preset"}
+            send = masking(send, key)
+        await self.app(scope, receive, send)
+
+    def _key(self, scope: Scope) -> str | None:
+        """The key of a pool above, else our own."""
+        if not scope.get(CREDENTIAL):
+            return self._api_key
+        value = next((value for name, value in scope["headers"] if name == self._own), None)
+        if value is None:
+            return None
+        text: str = value.decode("latin-1")
+        return text.removeprefix("Bearer ") if self._own == b"authorization" else text
+
+    def _addressed(self, scope: Scope) -> Scope:
+        path, raw = relative_path(scope), raw_relative_path(scope)
+        if self._strip and (path == self._strip or path.startswith(self._strip + "/")):
+            path, raw = path[len(self._strip) :], raw[len(self._strip) :]
+        asked: bytes = scope.get("query_string") or b""
+        query = b"&".join(part for part in (asked, self._query) if part)
+        return {
+            **scope,
+            "root_path": "",
+            "path": self._prefix + path,
+            "raw_path": (self._prefix + raw).encode("latin-1"),
+            "query_string": query,
+        }

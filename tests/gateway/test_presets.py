@@ -1,0 +1,173 @@
+"""Every preset asks its provider's own URL with its own header."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import date
+from typing import Any
+
+import pytest
+
+from ds2api_asgi.errors import ConfigurationError
+from ds2api_asgi.gateway.presets import PRESETS, preset
+from ds2api_asgi.pool import KeyPool
+from ds2api_asgi.protocols import registry
+from ds2api_asgi.testing import Driver
+
+KEY = "key-of-the-operator"
+PARAMETERS: dict[str, dict[str, str]] = {
+    "vertex": {"project": "mine", "location": "europe-west4"},
+    "azure": {"resource": "res"},
+    "azure-deployment": {"resource": "res", "deployment": "dep"},
+}
+VERTEX = "aiplatform.googleapis.com"
+BEARER = ("authorization", f"Bearer {KEY}")
+EXPECTED: dict[str, tuple[str, tuple[str, str]]] = {
+    "openai": ("https://api.openai.com/v1/chat/completions", BEARER),
+    "openai-responses": ("https://api.openai.com/v1/responses", BEARER),
+    "anthropic": ("https://api.anthropic.com/v1/messages", ("x-api-key", KEY)),
+    "gemini": (
+        "https://generativelanguage.googleapis.com/v1beta/models/m:generateContent",
+        ("x-goog-api-key", KEY),
+    ),
+    "vertex": (
+        f"https://europe-west4-{VERTEX}/v1/projects/mine/locations/europe-west4/publishers/google/models/m:generateContent",
+        BEARER,
+    ),
+    "azure": ("https://res.openai.azure.com/openai/v1/chat/completions", ("api-key", KEY)),
+    "azure-deployment": (
+        "https://res.openai.azure.com/openai/deployments/dep/chat/completions?api-version=2024-10-21",
+        ("api-key", KEY),
+    ),
+    "openrouter": ("https://openrouter.ai/api/v1/chat/completions", BEARER),
+    "groq": ("https://api.groq.com/openai/v1/chat/completions", BEARER),
+    "mistral": ("https://api.mistral.ai/v1/chat/completions", BEARER),
+    "deepseek": ("https://api.deepseek.com/v1/chat/completions", BEARER),
+    "xai": ("https://api.x.ai/v1/chat/completions", BEARER),
+    "together": ("https://api.together.ai/v1/chat/completions", BEARER),
+    "fireworks": ("https://api.fireworks.ai/inference/v1/chat/completions", BEARER),
+    "cerebras": ("https://api.cerebras.ai/v1/chat/completions", BEARER),
+    "perplexity": ("https://api.perplexity.ai/chat/completions", BEARER),
+    "ollama": ("http://localhost:11434/api/chat", BEARER),
+    "vllm": ("http://localhost:8000/v1/chat/completions", BEARER),
+    "llama.cpp": ("http://localhost:8080/v1/chat/completions", BEARER),
+    "lm-studio": ("http://localhost:1234/v1/chat/completions", BEARER),
+}
+CREDENTIALS = {"authorization", "x-api-key", "api-key", "x-goog-api-key"}
+CHAT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
+
+
+class SeenRequest:
+    """A sender that only looks, and an answer of it."""
+
+    def __init__(self, body: bytes = b"{}") -> None:
+        self.url = ""
+        self.headers: dict[str, str] = {}
+        self._body = body
+        self.status = 418
+        self.asked = 0
+
+    async def send(self, method: str, url: str, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> SeenAnswer:
+        self.asked += 1
+        self.url = url
+        names = [name.decode() for name, _ in headers]
+        assert len(names) == len(set(names))
+        self.headers = {name.decode(): value.decode() for name, value in headers}
+        self._chunks = self._parts()
+        self.answer_headers = [(b"content-type", b"application/json")]
+        return SeenAnswer(self)
+
+    async def _parts(self) -> AsyncIterator[bytes]:
+        yield self._body
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+class SeenAnswer:
+    def __init__(self, seen: SeenRequest) -> None:
+        self.status = seen.status
+        self.headers = seen.answer_headers
+        self.chunks = seen._chunks
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+def test_all_presets_have_an_expectation() -> None:
+    assert set(EXPECTED) == set(PRESETS)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+@pytest.mark.parametrize("pooled", [False, True])
+async def test_the_right_url_is_asked_with_the_right_header(name: str, pooled: bool) -> None:
+    seen = SeenRequest()
+    one = preset(name)
+    parameters = PARAMETERS.get(name, {})
+    if pooled:
+        app = one.app(sender=seen, around=lambda inner: KeyPool(inner, protocol=one.protocol, keys=[KEY]), **parameters)
+    else:
+        app = one.app(sender=seen, api_key=KEY, **parameters)
+    await Driver(app).request(
+        "POST", "/v1/chat/completions", json=CHAT, headers={"authorization": "Bearer client", "api-key": "client"}
+    )
+    assert seen.asked >= 1
+    assert (seen.url, {key: seen.headers[key] for key in CREDENTIALS & set(seen.headers)}) == (
+        EXPECTED[name][0],
+        dict([EXPECTED[name][1]]),
+    )
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["azure", "vertex"])
+async def test_a_key_that_a_provider_repeats_is_masked(name: str) -> None:
+    seen = SeenRequest(b'{"error":{"message":"bad key ' + KEY.encode() + b'"}}')
+    upstream = preset(name).upstream(sender=seen, api_key=KEY, **PARAMETERS[name])
+    path = "/v1beta/models/m:generateContent" if name == "vertex" else "/v1/chat/completions"
+    answer = await Driver(upstream).request("POST", path, json=CHAT)
+    assert "bad key" in answer.text
+    assert KEY not in answer.text
+
+
+@pytest.mark.anyio
+async def test_a_stream_of_vertex_keeps_its_framing_in_the_query() -> None:
+    seen = SeenRequest()
+    app = preset("vertex").app(sender=seen, api_key=KEY, project="mine")
+    await Driver(app).request("POST", "/v1/chat/completions", json={**CHAT, "stream": True})
+    assert seen.url == (
+        "https://aiplatform.googleapis.com/v1/projects/mine/locations/global"
+        "/publishers/google/models/m:streamGenerateContent?alt=sse"
+    )
+
+
+@pytest.mark.parametrize("one", PRESETS.values(), ids=str)
+def test_data_is_sound(one: Any) -> None:
+    registry.in_dialect(one.protocol, one.dialect)
+    assert one.page.startswith("https://")
+    assert date(2026, 11, 1) <= date.fromisoformat(one.read)
+    assert one.keyless == one.base_url.startswith("http://localhost")
+    assert all(quirk.endswith(".") for quirk in one.quirks)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("azure", {}),
+        ("azure", {"resource": "evil.example/"}),
+        ("azure", {"resource": "evil.example"}),
+        ("azure", {"resource": ""}),
+        ("azure-deployment", {"resource": "res", "deployment": "a/../b"}),
+        ("azure-deployment", {"resource": "res", "deployment": ".."}),
+        ("vertex", {"project": "p", "location": "evil.example"}),
+        ("vertex", {"project": "p", "region": "here"}),
+    ],
+)
+def test_parameters_that_are_missing_or_lead_elsewhere_are_refused(name: str, parameters: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError):
+        preset(name).url(**parameters)
+
+
+def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ConfigurationError, match="groq"):
+        preset("grok")
