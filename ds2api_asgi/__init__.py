@@ -16,7 +16,7 @@ An LLM endpoint is an ASGI app; every part takes such an app and is such an app:
 | `Access` | lets in who shows a client key, within its models and limits |
 | `Bounds` | turns requests away that are too large or too odd |
 | `Traced`, `Journal` | tell of each request what was decided and why |
-| `Metrics`, `cost_of` | numbers for Prometheus, and what answers cost |
+| `Metrics`, `Telemetry`, `cost_of` | numbers for Prometheus, spans for OpenTelemetry, and what answers cost |
 | `classify`, `rule`, `rows` | what a failure means, rules of your own, and all built-in ones as data |
 | `convert` | translates one document, with no web at all |
 | `lifespan`, `running`, `Mounted` | open and close parts with their host, mount them where a framework cannot |
@@ -46,7 +46,7 @@ from .errors import (
     LossRejected,
     TransportError,
 )
-from .observe import Cost, Journal, Metrics, Price, Traced, cost_of
+from .observe import Cost, Journal, Metrics, Price, Telemetry, Traced, cost_of
 from .pool import Key, KeyPool, RateLimits, RedisKeyStore, Secret, SQLiteKeyStore
 from .protocols.classification import classify, rows, rule
 from .resilience import Failover, Retry
@@ -101,6 +101,7 @@ __all__ = [
     "SQLiteResponseStore",
     "Secret",
     "StatefulResponses",
+    "Telemetry",
     "TextTools",
     "ThinkTags",
     "Traced",

@@ -7,6 +7,7 @@ what answers cost is told by `cost_of` (extra ``cost``).
 from .cost import Cost, Price, cost_of
 from .journal import Journal, Sink
 from .metrics import Metrics
+from .telemetry import Telemetry
 from .traced import Traced
 
-__all__ = ["Cost", "Journal", "Metrics", "Price", "Sink", "Traced", "cost_of"]
+__all__ = ["Cost", "Journal", "Metrics", "Price", "Sink", "Telemetry", "Traced", "cost_of"]

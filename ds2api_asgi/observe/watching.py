@@ -15,6 +15,7 @@ import itertools
 import logging
 from collections.abc import Callable
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
 from msgspec import UNSET
 
@@ -80,6 +81,7 @@ class CallSeen:
     Attributes:
         upstream: What the watcher was told to call it.
         provider: As OpenTelemetry calls it; None: nobody said.
+        address: Its host and port; None: nobody said.
         claim: The upstream's protocol and what is asked of it.
         model: The model that it is asked for; None: unknown.
         number: From 1, within its request.
@@ -90,6 +92,7 @@ class CallSeen:
         first: When the first bytes of a body came; None: none yet.
         ended: When it was over.
         status: What the upstream said; 0: nothing yet.
+        streamed: Whether its answer is a stream.
         unreachable: Why nobody was reached, so that the status is our own; else None.
         end: ``"complete"``, ``"failed"``, ``"cut"`` (it broke off), ``"raised"`` or ``"cancelled"`` (nobody wants it).
         tap: Who sees the answer's messages pass.
@@ -97,6 +100,7 @@ class CallSeen:
     """
 
     __slots__ = (
+        "address",
         "began",
         "body",
         "claim",
@@ -110,6 +114,7 @@ class CallSeen:
         "scope",
         "state",
         "status",
+        "streamed",
         "tap",
         "unreachable",
         "upstream",
@@ -124,8 +129,10 @@ class CallSeen:
         receive: Receive,
         request: RequestSeen | None,
         began: float,
+        address: tuple[str, int] | None = None,
     ) -> None:
         self.upstream = upstream
+        self.address = address
         self.provider = provider
         self.claim = claim
         self.scope = scope
@@ -139,6 +146,7 @@ class CallSeen:
         self.first: float | None = None
         self.ended = began
         self.status = 0
+        self.streamed = False
         self.unreachable: str | None = None
         self.end = "complete"
         self.tap: Callable[[Message], None] | None = None
@@ -243,7 +251,7 @@ class Watcher:
         """
         return _Requests(self, app, self._key)
 
-    def calls(self, app: ASGIApp, *, name: str, provider: str | None = None) -> ASGIApp:
+    def calls(self, app: ASGIApp, *, name: str, provider: str | None = None, base_url: str | None = None) -> ASGIApp:
         """A component around an app, which sees the calls of a provider.
 
         Args:
@@ -251,8 +259,9 @@ class Watcher:
             name: What it is called.
             provider: As OpenTelemetry calls it (``"openai"``, ``"gcp.gemini"``), by which costs are told too; None: not
                 said.
+            base_url: Where it is, to be told with its calls; None: not told.
         """
-        return _Calls(self, app, self._key, name, provider)
+        return _Calls(self, app, self._key, name, provider, base_url)
 
     def tell(self, hook: Hook, *args: Any) -> None:
         """Call a hook; what it raises is logged."""
@@ -427,12 +436,15 @@ class _Ends:
 class _Calls:
     """See `Watcher.calls`."""
 
-    def __init__(self, watcher: Watcher, app: ASGIApp, key: str, name: str, provider: str | None) -> None:
+    def __init__(
+        self, watcher: Watcher, app: ASGIApp, key: str, name: str, provider: str | None, base_url: str | None
+    ) -> None:
         self.app = app
         self._watcher = watcher
         self._key = key
         self._name = name
         self._provider = provider
+        self._address = None if base_url is None else _address(base_url)
         self._claims = Claims(registry.claim)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -445,7 +457,7 @@ class _Calls:
         scope, exchange = enter(scope)
         request = scope.get(self._key)
         clock = exchange.clock
-        call = CallSeen(self._name, self._provider, claim, scope, receive, request, clock())
+        call = CallSeen(self._name, self._provider, claim, scope, receive, request, clock(), self._address)
         own = OwnTime(clock) if request is None else request.own
         if request is not None:
             request.take(call)
@@ -456,6 +468,8 @@ class _Calls:
             nonlocal complete
             if message["type"] == "http.response.start":
                 call.status = message["status"]
+                expected = registry.get(claim.protocol).stream_type().encode()
+                call.streamed = media_type(message.get("headers", ())) == expected
             elif message["type"] == "http.response.body":
                 if call.first is None and message.get("body"):
                     call.first = clock()
@@ -486,6 +500,16 @@ class _Calls:
             unreachable = next(exchange.since(mark, Unreachable), None)
             call.unreachable = None if unreachable is None else unreachable.reason
             watcher.tell(watcher.call_ended, call)
+
+
+def _address(url: str) -> tuple[str, int] | None:
+    """Host and port, and nothing else that may stand in a URL."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        return None
+    return None if parts.hostname is None else (parts.hostname, port or (80 if parts.scheme == "http" else 443))
 
 
 def status_class(status: int) -> str:
