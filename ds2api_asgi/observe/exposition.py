@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -59,10 +60,12 @@ class Standing:
 
     Args:
         models: Which models have labels of their own.
+        max_keys: Keys that a pool may have for each to be told.
     """
 
-    def __init__(self, models: Labels) -> None:
+    def __init__(self, models: Labels, *, max_keys: int) -> None:
         self._models = models
+        self._max_keys = max_keys
         self._pools: dict[str, Pool] = {}
         self._breakers: dict[str, Breakers] = {}
         self._found: list[Any] = []
@@ -95,7 +98,12 @@ class Standing:
             reports = await _snapshot(name, pool)
             found.up.add_metric((name,), reports is not None)
             found.queue.add_metric((name,), pool.waiting)
-            for report in reports or ():
+            if reports is None:
+                continue
+            states = Counter(report.state.value for report in reports)
+            for state in _KEY_STATES:
+                found.keys.add_metric((name, state), states[state])
+            for report in reports if len(reports) <= self._max_keys else ():
                 _tell_key(found, name, report)
         for name, part in self._breakers.items():
             for (target, model), state in self._worst(part).items():
@@ -125,6 +133,7 @@ class _Families:
 
         self.up = gauge("pool_up", "Whether the pool could tell of its keys.", "pool")
         self.queue = gauge("queue_length", "Requests that wait for a key.", "pool")
+        self.keys = gauge("keys", "Keys by the worst of their states.", "pool", "state")
         self.state = gauge("key_state", "1 for the worst state of a key.", "pool", "key", "state")
         self.rest = gauge("key_rest_seconds", "Until that state ends; absent where only people end it.", "pool", "key")
         self.in_flight = gauge("key_in_flight", "Requests that use a key.", "pool", "key")

@@ -22,6 +22,7 @@ answer that succeeded, so that nonsense takes no place. No label ever holds a ke
 | `ds2api_hedges_total`, `ds2api_hedges_lost_total` | second attempts beside slow ones |
 | `ds2api_breaker_openings_total`, `ds2api_breaker_closings_total`, `ds2api_breaker_state` | of failovers |
 | `ds2api_queue_wait_seconds`, `ds2api_queue_length`, `ds2api_pool_refusals_total` | of pools |
+| `ds2api_keys` | of a pool, by state |
 | `ds2api_key_leases_total`, `…_served_total`, `…_failed_total`, `…_in_flight`, `…_state`, `…_rest_seconds` | of keys |
 | `ds2api_losses_total` | what translations lost |
 """
@@ -87,6 +88,7 @@ class Metrics(Watcher):
         models: Models that have labels of their own from the beginning.
         max_models: How many models have at most; the others are ``"other"``.
         max_callers: The same of client keys' aliases.
+        max_keys: Keys that a pool may have for each to be told; of a larger one only how many are in which state.
         cost: Whether to count what answers cost (extra ``cost``, unless `prices` has all).
         prices: Prices of one's own by model; they come before the list.
         registry: Where the metrics are registered; None: in one of their own.
@@ -109,6 +111,7 @@ class Metrics(Watcher):
         models: Iterable[str] = (),
         max_models: int = 100,
         max_callers: int = 100,
+        max_keys: int = 500,
         cost: bool = False,
         prices: Mapping[str, Price] | None = None,
         registry: CollectorRegistry | None = None,
@@ -122,7 +125,7 @@ class Metrics(Watcher):
         self._models = Labels(max_models, models)
         self._callers = Labels(max_callers)
         self._words = Labels(200)  # codes and reasons, of which there are few
-        self._standing = Standing(self._models)
+        self._standing = Standing(self._models, max_keys=max_keys)
         try:
             self._register(client)
             self.registry.register(self._standing)
@@ -248,7 +251,8 @@ class Metrics(Watcher):
         took = request.ended - request.began
         self._requests.labels(protocol, operation, model, status, request.end).inc()
         self._duration.labels(protocol, operation, model).observe(took)
-        self._overhead.labels(protocol, operation).observe(request.overhead)
+        if request.end in ("complete", "failed"):  # what a client waited for before it left, nobody told
+            self._overhead.labels(protocol, operation).observe(request.overhead)
         if request.first is not None:
             self._first_token.labels(protocol, model).observe(request.first - request.began)
         caller = request.exchange.last(Caller)

@@ -40,7 +40,7 @@ from .cost import Price, Pricing
 from .extras import need
 from .labels import Labels
 from .messages import finish_reason, input_messages, instructions, output_messages, tool_definitions
-from .watching import MAX_PEEKED, CallSeen, RequestSeen, Watcher
+from .watching import CallSeen, RequestSeen, Watcher
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -53,6 +53,9 @@ _DURATIONS: Final = tuple(0.01 * 2**step for step in range(14))
 _TOKENS: Final = tuple(float(4**step) for step in range(14))
 _FIRST_TOKEN: Final = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10, 30, 60)
 _PER_TOKEN: Final = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
+
+_MAX_READ: Final = 1024 * 1024
+"""Bytes of a request that is read for its span's attributes."""
 
 _SETTINGS: Final = {
     semconv.MAX_TOKENS: "max_output_tokens",
@@ -191,8 +194,11 @@ class Telemetry(Watcher):
         for name, value in scope["headers"]:
             if (key := name.lower()) in wanted:
                 carrier.setdefault(key.decode("latin-1"), value.decode("latin-1"))
-        found: Context = self._propagate.extract(carrier, context=around) if carrier else around
-        return found
+        if not carrier:
+            return around
+        named = self._api.get_current_span(self._propagate.extract(carrier))
+        parent: Context = self._api.set_span_in_context(named, around)  # its baggage is a stranger's: it stays out
+        return parent
 
     def _attach(self, span: Span, context: Context) -> Any:
         return self._context.attach(self._api.set_span_in_context(span, context))
@@ -380,7 +386,7 @@ def _error_of(call: CallSeen) -> str | None:
 
 def _read(call: CallSeen) -> Request | None:
     """A call's request in universal form; None where it cannot be read, or would take long."""
-    if call.body is None or len(call.body) > MAX_PEEKED:
+    if call.body is None or len(call.body) > _MAX_READ:
         return None
     protocol = registry.get(call.claim.protocol)
     dialect = protocol.dialect(Headers(call.scope["headers"]))

@@ -33,7 +33,7 @@ __all__ = ["MAX_CALLS", "MAX_PEEKED", "CallSeen", "Hook", "OwnTime", "RequestSee
 
 logger = logging.getLogger("ds2api_asgi.observe")
 
-MAX_PEEKED: Final = 1024 * 1024
+MAX_PEEKED: Final = 8 * 1024 * 1024
 """Bytes of a request's body in which its model is looked for."""
 
 MAX_CALLS: Final = 64

@@ -16,9 +16,11 @@ from prometheus_client.parser import text_string_to_metric_families as plain
 
 from access_kit import ALICE, bearer, guarded
 from ds2api_asgi import ConfigurationError, Failover, KeyPool, Metrics, Price, Upstream
+from ds2api_asgi.observe import exposition
 from ds2api_asgi.observe.labels import MAX_LABEL, OTHER, Labels
 from ds2api_asgi.observe.watching import OwnTime
-from ds2api_asgi.resilience import BreakerPolicy
+from ds2api_asgi.pool.health import KeyState
+from ds2api_asgi.resilience import BreakerPolicy, BreakerState
 from ds2api_asgi.testing import Break, Driver, Pause, ScriptedUpstream, Start, Wait, event_script, json_script
 from watched import ANSWER, CANARY, QUESTION, SLOW, SPARE, WORDS, ask, chunk, nest
 
@@ -259,6 +261,21 @@ async def test_a_pool_that_cannot_tell_is_down_and_the_rest_is_told() -> None:
         metrics.pool(Mute())
 
 
+async def test_of_a_large_pool_only_the_states_are_told() -> None:
+    for most, told in ((3, 0), (4, 4)):
+        metrics = Metrics(max_keys=most)
+        pool = KeyPool(ScriptedUpstream([]), protocol="openai-chat", keys=[f"sk-{number:016d}" for number in range(4)])
+        metrics.pool(pool)
+        samples, _ = await scrape(metrics)
+        assert value(samples, "ds2api_keys", pool="pool", state="active") == 4
+        assert len([name for name, _ in samples if name == "ds2api_key_in_flight"]) == told
+
+
+def test_every_state_of_a_key_and_of_a_breaker_has_its_label() -> None:
+    assert tuple(state.value for state in KeyState) == exposition._KEY_STATES
+    assert {state.name.lower() for state in BreakerState} == set(exposition._BREAKER_STATES)
+
+
 async def test_models_that_clients_make_up_get_one_label() -> None:
     metrics = Metrics(models=["known"], max_models=3)
     app, _ = nest(metrics, [json_script(ANSWER)] * 6)
@@ -308,6 +325,23 @@ async def test_what_is_no_protocols_passes_and_is_not_counted() -> None:
     samples, _ = await scrape(metrics)
     assert value(samples, "ds2api_requests_total") == 0
     assert value(samples, "ds2api_upstream_calls_total") == 0
+
+
+async def test_what_waited_in_vain_for_a_client_that_left_is_no_overhead() -> None:
+    metrics = Metrics()
+    go = anyio.Event()
+    slow = [Start(200, ((b"content-type", b"application/json"),)), Wait(go), json_script(ANSWER)[1]]
+    pool = KeyPool(ScriptedUpstream([slow]), protocol="openai-chat", keys=[CANARY], max_concurrency=1)
+    app = metrics.requests(pool)
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask, app)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.move_on_after(0.1):
+            await ask(app)
+        go.set()
+    samples, _ = await scrape(metrics)
+    assert value(samples, "ds2api_requests_total") == 2
+    assert value(samples, "ds2api_overhead_seconds_count") == 1
 
 
 async def test_only_reading_is_answered() -> None:

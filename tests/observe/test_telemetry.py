@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
-from opentelemetry import trace
+from opentelemetry import baggage, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -273,10 +273,11 @@ async def test_what_is_within_a_call_finds_the_calls_span_and_nothing_is_left_be
     seen: list[int] = []
 
     async def upstream(scope: Any, receive: Any, send: Any) -> None:
+        assert baggage.get_all() == {}  # a stranger's, which would go on to the provider
         seen.append(trace.get_current_span().get_span_context().span_id)
         await ScriptedUpstream([json_script(ANSWER)])(scope, receive, send)
 
-    await ask(kit.telemetry.requests(kit.telemetry.calls(upstream, name="up")))
+    await ask(kit.telemetry.requests(kit.telemetry.calls(upstream, name="up")), baggage="user=me", traceparent=PARENT)
     (client,) = kit.clients()
     assert seen == [client.context.span_id]
     assert not trace.get_current_span().get_span_context().is_valid
