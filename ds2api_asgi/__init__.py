@@ -16,6 +16,7 @@ An LLM endpoint is an ASGI app; every part takes such an app and is such an app:
 | `Access` | lets in who shows a client key, within its models and limits |
 | `Bounds` | turns requests away that are too large or too odd |
 | `Traced`, `Journal` | tell of each request what was decided and why |
+| `Metrics`, `Telemetry`, `cost_of` | numbers for Prometheus, spans for OpenTelemetry, and what answers cost |
 | `classify`, `rule`, `rows` | what a failure means, rules of your own, and all built-in ones as data |
 | `convert` | translates one document, with no web at all |
 | `lifespan`, `running`, `Mounted` | open and close parts with their host, mount them where a framework cannot |
@@ -45,7 +46,7 @@ from .errors import (
     LossRejected,
     TransportError,
 )
-from .observe import Journal, Traced
+from .observe import Cost, Journal, Metrics, Price, Telemetry, Traced, cost_of
 from .pool import Key, KeyPool, RateLimits, RedisKeyStore, Secret, SQLiteKeyStore
 from .protocols.classification import classify, rows, rule
 from .resilience import Failover, Retry
@@ -70,6 +71,7 @@ __all__ = [
     "ConfigurationError",
     "ConversionError",
     "Converted",
+    "Cost",
     "Ds2apiError",
     "Failover",
     "Fault",
@@ -85,7 +87,9 @@ __all__ = [
     "MemoryCarryStore",
     "MemoryLimitStore",
     "MemoryResponseStore",
+    "Metrics",
     "Mounted",
+    "Price",
     "RateLimits",
     "RedisKeyStore",
     "RedisLimitStore",
@@ -97,6 +101,7 @@ __all__ = [
     "SQLiteResponseStore",
     "Secret",
     "StatefulResponses",
+    "Telemetry",
     "TextTools",
     "ThinkTags",
     "Traced",
@@ -106,6 +111,7 @@ __all__ = [
     "Verdict",
     "classify",
     "convert",
+    "cost_of",
     "lifespan",
     "rows",
     "rule",

@@ -1,6 +1,13 @@
-"""Tell what happened to requests: `Traced` around an app, a `Journal` of the last traces, and sinks of your own."""
+"""Tell what happened to requests: `Traced` around an app, a `Journal` of the last traces, and sinks of your own.
 
+Numbers for Prometheus are `Metrics`' (extra ``metrics``), spans for OpenTelemetry `Telemetry`'s (extra ``otel``), and
+what answers cost is told by `cost_of` (extra ``cost``).
+"""
+
+from .cost import Cost, Price, cost_of
 from .journal import Journal, Sink
+from .metrics import Metrics
+from .telemetry import Telemetry
 from .traced import Traced
 
-__all__ = ["Journal", "Sink", "Traced"]
+__all__ = ["Cost", "Journal", "Metrics", "Price", "Sink", "Telemetry", "Traced", "cost_of"]

@@ -284,6 +284,11 @@ class KeyPool:
         """How every key is, in the order in which they were given."""
         return await self._store.snapshot()
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a key now."""
+        return len(self._room)
+
     async def disable(self, alias: str) -> None:
         """Take a key out until `enable`.
 
