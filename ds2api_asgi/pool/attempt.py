@@ -156,7 +156,7 @@ class Attempt:
         """A websocket was opened with the key, and its first event is none of an error."""
         self._status = 200
         self._raw_headers = headers
-        await self._serve()
+        await self._terms.room.report(self._lease, self._success())
 
     async def hear(self, error: bytes | None) -> None:
         """Take what a websocket says: an error document, or None for all else.
