@@ -186,7 +186,8 @@ class Roster:
                 if lane.serve(born=born, stamp=self.stamp + 1):
                     self.stamp += 1
                     self._lane_changed(owner, name)
-        self.spare(index, model, outcome, now=now)
+        if outcome.soft is not None or outcome.left is not None:
+            self.spare(index, model, outcome, now=now)
         return self.stamp > before
 
     def spare(self, index: int, model: str | None, outcome: Outcome, *, now: float) -> None:

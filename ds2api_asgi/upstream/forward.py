@@ -134,6 +134,7 @@ class Forward:
     async def _relay_body(self, answer: UpstreamAnswer, left: int | None, watch: Watch, send: Send) -> int | None:
         """Pass the body on. Returns None when its end is still to be said, 0 when the last chunk said it."""
         idle, clock = self._timeouts.idle, self._clock
+        step = idle / _STEP
         moved = float("-inf")
         async for chunk in answer.chunks:
             if left is not None:
@@ -142,9 +143,9 @@ class Forward:
                 watch.release()
             else:
                 now = clock()
-                if now - moved > idle / _STEP:
+                if now - moved > step:
                     moved = now
-                    watch.deadline = min(self._deadline, now + idle + idle / _STEP)
+                    watch.deadline = min(self._deadline, now + idle + step)
             self._sending = True
             await send({"type": "http.response.body", "body": chunk, "more_body": left != 0})
             self._sending = False

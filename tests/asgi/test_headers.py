@@ -10,6 +10,7 @@ from ds2api_asgi.asgi.headers import (
     credential,
     decode,
     find,
+    may_state_limits,
     media_type,
     replace,
     request_headers,
@@ -105,6 +106,25 @@ def test_what_clients_and_key_pools_read_comes_down() -> None:
 )
 def test_the_media_type_has_no_parameters_and_no_case(raw: RawHeaders, kind: bytes) -> None:
     assert media_type(raw) == kind
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"x-ratelimit-remaining-requests",  # OpenAI's
+        b"x-tokenlimit-remaining",  # Together's
+        b"anthropic-ratelimit-tokens-remaining",
+        b"anthropic-priority-input-tokens-remaining",
+        b"retry-after",
+        b"retry-after-ms",
+        b"x-credits-left",  # of a protocol that we do not know
+        b"Content-Type",  # ASGI's names are in lower case; of others nothing is known
+    ],
+)
+def test_only_headers_that_are_known_state_no_limits(name: bytes) -> None:
+    silent = [(b"date", b"now"), (b"server", b"x"), (b"content-type", b"a/b"), (b"content-length", b"1")]
+    assert not may_state_limits([*silent, (b"x-request-id", b"1"), (b"openai-processing-ms", b"7")])
+    assert may_state_limits([*silent, (name, b"1")])
 
 
 def test_a_credential_is_found_in_any_header_the_preferred_one_first() -> None:
