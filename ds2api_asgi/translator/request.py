@@ -340,7 +340,7 @@ class TranslatedRequest:
             headers=question.headers,
             otherwise=None if question.estimate is None else partial(self._estimated, question.estimate),
         )
-        if keep_alive_of(self._client):
+        if question.translation.streams and keep_alive_of(self._client):
             self._exchange.observe(answer.observe)
         scope = upstream_scope(
             self._scope, client=self._client, upstream=settings.upstream, route=question.route, body=question.body

@@ -116,7 +116,9 @@ def encode_response(response: Response, context: Context) -> Encoded:
         del members[name]
     document.update(members)
     if candidate.stop is not UNSET:
-        kinds = {type(part) for turn in candidate.turns for part in turn.parts}
+        kinds: set[type] = set()
+        for turn in candidate.turns:
+            kinds.update(map(type, turn.parts))
         stop = encode_stop(candidate.stop, calls=ToolCall in kinds, refused=Refusal in kinds, scope=scope)
         document.update(stop)
     if not scope.home or response.usage is not UNSET:
