@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from ..universal.events import Event
@@ -132,7 +133,7 @@ class Codec:
         self, request: Request, *, dialect: str = "", operation: Operation = Operation.GENERATE
     ) -> Encoded:
         """See `base.Requests.encode_request`; namespaces of tools are spelled out for protocols that have none."""
-        if request.origin.protocol == self.name:
+        if request.origin.protocol == self.name or request.tools is UNSET:
             return self._encode_request(request, dialect=dialect, operation=operation)
         plain, losses = spelled_out(request)
         encoded = self._encode_request(plain, dialect=dialect, operation=operation)

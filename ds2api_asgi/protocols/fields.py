@@ -106,7 +106,7 @@ def expect(value: Any, kind: str, path: str) -> Any:
     Raises:
         InvalidDocument: It is not; names the path.
     """
-    if not _CHECKS[kind](value):
+    if type(value) is not _TYPES.get(kind) and not _CHECKS[kind](value):
         raise InvalidDocument(path, f"must be {kind}")
     return value
 

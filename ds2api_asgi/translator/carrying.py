@@ -18,6 +18,8 @@ from ..transforms.carry import (
     Packer,
     PackingEncoder,
     answers_before,
+    is_plain,
+    may_carry,
     only_for,
     recall,
     remember,
@@ -119,7 +121,7 @@ class Carrying:
     def request(self, request: Request) -> tuple[Request, list[Loss]]:
         """The client's request with the payloads that go to the upstream, and what does not."""
         losses: list[Loss] = []
-        if self._home and not self._carriage.strips:
+        if (self._home and not self._carriage.strips) or (self._store is None and not may_carry(request.turns)):
             return request, losses
         if self._slots is not None:
             request, losses = unpack(request, self._slots, self._carriage.secret)
@@ -142,7 +144,7 @@ class Carrying:
 
     def response(self, response: Response, context: Context) -> tuple[Response, list[Loss]]:
         """The upstream's answer for the client, and what it loses."""
-        if self._home:
+        if self._home or (self._store is None and is_plain(response)):
             return response, []
         packer = self._packer(context)
         response = packer.response(response)

@@ -224,7 +224,8 @@ class TranslatedRequest:
         client, upstream = self._client, self._settings.upstream
         operation = self._claim.operation
         request = self._decoded(body)
-        idle = client.idle(request, now=int(self._settings.clock())) if operation is Operation.GENERATE else None
+        now = int(self._settings.clock())
+        idle = client.idle(request, now=now) if operation is Operation.GENERATE else None
         if idle is not None:
             return _Reply(status=200, document=idle)
         dialect = self._settings.dialect or (request.origin.dialect if client is upstream else "")
@@ -243,12 +244,13 @@ class TranslatedRequest:
             return self._estimate(asked)
         encoded = upstream.encode_request(asked, dialect=dialect, operation=operation)
         losses = (*dropped, *transformed.losses, *encoded.losses)
-        self._lose(losses)
+        if losses:
+            self._lose(losses)
         if operation is Operation.GENERATE:
             self._carrying.ask(encoded.document)
         context = encoded.context or Context()
         context.request = request
-        context.now = int(self._settings.clock())
+        context.now = now
         context.remade = bool(self._settings.transforms)
         model, said = encoded.document.get("model"), encoded.document.get("stream")
         return _Question(
@@ -256,7 +258,7 @@ class TranslatedRequest:
             route=route,
             body=jsontext.dumps(encoded.document),
             peeked=(model if type(model) is str else None, said if type(said) is bool else None),
-            headers=self._settings.losses.headers(losses),
+            headers=self._settings.losses.headers(losses) if losses else (),
             translation=Generation(upstream, client, context, transformed, carrying=self._carrying, streams=streams)
             if operation is Operation.GENERATE
             else Companion(lambda found: client.encode_token_count(upstream.decode_token_count(found))),
@@ -338,7 +340,7 @@ class TranslatedRequest:
             headers=question.headers,
             otherwise=None if question.estimate is None else partial(self._estimated, question.estimate),
         )
-        if keep_alive_of(self._client):
+        if question.translation.streams and keep_alive_of(self._client):
             self._exchange.observe(answer.observe)
         scope = upstream_scope(
             self._scope, client=self._client, upstream=settings.upstream, route=question.route, body=question.body
@@ -355,7 +357,8 @@ class TranslatedRequest:
             if presence.gone and not answer.complete:
                 raise ClientGone  # an app that heard of it may return as it likes
             await answer.ended()
-        settings.losses.note(self._exchange, question.translation.losses, of="answer")
+        if question.translation.losses:
+            settings.losses.note(self._exchange, question.translation.losses, of="answer")
 
     def _refusal(
         self,

@@ -29,9 +29,11 @@ class Companion:
 
     Attributes:
         losses: What the answer does not say; nothing before it was translated.
+        streams: Never.
     """
 
     losses: Sequence[Loss] = ()
+    streams = False
 
     def __init__(self, translate: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         self._translate = translate
@@ -55,7 +57,10 @@ class Embedding:
 
     Attributes:
         losses: What the answer does not say; nothing before it was translated.
+        streams: Never.
     """
+
+    streams = False
 
     def __init__(self, upstream: Embeddings, client: Embeddings, request: EmbeddingRequest) -> None:
         self.losses: Sequence[Loss] = ()

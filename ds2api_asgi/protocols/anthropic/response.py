@@ -116,7 +116,9 @@ def encode_response(response: Response, context: Context) -> Encoded:
         del members[name]
     document.update(members)
     if candidate.stop is not UNSET:
-        kinds = {type(part) for turn in candidate.turns for part in turn.parts}
+        kinds: set[type] = set()
+        for turn in candidate.turns:
+            kinds.update(map(type, turn.parts))
         stop = encode_stop(candidate.stop, calls=ToolCall in kinds, refused=Refusal in kinds, scope=scope)
         document.update(stop)
     if not scope.home or response.usage is not UNSET:
@@ -153,7 +155,8 @@ def _adapt(response: Response, document: dict[str, Any], context: Context, scope
     if not response.id:
         document["id"] = invent_id(dumps(document["content"]), context.now)
         scope.add("id", LossKind.INVENTED, Severity.COSMETIC, f"{NAME} demands it; it is made of the content")
-    encode_tier(response.service_tier, document["usage"], scope)
+    if response.service_tier is not UNSET:
+        encode_tier(response.service_tier, document["usage"], scope)
     for index, candidate in enumerate(response.candidates):
         path = f"candidates[{index}]"
         if index:
@@ -161,10 +164,13 @@ def _adapt(response: Response, document: dict[str, Any], context: Context, scope
             continue
         if candidate.logprobs is not UNSET:
             scope.drop(f"{path}.logprobs", Severity.SEMANTIC, f"{NAME} has none")
-        scope.ext(candidate.ext, path)
+        if candidate.ext is not UNSET:
+            scope.ext(candidate.ext, path)
         for number, turn in enumerate(candidate.turns):
-            scope.ext(turn.ext, f"{path}.turns[{number}]")
-    scope.ext(response.ext, "")
+            if turn.ext is not UNSET:
+                scope.ext(turn.ext, f"{path}.turns[{number}]")
+    if response.ext is not UNSET:
+        scope.ext(response.ext, "")
 
 
 def encode_tier(tier: str | UnsetType, usage: dict[str, Any], scope: Scope) -> None:

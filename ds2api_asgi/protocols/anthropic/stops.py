@@ -98,7 +98,8 @@ def encode_stop(stop: Stop, *, calls: bool, refused: bool, scope: Scope) -> dict
             scope.drop(f"{path}.native", Severity.COSMETIC, "a word of another provider")
         if stop.details is not UNSET:
             scope.drop(f"{path}.details", Severity.COSMETIC, f"{NAME} has other details")
-        scope.ext(stop.ext, path)
+        if stop.ext is not UNSET:
+            scope.ext(stop.ext, path)
     else:
         if stop.details is not UNSET or "stop_details:null" in stop.form:
             document["stop_details"] = stop.details or None

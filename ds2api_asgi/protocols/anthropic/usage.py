@@ -116,4 +116,5 @@ def _adapt(usage: Usage, document: dict[str, Any], scope: Scope) -> None:
             scope.drop(f"usage.{name}", Severity.COSMETIC, f"{NAME} does not count it")
     if usage.total is not UNSET and usage.total != (usage.input_total or 0) + (usage.output_total or 0):
         scope.drop("usage.total", Severity.COSMETIC, f"{NAME} states no sum")
-    scope.ext(usage.ext, "usage")
+    if usage.ext is not UNSET:
+        scope.ext(usage.ext, "usage")

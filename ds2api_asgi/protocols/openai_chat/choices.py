@@ -38,7 +38,9 @@ def decode_choice(choice: Any, position: int) -> Candidate:
     """A choice to a candidate; position is its place in the list, for those without an index."""
     if type(choice) is not dict:
         return Candidate(index=position, ext={"": choice})
-    ext = {key: value for key, value in choice.items() if key not in CHOICE_HANDLED}
+    ext: Json = {}
+    if not CHOICE_HANDLED.issuperset(choice):
+        ext = {key: value for key, value in choice.items() if key not in CHOICE_HANDLED}
     values: dict[str, Any] = {}
     forms: list[str] = []
     message, reason = choice.get("message"), choice.get("finish_reason")

@@ -28,7 +28,7 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct, field
 
-from ..dialects import named
+from ..dialects import unknown
 from ..openai_settings import EFFORTS, TIERS
 from ..scope import Target
 from .profile import CALL_ID, MAX_STOP, NAME, TOOL_NAME
@@ -290,4 +290,7 @@ def dialect(name: str) -> Dialect:
     Raises:
         ConfigurationError: There is none.
     """
-    return named(DIALECTS, name, NAME)
+    found = DIALECTS.get(name)
+    if found is None:
+        raise unknown(DIALECTS, name, NAME)
+    return found

@@ -51,8 +51,10 @@ def error_of(document: dict[str, Any]) -> dict[str, Any] | None:
     choices = document.get("choices")
     if type(choices) is not list or not choices:
         return None
-    errors = [choice.get("error") if type(choice) is dict else None for choice in choices]
-    return None if None in errors else {"error": errors[0]}
+    for choice in choices:
+        if type(choice) is not dict or choice.get("error") is None:
+            return None
+    return {"error": choices[0]["error"]}
 
 
 def answer_error(body: bytes) -> Failure | None:

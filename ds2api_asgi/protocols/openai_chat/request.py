@@ -167,7 +167,8 @@ def encode_request(
     put(request, REQUEST, document)
     document["messages"] = encode_turns(request, scope)
     encode_tools(request, document, scope)
-    encode_choice(request, document, scope)
+    if request.tool_choice is not UNSET:
+        encode_choice(request, document, scope)
     if request.output_format is not UNSET:
         document["response_format"] = encode_format(request.output_format, scope)
     if scope.home:
@@ -213,7 +214,8 @@ def _write_stream_options(request: Request, options: Json) -> None:
 
 
 def _write_foreign(request: Request, document: Json, scope: Scope, dialect: Dialect) -> None:
-    scope.ext(request.ext, "")
+    if request.ext is not UNSET:
+        scope.ext(request.ext, "")
     if request.max_output_tokens is not UNSET:
         document[dialect.bound] = request.max_output_tokens
     if request.stop is not UNSET:
@@ -227,7 +229,8 @@ def _write_foreign(request: Request, document: Json, scope: Scope, dialect: Dial
     if "parallel_tool_calls" in document and "tools" not in document:
         del document["parallel_tool_calls"]
         scope.lacks("parallel_tools", Severity.COSMETIC, "parallel tool calls without tools")
-    write_tier(request, document, scope, dialect.tiers)
+    if request.service_tier is not UNSET:
+        write_tier(request, document, scope, dialect.tiers)
     if not (UNSET is request.reasoning_effort is request.reasoning_budget is request.reasoning_mode):
         _write_reasoning(request, document, scope, dialect)
     options: Json = {}

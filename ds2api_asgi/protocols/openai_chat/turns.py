@@ -111,7 +111,8 @@ class _Writer:
 
     def plain(self, role: str, text: str) -> None:
         """Write a turn that is one text."""
-        self.flush()
+        if self._media:
+            self.flush()
         self.messages.append({"role": role, "content": text})
         if role == "assistant":
             self._step = len(self.messages)

@@ -12,7 +12,7 @@
 
 from .origins import only_for
 from .pack import Packer
-from .parts import answers_before
+from .parts import answers_before, is_plain, may_carry
 from .slots import SLOTS, Slots
 from .store import CarryStore, MemoryCarryStore, recall, remember
 from .stream import PackingEncoder
@@ -26,6 +26,8 @@ __all__ = [
     "PackingEncoder",
     "Slots",
     "answers_before",
+    "is_plain",
+    "may_carry",
     "only_for",
     "recall",
     "remember",

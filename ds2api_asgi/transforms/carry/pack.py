@@ -20,7 +20,7 @@ from ...universal.loss import Loss, LossKind, Severity
 from ...universal.node import Opaque
 from ...universal.request import Turn
 from ...universal.response import Candidate, Response
-from .parts import DETAILS, EXTRA, ITEM, item_payloads, texts_of
+from .parts import DETAILS, EXTRA, ITEM, is_plain, item_payloads, texts_of
 from .slots import Slots
 from .store import MAX_STORED
 
@@ -106,7 +106,7 @@ class Packer:
 
     def response(self, response: Response) -> Response:
         """A whole answer."""
-        if self.kept is None and all(map(_is_one_text, response.candidates)):
+        if self.kept is None and is_plain(response):
             return response
         return replace(response, candidates=tuple(map(self._candidate, response.candidates)))
 
@@ -329,13 +329,3 @@ def _canonical(layout: list[tuple[str, int]]) -> bool:
     """Whether a message that keeps kinds apart tells the order all the same."""
     ranks = [_RANKS[kind] for kind, _ in layout]
     return ranks == sorted(ranks) and ranks.count(0) <= 1 and ranks.count(2) <= 1
-
-
-def _is_one_text(candidate: Candidate) -> bool:
-    """Whether it says one text and nothing else, as most answers do: nothing of it needs to be carried."""
-    if len(candidate.turns) != 1:
-        return False
-    (turn,) = candidate.turns
-    if len(turn.parts) != 1 or type(part := turn.parts[0]) is not Text or part.opaque:
-        return False
-    return UNSET is turn.ext is turn.id is turn.phase

@@ -23,7 +23,7 @@ from ...universal.loss import Loss, LossKind, Severity
 from ...universal.node import Opaque
 from ...universal.request import Request, Turn
 from .message import Message
-from .parts import DETAILS, EXTRA, payloads_of, texts_of
+from .parts import DETAILS, EXTRA, may_carry, texts_of
 from .pieces import Piece, pieced, sign_call, sign_text, sign_thought
 from .slots import Slots
 
@@ -44,12 +44,10 @@ def unpack(request: Request, slots: Slots, secret: bytes | None = None) -> tuple
         The request, the same object when it holds no capsules; and the payloads that no longer fit.
     """
     losses: list[Loss] = []
-    if not any(turn.role == "assistant" and _may_carry(turn) for turn in request.turns):
-        return request, losses
     turns = list(request.turns)
     touched = False
     for start, end in _runs(turns):
-        if not any(_may_carry(turn) for turn in turns[start:end]):
+        if not may_carry(turns[start:end]):
             continue
         run = _Run(turns, start, end, slots, secret)
         if run.capsules:
@@ -69,16 +67,6 @@ def _runs(turns: Sequence[Turn]) -> Iterator[tuple[int, int]]:
         if end > start:
             yield start, end
         start = max(end, start + 1)
-
-
-def _may_carry(turn: Turn) -> bool:
-    """Whether there may be capsules in a turn: most have none, and are not looked at any closer."""
-    if turn.ext is not UNSET and DETAILS in turn.ext:
-        return True
-    for part in turn.parts:
-        if payloads_of(part) or (type(part) is ToolCall and part.ext is not UNSET and EXTRA in part.ext):
-            return True
-    return False
 
 
 class _Held(Struct, frozen=True):
