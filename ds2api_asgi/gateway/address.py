@@ -7,6 +7,7 @@ query, or want the key in another header; this part stands before an `Upstream` 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from ..asgi.exchange import CREDENTIAL
@@ -23,7 +24,7 @@ class Readdressed:
 
     Args:
         app: The `Upstream`.
-        strip: What the protocol's paths begin with and the provider's do not (``"/v1"``).
+        strip: A pattern of what the protocol's paths begin with and the provider's do not (``"/v1"``).
         prefix: What comes instead of it (``"/publishers/google"``).
         query: What is added to the query (``b"api-version=2024-10-21"``).
         own: The header in which the protocol shows keys, in lower case.
@@ -43,7 +44,7 @@ class Readdressed:
         api_key: str | None = None,
     ) -> None:
         self.app = app
-        self._strip = strip
+        self._strip = re.compile(f"(?:{strip})(?=/)") if strip else None
         self._prefix = prefix
         self._query = query
         self._own = own
@@ -76,14 +77,20 @@ class Readdressed:
 
     def _addressed(self, scope: Scope) -> Scope:
         path, raw = relative_path(scope), raw_relative_path(scope)
-        if self._strip and (path == self._strip or path.startswith(self._strip + "/")):
-            path, raw = path[len(self._strip) :], raw[len(self._strip) :]
+        if self._strip is not None:
+            path, raw = _without(self._strip, path), _without(self._strip, raw)
+        prefix = self._prefix if path else ""  # what lies outside of the mount stays there
         asked: bytes = scope.get("query_string") or b""
         query = b"&".join(part for part in (asked, self._query) if part)
         return {
             **scope,
             "root_path": "",
-            "path": self._prefix + path,
-            "raw_path": (self._prefix + raw).encode("latin-1"),
+            "path": prefix + path,
+            "raw_path": (prefix + raw).encode("latin-1"),
             "query_string": query,
         }
+
+
+def _without(pattern: re.Pattern[str], path: str) -> str:
+    found = pattern.match(path)
+    return path if found is None else path[found.end() :]

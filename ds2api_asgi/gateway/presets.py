@@ -40,7 +40,7 @@ class Preset(Struct, frozen=True, kw_only=True):
         dialect: The dialect of `protocol` that it understands; ``""``: the protocol itself.
         keyless: Whether it answers without a key.
         defaults: Values of parameters that need not be given.
-        strip: What the protocol's paths begin with and its own do not.
+        strip: A pattern of what the protocol's paths begin with and its own do not.
         prefix: What comes instead.
         query: What is added to the query; may have parameters, too.
         quirks: What else to know, in sentences.
@@ -220,7 +220,7 @@ _ALL: Final = (
         base_url="https://{location}-aiplatform.googleapis.com/v1/projects/{project}/locations/{location}",
         protocol="gemini",
         defaults={"location": "global"},
-        strip="/v1beta",
+        strip=r"(?:/v1(?:beta\d?|alpha)?)?(?:/projects/[^/]+/locations/[^/]+)?(?:/publishers/google)?",
         prefix="/publishers/google",
         quirks=(
             "The key is an OAuth access token that lives for an hour; who renews it is the operator's affair.",

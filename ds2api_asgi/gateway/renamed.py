@@ -84,7 +84,7 @@ class Renamed:
         assert start is not None
         if not message.get("more_body", False):
             held = b"".join(self._held)
-            body = renamed(held, self._encoded, names=_NAMES, within=_WITHIN)
+            body = renamed(held, self._encoded, names=_NAMES, within=_WITHIN, once=True)
             if len(body) != len(held):
                 headers = replace(start.get("headers", ()), {b"content-length": b"%d" % len(body)})
                 start = {**start, "headers": headers}
@@ -128,7 +128,7 @@ class Renamed:
         at = line.find(b"{")
         if at < 0 or b'"model' not in line or line[:at].strip() not in _BEFORE:
             return line
-        return line[:at] + renamed(line[at:], self._encoded, names=_NAMES, within=_WITHIN)
+        return line[:at] + renamed(line[at:], self._encoded, names=_NAMES, within=_WITHIN, once=True)
 
 
 def _unsized(start: Message | None) -> Message:

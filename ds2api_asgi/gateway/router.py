@@ -298,7 +298,7 @@ class Router:
                 return
             body = replay.body
             if other:
-                body = rename(body, model) if claim.model is UNSET else _repeated(body, model)
+                body = rename(body, model, named=True) if claim.model is UNSET else _repeated(body, model)
             if ruled is not None:
                 edits = change(body, remove=ruled.remove, override=ruled.override, default=ruled.default)
                 body = edits.body

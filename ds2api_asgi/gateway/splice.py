@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from ..universal import jsontext
 
-__all__ = ["Edits", "change", "rename"]
+__all__ = ["Edits", "change", "rename", "renamed"]
 
 # Possessive: what is no string to its end is one that has no end, so nothing is looked at twice.
 _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{}:,]', re.DOTALL)
@@ -58,19 +58,21 @@ class Edits(Struct, frozen=True, kw_only=True):
     defaulted: tuple[str, ...] = ()
 
 
-def rename(body: bytes, model: str) -> bytes:
+def rename(body: bytes, model: str, *, named: bool = False) -> bytes:
     """A request's body with another top-level ``model``.
 
     Args:
         body: A JSON object with a ``model``; anything else is given back as it is.
         model: The name to say.
+        named: Whether it is known that the body is one and names a model, so that it need not be read for that.
     """
     encoded = jsontext.dumps(model)
     # A name that stands in the body once, and is a member of the document itself, needs no look at what is around it.
-    if body.count(_ANY_MODEL) == 1 and _ESCAPED not in body:
-        found = _MODEL.search(body)
-        if found is not None and _is_own(body):
-            return body[: found.start(1)] + encoded + body[found.end(1) :]
+    at = body.find(_ANY_MODEL)
+    if at >= 0 and body.find(_ANY_MODEL, at + 1) < 0 and _ESCAPED not in body:
+        found = _MODEL.match(body, at)
+        if found is not None and (named or _is_own(body)):
+            return b"".join((body[: found.start(1)], encoded, body[found.end(1) :]))
     return renamed(body, encoded, names={"model"})
 
 
@@ -81,7 +83,9 @@ def _is_own(body: bytes) -> bool:
         return False
 
 
-def renamed(body: bytes, encoded: bytes, *, names: Collection[str], within: Collection[str] = ()) -> bytes:
+def renamed(
+    body: bytes, encoded: bytes, *, names: Collection[str], within: Collection[str] = (), once: bool = False
+) -> bytes:
     """A document with other values of some members.
 
     Args:
@@ -89,14 +93,15 @@ def renamed(body: bytes, encoded: bytes, *, names: Collection[str], within: Coll
         encoded: The value, as JSON.
         names: Of the members; those whose value is no string are left alone.
         within: Names of members of the document whose own members are looked at, too.
+        once: Whether the first of `names` is enough: no name stands twice in answers.
     """
     found: list[tuple[int, int]] = []
-    for member in _members(body) or ():
+    for member in _members(body, names if once else ()) or ():
         if member.name in names:
             if body[member.value : member.value + 1] == b'"':
                 found.append((member.value, member.end))
         elif member.name in within:
-            inner = _members(body[member.value : member.end]) or ()
+            inner = _members(body[member.value : member.end], names if once else ()) or ()
             at = member.value
             found += [
                 (at + one.value, at + one.end)
@@ -170,8 +175,11 @@ def _spliced(body: bytes, edits: Iterable[tuple[int, int, bytes]]) -> bytes:
     return b"".join(pieces)
 
 
-def _members(body: bytes) -> list[_Member] | None:
-    """The members of the document itself, in order; None when it is no object that ends."""
+def _members(body: bytes, until: Collection[str] = ()) -> list[_Member] | None:
+    """The members of the document itself, in order; None when it is no object that ends.
+
+    One of a name in `until` is the last that is looked for.
+    """
     opened = body.find(b"{")
     if opened < 0 or body[:opened].strip(_SPACE):
         return None
@@ -193,7 +201,7 @@ def _members(body: bytes) -> list[_Member] | None:
         elif name is not None and value >= 0:
             end = value + len(body[value : match.start()].rstrip(_SPACE))
             members.append(_Member(_text(name), start, value, end))
-            if token == b"}":
+            if token == b"}" or members[-1].name in until:
                 return members
             name, value = None, -1
         else:
@@ -209,6 +217,8 @@ def _after_space(body: bytes, at: int) -> int:
 
 def _text(string: bytes) -> str:
     """What a JSON string says; one that is none says what it looks like."""
+    if b"\\" not in string:
+        return string[1:-1].decode("utf-8", "replace")
     try:
         return str(jsontext.loads(string))
     except ValueError:

@@ -171,3 +171,48 @@ def test_parameters_that_are_missing_or_lead_elsewhere_are_refused(name: str, pa
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigurationError, match="groq"):
         preset("grok")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1beta/models/m:generateContent",
+        "/v1/models/m:generateContent",
+        "/v1/publishers/google/models/m:generateContent",
+        "/v1beta1/projects/other/locations/elsewhere/publishers/google/models/m:generateContent",
+    ],
+)
+async def test_geminis_own_clients_reach_the_configured_project_of_vertex(path: str) -> None:
+    seen = SeenRequest()
+    app = preset("vertex").app(sender=seen, api_key=KEY, **PARAMETERS["vertex"])
+    await Driver(app, root_path="/llm").request("POST", path, json={"contents": []})
+    assert seen.url == EXPECTED["vertex"][0]
+
+
+@pytest.mark.anyio
+async def test_a_server_elsewhere_is_reached_with_what_its_query_needs() -> None:
+    seen = SeenRequest()
+    app = preset("azure-deployment").app(
+        sender=seen, api_key=KEY, base_url="https://proxy.example/azure", api_version="2025-01-01-preview"
+    )
+    await Driver(app).request("POST", "/v1/messages", json={**CHAT, "max_tokens": 9})
+    assert seen.url == "https://proxy.example/azure/chat/completions?api-version=2025-01-01-preview"
+    assert seen.headers["api-key"] == KEY
+
+
+@pytest.mark.anyio
+async def test_a_clients_key_never_stands_in_for_a_missing_one() -> None:
+    for name in PRESETS:
+        seen = SeenRequest()
+        app = preset(name).app(sender=seen, **PARAMETERS.get(name, {}))
+        headers = {"authorization": "Bearer client", "api-key": "client", "x-api-key": "client"}
+        await Driver(app).request("POST", "/v1/chat/completions", json=CHAT, headers=headers)
+        assert seen.asked == 1
+        assert "client" not in " ".join(seen.headers.values())
+
+
+def test_an_empty_key_is_refused() -> None:
+    for name in ("openai", "azure"):
+        with pytest.raises(ConfigurationError):
+            preset(name).upstream(api_key=" ", **PARAMETERS.get(name, {}))

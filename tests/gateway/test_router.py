@@ -19,7 +19,7 @@ from ds2api_asgi.asgi.exchange import KEY, Exchange
 from ds2api_asgi.asgi.lifespan import running
 from ds2api_asgi.asgi.types import Receive, Scope, Send
 from ds2api_asgi.demo import DemoModel
-from ds2api_asgi.errors import ConfigurationError
+from ds2api_asgi.errors import ClientGone, ConfigurationError
 from ds2api_asgi.gateway.renamed import Renamed
 from ds2api_asgi.gateway.router import Router
 from ds2api_asgi.gateway.routes import Route, Routed, Ruled, Rules, Table, Target
@@ -576,3 +576,136 @@ async def test_websockets_go_by_the_model_in_the_query() -> None:
     assert two.paths == ["ws?x=1&model=gpt%20realtime"]
     assert one.paths == ["ws?"]
     assert sent[-1]["type"] == "websocket.close"
+
+
+# --- on the way ---
+
+
+async def test_a_streams_first_event_arrives_before_the_next_is_made() -> None:
+    goes_on = anyio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        chunk = b'data: {"model":"up","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await goes_on.wait()
+        await send({"type": "http.response.body", "body": b"data: [DONE]\n\n", "more_body": False})
+
+    for targets in (("a/up",), ("a/up", "b/up")):
+        goes_on = anyio.Event()
+        router = Router({"a": slow, "b": slow}, {"m": Route(targets=targets, rename_answers=True)})
+        body = {"model": "m", "messages": HELLO, "stream": True}
+        async with Driver(router).open("POST", "/v1/chat/completions", json=body) as response:
+            with anyio.fail_after(5):
+                assert b'"model":"m"' in await anext(response)
+            goes_on.set()
+            assert (await response.read()).complete
+
+
+async def test_a_client_that_leaves_ends_a_list() -> None:
+    ended: list[str] = []
+
+    async def hangs(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append("cancelled")
+
+    messages = [{"type": "http.request", "body": b""}, {"type": "http.disconnect"}]
+
+    async def receive() -> Any:
+        await anyio.sleep(0.01)
+        return messages.pop(0)
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/v1/models", "headers": [], "query_string": b""}
+    with anyio.fail_after(5):
+        await Router({"a": hangs})(scope, receive, send)
+    assert ended == ["cancelled"]
+    assert sent == []
+
+
+async def test_a_client_that_leaves_before_its_body_is_told_above_and_to_no_server() -> None:
+    async def gone() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        raise AssertionError("nobody listens")
+
+    router = Router({"a": App()}, {"m": "a"})
+    scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": [], "query_string": b""}
+    await router(scope, gone, send)
+    with pytest.raises(ClientGone):
+        await router({**scope, KEY: Exchange(started=0)}, gone, send)
+
+
+async def test_head_and_other_methods_are_answered_as_they_should() -> None:
+    router = Router({"a": App(models=["x"])}, {"m": "a"})
+    head = await Driver(router).request("HEAD", "/api/tags")
+    assert (head.status, head.body) == (200, b"")
+    version = await Driver(router).request("GET", "/api/version")
+    assert "version" in version.json()
+    refused = await Driver(router).request("GET", "/v1/chat/completions")
+    assert refused.status == 405
+
+
+async def test_what_an_app_raises_is_not_hidden_but_in_lists() -> None:
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise RuntimeError("a bug")
+
+    router = Router({"a": broken, "b": App(models=["x"])}, {"m": "a"})
+    with pytest.raises(RuntimeError, match="a bug"):
+        await chat(router, "m")
+    answer = await Driver(router).request("GET", "/v1/models")
+    assert [row["id"] for row in answer.json()["data"]] == ["m", "b/x"]
+
+
+async def test_routers_nest() -> None:
+    app = App()
+    inner = Router({"deep": app}, {"n": "deep/x"})
+    outer = Router({"inner": inner}, {"m": "inner/n"})
+    exchange = Exchange(started=0)
+    await Driver(outer, scope={KEY: exchange}).request(
+        "POST", "/v1/chat/completions", json={"model": "m", "messages": HELLO}
+    )
+    assert app.asked == ["x"]
+    assert [(fact.model, fact.target, fact.upstream_model) for fact in exchange.all(Routed)] == [
+        ("m", "inner", "n"),
+        ("n", "deep", "x"),
+    ]
+
+
+async def test_orders_are_made_once() -> None:
+    made: list[int] = []
+
+    def failover(apps: Any) -> Any:
+        made.append(len(apps))
+        return apps[0]
+
+    router = Router({"a": App(), "b": App()}, {"m*": ["a", "b"]}, per="request", rng=Random(1), failover=failover)
+    for number in range(60):
+        await chat(router, f"m{number}")
+    assert made == [2, 2]  # each of the two may be first; the models' names do not count
+
+
+MEMBERS = st.dictionaries(
+    st.sampled_from(["a", "messages", "x", 'mo"del']), st.sampled_from([1, 1.5, None, "model", ["m"], {"model": "m"}])
+)
+
+
+@given(MEMBERS, st.booleans())
+def test_a_routed_document_is_equal_but_for_its_model(document: dict[str, Any], first: bool) -> None:
+    app = App()
+    named = {"model": "m", **document} if first else {**document, "model": "m"}
+
+    async def run() -> None:
+        await Driver(Router({"a": app}, {"m": "a/o\u00f6"})).request("POST", "/v1/chat/completions", json=named)
+
+    anyio.run(run)
+    assert [json.loads(body) for body in app.bodies] == [{**document, "model": "o\u00f6"}]
