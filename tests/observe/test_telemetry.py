@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
-from opentelemetry import baggage, trace
+from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -281,6 +281,23 @@ async def test_what_is_within_a_call_finds_the_calls_span_and_nothing_is_left_be
     (client,) = kit.clients()
     assert seen == [client.context.span_id]
     assert not trace.get_current_span().get_span_context().is_valid
+
+
+async def test_a_call_is_its_requests_child_even_where_the_context_was_lost() -> None:
+    kit = Kit()
+    call = kit.telemetry.calls(ScriptedUpstream([json_script(ANSWER)]), name="up")
+    after: list[int] = []
+
+    async def losing(scope: Any, receive: Any, send: Any) -> None:
+        token = context.attach(context.Context())
+        await call(scope, receive, send)
+        after.append(trace.get_current_span().get_span_context().span_id)
+        context.detach(token)
+
+    await ask(kit.telemetry.requests(losing))
+    (client,) = kit.clients()
+    assert client.parent.span_id == kit.server().context.span_id
+    assert after == [0]
 
 
 async def test_a_hedge_and_its_loser_are_two_calls_of_one_request() -> None:
