@@ -78,7 +78,7 @@ _RESPONSE = frozenset(
     }
 )
 _SILENT = (_RESPONSE - {b"retry-after", b"retry-after-ms"}) | {b"content-length", b"date", b"server"}
-_RATE_LIMITS = (b"x-ratelimit-", b"anthropic-ratelimit-", b"ratelimit")
+_RATE_LIMITS = (b"x-ratelimit-", b"x-tokenlimit-", b"anthropic-ratelimit-", b"anthropic-priority-", b"ratelimit")
 _UNSAFE = re.compile(rb"[\r\n\0]")
 
 

@@ -90,7 +90,12 @@ def test_an_answers_identity_and_cookies_stay_behind() -> None:
 def test_what_clients_and_key_pools_read_comes_down() -> None:
     raw = [(b"content-type", b"a"), (b"x-request-id", b"b"), (b"request-id", b"c"), (b"retry-after", b"1")]
     raw += [(b"retry-after-ms", b"2"), (b"x-should-retry", b"false"), (b"content-encoding", b"gzip")]
-    limits = [(b"x-ratelimit-remaining-requests", b"3"), (b"anthropic-ratelimit-tokens-reset", b"4")]
+    limits = [
+        (b"x-ratelimit-remaining-requests", b"3"),
+        (b"anthropic-ratelimit-tokens-reset", b"4"),
+        (b"anthropic-priority-input-tokens-remaining", b"5"),
+        (b"x-tokenlimit-remaining", b"6"),
+    ]
     assert response_headers(raw + limits) == raw + limits
     assert response_headers(raw + limits, rate_limits=False) == raw
 
