@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable
 
 from ..asgi.exchange import CREDENTIAL
-from ..asgi.headers import replace
-from ..asgi.masking import masking
+from ..asgi.masking import masking, masking_socket
 from ..asgi.path import raw_relative_path, relative_path
 from ..asgi.types import ASGIApp, Receive, Scope, Send
+from ..pool.credentials import with_credential
 
 __all__ = ["Readdressed"]
 
@@ -52,17 +52,16 @@ class Readdressed:
         self._api_key = api_key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on; everything else is the app's."""
-        if scope["type"] != "http":
+        """Pass a request or a websocket on; everything else is the app's."""
+        if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
         key = self._key(scope)
         scope = self._addressed(scope)
         if key is not None and self._authorize is not None:
             name, value = self._authorize(key)
-            headers = replace(scope["headers"], {self._own: None, name: value})
-            scope = {**scope, "headers": headers, CREDENTIAL: scope.get(CREDENTIAL) or "preset"}
-            send = masking(send, key)
+            scope = with_credential(scope, (name, value), scope.get(CREDENTIAL) or "preset")
+            send = masking_socket(send, key) if scope["type"] == "websocket" else masking(send, key)
         await self.app(scope, receive, send)
 
     def _key(self, scope: Scope) -> str | None:

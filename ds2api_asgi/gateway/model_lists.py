@@ -20,7 +20,7 @@ from ..protocols.base import Protocol
 from ..universal import jsontext
 from .routes import Table, Way
 
-__all__ = ["MAX_LIST", "collect", "merged"]
+__all__ = ["MAX_LIST", "Kept", "collect", "merged"]
 
 MAX_LIST: Final = 4 * 1024 * 1024
 """Bytes of an app's list; no provider's has a tenth of it."""
@@ -136,7 +136,7 @@ def merged(table: Table, rows: Mapping[str, Sequence[Row]], *, prefixes: bool) -
     """
     known = {(app, str(row["id"])): row for app, listed in rows.items() for row in listed}
     names = {name: way for name, way in table.ways.items() if way.listed and "*" not in name}
-    result = {name: row_of(name, way, known) for name, way in names.items()}
+    result = {name: _row_of(name, way, known) for name, way in names.items()}
     for (app, model), row in known.items():
         found = table.find(model)
         leads_here = found is not None and any(
@@ -150,7 +150,7 @@ def merged(table: Table, rows: Mapping[str, Sequence[Row]], *, prefixes: bool) -
     return list(result.values())
 
 
-def row_of(name: str, way: Way, known: Mapping[tuple[str, str], Row]) -> dict[str, Any]:
+def _row_of(name: str, way: Way, known: Mapping[tuple[str, str], Row]) -> dict[str, Any]:
     """A route's row: that of the first target that its app lists, under the route's name."""
     for leg in way.legs:
         row = known.get((leg.target.app, leg.target.model or name))

@@ -36,6 +36,7 @@ __all__ = [
     "Rules",
     "Table",
     "Target",
+    "Way",
 ]
 
 CAPABILITIES: Final = frozenset({"vision", "tools", "reasoning"})

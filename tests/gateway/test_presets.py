@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ds2api_asgi.errors import ConfigurationError
+from ds2api_asgi.gateway.address import Readdressed
 from ds2api_asgi.gateway.presets import PRESETS, preset
 from ds2api_asgi.pool import KeyPool
 from ds2api_asgi.protocols import registry
@@ -54,6 +55,7 @@ EXPECTED: dict[str, tuple[str, tuple[str, str]]] = {
     "lm-studio": ("http://localhost:1234/v1/chat/completions", BEARER),
 }
 CREDENTIALS = {"authorization", "x-api-key", "api-key", "x-goog-api-key"}
+CLIENT = {name: "Bearer client" if name == "authorization" else "client" for name in CREDENTIALS}
 CHAT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
 
 
@@ -109,10 +111,9 @@ async def test_the_right_url_is_asked_with_the_right_header(name: str, pooled: b
         app = one.app(sender=seen, around=lambda inner: KeyPool(inner, protocol=one.protocol, keys=[KEY]), **parameters)
     else:
         app = one.app(sender=seen, api_key=KEY, **parameters)
-    await Driver(app).request(
-        "POST", "/v1/chat/completions", json=CHAT, headers={"authorization": "Bearer client", "api-key": "client"}
-    )
+    await Driver(app).request("POST", "/v1/chat/completions?key=client", json=CHAT, headers=CLIENT)
     assert seen.asked >= 1
+    assert "client" not in seen.url + " ".join(seen.headers.values())
     assert (seen.url, {key: seen.headers[key] for key in CREDENTIALS & set(seen.headers)}) == (
         EXPECTED[name][0],
         dict([EXPECTED[name][1]]),
@@ -206,8 +207,7 @@ async def test_a_clients_key_never_stands_in_for_a_missing_one() -> None:
     for name in PRESETS:
         seen = SeenRequest()
         app = preset(name).app(sender=seen, **PARAMETERS.get(name, {}))
-        headers = {"authorization": "Bearer client", "api-key": "client", "x-api-key": "client"}
-        await Driver(app).request("POST", "/v1/chat/completions", json=CHAT, headers=headers)
+        await Driver(app).request("POST", "/v1/chat/completions", json=CHAT, headers=CLIENT)
         assert seen.asked == 1
         assert "client" not in " ".join(seen.headers.values())
 
@@ -216,3 +216,44 @@ def test_an_empty_key_is_refused() -> None:
     for name in ("openai", "azure"):
         with pytest.raises(ConfigurationError):
             preset(name).upstream(api_key=" ", **PARAMETERS.get(name, {}))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("pooled", [False, True])
+async def test_a_clients_other_keys_are_not_sent_beside_ours_in_its_own_protocol(pooled: bool) -> None:
+    for name, path in [("azure", "/v1/chat/completions"), ("vertex", "/v1beta/models/m:generateContent")]:
+        seen = SeenRequest()
+        one = preset(name)
+        app = one.upstream(sender=seen, api_key=None if pooled else KEY, **PARAMETERS[name])
+        if pooled:
+            app = KeyPool(app, protocol=one.protocol, keys=[KEY])
+        await Driver(app).request("POST", f"{path}?key=client", json=CHAT, headers=CLIENT)
+        assert {key: seen.headers[key] for key in CREDENTIALS & set(seen.headers)} == dict([EXPECTED[name][1]])
+        assert "client" not in seen.url
+
+
+@pytest.mark.anyio
+async def test_a_websocket_gets_the_providers_header_and_none_of_the_clients_keys() -> None:
+    scopes: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scopes.append(scope)
+
+    one = Readdressed(
+        app, strip="/v1", prefix="/p", query=b"v=1", authorize=lambda key: (b"api-key", key.encode()), api_key=KEY
+    )
+    hidden = "openai-insecure-api-key.client"
+    scope = {
+        "type": "websocket",
+        "path": "/v1/realtime",
+        "headers": [(b"authorization", b"Bearer client"), (b"sec-websocket-protocol", b"realtime," + hidden.encode())],
+        "subprotocols": ["realtime", hidden],
+        "query_string": b"model=m",
+    }
+    await one(scope, None, None)  # type: ignore[arg-type]
+    await one({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
+    assert scopes[0]["path"] == "/p/realtime"
+    assert scopes[0]["query_string"] == b"model=m&v=1"
+    assert scopes[0]["headers"] == [(b"sec-websocket-protocol", b"realtime"), (b"api-key", KEY.encode())]
+    assert scopes[0]["subprotocols"] == ["realtime"]
+    assert scopes[1] == {"type": "lifespan"}
