@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as plain
 
 from access_kit import ALICE, bearer, guarded
-from ds2api_asgi import ConfigurationError, Failover, KeyPool, Metrics, Price, Upstream
+from ds2api_asgi import ConfigurationError, Failover, KeyPool, Metrics, Price, Retry, Upstream
 from ds2api_asgi.observe import exposition
 from ds2api_asgi.observe.labels import MAX_LABEL, OTHER, Labels
 from ds2api_asgi.observe.watching import OwnTime
@@ -147,6 +147,17 @@ async def test_overhead_is_neither_the_providers_time_nor_a_wait_nor_the_clients
     assert value(samples, "ds2api_upstream_calls_total") == 3
     assert took >= 0.2 + 0.2 + 0.15  # the provider, the client, the wait for a key that was told to rest
     assert overhead <= took - 0.55
+
+
+async def test_a_wait_before_another_attempt_is_no_overhead() -> None:
+    metrics = Metrics()
+    busy = json_script({"error": {"message": "busy"}}, status=503, headers=[(b"retry-after-ms", b"200")])
+    upstream = metrics.calls(ScriptedUpstream([busy, json_script(ANSWER)]), name="up")
+    assert (await ask(metrics.requests(Retry(upstream, protocol="openai-chat", backoff=0.001)))).status == 200
+    samples, _ = await scrape(metrics)
+    took = value(samples, "ds2api_request_duration_seconds_sum")
+    assert took >= 0.2
+    assert value(samples, "ds2api_overhead_seconds_sum") <= took - 0.2
 
 
 async def test_what_parts_do_with_an_answer_on_its_way_is_overhead() -> None:
