@@ -274,7 +274,9 @@ class KeyPool:
             return Visit(found=found)
         patience = self._patience(exchange)
         if patience <= 0:
-            return Visit(found=self._room.advised(found, len(self._room)))
+            left = await self._room.enter_past(asks, found)
+            return Visit(found=self._room.advised(left, len(self._room)) if isinstance(left, Empty) else left)
+        exchange.note(Queueing(pool=self.name))
         visit = await self._room.wait(asks, found, seconds=patience, receive=line.later)
         if visit.waited is not None:
             exchange.note(Queued(pool=self.name, seconds=visit.waited, position=visit.position))
