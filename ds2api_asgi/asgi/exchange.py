@@ -74,6 +74,11 @@ class Exchange:
         for observer in self._observers:
             observer(fact)
 
+    @property
+    def newest(self) -> float:
+        """When the fact that was written down last came about, on `clock`; a branch's come in later than that."""
+        return self._times[-1]
+
     def last(self, kind: type[Fact]) -> Fact | None:
         """The newest fact of a kind, or None."""
         for fact in reversed(self._facts):
@@ -134,8 +139,10 @@ class Exchange:
             mark: Its length when it was made.
         """
         for moment, fact in zip(branch._times[mark:], branch._facts[mark:], strict=True):
-            self.note(fact)
-            self._times[-1] = moment
+            self._facts.append(fact)
+            self._stamp(moment)
+            for observer in self._observers:
+                observer(fact)
         branch.observe(self.note)
 
     def limit(self, *, deadline: float, calls: int) -> None:

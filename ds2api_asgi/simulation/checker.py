@@ -270,6 +270,8 @@ class Checker(Observer):
                 self._waiting.pop(attempt.number, None)
             case PoolEmpty():
                 self._served(attempt, fact.pool)
+                if exchange.newest < exchange.clock():  # a second attempt's, told when it is over
+                    return
                 tried = _tried(exchange, fact.pool)
                 key = self._usable(self._world.providers[fact.pool], attempt.model, tried)
                 if key is not None:

@@ -333,7 +333,7 @@ class Sdk:
 
     def _new(self, request: Request) -> Attempt:
         now = self._loop.time()
-        exchange = Exchange(started=now)
+        exchange = Exchange(started=now, clock=self._loop.time)
         attempt = Attempt(
             number=self._attempts(), group=request.group.name, protocol=request.protocol, model=request.model,
             stream=request.stream, begun=now, exchange=exchange, facts=[], headers=[], body=bytearray(),
