@@ -9,7 +9,7 @@ The one rule: an app's startup and shutdown happen in one task, so that it may h
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -20,7 +20,7 @@ from .path import percent_encode
 from .types import ASGIApp, Message, Receive, Scope, Send
 from .unwrapped import unwrapped
 
-__all__ = ["SHUTDOWN_GRACE", "Mounted", "lifespan", "running"]
+__all__ = ["SHUTDOWN_GRACE", "Mounted", "lifespan", "lifespan_of", "running"]
 
 SHUTDOWN_GRACE = 10.0
 """Seconds that an app's shutdown may take, also when its host is being cancelled."""
@@ -149,6 +149,40 @@ class _Session:
                 pass
 
 
+async def lifespan_of(
+    apps: Iterable[ASGIApp], scope: Scope, receive: Receive, send: Send, *, ending: Callable[[], None] | None = None
+) -> None:
+    """Answer a ``lifespan`` scope for an app over several apps: all of them start, or the start has failed.
+
+    Args:
+        apps: Started in this order and ended in the opposite one; one that is listed twice starts once.
+        scope: The lifespan's.
+        receive: Its ``receive``.
+        send: Its ``send``.
+        ending: Called when the host begins to end.
+
+    Raises:
+        ConfigurationError: An app's end failed.
+    """
+    await receive()
+    started = False
+    try:
+        async with AsyncExitStack() as stack:
+            for app in {id(app): app for app in apps}.values():
+                await stack.enter_async_context(running(app, state=scope.get("state")))
+            started = True
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            if ending is not None:
+                ending()
+    except ConfigurationError as error:
+        if started:
+            raise
+        await send({"type": "lifespan.startup.failed", "message": str(error)})
+        return
+    await send({"type": "lifespan.shutdown.complete"})
+
+
 class Mounted:
     """An app, and another one under a path of it; for frameworks without mounts.
 
@@ -204,17 +238,4 @@ class Mounted:
         return inner
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        state = scope.get("state")
-        started = False
-        try:
-            async with running(self._mounted, state=state), running(self._app, state=state):
-                started = True
-                await send({"type": "lifespan.startup.complete"})
-                await receive()
-        except ConfigurationError as error:
-            if started:
-                raise
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            return
-        await send({"type": "lifespan.shutdown.complete"})
+        await lifespan_of((self._mounted, self._app), scope, receive, send)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from random import Random
 from typing import Any, Final
 from urllib.parse import quote, unquote_to_bytes
@@ -19,7 +18,7 @@ from ..asgi.body import DEFAULT_MAX_BODY, Replay, read_body
 from ..asgi.claims import Claims
 from ..asgi.exchange import KEY, Exchange, enter
 from ..asgi.headers import decode, replace
-from ..asgi.lifespan import running
+from ..asgi.lifespan import lifespan_of
 from ..asgi.path import relative_path, with_path
 from ..asgi.respond import respond
 from ..asgi.types import ASGIApp, Receive, Scope, Send
@@ -162,7 +161,7 @@ class Router:
                     if not outermost:  # parts above must learn of it; a server would log it as a crash
                         raise
             case "lifespan":
-                await self._lifespan(scope, receive, send)
+                await lifespan_of(self._apps.values(), scope, receive, send, ending=self.drain)
             case "websocket":
                 await self._websocket(scope, receive, send)
             case _ if self._default is not None:
@@ -363,25 +362,6 @@ class Router:
             return
         await receive()
         await send({"type": "websocket.close", "code": 1008, "reason": "the request names no model that is known here"})
-
-    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        apps = {id(app): app for app in self._apps.values()}.values()  # one that has two names starts once
-        started = False
-        try:
-            async with AsyncExitStack() as stack:
-                for app in apps:
-                    await stack.enter_async_context(running(app, state=scope.get("state")))
-                started = True
-                await send({"type": "lifespan.startup.complete"})
-                await receive()
-                self.drain()
-        except ConfigurationError as error:
-            if started:
-                raise
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            return
-        await send({"type": "lifespan.shutdown.complete"})
 
 
 class _Way:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack
 from random import Random
 
 from ..asgi.body import DEFAULT_MAX_BODY
-from ..asgi.lifespan import running
+from ..asgi.lifespan import lifespan_of
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import ConfigurationError
 from ..protocols.base import Protocol
@@ -171,25 +170,6 @@ class Failover:
             case "http":
                 await self._engine(scope, receive, send)
             case "lifespan":
-                await self._lifespan(scope, receive, send)
+                await lifespan_of(self._apps, scope, receive, send, ending=self.drain)
             case _:
                 await self._apps[0](scope, receive, send)
-
-    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        apps = {id(app): app for app in self._apps}.values()  # one that is listed twice starts once
-        started = False
-        try:
-            async with AsyncExitStack() as stack:
-                for app in apps:
-                    await stack.enter_async_context(running(app, state=scope.get("state")))
-                started = True
-                await send({"type": "lifespan.startup.complete"})
-                await receive()
-                self.drain()
-        except ConfigurationError as error:
-            if started:
-                raise
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            return
-        await send({"type": "lifespan.shutdown.complete"})
