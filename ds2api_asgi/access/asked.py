@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -10,7 +9,7 @@ import msgspec
 
 from ..errors import InvalidDocument
 from ..universal import jsontext
-from ..universal.estimate import BYTES_PER_TOKEN
+from ..universal.estimate import estimate_body_tokens
 
 __all__ = ["MAX_RESERVED_OUTPUT", "USUAL_OUTPUT", "estimate", "models_of"]
 
@@ -19,11 +18,6 @@ MAX_RESERVED_OUTPUT: Final = 4_096
 
 USUAL_OUTPUT: Final = 512
 """Output tokens that are reserved where a request does not say how many it wants."""
-
-_MEDIA_TOKENS: Final = 1_000  # of a picture or a page; providers count 85 to some thousands
-_LEAST_MEDIA: Final = 2048  # bytes in base64; shorter runs of such letters are words
-_RUN: Final = re.compile(rb"[A-Za-z0-9+/=_-]*+")
-_LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-"
 
 
 class _Names(msgspec.Struct):
@@ -73,30 +67,8 @@ def estimate(body: bytes, *, generates: bool) -> int:
         body: The request.
         generates: Whether a model will write something.
     """
-    media, covered = _media(body)
     output = _output(body) if generates else 0
-    return max(1, (len(body) - covered) // BYTES_PER_TOKEN + media * _MEDIA_TOKENS + output)
-
-
-def _media(body: bytes) -> tuple[int, int]:
-    """How many long runs of base64 there are, and how many bytes they have together.
-
-    A search for such runs begins anew at each letter of those that are too short, which takes a minute for a large
-    body that is made of them. A long run cannot lie between two places so far apart, so only those are looked at.
-    """
-    media = covered = 0
-    at = 0
-    while at < len(body):
-        run = _RUN.match(body, at)
-        end = at if run is None else run.end()
-        if end > at:
-            before = body[max(0, at - _LEAST_MEDIA) : at]
-            length = end - at + len(before) - len(before.rstrip(_LETTERS))
-            if length >= _LEAST_MEDIA:
-                media += 1
-                covered += length
-        at = end + _LEAST_MEDIA
-    return media, covered
+    return max(1, estimate_body_tokens(body) + output)
 
 
 def _output(body: bytes) -> int:

@@ -1,27 +1,23 @@
 """What a request may cost in tokens, guessed from its bytes before it goes up: only where a key has limits of tokens.
 
 A guess has to be cheap and rather too high than too low, for it is corrected once the answer says what it cost. It is
-the rule of thumb of `universal.estimate` over the whole body, plus the bound of the output that the request states, as
+what `universal.estimate` says of the body, plus the bound of the output that the request states, as
 providers count it too (OpenAI charges ``max_tokens`` against the limit before it knows the answer).
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
 
-from ..universal.estimate import BYTES_PER_TOKEN
+from ..universal.estimate import estimate_body_tokens
 
 __all__ = ["DEFAULT_OUTPUT", "Costs", "cost_of"]
 
 DEFAULT_OUTPUT = 1_024
 """Tokens of an answer to a request that states no bound."""
 
-_MEDIA_TOKENS = 1_024
-_LEAST_MEDIA = 4_096  # bytes; shorter ones may be counted as text
-_BASE64 = re.compile(rb"[A-Za-z0-9+/_=-]*")
 _LONGEST_BOUND = 1_000_000  # a bound beyond every model's is none
 _LEARN = 0.1
 
@@ -56,14 +52,7 @@ def cost_of(body: bytes) -> int:
     Returns:
         Tokens, rounded up to three binary digits: requests of about the same size shall be the same to a queue.
     """
-    size, media = len(body), 0
-    if size > _LEAST_MEDIA:
-        # An image costs by its size in pixels, not in bytes: long strings that end like base64 count as one each.
-        for string in body.split(b'"'):
-            if len(string) > _LEAST_MEDIA and _BASE64.fullmatch(string[-512:]):
-                size -= len(string)
-                media += 1
-    return _rounded(-(-size // BYTES_PER_TOKEN) + media * _MEDIA_TOKENS + _output(body))
+    return _rounded(estimate_body_tokens(body) + _output(body))
 
 
 def _output(body: bytes) -> int:
