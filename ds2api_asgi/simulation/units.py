@@ -149,4 +149,4 @@ def decode_unit(kind: type, given: Any) -> Any:
     """
     if kind in (Seconds, DayTime, Moment, Quantity):
         return kind.decode(given)
-    raise NotImplementedError(kind)
+    raise NotImplementedError(kind)  # what msgspec asks a hook to raise for a type that it does not know

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Container
 from random import Random
 
@@ -12,7 +13,7 @@ from .turns import Turns
 __all__ = ["TwoChoices"]
 
 
-class TwoChoices:
+class TwoChoices(ABC):
     """Picks the better of two keys that chance chose; what is better, subclasses say."""
 
     __slots__ = ("_places", "_rng", "_seats", "_turns")
@@ -69,5 +70,6 @@ class TwoChoices:
                 return seat
         return None
 
+    @abstractmethod
     def _better(self, first: Seat, second: Seat) -> Seat:
-        raise NotImplementedError
+        """The better of two different keys."""
