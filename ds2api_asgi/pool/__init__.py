@@ -6,7 +6,8 @@
 much of a limit is used (in the `windows` of a minute and a day), `strategies` choose among usable keys, `roster` keeps
 all three in step, and `store` is where that lives. `queue` knows who waits for a key and who is next, `waiting` is its
 clock and its event loops. `component` is the ASGI app, `attempt` watches an answer, `cost` guesses tokens before it and
-`refusal` is what a client is told when there is no key. `handshake` is an attempt at a websocket.
+`refusal` is what a client is told when there is no key. `handshake` is an attempt at a websocket,
+`makers` remembers whose account has a response that later ones build on.
 
 What several processes share goes through a `ledger`, in `sqlite` or in `redis`, and each of them follows it with a
 `mirror`; `shared` is the store on top.

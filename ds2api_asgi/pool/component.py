@@ -36,6 +36,7 @@ from .gauge import RESERVED
 from .handshake import MAX_HANDSHAKES, Handshake, Line, nowhere
 from .keys import Key, as_keys
 from .limits import NO_LIMITS
+from .makers import Makers
 from .outcome import is_the_keys_fault
 from .refusal import advice_of, failure_of
 from .store import KeyStore, Lease, MemoryStore
@@ -136,6 +137,9 @@ class KeyPool:
         # Where all keys are of one account, nobody needs to be told which; a key beside labelled ones is alone in its.
         labels = {key.quota_scope for key in checked}
         self._groups = {key.alias: key.quota_scope or key.alias for key in checked} if len(labels) > 1 else {}
+        accounts = {key.alias: key.quota_scope or key.alias for key in checked}
+        stateful = self.protocol.name == "openai-responses" and len(set(accounts.values())) > 1
+        self._makers = Makers(accounts) if stateful else None
         self._store.join(
             checked,
             strategy=chosen,
@@ -178,7 +182,7 @@ class KeyPool:
         model = None if claim.model is UNSET else claim.model
         bodiless = scope["method"] in _BODILESS
         tokens = 0
-        if not bodiless and (model is None or self._counts or self._wants_conversation):
+        if not bodiless and (model is None or self._counts or self._wants_conversation or self._makers is not None):
             body = await self._read(scope, receive, send)
             if body is None:
                 return
@@ -187,13 +191,11 @@ class KeyPool:
             if self._counts:
                 tokens = cost_of(body.body)
             receive = body
-        conversation = None
-        if self._wants_conversation and isinstance(receive, Replay):
-            conversation = conversation_of(
-                self.protocol.name, scope["headers"], receive.body, header=self._conversation_header
-            )
+        ask = Ask(model=model, tokens=tokens)
+        if isinstance(receive, Replay) and (self._wants_conversation or self._makers is not None):
+            ask = self._kept_together(ask, scope, receive.body)
         scope, exchange = enter(scope)
-        asks = self._asks(exchange, Ask(model=model, tokens=tokens, conversation=conversation))
+        asks = self._asks(exchange, ask)
         found = await self._room.enter(asks)
         if not isinstance(found, Empty):
             await self._attempt(scope, receive, send, exchange, found, claim.operation, tokens)
@@ -221,6 +223,16 @@ class KeyPool:
             await self._give_up(scope, send, exchange, visit)
         else:
             await self._attempt(scope, receive, send, exchange, visit.found, claim.operation, tokens)
+
+    def _kept_together(self, ask: Ask, scope: Scope, body: bytes) -> Ask:
+        """The ask of a request that may belong to earlier ones: to a conversation, or to an account's response."""
+        if self._wants_conversation:
+            header = self._conversation_header
+            found = conversation_of(self.protocol.name, scope["headers"], body, header=header)
+            ask = structs.replace(ask, conversation=found)
+        if self._makers is not None:
+            ask = structs.replace(ask, tried=self._makers.excluded(body))
+        return ask
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket" and is_realtime(self.protocol.name, relative_path(scope)):
@@ -318,6 +330,8 @@ class KeyPool:
         operation: Operation,
         tokens: int,
     ) -> None:
+        if self._makers is not None:
+            send = self._makers.learning(lease.key, send)
         attempt = Attempt(self._terms, self._secrets[lease.key], operation, lease, exchange, send, tokens=tokens)
 
         async def ask(scope: Scope) -> None:
@@ -391,7 +405,7 @@ class KeyPool:
         if not failed:
             return (ask,)
         spent = [key for key, why in failed.items() if why.key is not KeyAction.COOL or not why.same_key]
-        return tuple(structs.replace(ask, tried=frozenset(tried)) for tried in (failed, spent))
+        return tuple(structs.replace(ask, tried=ask.tried.union(tried)) for tried in (failed, spent))
 
     def _failed(self, exchange: Exchange) -> dict[str, Verdict]:
         return {
@@ -416,7 +430,7 @@ class KeyPool:
         empty = visit.found
         if empty.reason is EmptyReason.TRIED:
             failed = self._failed(exchange).values()
-            if all(why.key is KeyAction.BLOCK_MODEL for why in failed):
+            if failed and all(why.key is KeyAction.BLOCK_MODEL for why in failed):
                 empty = Empty(reason=EmptyReason.BLOCKED)
         exchange.note(
             PoolEmpty(
