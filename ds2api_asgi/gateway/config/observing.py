@@ -1,0 +1,77 @@
+"""``[log]``, ``[metrics]``, ``[telemetry]``, ``[cost]`` and ``[console]``: what is seen of a running gateway."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .base import Count, Seconds, Table
+from .secrets import Reference
+
+__all__ = ["ConsoleTable", "CostTable", "LogTable", "MetricsTable", "PriceTable", "TelemetryTable"]
+
+_Path = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)+$")]
+
+
+class LogTable(Table):
+    """The log: a line for each request, with its decision trace."""
+
+    format: Literal["text", "json"] = "text"
+    """Lines to read, or one JSON document per line."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is logged at least; `warning`: only requests that failed."""
+    file: str | None = None
+    """Where to; missing: standard error."""
+    header: str | None = None
+    """A response header for a short trace (`x-ds2-trace`)."""
+
+
+class MetricsTable(Table):
+    """Numbers for Prometheus (extra `metrics`). Without this table there are none."""
+
+    path: _Path = "/metrics"
+    """Where they are."""
+    token: Reference | None = None
+    """What scrapers must show as `authorization: Bearer …`; missing: everybody who reaches the port may read them."""
+    max_models: Count = 100
+    """Models with labels of their own."""
+
+
+class TelemetryTable(Table):
+    """Spans and metrics for OpenTelemetry (extra `otel`), through the SDK that the environment configures."""
+
+    contents: bool = False
+    """Whether spans hold what requests and answers say."""
+
+
+class PriceTable(Table):
+    """What a model costs, in dollars for a million tokens."""
+
+    input: Annotated[Decimal, Field(ge=0)]
+    """Tokens of requests."""
+    output: Annotated[Decimal, Field(ge=0)]
+    """Tokens of answers."""
+    cached: Annotated[Decimal, Field(ge=0)] | None = None
+    """Tokens of requests that the provider's cache knew; missing: as `input`."""
+
+
+class CostTable(Table):
+    """What answers cost is counted (extra `cost`, unless all models have prices here)."""
+
+    prices: dict[str, PriceTable] = {}
+    """Prices by model; they come before the list."""
+
+
+class ConsoleTable(Table):
+    """A page to look at. Without this table there is none."""
+
+    path: _Path = "/console"
+    """Where it is."""
+    password: Reference
+    """What opens it; 12 characters or more."""
+    session: Seconds = 43_200.0
+    """Seconds after which it must be given again."""
+    journal: Count = 1000
+    """Requests whose traces are kept."""
