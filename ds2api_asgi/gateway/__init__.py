@@ -3,6 +3,7 @@
 | module | noun |
 |---|---|
 | `address` | a protocol's own paths and credential, said as a provider wants them |
+| `config` | a gateway's configuration as data |
 | `cli` | the command ``ds2api``: its parser and exit codes |
 | `explain` | the command that tells from a log what happened to requests |
 | `convert` | ``ds2api convert``: a document from one protocol to another |

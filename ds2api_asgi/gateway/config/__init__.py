@@ -2,6 +2,7 @@
 
 | module | noun |
 |---|---|
+| `base` | what all tables have in common |
 | `root` | `Config`, the whole file |
 | `upstreams` | providers, their keys, transforms |
 | `resilience` | retry, failover, breaker, budget, hedge |
