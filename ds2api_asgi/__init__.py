@@ -12,6 +12,8 @@ An LLM endpoint is an ASGI app; every part takes such an app and is such an app:
 | `Retry`, `Failover` | try again, or elsewhere, until the first content; never cut a stream silently |
 | `Translator` | speaks every protocol in front of an app that speaks one |
 | `TextTools`, `ThinkTags` | transforms of a `Translator`: tools for models without, thoughts that are printed |
+| `Router`, `Route`, `Target`, `Rules` | send each request where its model's name leads, with shares and fallbacks |
+| `preset`, `Preset`, `PRESETS` | providers as data: each makes an app of itself |
 | `StatefulResponses` | keeps the state of the OpenAI Responses API in front of an app that has none |
 | `Access` | lets in who shows a client key, within its models and limits |
 | `Bounds` | turns requests away that are too large or too odd |
@@ -46,6 +48,9 @@ from .errors import (
     LossRejected,
     TransportError,
 )
+from .gateway.presets import PRESETS, Preset, preset
+from .gateway.router import Router
+from .gateway.routes import Route, Rules, Target
 from .observe import Cost, Journal, Metrics, Price, Telemetry, Traced, cost_of
 from .pool import Key, KeyPool, RateLimits, RedisKeyStore, Secret, SQLiteKeyStore
 from .protocols.classification import classify, rows, rule
@@ -59,6 +64,7 @@ from .upstream import Upstream
 __version__ = "0.1.0"
 
 __all__ = [
+    "PRESETS",
     "Access",
     "BodyTooLarge",
     "Bounds",
@@ -89,6 +95,7 @@ __all__ = [
     "MemoryResponseStore",
     "Metrics",
     "Mounted",
+    "Preset",
     "Price",
     "RateLimits",
     "RedisKeyStore",
@@ -96,11 +103,15 @@ __all__ = [
     "ResponseStore",
     "Retry",
     "RetryScope",
+    "Route",
+    "Router",
     "Row",
+    "Rules",
     "SQLiteKeyStore",
     "SQLiteResponseStore",
     "Secret",
     "StatefulResponses",
+    "Target",
     "Telemetry",
     "TextTools",
     "ThinkTags",
@@ -113,6 +124,7 @@ __all__ = [
     "convert",
     "cost_of",
     "lifespan",
+    "preset",
     "rows",
     "rule",
     "running",

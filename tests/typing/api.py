@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from ds2api_asgi import (
+    PRESETS,
     Access,
     Bounds,
     CarryStore,
@@ -34,13 +35,18 @@ from ds2api_asgi import (
     MemoryLimitStore,
     MemoryResponseStore,
     Mounted,
+    Preset,
     RedisLimitStore,
     ResponseStore,
     Retry,
     RetryScope,
+    Route,
+    Router,
     Row,
+    Rules,
     SQLiteResponseStore,
     StatefulResponses,
+    Target,
     Traced,
     Translator,
     Upstream,
@@ -48,6 +54,7 @@ from ds2api_asgi import (
     classify,
     convert,
     lifespan,
+    preset,
     rows,
     rule,
     running,
@@ -255,7 +262,26 @@ def traces_go_where_one_likes(app: App) -> Traced:
     return Traced(app, log=False, level=10, header="x-ds2-trace", sinks=[journal, sink], usage=True)
 
 
+def models_are_routed() -> Router:
+    for one in PRESETS.values():
+        assert_type(one, Preset)
+    groq = preset("groq").app(api_key="k", around=lambda app: Retry(app, protocol="openai-chat"))
+    assert_type(groq, Translator)
+    can = frozenset({"tools"})
+    route = Route(
+        targets=(Target(app="groq", model="m", weight=2, can=can), "own/large"),
+        fallbacks=("last",),
+        rules=Rules(default={"temperature": 0.2}, override={"user": "us"}, remove=frozenset({"seed"})),
+        rename_answers=True,
+    )
+    return Router(
+        {"groq": groq, "own": own_app}, {"smart": route, "last": "own/small", "gpt-*": ["groq"]}, default="own"
+    )
+
+
 def mistakes_are_found() -> None:
+    Router({"a": own_app}, {"m": 5})  # type: ignore[dict-item]
+    Target("a")  # type: ignore[call-arg]
     Access(own_app)  # type: ignore[call-arg]
     Access(own_app, keys=["k"], others="let-in")  # type: ignore[arg-type]
     Bounds(own_app, 4096)  # type: ignore[call-arg]
