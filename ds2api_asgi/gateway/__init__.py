@@ -5,6 +5,7 @@
 | `address` | a protocol's own paths and credential, said as a provider wants them |
 | `config` | a gateway's configuration as data |
 | `cli` | the command ``ds2api``: its parser and exit codes |
+| `console` | a page to look at rather than read logs |
 | `explain` | the command that tells from a log what happened to requests |
 | `convert` | ``ds2api convert``: a document from one protocol to another |
 | `demo` | ``ds2api demo``: a gateway over the demo model on a port |
