@@ -9,7 +9,8 @@
 | any server, not mounted | ``/v1/messages`` | ``""`` or ``/api`` |
 
 The one rule: a prefix ends at a ``/`` or is none. Litestar's mount ``/llm`` also catches ``/llmx/v1`` and hands us
-``x/v1/``; such a path lies outside of the mount, and its relative path is ``""``.
+``x/v1/``; BlackSheep's does, too, and says ``/llmx/v1`` with the root path ``/ll``. Such a path lies outside of the
+mount, and its relative path is ``""``.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ def _within_root(path: str, root: str, app_root: str) -> str:
     if inner is None and app_root:
         mount = _after(root, app_root)
         inner = _after(path, mount) if mount else None
-    return path if inner is None else inner or "/"
+    if inner is None:
+        return "" if path.startswith(root) else path
+    return inner or "/"
 
 
 def _after(path: str, prefix: str) -> str | None:

@@ -34,7 +34,8 @@ _VERBS: Final = {
 _SSE: Final = re.compile(r"(?:^|&)(?:alt|%24alt|\$alt)=sse(?:&|$)")
 _PATH: Final = re.compile(
     r"(?P<prefix>(?:/v1(?:beta\d?|alpha)?)?(?:/projects/[^/]+/locations/[^/]+)?)"
-    r"(?P<folder>/(?:publishers/[^/]+/)?models|/tunedModels)(?:/(?P<name>[^?#]+))?"
+    r"(?P<folder>/(?:publishers/[^/]+/)?models|/tunedModels)(?:/(?P<name>.+))?",
+    re.DOTALL,  # a decoded path: a name may have any character, ? and # too
 )
 
 
