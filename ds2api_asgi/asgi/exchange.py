@@ -40,6 +40,7 @@ class Exchange:
             attempts at a time are all that a request gets.
         wants_usage: Whether a part wants the fact `Used` of each answer; the part sets it before it asks its app, for
             counting costs time.
+        id: What the request is called in logs; None while nobody named it.
     """
 
     __slots__ = (
@@ -51,6 +52,7 @@ class Exchange:
         "clock",
         "deadline",
         "hedging",
+        "id",
         "started",
         "wants_usage",
     )
@@ -62,6 +64,7 @@ class Exchange:
         self.calls_left: int | None = None
         self.hedging = False
         self.wants_usage = False
+        self.id: str | None = None
         self._facts: list[Any] = []
         self._times: list[float] = []
         self._stamp = self._times.append  # bound once: facts are noted on the hot path
@@ -127,6 +130,7 @@ class Exchange:
         branch.calls_left = calls
         branch.hedging = self.hedging
         branch.wants_usage = self.wants_usage
+        branch.id = self.id
         branch._facts += self._facts
         branch._times += self._times
         return branch

@@ -18,7 +18,7 @@ from msgspec import Struct, field
 from .exchange import Exchange
 from .facts import Asked, Broke, Caller, Committed, Judged, PoolEmpty, Stopped, TurnedAway
 
-__all__ = ["MAX_STEPS", "MAX_TEXT", "Step", "Trace", "decode_trace", "encode_trace", "printable", "trace_of"]
+__all__ = ["MAX_STEPS", "MAX_TEXT", "Step", "Trace", "decode_trace", "encode_trace", "printable", "trace_of", "why_of"]
 
 MAX_STEPS: Final = 256
 """Facts that a trace keeps: the first ones and the last ones of a request that noted more."""
@@ -123,7 +123,7 @@ def trace_of(
         took=round(exchange.clock() - exchange.started if took is None else took, 6),
         status=status,
         end=end,
-        why=_why(exchange, end),
+        why=why_of(exchange, end),
         protocol=None if asked is None else asked.protocol,
         operation=None if asked is None else asked.operation,
         model=None if model is None else _text(model),
@@ -133,8 +133,13 @@ def trace_of(
     )
 
 
-def _why(exchange: Exchange, end: str) -> str | None:
-    """The reason of the end: the last decisive fact."""
+def why_of(exchange: Exchange, end: str) -> str | None:
+    """The reason of the end, from the last decisive fact; None where nothing failed.
+
+    Args:
+        exchange: The request's.
+        end: See `Trace`.
+    """
     if end == "complete":
         return None
     if end == "gone":

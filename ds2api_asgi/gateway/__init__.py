@@ -7,6 +7,7 @@
 | `cli` | the command ``ds2api``: its parser and exit codes |
 | `console` | a page to look at rather than read logs |
 | `explain` | the command that tells from a log what happened to requests |
+| `console` | a page to look at |
 | `convert` | ``ds2api convert``: a document from one protocol to another |
 | `demo` | ``ds2api demo``: a gateway over the demo model on a port |
 | `front` | the app around a gateway: a first page, and 404 for what no protocol claims |

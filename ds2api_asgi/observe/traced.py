@@ -98,7 +98,8 @@ class Traced:
         exchange.wants_usage = exchange.wants_usage or self._usage
         model = claim.model if isinstance(claim.model, str) else None
         exchange.note(Asked(protocol=claim.protocol, operation=claim.operation.value, model=model))
-        watch = _Watch(exchange, claim, self._ids(), self._wall(), receive, send, self._header)
+        exchange.id = self._ids()
+        watch = _Watch(exchange, claim, exchange.id, self._wall(), receive, send, self._header)
         raised: str | None = None
         try:
             await self.app(scope, watch.receive, watch.send)

@@ -170,11 +170,16 @@ class RequestSeen:
         own: Time that was neither the providers' nor the client's.
         calls: The last `MAX_CALLS` calls, oldest first.
         called: How many calls there were.
+        body: The parts of its body that were read, while its model is not known.
+        whole: Whether they are all.
+        replay: Its whole body, where an outer part had read it.
         state: A watcher's own.
     """
 
     __slots__ = (
+        "_looked",
         "began",
+        "body",
         "called",
         "calls",
         "claim",
@@ -184,10 +189,12 @@ class RequestSeen:
         "first",
         "model",
         "own",
+        "replay",
         "scope",
         "state",
         "status",
         "waited",
+        "whole",
     )
 
     def __init__(self, exchange: Exchange, claim: Claim, scope: Scope) -> None:
@@ -203,7 +210,30 @@ class RequestSeen:
         self.own = OwnTime(exchange.clock)
         self.calls: list[CallSeen] = []
         self.called = 0
+        self.body: list[bytes] = []
+        self.replay: Replay | None = None
+        self.whole = False
+        self._looked = False
         self.state: Any = None
+
+    def look(self) -> str | None:
+        """The model that it asks for, as soon as its body was read; looked for once, and only if somebody asks."""
+        if self.model is None and self.whole and not self._looked:
+            self._looked = True
+            self._find_model()
+        return self.model
+
+    def close(self) -> None:
+        """Nothing more will be read."""
+        if self.model is None and not self._looked:
+            self._looked = True
+            self._find_model()
+        self.body = []
+        self.replay = None
+
+    def _find_model(self) -> None:
+        body = Replay(b"".join(self.body), _nothing) if self.replay is None else self.replay
+        self.model = body.peek()[0] if body.body else None
 
     @property
     def overhead(self) -> float:
@@ -223,6 +253,10 @@ class RequestSeen:
         del self.calls[:-MAX_CALLS]
 
 
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
 class Hook(Protocol):
     """What a watcher does when it is told something."""
 
@@ -236,9 +270,11 @@ class Watcher:
 
     Attributes:
         wants_usage: Whether `Used` is to be noted of each answer.
+        wants_streams: Whether it is shown the bytes of streams that clients get (`passed`).
     """
 
     wants_usage = False
+    wants_streams = False
 
     def __init__(self) -> None:
         self._key = f"ds2api_asgi.observe.{next(_numbers)}"
@@ -275,6 +311,9 @@ class Watcher:
 
     def noted(self, request: RequestSeen, fact: object) -> None:
         """A part noted a fact."""
+
+    def passed(self, request: RequestSeen, chunk: bytes) -> None:
+        """A part of a stream goes to the client."""
 
     def ended(self, request: RequestSeen) -> None:
         """A request is over."""
@@ -316,7 +355,7 @@ class _Requests:
             watcher.tell(watcher.noted, request, fact)
 
         exchange.observe(noted)
-        ends = _Ends(request, receive, send)
+        ends = _Ends(request, receive, send, watcher if watcher.wants_streams else None)
         raised = False
         try:
             await self.app(scope, ends.source, ends.send)
@@ -336,7 +375,6 @@ class _Ends:
     """The client's side of a request."""
 
     __slots__ = (
-        "_body",
         "_complete",
         "_receive",
         "_replay",
@@ -344,18 +382,18 @@ class _Ends:
         "_send",
         "_size",
         "_stream",
-        "_whole",
+        "_watcher",
         "gone",
     )
 
-    def __init__(self, request: RequestSeen, receive: Receive, send: Send) -> None:
+    def __init__(self, request: RequestSeen, receive: Receive, send: Send, watcher: Watcher | None) -> None:
         self._request = request
         self._receive = receive
-        self._replay = receive if isinstance(receive, Replay) else None
+        request.replay = self._replay = receive if isinstance(receive, Replay) else None
+        request.whole = self._replay is not None
         self._send = send
-        self._body: list[bytes] = []
+        self._watcher = watcher
         self._size = 0
-        self._whole = False
         self._complete = False
         self.gone = False
         self._stream: StreamWatch | None = None
@@ -366,7 +404,7 @@ class _Ends:
         return self.receive if self._replay is None else self._replay
 
     async def receive(self) -> Message:
-        if self._whole:  # what follows is waited for beside everything else
+        if self._request.whole:  # what follows is waited for beside everything else
             message: Message = await self._receive()
         else:
             self._request.own.leave()
@@ -376,17 +414,17 @@ class _Ends:
                 self._request.own.back()
         if message["type"] == "http.disconnect":
             self.gone = self.gone or not self._complete
-        elif not self._whole:
+        elif not self._request.whole:
             self._keep(message.get("body", b""))
-            self._whole = not message.get("more_body", False)
+            self._request.whole = not message.get("more_body", False)
         return message
 
     def _keep(self, chunk: bytes) -> None:
         self._size += len(chunk)
         if self._request.model is None and self._size <= MAX_PEEKED:
-            self._body.append(chunk)
+            self._request.body.append(chunk)
         else:
-            self._body.clear()
+            self._request.body.clear()
 
     async def send(self, message: Message) -> None:
         request = self._request
@@ -401,6 +439,8 @@ class _Ends:
             self._stream.feed(message.get("body", b""))
             if request.first is None and self._stream.content:
                 request.first = request.exchange.clock()
+            if self._watcher is not None:
+                self._watcher.tell(self._watcher.passed, request, message.get("body", b""))
         request.own.leave()
         try:
             await self._send(message)
@@ -416,9 +456,7 @@ class _Ends:
         request = self._request
         request.ended = request.exchange.clock()
         request.end = self._end(raised=raised)
-        if request.model is None:
-            body = Replay(b"".join(self._body), self._receive) if self._replay is None else self._replay
-            request.model, _ = body.peek() if body.body else (None, None)
+        request.close()
 
     def _end(self, *, raised: bool) -> str:
         if not self._complete:

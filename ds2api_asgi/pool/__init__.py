@@ -7,7 +7,8 @@ much of a limit is used (in the `windows` of a minute and a day), `strategies` c
 all three in step, and `store` is where that lives. `queue` knows who waits for a key and who is next, `waiting` is its
 clock and its event loops. `component` is the ASGI app, `attempt` watches an answer, `cost` guesses tokens before it and
 `refusal` is what a client is told when there is no key. `handshake` is an attempt at a websocket,
-`makers` remembers whose account has a response that later ones build on.
+`makers` remembers whose account has a response that later ones build on. `heard` remembers what providers say of their
+limits, for who looks at the keys.
 
 What several processes share goes through a `ledger`, in `sqlite` or in `redis`, and each of them follows it with a
 `mirror`; `shared` is the store on top.
@@ -25,7 +26,7 @@ from .redis import RedisKeyStore
 from .sqlite import SQLiteKeyStore
 from .store import KeyStore, Lease, MemoryStore
 from .strategies import Affinity, FillFirst, Latency, LeastUsed, Lineup, RoundRobin, Seat, Strategy, Traffic
-from .survey import Empty, EmptyReason, KeyReport
+from .survey import Empty, EmptyReason, Headroom, KeyReport
 
 __all__ = [
     "Affinity",
@@ -33,6 +34,7 @@ __all__ = [
     "Empty",
     "EmptyReason",
     "FillFirst",
+    "Headroom",
     "Key",
     "KeyPool",
     "KeyReport",

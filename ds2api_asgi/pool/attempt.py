@@ -20,6 +20,7 @@ from ..universal.failure import Failure, Row
 from .cost import Costs
 from .gauge import NOTHING_SENT, RESERVED, Spent
 from .health import Event, Outcome
+from .heard import Heard
 from .keys import Secret
 from .outcome import outcome_of, served_of, told_of
 from .store import Lease
@@ -42,6 +43,7 @@ class Terms(Struct, frozen=True, kw_only=True):
         stream_type: The media type of its streams.
         room: Who is told, and where others wait for what an answer may have made usable.
         costs: What requests cost.
+        heard: What providers say of their limits.
         counts: Whether the keys have limits of tokens, so that every answer is metered.
         wall: Unix time.
         clock: Monotonic seconds, where a strategy wants to know how long answers take; else None.
@@ -53,6 +55,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     stream_type: bytes
     room: WaitingRoom
     costs: Costs
+    heard: Heard
     counts: bool
     wall: Callable[[], float]
     clock: Callable[[], float] | None = None
@@ -267,6 +270,7 @@ class Attempt:
             return (), 0.0
         terms = self._terms
         limits = terms.protocol.limits(decode(self._raw_headers), now=terms.wall())
+        terms.heard.take(self._lease.key, self._lease.model, limits)
         return limits, max(self._tokens, terms.costs.average)
 
     def _is_success(self) -> bool:
@@ -285,9 +289,9 @@ class Attempt:
         now = terms.wall()
         verdict = judged(terms.protocol, failure, decode(self._raw_headers), now=now, rules=terms.rules)
         self._exchange.note(Judged(by="pool", status=status, verdict=verdict, pool=terms.pool, key=key))
+        limits, tokens = self._limits()
         outcome = outcome_of(verdict, wall=now)
         if outcome is None:
-            limits, tokens = self._limits()
             outcome = told_of(limits, tokens=tokens)
         if outcome is not None and outcome.event is Event.FORBIDDEN and self._operation is not Operation.GENERATE:
             # Of embeddings, or for a key that may not list models: nobody's chat with that model may suffer for it.

@@ -34,6 +34,7 @@ from .cost import Costs, cost_of
 from .credentials import with_credential
 from .gauge import RESERVED
 from .handshake import MAX_HANDSHAKES, Handshake, Line, nowhere
+from .heard import Heard
 from .keys import Key, as_keys
 from .limits import NO_LIMITS
 from .makers import Makers
@@ -89,6 +90,9 @@ class KeyPool:
         rng: Where the strategy takes its chance from, for the store in this process; and how looks at another store
             are spread.
 
+    Attributes:
+        strategy: What the strategy is called.
+
     Raises:
         ConfigurationError: No keys, an empty or unusable one, one twice, an unknown protocol or strategy, a
             `max_concurrency` or `max_total` below 1, a `queue_timeout` or `max_queue` below 0, limits that
@@ -132,6 +136,7 @@ class KeyPool:
         self._secrets = {key.alias: key.secret for key in checked}
         self._store = MemoryStore(clock=clock, rng=rng) if store is None else store
         chosen = strategy_named(strategy) if isinstance(strategy, str) else strategy
+        self.strategy = strategy if isinstance(strategy, str) else type(strategy).__name__
         self._wants_conversation = bool(getattr(chosen, "wants_conversation", False))
         self._conversation_header = None if conversation_header is None else conversation_header.lower().encode()
         # Where all keys are of one account, nobody needs to be told which; a key beside labelled ones is alone in its.
@@ -140,6 +145,8 @@ class KeyPool:
         accounts = {key.alias: key.quota_scope or key.alias for key in checked}
         stateful = self.protocol.name == "openai-responses" and len(set(accounts.values())) > 1
         self._makers = Makers(accounts) if stateful else None
+        self._accounts = accounts
+        self._heard = Heard(accounts, clock=clock)
         self._store.join(
             checked,
             strategy=chosen,
@@ -161,6 +168,7 @@ class KeyPool:
             stream_type=self.protocol.stream_type().encode(),
             room=self._room,
             costs=Costs(),
+            heard=self._heard,
             counts=self._counts,
             wall=wall,
             clock=clock if getattr(chosen, "wants_latency", False) else None,
@@ -296,7 +304,15 @@ class KeyPool:
 
     async def snapshot(self) -> list[KeyReport]:
         """How every key is, in the order in which they were given."""
-        return await self._store.snapshot()
+        reports = await self._store.snapshot()
+        heard = self._heard.headroom()
+        if not heard:
+            return reports
+        rooms = [heard.get(self._accounts[report.alias], ()) for report in reports]
+        return [
+            structs.replace(report, headroom=(*report.headroom, *room)) if room else report
+            for report, room in zip(reports, rooms, strict=True)
+        ]
 
     @property
     def waiting(self) -> int:

@@ -21,6 +21,7 @@ from .windows import Window
 __all__ = ["NOTHING_SENT", "RESERVED", "Gauge", "Gauges", "Spent", "Taken", "gauges_of"]
 
 _MINUTE, _DAY = 60.0, 86_400.0
+_PERIODS = {_MINUTE: "m", _DAY: "d"}
 
 
 class Spent(Struct, frozen=True, kw_only=True, gc=False):
@@ -122,6 +123,17 @@ class Gauge:
     def windows(self) -> tuple[Window, ...]:
         """Those of requests, then those of tokens: the order of `take`."""
         return (*self._requests, *self._tokens)
+
+    def standing(self, now: float) -> list[tuple[str, float, float, float | None]]:
+        """What is left: of each limit its name in `RateLimits`, the limit, the rest, and `Window.standing`'s time."""
+        told: list[tuple[str, float, float, float | None]] = [
+            (f"{what}p{_PERIODS[window.seconds]}", window.limit, *window.standing(now))
+            for what, windows in (("r", self._requests), ("t", self._tokens))
+            for window in windows
+        ]
+        if self._most < math.inf:
+            told.append(("concurrency", self._most, max(0.0, self._most - self.in_flight), None))
+        return told
 
     def amounts(self, tokens: int) -> tuple[int, ...]:
         """What a request of so many tokens takes of each window."""

@@ -1,17 +1,18 @@
-"""What a pool tells about itself: why no key could be had (`Empty`), and how each key is (`KeyReport`)."""
+"""What a pool tells about itself: why no key could be had (`Empty`), and how each key is (`KeyReport`, `Headroom`)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
 from enum import StrEnum
+from typing import Literal
 
 from msgspec import Struct
 
 from .health import KeyState, Lane
 from .roster import Roster
 
-__all__ = ["SOON", "Empty", "EmptyReason", "KeyReport", "plainly_empty", "survey", "why_empty"]
+__all__ = ["SOON", "Empty", "EmptyReason", "Headroom", "KeyReport", "plainly_empty", "survey", "why_empty"]
 
 SOON = 1.0
 """Seconds; for a key that waits for another request to end, a store knows no better."""
@@ -59,6 +60,27 @@ class Empty(Struct, frozen=True, kw_only=True):
         )
 
 
+class Headroom(Struct, frozen=True, kw_only=True):
+    """How much of one limit is left.
+
+    Attributes:
+        of: A configured limit by its name in `RateLimits` (``"rpm"``), or what a provider counts (``"requests"``,
+            ``"input-tokens"``).
+        model: The model that is limited; None: the quota scope as a whole.
+        limit: What is allowed; None: the provider told only what is left.
+        left: What is left of it.
+        resets_in: Seconds until all of it is left; None: it is now, or nobody knows.
+        source: Who says so. The provider's word is what the last answer's headers said to this process.
+    """
+
+    of: str
+    model: str | None
+    limit: float | None
+    left: float
+    resets_in: float | None
+    source: Literal["configured", "provider"]
+
+
 class KeyReport(Struct, frozen=True, kw_only=True):
     """How a key is; never the key.
 
@@ -71,6 +93,8 @@ class KeyReport(Struct, frozen=True, kw_only=True):
         leased: How often it was leased.
         served: How many of these were answered successfully.
         failed: How many of these failed by the key's fault.
+        switched_off: Whether an operator took it out (`KeyPool.disable`).
+        headroom: What is left of the limits of its quota scope: configured ones first.
     """
 
     alias: str
@@ -81,6 +105,8 @@ class KeyReport(Struct, frozen=True, kw_only=True):
     leased: int
     served: int
     failed: int
+    switched_off: bool = False
+    headroom: tuple[Headroom, ...] = ()
 
 
 _ORDER = tuple(KeyState)
@@ -167,6 +193,7 @@ def survey(roster: Roster, aliases: Sequence[str], counts: Sequence[Sequence[int
         now: Seconds of the roster's monotonic clock.
     """
     models = list(roster.models())
+    rooms = _rooms(roster, now)
     reports = []
     for seat, alias, (leased, served, failed) in zip(roster.seats, aliases, counts, strict=True):
         own: dict[str, tuple[KeyState, float | None]] = {}
@@ -182,7 +209,8 @@ def survey(roster: Roster, aliases: Sequence[str], counts: Sequence[Sequence[int
         reports.append(
             KeyReport(
                 alias=alias, state=state, until=until, models=own, in_flight=seat.in_flight, leased=leased,
-                served=served, failed=failed,
+                served=served, failed=failed, switched_off=_is_switched_off(roster, seat.index),
+                headroom=tuple(rooms.get(roster.scope_of(seat.index), ())),
             )
         )  # fmt: skip
     return reports
@@ -192,3 +220,20 @@ def _worst(lanes: Sequence[Lane], now: float) -> tuple[KeyState, float | None]:
     state = max((lane.state for lane in lanes), key=_ORDER.index, default=KeyState.ACTIVE)
     until = max((lane.until for lane in lanes if lane.state is state and state.resting), default=math.inf)
     return state, None if until == math.inf else max(until - now, 0.0)
+
+
+def _is_switched_off(roster: Roster, index: int) -> bool:
+    """Only an operator takes a key out for ever."""
+    lane = roster.lane(index, None)
+    return lane is not None and lane.state is KeyState.DISABLED and lane.until == math.inf
+
+
+def _rooms(roster: Roster, now: float) -> dict[int, list[Headroom]]:
+    """What is left of the configured limits, by owner."""
+    rooms: dict[int, list[Headroom]] = {}
+    for (owner, model), gauge in roster.gauges().items():
+        rooms.setdefault(owner, []).extend(
+            Headroom(of=of, model=model, limit=limit, left=left, resets_in=resets_in, source="configured")
+            for of, limit, left, resets_in in gauge.standing(now)
+        )
+    return rooms

@@ -60,6 +60,17 @@ class Window:
                 return self._forgotten_at(number)
         return now  # only by rounding: nothing is left to forget
 
+    def standing(self, now: float) -> tuple[float, float | None]:
+        """What is left of the limit now, and the seconds until all of it is; None: all of it is left.
+
+        Args:
+            now: Seconds of the same clock.
+        """
+        self._forget(now)
+        if not self.used:
+            return self.limit, None
+        return max(0.0, self.limit - self.used), max(0.0, self._forgotten_at(self._parts[-1][0]) - now)
+
     def take(self, amount: float, now: float) -> int:
         """Count an amount, whether there is room for it or not.
 

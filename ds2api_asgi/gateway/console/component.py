@@ -1,0 +1,327 @@
+"""`Console`: a page to look at rather than read logs, and the API that it draws from; an ASGI app of its own.
+
+| request | answer |
+|---|---|
+| ``GET {base}/`` | the page; without a session the form to log in |
+| ``GET {base}/static/NAME`` | script, style, icon |
+| ``POST {base}/login``, ``{base}/logout`` | a session begins or ends, and back to the page |
+| ``GET {base}/api/state`` | how everything stands |
+| ``GET {base}/api/events`` | the same each second, and what changes, as server-sent events |
+| ``GET {base}/api/requests/ID`` | the decision trace of a request |
+| ``POST {base}/api/translate`` | a document in every protocol |
+| ``POST {base}/api/keys/POOL/ALIAS/enable``, ``…/disable``, ``…/test`` | what an operator does with a key |
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+from urllib.parse import parse_qs, unquote
+
+import anyio
+import msgspec
+
+from ...asgi.body import read_body
+from ...asgi.denial import deny
+from ...asgi.headers import find, media_type
+from ...asgi.lifespan import lifespan_of
+from ...asgi.path import raw_relative_path
+from ...asgi.secret import Secret
+from ...asgi.trace import encode_trace
+from ...asgi.types import Receive, Scope, Send
+from ...errors import BodyTooLarge, ClientGone, ConfigurationError
+from ...observe import Journal
+from ...observe.live import Live
+from ...pool import KeyPool
+from .answers import Answer, failure, json_answer, moved
+from .bench import MAX_DOCUMENT, translate
+from .events import Events
+from .files import Static
+from .guard import Allowed, Guard
+from .pages import console_page, login_page
+from .sessions import Sessions
+from .standing import BreakerSeen, Generation, Standing, key_document
+
+__all__ = ["Console"]
+
+MAX_FORM: Final = 4096
+"""Bytes of a form."""
+
+BODY_TIMEOUT: Final = 10.0
+"""Seconds that a request's body may take to arrive."""
+
+MAX_TESTS: Final = 4
+"""Keys that are tested at a time."""
+
+_HTML: Final = b"text/html; charset=utf-8"
+_logger = logging.getLogger("ds2api_asgi.console")
+
+
+class Console:
+    """Shows a gateway, and lets its operator act.
+
+    ::
+
+        console = Console(password=Secret(PASSWORD), pools=lambda: {"openai": pool}, journal=journal, live=live)
+        app = FastAPI()
+        app.mount("/console", console)
+
+    It is safe to be reached by strangers as far as its password is one; it is not meant to be shown to the internet. It
+    can be mounted under any prefix. Streams to pages that look on end with `drain`, which its lifespan calls too: a
+    server that waits for them before it ends the lifespan needs the call.
+
+    Args:
+        password: What opens it; 12 characters or more.
+        pools: The key pools by name, asked each time.
+        journal: Where traces are kept; None: no request has one.
+        live: The requests; None: none are shown.
+        breakers: The breakers that are not closed, asked each time.
+        generation: Which configuration runs, asked each time.
+        session: Seconds after which the password must be given again.
+        signing: What signs sessions; several processes behind one port need the same. None: random.
+        hosts: The only names by which it may be asked (``{"gateway.example"}``); None: any.
+        started: Unix time at which the gateway started; None: now.
+        clock: Monotonic seconds.
+        wall: Unix time.
+
+    Raises:
+        ConfigurationError: The password is too short.
+    """
+
+    def __init__(
+        self,
+        *,
+        password: Secret,
+        pools: Callable[[], Mapping[str, KeyPool]] = dict,
+        journal: Journal | None = None,
+        live: Live | None = None,
+        breakers: Callable[[], Iterable[BreakerSeen]] = tuple,
+        generation: Callable[[], Generation] = Generation,
+        session: float = 43_200.0,
+        signing: bytes | None = None,
+        hosts: Iterable[str] | None = None,
+        started: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._pools = pools
+        self._journal = journal
+        self._guard = Guard(password, Sessions(seconds=session, key=signing, wall=wall), hosts=hosts, clock=clock)
+        self._static = Static()
+        self._standing = Standing(
+            pools=pools,
+            breakers=breakers,
+            live=live,
+            generation=generation,
+            started=wall() if started is None else started,
+            clock=clock,
+            wall=wall,
+        )
+        self._events = Events(self._standing, live, clock=clock)
+        self._testing = 0
+
+    def __repr__(self) -> str:
+        return "<Console>"
+
+    def drain(self) -> None:
+        """End all streams soon and begin none: the process ends. May be called from anywhere."""
+        self._events.drain()
+
+    @property
+    def listeners(self) -> int:
+        """How many pages look on now."""
+        return self._events.listeners
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request (the ASGI interface)."""
+        kind = scope["type"]
+        if kind == "lifespan":
+            await lifespan_of((), scope, receive, send, ending=self.drain)
+        elif kind == "websocket":
+            await receive()
+            await deny(scope, send, status=404)
+        elif kind == "http":
+            await self._http(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head = scope["method"] == "HEAD"
+        try:
+            answer = self._guard.admit(scope) or await self._answer(scope, receive, send)
+        except ClientGone:
+            return
+        except Exception:
+            _logger.exception("the console could not answer %s", scope["method"])
+            answer = failure(500, "internal", "The console could not answer; its log says why.")
+        if answer is not None:
+            await answer.send(send, head=head)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> Answer | None:
+        """The answer; None: it was sent."""
+        raw = raw_relative_path(scope)
+        match [unquote(part, errors="replace") for part in raw.split("/")]:
+            case ["", ""]:
+                return _only(scope, "GET") or self._page(scope)
+            case ["", "static", name]:
+                return _only(scope, "GET") or self._static.answer(name, scope)
+            case ["", "login"]:
+                return _only(scope, "POST") or await self._login(scope, receive)
+            case ["", "logout"]:
+                return _only(scope, "POST") or await self._logout(scope, receive)
+            case ["", "api", *path]:
+                return await self._api(path, scope, receive, send)
+            case _:
+                return _nothing()
+
+    def _page(self, scope: Scope) -> Answer:
+        seen = (scope.get("raw_path") or scope["path"].encode("utf-8", "replace")).split(b"?", 1)[0]
+        if not seen.endswith(b"/"):
+            # The page's addresses are relative to its own, which must end in a slash for that.
+            last = seen.rsplit(b"/", 1)[-1].decode("latin-1")
+            return moved(f"./{last}/")
+        session = self._guard.session(scope)
+        body = login_page() if session is None else console_page(session.csrf)
+        return Answer(body=body, kind=_HTML)
+
+    async def _login(self, scope: Scope, receive: Receive) -> Answer:
+        refused = self._guard.same_origin(scope)
+        if refused is not None:
+            return refused
+        form = await _form(scope, receive)
+        if isinstance(form, Answer):
+            return form
+        given = form.get("password", "")
+        refused = self._guard.check(given.encode("utf-8", "surrogatepass"), scope)
+        if refused is None:
+            return moved("./", self._guard.begin(scope))
+        words: str = msgspec.json.decode(refused.body)["error"]["message"]
+        return Answer(status=refused.status, body=login_page(words), kind=_HTML, headers=refused.headers)
+
+    async def _logout(self, scope: Scope, receive: Receive) -> Answer:
+        refused = self._guard.same_origin(scope)
+        if refused is not None:
+            return refused
+        session = self._guard.session(scope)
+        if session is None:
+            return moved("./")
+        form = await _form(scope, receive)
+        if isinstance(form, Answer):
+            return form
+        if not self._guard.has_token(session, form.get("csrf", "").encode("utf-8", "surrogatepass")):
+            return failure(403, "csrf", "The form does not show the page's token; reload the page.")
+        return moved("./", self._guard.end(scope, session))
+
+    async def _api(self, path: list[str], scope: Scope, receive: Receive, send: Send) -> Answer | None:
+        allowed = self._guard.authorize(scope)
+        if isinstance(allowed, Answer):
+            return allowed
+        match path:
+            case ["state"]:
+                return _only(scope, "GET") or Answer(body=await self._standing.document())
+            case ["events"]:
+                return _only(scope, "GET") or await self._stream(scope, receive, send, allowed)
+            case ["requests", name]:
+                return _only(scope, "GET") or self._trace(name)
+            case ["translate"]:
+                return _only(scope, "POST") or await self._translate(scope, receive)
+            case ["keys", pool, alias, "enable" | "disable" | "test" as action]:
+                return _only(scope, "POST") or await self._key(pool, alias, action, scope, receive)
+            case _:
+                return _nothing()
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send, allowed: Allowed) -> Answer | None:
+        if scope["method"] == "HEAD":
+            return Answer(kind=b"text/event-stream; charset=utf-8")
+        read = await _body(scope, receive, MAX_FORM)
+        if isinstance(read, Answer):
+            return read
+        await self._events.serve(receive, send, still=lambda: self._guard.is_open(allowed))
+        return None
+
+    def _trace(self, name: str) -> Answer:
+        trace = None if self._journal is None else self._journal.get(name)
+        if trace is None:
+            return failure(404, "not_found", "No trace of this request is kept, or it is not over yet.")
+        return Answer(body=b'{"trace":%s}' % encode_trace(trace).encode())
+
+    async def _translate(self, scope: Scope, receive: Receive) -> Answer:
+        if media_type(scope["headers"]) != b"application/json":
+            return failure(415, "unsupported_media_type", "The call is not application/json.")
+        body = await _body(scope, receive, MAX_DOCUMENT)
+        if isinstance(body, Answer):
+            return body
+        return await anyio.to_thread.run_sync(translate, body)
+
+    async def _key(self, pool: str, alias: str, action: str, scope: Scope, receive: Receive) -> Answer:
+        body = await _body(scope, receive, MAX_FORM)
+        if isinstance(body, Answer):
+            return body
+        found = self._pools().get(pool)
+        if found is None:
+            return failure(404, "not_found", "There is no such pool.")
+        result = None
+        try:
+            match action:
+                case "enable":
+                    await found.enable(alias)
+                case "disable":
+                    await found.disable(alias)
+                case _:
+                    result = None
+        except ConfigurationError:
+            return failure(404, "not_found", "The pool has no such key.")
+        self._standing.forget()
+        _logger.info("%s: an operator chose to %s %s", pool, action, alias, extra={"pool": pool, "key": alias})
+        report = next((one for one in await found.snapshot() if one.alias == alias), None)
+        if report is None:
+            return failure(404, "not_found", "The pool has no such key.")
+        document = {"key": key_document(report)}
+        return json_answer(document if result is None else {**document, "result": result})
+
+
+def _only(scope: Scope, method: str) -> Answer | None:
+    """405 for another method; HEAD goes with GET."""
+    allowed = ("GET", "HEAD") if method == "GET" else (method,)
+    if scope["method"] in allowed:
+        return None
+    names = ", ".join(allowed)
+    return failure(405, "method_not_allowed", f"Only {names} here.", headers=((b"allow", names.encode()),))
+
+
+def _nothing() -> Answer:
+    return failure(404, "not_found", "Nothing is here.")
+
+
+async def _body(scope: Scope, receive: Receive, limit: int) -> bytes | Answer:
+    """A request's body.
+
+    Raises:
+        ClientGone: The client left before it was complete.
+    """
+    if (find(scope["headers"], b"content-encoding") or b"identity").lower() != b"identity":
+        return failure(415, "unsupported_encoding", "The body is compressed.")
+    try:
+        with anyio.move_on_after(BODY_TIMEOUT):
+            return (await read_body(receive, limit=limit)).body
+    except BodyTooLarge as error:
+        return failure(413, "too_large", f"The body is over {error.limit} bytes.", headers=((b"connection", b"close"),))
+    return failure(408, "timeout", "The body did not come in time.", headers=((b"connection", b"close"),))
+
+
+async def _form(scope: Scope, receive: Receive) -> dict[str, str] | Answer:
+    """A form's fields, each the first of its name.
+
+    Raises:
+        ClientGone: The client left before it was complete.
+    """
+    if media_type(scope["headers"]) != b"application/x-www-form-urlencoded":
+        return failure(415, "unsupported_media_type", "The form is not application/x-www-form-urlencoded.")
+    body = await _body(scope, receive, MAX_FORM)
+    if isinstance(body, Answer):
+        return body
+    try:
+        fields = parse_qs(body.decode("latin-1"), keep_blank_values=True, max_num_fields=20, errors="replace")
+    except ValueError:
+        return failure(400, "invalid_form", "The form cannot be read.")
+    return {name: values[0] for name, values in fields.items()}
