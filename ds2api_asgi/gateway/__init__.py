@@ -12,12 +12,15 @@
 | `demo` | ``ds2api demo``: a gateway over the demo model on a port |
 | `front` | the app around a gateway: a first page, and 404 for what no protocol claims |
 | `model_lists` | one list of models out of those of several apps |
+| `needs` | what a request needs of a model |
 | `presets` | providers as data: where each is, what it speaks, how it wants its key |
 | `quickstart` | ready requests for every protocol of a gateway |
 | `renamed` | answers that say the model that the client asked for |
+| `renamed_socket` | the same for the messages of a websocket, in both directions |
 | `router` | an app over apps, by the model that a request names |
 | `routes` | which models go where |
 | `simulate` | ``ds2api simulate``: clients, keys and providers in virtual time |
 | `serving` | a server on a port, its start told and its end bounded |
 | `splice` | members of a JSON object changed in its bytes |
+| `target_app` | one target of a route as an app |
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 import anyio
 
@@ -15,18 +16,24 @@ from ..asgi.body import Replay
 from ..asgi.exchange import KEY, Exchange
 from ..asgi.headers import find, replace
 from ..asgi.types import ASGIApp, Message, Receive, Scope
-from ..errors import ClientGone, InvalidDocument
+from ..errors import ClientGone
 from ..protocols.base import Protocol
 from ..universal import jsontext
 from .routes import Table, Way
 
-__all__ = ["MAX_LIST", "Kept", "collect", "merged"]
+__all__ = ["MAX_LIST", "MAX_PAGES", "Kept", "collect", "merged"]
 
 MAX_LIST: Final = 4 * 1024 * 1024
 """Bytes of an app's list; no provider's has a tenth of it."""
 
 _WHOLE: Final = {"anthropic": b"limit=1000", "gemini": b"pageSize=1000"}
 """How a list is asked for that comes in pages otherwise; both are the largest that their providers allow."""
+
+_NEXT: Final = {"anthropic": ("last_id", b"after_id"), "gemini": ("nextPageToken", b"pageToken")}
+"""What a page says of the next one, and how that is asked for."""
+
+MAX_PAGES: Final = 10
+"""Pages of one app's list that are read; more than any provider has at these sizes."""
 
 Row = Mapping[str, Any]
 
@@ -90,15 +97,19 @@ async def collect(
     found: dict[str, list[dict[str, Any]]] = {}
 
     async def ask(name: str, app: ASGIApp) -> None:
-        kept = Kept()
-        own = {**asked, KEY: exchange.branch(calls=3)}
+        page: bytes | None = asked["query_string"]
         try:
-            await app(own, Replay(b"", _silence), kept)
-            document = kept.document()
-            if document is not None:
-                found[name] = protocol.decode_models(document)
-        except InvalidDocument:
-            return
+            for _ in range(MAX_PAGES):
+                kept = Kept()
+                own = {**asked, "query_string": page, KEY: exchange.branch(calls=3)}
+                await app(own, Replay(b"", _silence), kept)
+                document = kept.document()
+                if document is None:
+                    return
+                found[name] = found.get(name, []) + protocol.decode_models(document)
+                page = _next_page(protocol, document)
+                if page is None:
+                    return
         except Exception:  # noqa: BLE001 - one app's trouble is not the others'
             return
 
@@ -119,6 +130,17 @@ async def collect(
     if gone.is_set():
         raise ClientGone
     return {name: found[name] for name in apps if name in found}
+
+
+def _next_page(protocol: Protocol, document: Mapping[str, Any]) -> bytes | None:
+    """The query of the next page, where a page says that there is one."""
+    member, parameter = _NEXT.get(protocol.name, ("", b""))
+    token = document.get(member)
+    if not isinstance(token, str) or not token or document.get("has_more") is False:
+        return None
+    if protocol.name == "anthropic" and document.get("has_more") is not True:
+        return None
+    return b"&".join((_WHOLE[protocol.name], parameter + b"=" + quote(token, safe="").encode()))
 
 
 async def _silence() -> Message:

@@ -2,9 +2,9 @@
 
 The name stands at the same few places in every protocol: ``model`` (Gemini: ``modelVersion``) of the document, and in a
 stream also within ``response`` (OpenAI Responses) and ``message`` (Anthropic). Whole answers are held until they are
-whole, streams until the end of a line, since no client can read them sooner; a document that spreads over several lines
-of a stream stays as it is. All else stays as it was; so does a line
-or an answer that is longer than the bound, and an answer that is compressed.
+whole, streams until the end of a line or of an element (Gemini's arrays), since no client can read them sooner; an
+event whose document spreads over several lines stays as it is. All else stays as it was; so does a line, an element or
+an answer that is longer than the bound, and an answer that is compressed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Final
 
 from ..asgi.headers import find, media_type, replace
 from ..asgi.types import Message, Send
+from ..errors import FramingError
+from ..framing.json_array import JsonArrayParser
 from ..universal import jsontext
 from .splice import renamed
 
@@ -23,8 +25,8 @@ MAX_HELD: Final = 8 * 1024 * 1024
 
 _NAMES: Final = frozenset({"model", "modelVersion"})
 _WITHIN: Final = frozenset({"response", "message"})
-_BEFORE: Final = frozenset({b"", b"data:", b"[", b","})
-"""What a document in a stream stands behind on its line: in events, in lines, in an array."""
+_BEFORE: Final = frozenset({b"", b"data:"})
+"""What a document in a stream stands behind on its line: nothing in lines, this in events."""
 
 _LINES: Final = frozenset({b"text/event-stream", b"application/x-ndjson", b"application/jsonl"})
 
@@ -37,13 +39,14 @@ class Renamed:
         model: What the client asked for.
     """
 
-    __slots__ = ("_encoded", "_held", "_lines", "_send", "_size", "_start", "_through")
+    __slots__ = ("_array", "_encoded", "_held", "_lines", "_send", "_size", "_start", "_through")
 
     def __init__(self, send: Send, model: str) -> None:
         self._send = send
         self._encoded = jsontext.dumps(model)
         self._start: Message | None = None
         self._lines = False
+        self._array: JsonArrayParser | None = None
         self._through = False
         self._held: list[bytes] = []
         self._size = 0
@@ -58,10 +61,12 @@ class Renamed:
             await self._send(message)
         elif self._lines:
             await self._line(message)
+        elif self._array is not None:
+            await self._elements(self._array, message)
         elif not self._size and message.get("body", b"").lstrip()[:1] == b"[":  # Gemini's other framing of streams
-            self._lines = True
+            self._array = JsonArrayParser(max_element=MAX_HELD)
             await self._send(_unsized(self._start))
-            await self._line(message)
+            await self._elements(self._array, message)
         else:
             await self._whole(message)
 
@@ -113,6 +118,27 @@ class Renamed:
             self._keep(chunk[end:])
         if body or not more:
             await self._send({**message, "body": body})
+
+    async def _elements(self, array: JsonArrayParser, message: Message) -> None:
+        chunk: bytes = message.get("body", b"")
+        more = message.get("more_body", False)
+        try:
+            elements = array.feed(chunk)
+        except FramingError:  # no array, or an element beyond the bound: nothing after it is looked at
+            elements, self._through = [], True
+        end = array.boundary if more and not self._through else len(chunk)
+        if end == 0 and more:
+            self._keep(chunk)
+            return
+        whole = b"".join((*self._held, chunk[:end]))
+        self._held, self._size = [], 0
+        self._keep(chunk[end:])
+        pieces, at = [], 0
+        for element in elements:  # each stands in there as it is
+            start = whole.index(element, at)
+            pieces += [whole[at:start], renamed(element, self._encoded, names=_NAMES, once=True)]
+            at = start + len(element)
+        await self._send({**message, "body": b"".join((*pieces, whole[at:]))})
 
     def _keep(self, chunk: bytes) -> None:
         if chunk:

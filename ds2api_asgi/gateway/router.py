@@ -6,67 +6,35 @@ to be changed, only its own bytes are (`splice`).
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET
 
-from ..asgi.body import DEFAULT_MAX_BODY, Replay, read_body
+from ..asgi.body import DEFAULT_MAX_BODY, read_body
 from ..asgi.claims import Claims
 from ..asgi.exchange import KEY, Exchange, enter
-from ..asgi.headers import decode, replace
 from ..asgi.lifespan import lifespan_of
-from ..asgi.path import relative_path, with_path
 from ..asgi.respond import respond
 from ..asgi.types import ASGIApp, Receive, Scope, Send
-from ..errors import BodyTooLarge, ClientGone, ConfigurationError, InvalidDocument
+from ..errors import BodyTooLarge, ClientGone, ConfigurationError
 from ..pool.conversation import conversation_of
 from ..protocols import registry
 from ..protocols.base import Claim, Operation, Protocol
 from ..resilience import Failover
-from ..universal import jsontext
-from ..universal.content import Media, ToolResult
-from ..universal.failure import Failure, FailureKind
-from ..universal.request import Request
+from ..universal.failure import FailureKind
 from .model_lists import Kept, collect, merged
-from .renamed import Renamed
-from .routes import Found, Leg, Routed, RouteLike, Ruled, Table
-from .splice import change, rename, renamed
+from .needs import needs_of
+from .renamed_socket import RenamedSocket
+from .routes import Found, Leg, Routed, RouteLike, Table
+from .target_app import ASKED, Asked, TargetApp, fail
 
 __all__ = ["Router"]
 
-_WAY: Final = "ds2api_asgi.way"
-"""Scope key of what a router found out about a request, for the legs beneath its failover."""
-
 _NAMING: Final = frozenset({Operation.GENERATE, Operation.COUNT_TOKENS, Operation.EMBED, Operation.GET_MODEL})
-_PATH: Final = re.compile(
-    r"(?P<head>.*?/(?:models|tunedModels)/)(?P<model>.+?)"
-    r"(?P<verb>:(?:generateContent|streamGenerateContent|countTokens|embedContent|batchEmbedContents))?"
-)
 _SHARES: Final = float(1 << 128)  # a conversation's digest has 32 hexadecimal digits
-_STATUS: Final = {
-    FailureKind.INVALID: 400,
-    FailureKind.NOT_FOUND: 404,
-    FailureKind.METHOD: 405,
-    FailureKind.TOO_LARGE: 413,
-}
-
-
-class _Asked(Struct, frozen=True, kw_only=True, eq=False):
-    """What a leg needs to know of its request.
-
-    Attributes:
-        claim: Whose it is.
-        model: What the client asked for.
-        own: What a target without a model of its own is asked for.
-    """
-
-    claim: Claim
-    model: str
-    own: str
 
 
 class Router:
@@ -186,7 +154,7 @@ class Router:
             try:
                 receive = await read_body(receive, limit=self._max_body)
             except BodyTooLarge as error:
-                await _fail(protocol, scope, send, FailureKind.TOO_LARGE, str(error))
+                await fail(protocol, scope, send, FailureKind.TOO_LARGE, str(error))
                 return
             body, model = receive.body, receive.peek()[0]
         else:
@@ -195,15 +163,15 @@ class Router:
             if self._default is not None:
                 await self._default(scope, receive, send)
             else:
-                await _fail(protocol, scope, send, FailureKind.INVALID, "the request names no model")
+                await fail(protocol, scope, send, FailureKind.INVALID, "the request names no model")
             return
         found = self._table.find(model)
         if found is None:
             words = f"the model {model[:100]!r} does not exist here"
-            await _fail(protocol, scope, send, FailureKind.NOT_FOUND, words)
+            await fail(protocol, scope, send, FailureKind.NOT_FOUND, words)
             return
-        asked = _Asked(claim=claim, model=model, own=found.model)
-        scope = {**scope, _WAY: asked}
+        asked = Asked(claim=claim, model=model, own=found.model)
+        scope = {**scope, ASKED: asked}
         if claim.operation is Operation.GET_MODEL:
             await self._one(protocol, asked, found, scope, receive, send)
             return
@@ -212,15 +180,15 @@ class Router:
             try:
                 receive = await read_body(receive, limit=self._max_body)
             except BodyTooLarge as error:
-                await _fail(protocol, scope, send, FailureKind.TOO_LARGE, str(error))
+                await fail(protocol, scope, send, FailureKind.TOO_LARGE, str(error))
                 return
             body = receive.body
             if any(leg.target.can is not None for leg in legs):
-                needs = _needs(protocol, claim, scope, body)
+                needs = needs_of(protocol, claim, scope, body)
                 legs = tuple([leg for leg in legs if leg.target.can is None or needs <= leg.target.can])
                 if not legs:
                     words = f"no target of the model {model[:100]!r} has {', '.join(sorted(needs))}"
-                    await _fail(protocol, scope, send, FailureKind.INVALID, words)
+                    await fail(protocol, scope, send, FailureKind.INVALID, words)
                     return
         await self._app(self._order(legs, claim, scope, body))(scope, receive, send)
 
@@ -234,12 +202,12 @@ class Router:
             await respond(send, status=404, document=document, head=head)
         elif not claim.method_allowed:
             words = f"the method {scope['method']} is not allowed here"
-            await _fail(registry.get(claim.protocol), scope, send, FailureKind.METHOD, words)
+            await fail(registry.get(claim.protocol), scope, send, FailureKind.METHOD, words)
         elif claim.about is not None:
             await respond(send, status=200, document=claim.about, head=head)
         else:
             words = "there is no default app for requests that name no model"
-            await _fail(registry.get(claim.protocol), scope, send, FailureKind.NOT_FOUND, words)
+            await fail(registry.get(claim.protocol), scope, send, FailureKind.NOT_FOUND, words)
 
     def _order(self, legs: tuple[Leg, ...], claim: Claim, scope: Scope, body: bytes) -> tuple[Leg, ...]:
         """The legs in the order in which they are asked: one of the first tier by weight, then all others."""
@@ -269,71 +237,36 @@ class Router:
     def _app(self, legs: tuple[Leg, ...]) -> ASGIApp:
         app = self._orders.get(legs)
         if app is None:
-            ways = [_Way(self, leg, self._apps[leg.target.app]) for leg in legs]
-            app = self._orders[legs] = ways[0] if len(ways) == 1 else self._failover(ways)
+            asked = [self._asking(leg) for leg in legs]
+            app = self._orders[legs] = asked[0] if len(asked) == 1 else self._failover(asked)
         return app
 
-    async def ask(self, leg: Leg, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Ask one target: the name that it knows, by its rules. For the parts beneath this router.
-
-        Raises:
-            ClientGone: The client left while its body was read.
-        """
-        asked: _Asked = scope[_WAY]
-        claim = asked.claim
-        model = leg.target.model or asked.own
-        scope, exchange = enter(scope)
-        exchange.note(Routed(model=asked.model, target=leg.target.app, upstream_model=model))
-        ruled = leg.rules if leg.rules and claim.operation is Operation.GENERATE else None
-        other = model != asked.model
-        repeated = claim.model is not UNSET and claim.operation in (Operation.EMBED, Operation.COUNT_TOKENS)
-        if other and claim.model is not UNSET:
-            scope = _at_path(scope, claim, model)
-        if ruled is not None or (other and (claim.model is UNSET or repeated)):
-            try:
-                replay = await read_body(receive, limit=self._max_body)
-            except BodyTooLarge as error:
-                await _fail(registry.get(claim.protocol), scope, send, FailureKind.TOO_LARGE, str(error))
-                return
-            body = replay.body
-            if other:
-                body = rename(body, model, named=True) if claim.model is UNSET else _repeated(body, model)
-            if ruled is not None:
-                edits = change(body, remove=ruled.remove, override=ruled.override, default=ruled.default)
-                body = edits.body
-                if edits.removed or edits.overridden or edits.defaulted:
-                    exchange.note(Ruled(removed=edits.removed, overridden=edits.overridden, defaulted=edits.defaulted))
-            receive = replay
-            if body is not replay.body:
-                replay.take()
-                named, streams = replay.peek()
-                receive = Replay(body, replay, peeked=(model if claim.model is UNSET else named, streams))
-                scope = {**scope, "headers": replace(scope["headers"], {b"content-length": b"%d" % len(body)})}
+    def _asking(self, leg: Leg) -> TargetApp:
         renames = self._rename_answers if leg.rename is None else leg.rename
-        await app(scope, receive, Renamed(send, asked.model) if renames and other else send)
+        return TargetApp(self._apps[leg.target.app], leg, rename_answers=renames, max_body=self._max_body)
 
     async def _list(self, protocol: Protocol, scope: Scope, exchange: Exchange, receive: Receive, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
-            await _fail(protocol, scope, send, FailureKind.METHOD, "lists are asked for with GET")
+            await fail(protocol, scope, send, FailureKind.METHOD, "lists are asked for with GET")
             return
         rows = await collect(self._apps, protocol, scope, receive, exchange, self._list_timeout)
         document = protocol.encode_models(merged(self._table, rows, prefixes=self._prefixes))
         await respond(send, status=200, document=document, head=scope["method"] == "HEAD")
 
     async def _one(
-        self, protocol: Protocol, asked: _Asked, found: Found, scope: Scope, receive: Receive, send: Send
+        self, protocol: Protocol, asked: Asked, found: Found, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Answer about one model: what its first target's app says, under the name that was asked for."""
         leg = found.way.legs[0]
         kept = Kept()
-        await self.ask(leg, self._apps[leg.target.app], {**scope, "method": _unheaded(scope)}, receive, kept)
+        await self._asking(leg)({**scope, "method": _unheaded(scope)}, receive, kept)
         document = kept.document()
         if document is None:
             if asked.model in self._table.ways or kept.status not in (401, 403, 404):
                 document = protocol.encode_model({"id": asked.model, "owned_by": leg.target.app})
             else:
                 words = f"the model {asked.model[:100]!r} does not exist here"
-                await _fail(protocol, scope, send, FailureKind.NOT_FOUND, words)
+                await fail(protocol, scope, send, FailureKind.NOT_FOUND, words)
                 return
         else:
             for name, prefix in (("id", ""), ("name", "models/")):
@@ -355,6 +288,10 @@ class Router:
                     pairs[at] = b"model=" + quote(model, safe="").encode()
                 scope, exchange = enter({**scope, "query_string": b"&".join(pairs)})
                 exchange.note(Routed(model=named, target=leg.target.app, upstream_model=model))
+                if model != named:
+                    renames = self._rename_answers if leg.rename is None else leg.rename
+                    socket = RenamedSocket(receive, send, asked=named, model=model, answers=renames)
+                    receive, send = socket.receive, socket.send
                 await self._apps[leg.target.app](scope, receive, send)
                 return
         if self._default is not None:
@@ -364,95 +301,9 @@ class Router:
         await send({"type": "websocket.close", "code": 1008, "reason": "the request names no model that is known here"})
 
 
-class _Way:
-    """A target as an app, for a failover over several."""
-
-    def __init__(self, router: Router, leg: Leg, app: ASGIApp) -> None:
-        self._router = router
-        self._leg = leg
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Ask the target."""
-        await self._router.ask(self._leg, self._app, scope, receive, send)
-
-
 def _failover(apps: Sequence[ASGIApp]) -> ASGIApp:
     return Failover(apps, max_calls=max(6, len(apps)))
 
 
 def _unheaded(scope: Scope) -> str:
     return "GET" if scope["method"] == "HEAD" else str(scope["method"])
-
-
-def _at_path(scope: Scope, claim: Claim, model: str) -> Scope:
-    """The request with another model in its path."""
-    path = relative_path(scope)
-    match = _PATH.fullmatch(path)
-    if match is None:
-        return scope
-    head, verb = match["head"], match["verb"] or ""
-    if claim.protocol != "gemini" and verb:  # a part of the name
-        verb = ""
-    if head.endswith("/tunedModels/"):
-        head = head.removesuffix("tunedModels/") + "models/"
-    if model.startswith("tunedModels/"):
-        head = head.removesuffix("models/")
-    return with_path(scope, head + model + verb, scope.get("query_string") or b"")
-
-
-def _repeated(body: bytes, model: str) -> bytes:
-    """The body of a Gemini request that repeats the path's model in its members."""
-    if b'"model"' not in body:
-        return body
-    encoded = jsontext.dumps(f"models/{model}")
-    changed = renamed(body, encoded, names={"model"}, within={"generateContentRequest"})
-    try:
-        document = jsontext.loads(changed)
-    except ValueError:
-        return body
-    requests = document.get("requests") if isinstance(document, dict) else None
-    if not isinstance(requests, list):
-        return changed
-    own = [{**one, "model": f"models/{model}"} if isinstance(one, dict) and "model" in one else one for one in requests]
-    return change(changed, override={"requests": own}).body
-
-
-def _needs(protocol: Protocol, claim: Claim, scope: Scope, body: bytes) -> frozenset[str]:
-    """What a request needs of a model; nothing where it cannot be read, which the app will say."""
-    if claim.operation is Operation.EMBED:
-        return frozenset()
-    dialect = protocol.dialect(decode(scope["headers"])) if claim.dialect is UNSET else claim.dialect
-    try:
-        request = protocol.decode_request(protocol.parse(body), dialect=dialect, operation=claim.operation)
-    except InvalidDocument:
-        return frozenset()
-    return frozenset(_needed(request))
-
-
-def _needed(request: Request) -> Iterable[str]:
-    if request.tools is not UNSET and request.tools:
-        yield "tools"
-    if any(_has_picture(turn.parts) for turn in request.turns):
-        yield "vision"
-    if request.reasoning_mode == "disabled" or request.reasoning_effort == "none":
-        return
-    if any(
-        value is not UNSET and value
-        for value in (request.reasoning_effort, request.reasoning_budget, request.reasoning_mode)
-    ):
-        yield "reasoning"
-
-
-def _has_picture(parts: Iterable[Any] | UnsetType) -> bool:
-    return parts is not UNSET and any(
-        (isinstance(part, Media) and part.kind == "image")
-        or (isinstance(part, ToolResult) and _has_picture(part.parts))
-        for part in parts
-    )
-
-
-async def _fail(protocol: Protocol, scope: Scope, send: Send, kind: FailureKind, message: str) -> None:
-    wire = protocol.encode_error(Failure(kind=kind, status=_STATUS[kind], message=message))
-    head = scope["method"] == "HEAD"
-    await respond(send, status=wire.status, document=wire.document, headers=wire.headers, head=head)

@@ -84,7 +84,13 @@ def _is_own(body: bytes) -> bool:
 
 
 def renamed(
-    body: bytes, encoded: bytes, *, names: Collection[str], within: Collection[str] = (), once: bool = False
+    body: bytes,
+    encoded: bytes,
+    *,
+    names: Collection[str],
+    within: Collection[str] = (),
+    once: bool = False,
+    only: bytes | None = None,
 ) -> bytes:
     """A document with other values of some members.
 
@@ -94,6 +100,7 @@ def renamed(
         names: Of the members; those whose value is no string are left alone.
         within: Names of members of the document whose own members are looked at, too.
         once: Whether the first of `names` is enough: no name stands twice in answers.
+        only: The only value that is changed, as JSON; None: any string is.
     """
     found: list[tuple[int, int]] = []
     for member in _members(body, names if once else ()) or ():
@@ -108,6 +115,9 @@ def renamed(
                 for one in inner
                 if one.name in names and body[at + one.value : at + one.value + 1] == b'"'
             ]
+    if only is not None:
+        text = _text(only)
+        found = [(start, end) for start, end in found if _text(body[start:end]) == text]
     return _spliced(body, [(start, end, encoded) for start, end in found]) if found else body
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from random import Random
 from typing import Any
 
 import anthropic
@@ -20,7 +21,7 @@ from ds2api_asgi.gateway.routes import Route, Target
 from ds2api_asgi.testing import serve
 from sdks import SDKS, Sdk
 
-MODELS = ["smart", "demo-small", "chat/demo-small", "claude/demo-small", "shaky", "either"]
+MODELS = ["smart", "demo-small", "chat/demo-small", "claude/demo-small", "shaky", "either", "chained"]
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,9 @@ def url() -> Iterator[str]:
         "demo-*": "chat",
         "shaky": [Target(app="chat", model="demo-fail-503"), Target(app="claude", model="demo-small", priority=1)],
         "either": ["chat/demo-small", "claude/demo-small"],
+        "chained": Route(targets=("claude/demo-fail-503",), fallbacks=("broken", "last")),
+        "broken": "chat/demo-fail-503",
+        "last": Route(targets=("chat/demo-small",), listed=False),
     }
     with ExitStack() as stack:
         portal = stack.enter_context(start_blocking_portal("asyncio"))
@@ -62,6 +66,50 @@ def test_every_sdk_is_answered_whole_and_streamed_by_every_kind_of_name(sdk: Sdk
 def test_an_unknown_model_raises_what_the_sdk_has_for_it(sdk: Sdk) -> None:
     with pytest.raises(sdk.errors["missing"]):
         sdk.say("Hello", model="nobody")
+
+
+class Counted:
+    """An app, and how often it was asked."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.asked = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.asked += scope["type"] == "http"
+        await self.app(scope, receive, send)
+
+
+@pytest.mark.parametrize("name", SDKS)
+def test_what_a_request_needs_and_what_targets_weigh_is_seen_in_every_protocol(name: str) -> None:
+    plain, able = (Counted(Translator(DemoModel(), speaks="openai-chat")) for _ in range(2))
+    targets = [
+        Target(app="plain", can=frozenset()),
+        Target(app="able", can=frozenset({"vision", "tools", "reasoning"}), priority=1),
+    ]
+    shares = [Target(app="plain", model="demo-small", weight=3), Target(app="able", model="demo-small", weight=1)]
+    routes: Any = {"demo-*": targets, "shared": shares}
+    router = Router({"plain": plain, "able": able}, routes, per="request", rng=Random(7))
+    with (
+        start_blocking_portal("asyncio") as portal,
+        portal.wrap_async_context_manager(serve(router)) as url,
+    ):
+        sdk = SDKS[name](url)
+        try:
+            sdk.say("Hello")
+            assert (plain.asked, able.asked) == (1, 0)
+            sdk.see("Describe this picture.")
+            assert (plain.asked, able.asked) == (1, 1)
+            sdk.loop("What is the weather in Paris?", lambda city: f"sunny in {city}", streamed=True)
+            assert plain.asked == 1
+            assert able.asked >= 3
+            before = able.asked
+            for _ in range(16):
+                sdk.say("Hello", model="shared")
+            assert 1 <= able.asked - before <= 8
+            assert plain.asked - 1 + able.asked - before == 16
+        finally:
+            sdk.close()
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from ds2api_asgi.asgi.lifespan import running
 from ds2api_asgi.asgi.types import Receive, Scope, Send
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.errors import ClientGone, ConfigurationError
+from ds2api_asgi.gateway.model_lists import MAX_PAGES
 from ds2api_asgi.gateway.renamed import Renamed
 from ds2api_asgi.gateway.router import Router
 from ds2api_asgi.gateway.routes import Route, Routed, Ruled, Rules, Table, Target
@@ -359,13 +360,19 @@ ANSWERS = [
         b'{"model":"up","message":{"content":"{\\"model\\":\\"up\\"}"}}\n{"model":"up","done":true}\n',
     ),
     ("application/json", b'[{"modelVersion":"up"}\n,\n{"candidates":[],"modelVersion":"up"}]'),
+    (
+        "application/json",
+        b'[{\n  "candidates": [{"x": "]}"}],\n  "modelVersion":"up"\n}\n,\r\n{\n  "modelVersion":"up"\n}\n]\n',
+    ),
+    ("application/json", b'[{"modelVersion":"up","candidates":["\\"]"]}'),
+    ("application/json", b'[{"modelVersion":"up"}, what is this {"modelVersion":"keep"}]'),
     ("text/plain", b'{"model": "not ours"}'),
     ("text/event-stream", b'data: {"model":"up"'),
     ("application/json", b'{"model":"up"'),
 ]
 
 
-@pytest.mark.parametrize(("kind", "body"), ANSWERS)
+@pytest.mark.parametrize(("kind", "body"), ANSWERS, ids=range(len(ANSWERS)))
 @given(data=st.data())
 def test_answers_say_the_name_that_was_asked_however_they_are_cut(kind: str, body: bytes, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(0, len(body)), max_size=6)) | {0, len(body)})
@@ -407,6 +414,22 @@ async def test_a_line_of_a_stream_leaves_as_soon_as_it_is_whole() -> None:
     await renamed({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
     await renamed({"type": "http.response.body", "body": b'data: {"model":"u"}\n\ndata: {"mo', "more_body": True})
     assert sent[-1] == b'data: {"model":"n"}\n\n'
+
+
+async def test_an_element_of_an_indented_array_leaves_as_soon_as_it_is_whole() -> None:
+    sent: list[bytes] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("body", b""))
+
+    renamed = Renamed(send, "n")
+    await renamed({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+    await renamed({"type": "http.response.body", "body": b'[{\n "modelVersion":', "more_body": True})
+    assert sent == [b""]
+    await renamed({"type": "http.response.body", "body": b' "up"\n}\n,\n{ "mod', "more_body": True})
+    assert sent[-1] == b'[{\n "modelVersion": "n"\n}'
+    await renamed({"type": "http.response.body", "body": b'elVersion": "up"}]', "more_body": False})
+    assert sent[-1] == b'\n,\n{ "modelVersion": "n"}]'
 
 
 def test_renaming_takes_time_linear_in_the_stream() -> None:
@@ -517,6 +540,58 @@ async def test_lists_have_each_protocols_shape(path: str, headers: dict[str, str
     assert {"alias", "demo/demo-small"} <= listed
 
 
+@pytest.mark.parametrize(
+    ("path", "headers", "pages"),
+    [
+        (
+            "/v1/models",
+            {"anthropic-version": "2023-06-01"},
+            {
+                "limit=1000": {"data": [{"id": "a", "type": "model"}], "has_more": True, "last_id": "a b"},
+                "limit=1000&after_id=a%20b": {
+                    "data": [{"id": "b", "type": "model"}],
+                    "has_more": False,
+                    "last_id": "b",
+                },
+            },
+        ),
+        (
+            "/v1beta/models",
+            {},
+            {
+                "pageSize=1000": {"models": [{"name": "models/a"}], "nextPageToken": "t/2"},
+                "pageSize=1000&pageToken=t%2F2": {"models": [{"name": "models/b"}]},
+            },
+        ),
+    ],
+)
+async def test_lists_that_come_in_pages_are_read_to_their_end(path: str, headers: dict[str, str], pages: Any) -> None:
+    asked: list[str] = []
+
+    async def paged(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.append(scope["query_string"].decode())
+        await App(document=pages[asked[-1]])(scope, receive, send)
+
+    answer = await Driver(Router({"x": paged}, {"*": "x"})).request("GET", path + "?limit=1", headers=headers)
+    rows = answer.json().get("data") or answer.json()["models"]
+    assert [str(row.get("id", row.get("name"))).removeprefix("models/") for row in rows] == ["a", "b"]
+    assert asked == list(pages)
+    assert not answer.json().get("has_more")
+
+
+async def test_a_list_without_end_is_left_after_some_pages() -> None:
+    asked = 0
+
+    async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal asked
+        asked += 1
+        document = {"models": [{"name": f"models/{asked}"}], "nextPageToken": "more"}
+        await App(document=document)(scope, receive, send)
+
+    answer = await Driver(Router({"x": endless}, {"*": "x"})).request("GET", "/v1beta/models")
+    assert len(answer.json()["models"]) == asked == MAX_PAGES
+
+
 async def test_one_model_is_looked_up_under_its_own_name() -> None:
     router = Router({"demo": Translator(DemoModel(), speaks="openai-chat")}, {"alias": "demo/demo-small"})
     drive = Driver(router)
@@ -576,6 +651,50 @@ async def test_websockets_go_by_the_model_in_the_query() -> None:
     assert two.paths == ["ws?x=1&model=gpt%20realtime"]
     assert one.paths == ["ws?"]
     assert sent[-1]["type"] == "websocket.close"
+
+
+@pytest.mark.parametrize("renames", [False, True])
+async def test_messages_of_a_websocket_say_each_sides_name(renames: bool) -> None:
+    said = [
+        {"type": "websocket.connect"},
+        {
+            "type": "websocket.receive",
+            "text": '{"type":"session.update", "session":{"model":"voice","x":{"model":"voice"}}}',
+        },
+        {"type": "websocket.receive", "text": '{"type":"response.create","model" : "voice"}'},
+        {"type": "websocket.receive", "text": '{"type":"response.create","response":{"model":"other"}}'},
+        {"type": "websocket.receive", "bytes": b'{"model":"voice"}', "text": None},
+        {"type": "websocket.disconnect", "code": 1000},
+    ]
+    heard: list[Any] = []
+    sent: list[Any] = []
+    answer = '{"type":"session.created","session":{"model":"up","id":1},"item":{"model":"up"}}'
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while len(heard) < len(said):
+            heard.append(await receive())
+        await send({"type": "websocket.send", "text": answer})
+        await send({"type": "websocket.send", "bytes": b'{"model":"up"}'})
+
+    async def receive() -> Any:
+        return said[len(heard)]
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    router = Router({"b": app}, {"voice": Route(targets=("b/up",), rename_answers=renames)})
+    scope = {"type": "websocket", "path": "/v1/realtime", "headers": [], "query_string": b"model=voice"}
+    await router(scope, receive, send)
+    texts = [message["text"] for message in heard[1:4]]
+    assert texts == [
+        '{"type":"session.update", "session":{"model":"up","x":{"model":"voice"}}}',
+        '{"type":"response.create","model" : "up"}',
+        '{"type":"response.create","response":{"model":"other"}}',
+    ]
+    assert heard[4:] == said[4:]
+    expected = answer.replace('"session":{"model":"up"', '"session":{"model":"voice"') if renames else answer
+    assert [message.get("text") for message in sent] == [expected, None]
+    assert sent[1]["bytes"] == b'{"model":"up"}'
 
 
 # --- on the way ---
