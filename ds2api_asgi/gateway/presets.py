@@ -78,7 +78,7 @@ class Preset(Struct, frozen=True, kw_only=True):
         Raises:
             ConfigurationError: One is missing, unknown, or could lead to another host or path.
         """
-        values = self._values(parameters)
+        values = self.check(parameters)
         if self.name == "vertex" and values["location"] == "global":  # its host has no location in it
             return self.base_url.format(**values).replace("//global-", "//", 1)
         return self.base_url.format(**values)
@@ -106,7 +106,7 @@ class Preset(Struct, frozen=True, kw_only=True):
         if not elsewhere and authorize is None:
             return Upstream(url, protocol=self.protocol, api_key=api_key, **options)
         own = None if authorize is None else api_key
-        values = self._values(given, elsewhere=base_url is not None)
+        values = self.check(given, elsewhere=base_url is not None)
         upstream = Upstream(url, protocol=self.protocol, api_key=api_key if authorize is None else None, **options)
         return Readdressed(
             upstream,
@@ -143,7 +143,29 @@ class Preset(Struct, frozen=True, kw_only=True):
         inner = upstream if around is None else around(upstream)
         return Translator(inner, speaks=self.protocol, dialect=self.dialect, **(translator or {}))
 
-    def _values(self, given: Mapping[str, str], *, elsewhere: bool = False) -> dict[str, str]:
+    def needed(self, *, elsewhere: bool = False) -> tuple[str, ...]:
+        """The parameters that must be given.
+
+        Args:
+            elsewhere: Whether another base URL is.
+        """
+        return tuple(
+            name
+            for name in self.parameters
+            if name not in self.defaults and (not elsewhere or "{" + name + "}" in self.query)
+        )
+
+    def check(self, given: Mapping[str, str], *, elsewhere: bool = False) -> dict[str, str]:
+        """All values of its parameters.
+
+        Args:
+            given: Those that are given.
+            elsewhere: Whether another base URL is, too.
+
+        Raises:
+            ConfigurationError: One is missing, unknown, or could lead to another host or path. No message holds a
+                value.
+        """
         values = {**self.defaults, **given}
         for name, value in values.items():
             if name not in self.parameters:
@@ -152,8 +174,7 @@ class Preset(Struct, frozen=True, kw_only=True):
                 raise ConfigurationError(f"the preset {self.name}: {name} has letters, digits, dots and dashes only")
             if "//{" + name + "}" in self.base_url and not value.replace("-", "").isalnum():
                 raise ConfigurationError(f"the preset {self.name}: {name} is a part of a host name")
-        needed = [name for name in self.parameters if not elsewhere or "{" + name + "}" in self.query]
-        missing = [name for name in needed if name not in values]
+        missing = [name for name in self.needed(elsewhere=elsewhere) if name not in values]
         if missing:
             raise ConfigurationError(f"the preset {self.name} needs {', '.join(missing)}")
         return values

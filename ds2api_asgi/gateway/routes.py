@@ -27,6 +27,7 @@ from ..universal import jsontext
 __all__ = [
     "CAPABILITIES",
     "LONGEST",
+    "OWN_MEMBERS",
     "Found",
     "Leg",
     "Route",
@@ -44,7 +45,7 @@ LONGEST: Final = 256
 """Characters of a model's name; longer ones are nobody's, and would be slow to match."""
 
 _REMEMBERED: Final = 1024  # names; clients choose them, so there is a bound
-_OWN: Final = frozenset({"model", "stream"})  # what a router and the parts beneath decide by
+OWN_MEMBERS: Final = frozenset({"model", "stream"})  # what a router and the parts beneath decide by
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -238,8 +239,8 @@ class Table:
         elif not isinstance(route, Route):
             route = Route(targets=tuple(route))
         rules = route.rules
-        if _OWN & {*rules.default, *rules.override, *rules.remove}:
-            raise ConfigurationError(f"the route {name!r}: rules do not concern {' and '.join(sorted(_OWN))}")
+        if OWN_MEMBERS & {*rules.default, *rules.override, *rules.remove}:
+            raise ConfigurationError(f"the route {name!r}: rules do not concern {' and '.join(sorted(OWN_MEMBERS))}")
         try:
             jsontext.dumps([rules.default, rules.override])
         except (TypeError, ValueError) as error:

@@ -18,9 +18,10 @@ from ..asgi.secret import Secret
 from ..errors import ConfigurationError
 from .limits import NO_LIMITS, RateLimits
 
-__all__ = ["Key", "Secret", "as_keys"]
+__all__ = ["ALIAS", "Key", "Secret", "as_keys"]
 
-_ALIAS = re.compile(r"[\x21-\x7e]{1,64}")
+ALIAS = re.compile(r"[\x21-\x7e]{1,64}")
+"""What an alias looks like."""
 
 
 class Key(Struct, frozen=True, kw_only=True):
@@ -89,7 +90,7 @@ def _checked(position: int, item: Key | str) -> Key:
         raise ConfigurationError(f"keys[{position}] is neither a Key with a Secret nor a string")
     if not key.alias:
         key = replace(key, alias=key.secret.alias())
-    if not _ALIAS.fullmatch(key.alias) or key.alias == key.secret.reveal():
+    if not ALIAS.fullmatch(key.alias) or key.alias == key.secret.reveal():
         raise ConfigurationError(
             f"the alias of keys[{position}] is the key itself, or not 1 to 64 printable characters"
         )

@@ -20,7 +20,7 @@ from . import bedrock_rows, registry
 from .base import Protocol
 from .verdict import judged, rule_for
 
-__all__ = ["Listed", "classify", "rows", "rule"]
+__all__ = ["Action", "Listed", "classify", "rows", "rule"]
 
 Action = Literal["stop", "same", "other-key", "other-route", "cool-key", "exhaust-key", "disable-key", "block-model"]
 

@@ -40,10 +40,11 @@ from .per_loop import PerLoop, default_sender
 from .sender import Sender
 from .websocket import Denied, Passage, WebSockets, is_installed
 
-__all__ = ["Upstream"]
+__all__ = ["NOT_CONFIGURED", "Upstream"]
 
 _PATHS = 64  # of which the URL is remembered; clients choose their paths, so there is a bound
-_NEVER = HOP_BY_HOP | {b"host", b"content-length", b"expect", b"accept-encoding"}
+NOT_CONFIGURED = HOP_BY_HOP | {b"host", b"content-length", b"expect", b"accept-encoding"}
+"""Headers that `headers` cannot set."""
 _NOT_FOR_SOCKETS = frozenset({b"accept", b"content-encoding", b"content-type"})
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -345,7 +346,7 @@ def _configured(headers: Mapping[str, str]) -> RawHeaders:
     for name, value in headers.items():
         if not _NAME.fullmatch(name) or _UNSAFE.search(value):
             raise ConfigurationError("headers: not a header name, or a value with control characters")
-        if name.lower().encode() in _NEVER:
+        if name.lower().encode() in NOT_CONFIGURED:
             raise ConfigurationError(f"headers: {name} is not for configuration")
         fields.append((name.lower().encode(), value.encode()))
     return fields

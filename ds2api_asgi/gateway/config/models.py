@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .base import JsonObject, Seconds, Table
+from .base import Amount, Flag, JsonObject, Seconds, Table, Whole
+from .either import WordOrTable
 from .upstreams import TransformTable
 
 __all__ = ["ModelTable", "RouterTable", "TargetTable"]
@@ -19,9 +20,9 @@ class TargetTable(Table):
     """The name of an upstream."""
     model: str | None = None
     """The model to ask it for; missing: the one that the client named."""
-    weight: Annotated[float, Field(ge=0)] = 1.0
+    weight: Annotated[Amount, Field(ge=0)] = 1.0
     """Its share among the targets of its priority; 0: only asked where others fail."""
-    priority: int = 0
+    priority: Whole = 0
     """Lower ones are asked first."""
     can: tuple[Literal["vision", "tools", "reasoning"], ...] | None = None
     """What it has; a request that needs something else does not go to it. Missing: everything goes to it."""
@@ -30,7 +31,7 @@ class TargetTable(Table):
 class ModelTable(Table):
     """What a model's name means; the name may have `*` for any characters."""
 
-    targets: Annotated[tuple[str | TargetTable, ...], Field(min_length=1)]
+    targets: Annotated[tuple[WordOrTable[str, TargetTable], ...], Field(min_length=1)]
     """Where its requests go."""
     fallbacks: tuple[str, ...] = ()
     """Names of other models of this file, whose targets are asked after these."""
@@ -42,22 +43,22 @@ class ModelTable(Table):
     """Members of requests that go."""
     transforms: tuple[TransformTable, ...] = ()
     """What is done with this model's requests and answers, after what its upstream does."""
-    rename_answers: bool | None = None
+    rename_answers: Flag | None = None
     """Whether answers say the name that was asked for; missing: as the router says."""
-    listed: bool = True
+    listed: Flag = True
     """Whether lists of models have it."""
 
 
 class RouterTable(Table):
     """What holds for all models."""
 
-    prefixes: bool = True
+    prefixes: Flag = True
     """Whether `openai/gpt-6` means the upstream `openai`, where no model of that name is."""
     default: str | None = None
     """The upstream for requests that name no model (files, batches)."""
     per: Literal["conversation", "request"] = "conversation"
     """Whether all turns of a conversation stay with a target, or each request is drawn for."""
-    rename_answers: bool = False
+    rename_answers: Flag = False
     """Whether answers say the name that the client asked for instead of the provider's."""
     list_timeout: Seconds = 10.0
     """Seconds that an upstream has to list its models."""

@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .base import Count, Seconds, Table
+from .base import Count, Flag, HeaderName, HttpPath, Seconds, Table
 from .secrets import Reference
 
 __all__ = ["ConsoleTable", "CostTable", "LogTable", "MetricsTable", "PriceTable", "TelemetryTable"]
 
-_Path = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)+$")]
+_Dollars = Annotated[Decimal, Field(ge=0)]
 
 
 class LogTable(Table):
@@ -24,14 +24,14 @@ class LogTable(Table):
     """What is logged at least; `warning`: only requests that failed."""
     file: str | None = None
     """Where to; missing: standard error."""
-    header: str | None = None
+    header: HeaderName | None = None
     """A response header for a short trace (`x-ds2-trace`)."""
 
 
 class MetricsTable(Table):
     """Numbers for Prometheus (extra `metrics`). Without this table there are none."""
 
-    path: _Path = "/metrics"
+    path: HttpPath = "/metrics"
     """Where they are."""
     token: Reference | None = None
     """What scrapers must show as `authorization: Bearer …`; missing: everybody who reaches the port may read them."""
@@ -42,18 +42,18 @@ class MetricsTable(Table):
 class TelemetryTable(Table):
     """Spans and metrics for OpenTelemetry (extra `otel`), through the SDK that the environment configures."""
 
-    contents: bool = False
+    contents: Flag = False
     """Whether spans hold what requests and answers say."""
 
 
 class PriceTable(Table):
     """What a model costs, in dollars for a million tokens."""
 
-    input: Annotated[Decimal, Field(ge=0)]
+    input: _Dollars
     """Tokens of requests."""
-    output: Annotated[Decimal, Field(ge=0)]
+    output: _Dollars
     """Tokens of answers."""
-    cached: Annotated[Decimal, Field(ge=0)] | None = None
+    cached: _Dollars | None = None
     """Tokens of requests that the provider's cache knew; missing: as `input`."""
 
 
@@ -67,7 +67,7 @@ class CostTable(Table):
 class ConsoleTable(Table):
     """A page to look at. Without this table there is none."""
 
-    path: _Path = "/console"
+    path: HttpPath = "/console"
     """Where it is."""
     password: Reference
     """What opens it; 12 characters or more."""

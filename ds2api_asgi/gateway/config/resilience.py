@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from .base import Count, Seconds, Table
+from ...universal.failure import RequestFault
+from .base import Amount, Count, Flag, HeaderName, Seconds, Table
+from .either import OrFalse
 
 __all__ = ["BreakerTable", "BudgetTable", "FailoverTable", "HedgeTable", "RetryTable"]
 
-_Share = Annotated[float, Field(ge=0, lt=1)]
-_Part = Annotated[float, Field(gt=0, le=1)]
+_Share = Annotated[Amount, Field(ge=0, lt=1)]
+_Part = Annotated[Amount, Field(gt=0, le=1)]
+_NotNegative = Annotated[Amount, Field(ge=0)]
 
 
 class BreakerTable(Table):
@@ -42,11 +45,11 @@ class BreakerTable(Table):
 class BudgetTable(Table):
     """How many attempts may be repeats."""
 
-    capacity: Annotated[float, Field(ge=0)] = 100.0
+    capacity: _NotNegative = 100.0
     """Tokens at the start, and at most."""
-    per_success: Annotated[float, Field(ge=0)] = 0.1
+    per_success: _NotNegative = 0.1
     """Tokens that a success brings."""
-    per_retry: Annotated[float, Field(ge=0)] = 1.0
+    per_retry: _NotNegative = 1.0
     """Tokens that a repeat takes."""
 
 
@@ -55,7 +58,7 @@ class HedgeTable(Table):
 
     quantile: _Part = 0.95
     """Of the times to the first content: an attempt that takes longer is slow."""
-    least: Annotated[float, Field(ge=0)] = 1.0
+    least: _NotNegative = 1.0
     """Seconds before which no attempt is slow."""
     samples: Count = 50
     """Times without which nothing is."""
@@ -69,45 +72,47 @@ class RetryTable(Table):
     """What is done about failures, until content has reached the client."""
 
     max_attempts: Count = 3
-    """Attempts, the first one among them."""
+    """Attempts for failures that are not a key's, the first one among them; 1: nothing is repeated."""
     max_keys_tried: Count = 5
-    """Keys that may be tried for a request."""
+    """Keys that one request may try; they do not count as attempts."""
     max_calls: Count = 6
-    """Upstream calls of a request, over all parts."""
+    """Calls of providers for one request, over all that may repeat it."""
     deadline: Seconds = 600.0
-    """Seconds for all of it."""
+    """Seconds for a request, from its beginning and with all repeats."""
     wait_cap: Seconds = 10.0
-    """Seconds that may be waited because a provider asks for it."""
-    backoff: Annotated[float, Field(ge=0)] = 0.5
-    """Seconds before the second attempt, at most; doubled each time."""
-    backoff_cap: Annotated[float, Field(ge=0)] = 8.0
+    """Seconds that are waited within a request at most because a provider asks for it."""
+    backoff: _NotNegative = 0.5
+    """Seconds of the first pause at most, where the provider names none; doubled from pause to pause."""
+    backoff_cap: _NotNegative = 8.0
     """The bound of that, in seconds."""
     first_content_timeout: Seconds | None = 60.0
-    """Seconds until the first content."""
+    """Seconds from an attempt's beginning to a stream's first content; reasoning models may need 300."""
     idle_timeout: Seconds | None = 60.0
-    """Seconds without anything in a stream."""
+    """Seconds between two bytes of a running answer."""
     content_timeout: Seconds | None = 300.0
-    """Seconds without content in a stream."""
+    """Seconds between contents of a running stream; comments and pings are none."""
     early_commit_after: Seconds | None = None
-    """Seconds after which a waiting client gets comments, so that its connection is kept."""
+    """Seconds after which a client that waits for a stream gets comments, so that no proxy cuts its connection;
+    missing: never."""
     hedge: HedgeTable | None = None
-    """Whether a second attempt begins beside a slow one."""
-    breaker: BreakerTable | Literal[False] = False
-    """Whether what keeps failing is left alone; for a single provider that is rarely wise."""
-    budget: BudgetTable | Literal[False] = BudgetTable()
-    """How many attempts may be repeats; `false`: all."""
-    keep_pace: bool = True
-    """Whether attempts that cannot be in time are not made."""
-    client_timeouts: bool = True
-    """Whether timeouts that clients state are kept."""
-    timeout_header: str | None = None
-    """A header of clients with their timeout in seconds."""
+    """When a second attempt begins beside a slow one (both cost tokens); missing: never."""
+    breaker: OrFalse[BreakerTable] = False
+    """When a provider that keeps failing is left alone for a while; `false`: never, which is right for a single one."""
+    budget: OrFalse[BudgetTable] = BudgetTable()
+    """How much of what a provider gets may be repeats; `false`: anything."""
+    keep_pace: Flag = True
+    """Whether no attempt is begun that half of the last ones would not have ended in time."""
+    client_timeouts: Flag = True
+    """Whether an answer comes before the client gives up, where its SDK tells how long it waits."""
+    timeout_header: HeaderName | None = None
+    """A header by which clients state their timeout in milliseconds (`x-request-timeout-ms`)."""
 
 
 class FailoverTable(RetryTable):
     """The same among several targets of a model."""
 
-    breaker: BreakerTable | Literal[False] = BreakerTable()
-    """Whether a target that keeps failing is left alone."""
-    fallback_on: tuple[str, ...] = ()
-    """Failures for which another target is asked although the request is to blame (`context_length`, …)."""
+    breaker: OrFalse[BreakerTable] = BreakerTable()
+    """When a target that keeps failing is left alone for a while; `false`: never."""
+    fallback_on: tuple[RequestFault, ...] = ()
+    """Faults of a request that another target may not see as ones: `context-window` (it is too long for the model),
+    `content-policy` (it was refused); then that one is asked."""

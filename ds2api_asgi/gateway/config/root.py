@@ -11,6 +11,7 @@ from .base import Name, Table
 from .models import ModelTable, RouterTable
 from .observing import ConsoleTable, CostTable, LogTable, MetricsTable, TelemetryTable
 from .resilience import FailoverTable
+from .rules import RuleTable
 from .server import CarryTable, ReloadTable, ResponsesTable, ServerTable, StoreTable
 from .upstreams import UpstreamTable
 
@@ -41,8 +42,10 @@ class Config(Table):
     """What holds for all models."""
     failover: FailoverTable = FailoverTable()
     """What is done about failures where a model has several targets."""
+    rules: tuple[RuleTable, ...] = ()
+    """What failures mean, before all that is built in."""
     access: AccessTable | None = None
-    """Who may come in; missing: everybody who reaches the port."""
+    """Who may come in; missing: everybody on this machine, and nobody else can."""
     bounds: BoundsTable = BoundsTable()
     """What is too large or odd to be let in."""
     server: ServerTable = ServerTable()

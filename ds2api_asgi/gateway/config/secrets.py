@@ -1,84 +1,150 @@
-"""Secrets in a configuration: where they are, not what they are.
+"""Secrets in a configuration, and other values that stand elsewhere: where they are, not what they are.
 
 | in the file | is |
 |---|---|
 | ``"env:OPENAI_KEY"`` | the value of an environment variable |
 | ``"file:/run/secrets/openai"`` | a file's contents without white space around them; relative to the configuration |
-| anything else | the secret itself, for a machine that nobody else reads |
+| anything else | the value itself; a secret only on a machine that nobody else reads |
+
+No error holds a value. The name of a variable is told where it looks like one (``OPENAI_KEY``): after ``env:``, too,
+people have put the key itself.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from msgspec import Struct
-from pydantic import PlainValidator, ValidationInfo, WithJsonSchema
+from msgspec import Struct, field
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator, SecretStr, ValidationInfo, WithJsonSchema
 
 from ...asgi.secret import Secret
 from ...errors import ConfigurationError
+from .guess import near
 
-__all__ = ["Reference", "Surroundings"]
+__all__ = ["HiddenText", "Reference", "Surroundings", "Text"]
 
 _LONGEST: Final = 64 * 1024  # bytes of a file with a secret
+_SHOWN: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_SHELL: Final = re.compile(r"\$(?:\{[A-Za-z_]\w*\}|[A-Za-z_]\w*|\([^)]*\))|%[A-Za-z_]\w*%")
+_KINDS: Final = re.compile(r"(?i)\s*(env|file)\s*:")
+_DIGEST: Final = "sha256:"
 
 
-class Surroundings(Struct, frozen=True, kw_only=True):
+class Surroundings(Struct, kw_only=True):
     """Where references lead; pydantic's context while a file is validated.
 
     Attributes:
         environ: The environment.
         folder: What relative names of files start from.
+        literals: How many secrets stood in the file itself.
     """
 
     environ: Mapping[str, str]
     folder: Path
+    literals: int = field(default=0)
 
 
-def _resolve(value: Any, info: ValidationInfo) -> Secret:
-    if isinstance(value, Secret):
-        return value
+def _found(value: Any, info: ValidationInfo) -> tuple[str, bool]:
+    """What a reference leads to, and whether it stood in the file itself."""
     if not isinstance(value, str):
-        raise ValueError('is a string: "env:NAME", "file:PATH" or the secret itself')  # noqa: TRY004 - pydantic's
+        raise ValueError('must be text: "env:NAME", "file:PATH" or the value itself')  # noqa: TRY004 - pydantic's
     surroundings: Surroundings | None = info.context
+    if surroundings is None:
+        return value, True
     kind, colon, name = value.partition(":")
-    try:
-        if surroundings is None or not colon or kind not in ("env", "file"):
-            return Secret(value)
-        if kind == "file":
-            return Secret(_read(surroundings.folder / name))
-        found = surroundings.environ.get(name)
-        if not found:
-            raise ValueError(f"the environment variable {name} is not set" + ("" if found is None else " to anything"))
-        return Secret(found.strip())
-    except ConfigurationError as error:
-        raise ValueError(str(error)) from None
+    if not colon or kind not in ("env", "file"):
+        if _KINDS.match(value):
+            raise ValueError('write "env:NAME" or "file:PATH", in lower case and without white space')
+        if _SHELL.fullmatch(value):
+            raise ValueError('write "env:NAME" for the value of an environment variable')
+        return value, True
+    if name != name.strip() or not name:
+        raise ValueError(f'write "{kind}:{"NAME" if kind == "env" else "PATH"}", without white space')
+    return (_read(surroundings.folder / name) if kind == "file" else _variable(surroundings.environ, name)), False
+
+
+def _variable(environ: Mapping[str, str], name: str) -> str:
+    found = environ.get(name)
+    if found is not None and found.strip():
+        return found.strip()
+    said = f"the environment variable {name}" if _SHOWN.fullmatch(name) else "the environment variable after env:"
+    if found is not None:
+        raise ValueError(f"{said} is empty")
+    meant = near(name, environ)
+    raise ValueError(f"{said} is not set" + (f'; did you mean "env:{meant}"?' if meant else ""))
 
 
 def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(_LONGEST + 1)
-    except OSError as error:
-        raise ValueError(f"cannot read the file of a secret: {error.strerror or type(error).__name__}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not the name of a file"
+        raise ValueError(f"cannot read the file after file: ({reason})") from None
     if len(content) > _LONGEST:
-        raise ValueError("the file of a secret is over 64 KiB")
+        raise ValueError("the file after file: is over 64 KiB")
     try:
-        return content.decode().strip()
+        text = content.decode().strip()
     except UnicodeDecodeError:
-        raise ValueError("the file of a secret is not text") from None
+        raise ValueError("the file after file: is not text") from None
+    if not text:
+        raise ValueError("the file after file: is empty")
+    return text
 
+
+def _secret(value: Any, info: ValidationInfo) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    found, literal = _found(value, info)
+    try:
+        secret = Secret(found)
+    except ConfigurationError as error:
+        raise ValueError(str(error).removeprefix("a key ")) from None
+    _count(found, info, literal=literal)
+    return secret
+
+
+def _hidden(value: Any, info: ValidationInfo) -> SecretStr:
+    return value if isinstance(value, SecretStr) else SecretStr(_found(value, info)[0])
+
+
+def _text(value: Any, info: ValidationInfo) -> str:
+    return _found(value, info)[0]
+
+
+def _count(found: str, info: ValidationInfo, *, literal: bool) -> None:
+    if literal and isinstance(info.context, Surroundings) and not found.startswith(_DIGEST):
+        info.context.literals += 1
+
+
+_EXAMPLES: Final = ["env:OPENAI_KEY", "file:/run/secrets/openai"]
 
 Reference = Annotated[
     Secret,
-    PlainValidator(_resolve),
+    PlainValidator(_secret),
+    PlainSerializer(lambda _: "***", return_type=str),
     WithJsonSchema(
         {
             "type": "string",
+            "minLength": 1,
             "description": "A secret: env:NAME, file:PATH, or the secret itself.",
-            "examples": ["env:OPENAI_KEY", "file:/run/secrets/openai"],
+            "examples": _EXAMPLES,
         }
     ),
 ]
 """A field that holds a `Secret`, given as a reference to one."""
+
+HiddenText = Annotated[
+    SecretStr,
+    PlainValidator(_hidden),
+    WithJsonSchema(
+        {"type": "string", "description": "A value that is not shown: env:NAME, file:PATH, or the value itself."}
+    ),
+]
+"""A text that may be a secret, and may have white space within (a header's value)."""
+
+Text = Annotated[str, BeforeValidator(_text)]
+"""A text that may differ from machine to machine: ``env:NAME``, ``file:PATH``, or the text itself."""

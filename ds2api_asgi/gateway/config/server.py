@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .base import Count, Seconds, Table
+from .base import Count, Flag, RootPath, Seconds, Table, Whole
 from .secrets import Reference
 
 __all__ = ["CarryTable", "ReloadTable", "ResponsesTable", "ServerTable", "StoreTable"]
@@ -15,9 +15,9 @@ __all__ = ["CarryTable", "ReloadTable", "ResponsesTable", "ServerTable", "StoreT
 class ServerTable(Table):
     """Where the gateway listens."""
 
-    host: str = "127.0.0.1"
-    """A name or an address; anything but this machine's own needs `[access]`."""
-    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """A name or an address; any but this machine's own needs `[access]`, or `open = true` in it."""
+    port: Annotated[Whole, Field(ge=0, le=65535)] = 8000
     """0: any that is free."""
     server: Literal["uvicorn", "granian"] = "uvicorn"
     """What serves; granian is an extra."""
@@ -27,7 +27,7 @@ class ServerTable(Table):
     """Seconds that running requests get to end after SIGTERM."""
     max_connections: Count | None = None
     """Connections at a time; more are answered 503."""
-    root_path: Annotated[str, Field(pattern=r"^(/[^/?#]+)*$")] = ""
+    root_path: RootPath = ""
     """The prefix that a proxy in front takes away (`/llm`)."""
     trust_forwarded: tuple[str, ...] = ()
     """Addresses of proxies whose `x-forwarded-for` is believed."""
@@ -40,7 +40,7 @@ class ServerTable(Table):
 class ReloadTable(Table):
     """When a changed file is taken over. SIGHUP always does it."""
 
-    watch: bool = True
+    watch: Flag = True
     """Whether a change of the file is enough."""
     interval: Seconds = 1.0
     """Seconds between two looks at it."""

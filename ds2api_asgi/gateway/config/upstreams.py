@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
-from .base import Bytes, Count, Seconds, Table
+from ...pool.strategies import STRATEGIES
+from ...protocols import registry
+from ...transforms.text_tools.dialects import DIALECTS
+from ..presets import PRESETS
+from .base import Amount, Bytes, Count, Flag, HeaderName, OneOf, Seconds, Table, Whole
+from .either import MARK, OrFalse, WordOrTable, tagged
 from .resilience import RetryTable
-from .secrets import Reference
+from .secrets import HiddenText, Reference, Text
 
 __all__ = ["KeyTable", "LimitsTable", "TextToolsTable", "ThinkTagsTable", "TransformTable", "UpstreamTable"]
+
+
+_Preset = Annotated[str, OneOf("preset", lambda: PRESETS)]
+_Protocol = Annotated[str, OneOf("protocol", registry.names)]
+_Strategy = Annotated[str, OneOf("strategy", lambda: STRATEGIES)]
+_TextDialect = Annotated[str, OneOf("dialect of tool calls", lambda: [dialect.name for dialect in DIALECTS])]
 
 
 class LimitsTable(Table):
@@ -35,13 +46,13 @@ class KeyTable(Table):
     """The key: `env:NAME`, `file:PATH`, or the key itself."""
     alias: str = ""
     """What logs, metrics and the console call it; empty: a name made of its digest."""
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    weight: Annotated[Amount, Field(gt=0)] = 1.0
     """Its share compared with the others' (2.0: twice as much)."""
     quota_scope: str | None = None
     """Keys with the same label share their provider's limits (an organisation, a project)."""
     models: tuple[str, ...] | None = None
     """The only models it may be used for."""
-    priority: int = 0
+    priority: Whole = 0
     """Keys of a higher priority are used first."""
     limits: LimitsTable = LimitsTable()
     """What may be asked of it, or of its quota scope as a whole."""
@@ -54,14 +65,16 @@ class TextToolsTable(Table):
 
     type: Literal["text-tools"]
     """Which transform this is."""
-    dialect: str = "xml"
-    """How the model is asked to write calls: `xml`, `hermes`, `fence`, `invoke`, `llama`, `mistral`, …"""
-    recognise: str | tuple[str, ...] = "auto"
-    """What is taken for a call besides."""
-    reasoning: bool = False
+    dialect: _TextDialect = "xml"
+    """How the model is told to write calls."""
+    recognise: tuple[_TextDialect, ...] | None = None
+    """What is read as a call; missing: all dialects, since models fall back to the one that they were trained on."""
+    reasoning: Flag = False
     """Whether calls count that stand in the model's thoughts."""
-    eager: bool = False
-    """Whether arguments are streamed before a call is closed."""
+    eager: Flag = False
+    """Whether arguments are streamed before their call is closed; one that breaks off has then begun already."""
+    max_kept: Count = 1_048_576
+    """Characters of one call that are kept until it is known to be one; a longer one is text."""
 
 
 class ThinkTagsTable(Table):
@@ -73,58 +86,66 @@ class ThinkTagsTable(Table):
     """What thoughts begin with."""
     closing: str = "</think>"
     """What thoughts end with."""
-    inside: bool = False
+    inside: Flag = False
     """Whether answers begin within a thought."""
 
 
-TransformTable = Annotated[TextToolsTable | ThinkTagsTable, Field(discriminator="type")]
+TransformTable = Annotated[
+    Annotated[TextToolsTable, Tag(f"{MARK}text-tools")] | Annotated[ThinkTagsTable, Tag(f"{MARK}think-tags")],
+    Discriminator(tagged),
+]
 
 
 class UpstreamTable(Table):
     """A provider: where it is, what it speaks, and which keys there are for it."""
 
-    preset: str | None = None
+    preset: _Preset | None = None
     """A provider that is known by name (`openai`, `groq`, `ollama`, …): its address, protocol and dialect."""
-    parameters: dict[str, str] = {}
+    parameters: dict[str, Text] = {}
     """What the preset's address needs to know (`resource` of Azure, `project` of Vertex)."""
-    protocol: str | None = None
-    """What it speaks; needed without a preset: `openai-chat`, `openai-responses`, `anthropic`, `gemini`, `ollama`."""
-    base_url: str | None = None
-    """Where it is, as `https://api.openai.com`; needed without a preset, and in place of the preset's otherwise."""
+    protocol: _Protocol | None = None
+    """What it speaks; needed without a preset, and to be left out with one."""
+    base_url: Text | None = None
+    """Where it is, as `https://api.openai.com` or `env:OLLAMA_URL`; needed without a preset, and in place of the
+    preset's otherwise."""
     dialect: str | None = None
     """A server's own way with its protocol (`vllm`, `mistral`, …); the preset's unless it is said here."""
-    headers: dict[str, str] = {}
-    """Headers that are sent with every request."""
+    headers: dict[HeaderName, HiddenText] = {}
+    """Headers that are sent with every request, in place of the client's; values may be references (`env:NAME`)."""
 
-    keys: tuple[Reference | KeyTable, ...] = ()
-    """Keys of the pool; none: the provider is asked without."""
-    strategy: str = "least-used"
-    """Which key is next: `round-robin`, `least-used`, `fill-first`, `latency`, `affinity`, `tiers`."""
+    keys: tuple[WordOrTable[Reference, KeyTable], ...] = ()
+    """Keys of the pool: references to them, or tables with a key and its settings; none: the provider is asked
+    without."""
+    strategy: _Strategy = "least-used"
+    """Which of the usable keys is next: the one least used, each in turn, the first as long as it can (`fill-first`),
+    the fastest, or the one that its conversation had (`affinity`)."""
     max_concurrency: Count | None = None
     """Requests that a key may have at a time."""
     max_total: Count | None = None
     """Requests that all keys together may have at a time."""
-    queue_timeout: Annotated[float, Field(ge=0)] = 10.0
+    queue_timeout: Annotated[Amount, Field(ge=0)] = 10.0
     """Seconds that a request waits for a key at most."""
-    max_queue: Annotated[int, Field(ge=0)] = 1000
+    max_queue: Annotated[Whole, Field(ge=0)] = 1000
     """Requests that may wait at a time."""
-    conversation_header: str | None = None
+    conversation_header: HeaderName | None = None
     """A header that names a request's conversation, for the strategy `affinity`."""
 
     connect_timeout: Seconds = 5.0
     """Seconds to connect."""
+    write_timeout: Seconds = 30.0
+    """Seconds between two writes of a request; with the extra `fast` there is no such bound."""
     first_byte_timeout: Seconds = 60.0
-    """Seconds until an answer must begin."""
+    """Seconds until a streamed answer must begin."""
     idle_timeout: Seconds = 60.0
     """Seconds without a byte in an answer."""
     total_timeout: Seconds = 600.0
-    """Seconds that an answer may take as a whole."""
+    """Seconds for a call and its answer as a whole."""
     max_body: Bytes = 33_554_432
     """Bytes of a request's body."""
-    websockets: bool = False
+    websockets: Flag = False
     """Whether websockets are passed through (OpenAI's Realtime)."""
 
-    retry: RetryTable | Literal[False] = RetryTable()
+    retry: OrFalse[RetryTable] = RetryTable()
     """What is done about failures; `false`: nothing."""
     on_loss: Literal["allow", "warn", "reject"] = "warn"
     """What happens when a translation would lose something."""

@@ -9,11 +9,12 @@ from .affinity import Affinity
 from .fill_first import FillFirst
 from .latency import Latency
 from .least_used import LeastUsed
-from .named import strategy_named
+from .named import STRATEGIES, strategy_named
 from .round_robin import RoundRobin
 from .strategy import Lineup, Seat, Strategy, Traffic
 
 __all__ = [
+    "STRATEGIES",
     "Affinity",
     "FillFirst",
     "Latency",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from ...errors import ConfigurationError
 from .affinity import Affinity
@@ -12,7 +14,18 @@ from .least_used import LeastUsed
 from .round_robin import RoundRobin
 from .strategy import Strategy
 
-__all__ = ["strategy_named"]
+__all__ = ["STRATEGIES", "strategy_named"]
+
+STRATEGIES: Final[Mapping[str, Callable[[], Strategy]]] = MappingProxyType(
+    {
+        "affinity": Affinity,
+        "fill-first": FillFirst,
+        "latency": Latency,
+        "least-used": LeastUsed,
+        "round-robin": RoundRobin,
+    }
+)
+"""What makes each strategy, by its name."""
 
 
 def strategy_named(name: str) -> Strategy:
@@ -21,13 +34,6 @@ def strategy_named(name: str) -> Strategy:
     Raises:
         ConfigurationError: There is no such strategy.
     """
-    known: dict[str, Callable[[], Strategy]] = {
-        "affinity": Affinity,
-        "fill-first": FillFirst,
-        "latency": Latency,
-        "least-used": LeastUsed,
-        "round-robin": RoundRobin,
-    }
-    if name not in known:
-        raise ConfigurationError(f"unknown key strategy {name!r}: one of {', '.join(known)}")
-    return known[name]()
+    if name not in STRATEGIES:
+        raise ConfigurationError(f"unknown key strategy {name!r}: one of {', '.join(STRATEGIES)}")
+    return STRATEGIES[name]()
