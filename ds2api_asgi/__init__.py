@@ -19,6 +19,7 @@ An LLM endpoint is an ASGI app; every part takes such an app and is such an app:
 | `Bounds` | turns requests away that are too large or too odd |
 | `Traced`, `Journal` | tell of each request what was decided and why |
 | `Metrics`, `Telemetry`, `cost_of` | numbers for Prometheus, spans for OpenTelemetry, and what answers cost |
+| `Watchers`, `JsonLines` | let them watch from one place, and write a log of one JSON document per line |
 | `classify`, `rule`, `rows` | what a failure means, rules of your own, and all built-in ones as data |
 | `convert` | translates one document, with no web at all |
 | `lifespan`, `running`, `Mounted` | open and close parts with their host, mount them where a framework cannot |
@@ -51,7 +52,7 @@ from .errors import (
 from .gateway.presets import PRESETS, Preset, preset
 from .gateway.router import Router
 from .gateway.routes import Route, Rules, Target
-from .observe import Cost, Journal, Metrics, Price, Telemetry, Traced, cost_of
+from .observe import Cost, Journal, JsonLines, Metrics, Price, Telemetry, Traced, Watchers, cost_of
 from .pool import Key, KeyPool, RateLimits, RedisKeyStore, Secret, SQLiteKeyStore
 from .protocols.classification import classify, rows, rule
 from .resilience import Failover, Retry
@@ -84,6 +85,7 @@ __all__ = [
     "FramingError",
     "InvalidDocument",
     "Journal",
+    "JsonLines",
     "Key",
     "KeyAction",
     "KeyLookup",
@@ -120,6 +122,7 @@ __all__ = [
     "TransportError",
     "Upstream",
     "Verdict",
+    "Watchers",
     "classify",
     "convert",
     "cost_of",

@@ -13,7 +13,9 @@ __all__ = [
     "BreakerClosed",
     "BreakerOpened",
     "Broke",
+    "Called",
     "Caller",
+    "Closed",
     "Committed",
     "HedgeLost",
     "Hedged",
@@ -264,6 +266,41 @@ class Broke(Struct, frozen=True, kw_only=True):
     """
 
     reason: str
+
+
+class Called(Struct, frozen=True, kw_only=True, gc=False):
+    """A call of an upstream is over; noted by what watches it.
+
+    Attributes:
+        upstream: What it is called.
+        model: The model that it was asked for; None: unknown.
+        provider: Whose it is, as OpenTelemetry calls it; None: nobody said.
+        status: What it answered; 101: it accepted a websocket; 0: nothing, or nobody was reached.
+        first: Seconds until the first bytes of its answer's body; None: none came.
+        took: Seconds until the end.
+        end: ``"complete"``, ``"failed"`` (an error answer), ``"cut"`` (it broke off), ``"raised"`` or ``"cancelled"``
+            (nobody wanted it any more).
+    """
+
+    upstream: str
+    model: str | None = None
+    provider: str | None = None
+    status: int = 0
+    first: float | None = None
+    took: float = 0.0
+    end: str = "complete"
+
+
+class Closed(Struct, frozen=True, kw_only=True, gc=False):
+    """A websocket that had been accepted is closed.
+
+    Attributes:
+        by: ``"client"`` or ``"upstream"``: who closed it first.
+        code: The code of its close; 1005: none was given, 1006: the connection was lost.
+    """
+
+    by: str
+    code: int
 
 
 class Committed(Struct, frozen=True, kw_only=True, gc=False):

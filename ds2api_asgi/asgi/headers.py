@@ -56,6 +56,7 @@ _REQUEST = frozenset(
         b"openai-beta",
         b"traceparent",
         b"tracestate",
+        b"x-client-request-id",
     }
 )
 _REQUEST_WITH_CREDENTIALS = _REQUEST | CREDENTIALS | {b"openai-organization", b"openai-project"}

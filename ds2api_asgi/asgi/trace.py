@@ -16,9 +16,20 @@ import msgspec
 from msgspec import Struct, field
 
 from .exchange import Exchange
-from .facts import Asked, Broke, Caller, Committed, Judged, PoolEmpty, Stopped, TurnedAway
+from .facts import Asked, Broke, Caller, Closed, Committed, Judged, PoolEmpty, Stopped, TurnedAway
 
-__all__ = ["MAX_STEPS", "MAX_TEXT", "Step", "Trace", "decode_trace", "encode_trace", "printable", "trace_of", "why_of"]
+__all__ = [
+    "MAX_STEPS",
+    "MAX_TEXT",
+    "Step",
+    "Trace",
+    "decode_trace",
+    "encode_trace",
+    "plain",
+    "printable",
+    "trace_of",
+    "why_of",
+]
 
 MAX_STEPS: Final = 256
 """Facts that a trace keeps: the first ones and the last ones of a request that noted more."""
@@ -64,6 +75,11 @@ class Trace(Struct, frozen=True, kw_only=True, omit_defaults=True):
         operation: What was asked for (``"generate"``).
         model: What was asked.
         caller: The client key's alias.
+        first: Seconds until the first content of a stream; None: there was none, or it was no stream.
+        overhead: Seconds that were neither a provider's nor the client's nor a wait on purpose; None: nobody knows.
+        cost: US dollars; None: nobody asked, or nobody knows.
+        received: Messages of a websocket's client.
+        sent: Messages to it.
         steps: The facts, oldest first.
         omitted: How many facts in the middle were left out.
     """
@@ -78,6 +94,11 @@ class Trace(Struct, frozen=True, kw_only=True, omit_defaults=True):
     operation: str | None = None
     model: str | None = None
     caller: str | None = None
+    first: float | None = None
+    overhead: float | None = None
+    cost: float | None = None
+    received: int = 0
+    sent: int = 0
     steps: tuple[Step, ...] = ()
     omitted: int = 0
 
@@ -96,6 +117,11 @@ def trace_of(
     status: int = 0,
     end: str = "complete",
     model: str | None = None,
+    first: float | None = None,
+    overhead: float | None = None,
+    cost: float | None = None,
+    received: int = 0,
+    sent: int = 0,
 ) -> Trace:
     """Write a journal down.
 
@@ -107,6 +133,11 @@ def trace_of(
         status: What the client saw.
         end: How it ended.
         model: What was asked, where the journal does not say it.
+        first: Seconds.
+        overhead: Seconds.
+        cost: US dollars.
+        received: Messages.
+        sent: Messages.
 
     Returns:
         The trace; never raises, whatever the facts are.
@@ -128,9 +159,18 @@ def trace_of(
         operation=None if asked is None else asked.operation,
         model=None if model is None else _text(model),
         caller=None if caller is None else _text(caller.name),
+        first=_rounded(first),
+        overhead=_rounded(overhead),
+        cost=_rounded(cost, 9),
+        received=received,
+        sent=sent,
         steps=tuple([_step(at, fact) for at, fact in timed if not isinstance(fact, (Asked, Caller))]),
         omitted=omitted,
     )
+
+
+def _rounded(value: float | None, digits: int = 6) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def why_of(exchange: Exchange, end: str) -> str | None:
@@ -162,6 +202,8 @@ def why_of(exchange: Exchange, end: str) -> str | None:
                 if reason in ("request", "final") or fact.verdict.retry.value == "none":
                     return f"{fact.verdict.row}: {_STOPS['final']}"
                 return f"{fact.verdict.row}, and {_STOPS.get(reason, reason) or 'nobody tried again'}"
+            case Closed():
+                return f"the {fact.by} closed the websocket with code {fact.code}"
             case Committed():
                 return "the answer ended with an error after it had begun"
             case _:
@@ -203,15 +245,20 @@ def _members(struct: object, depth: int) -> dict[str, Any]:
         value = getattr(struct, name)
         default = by_default.get(name, _NO_DEFAULT)
         if not (type(value) is type(default) and value == default):
-            found[name] = _plain(value, depth + 1)
+            found[name] = plain(value, depth + 1)
     return found
 
 
 _NO_DEFAULT: Final = object()
 
 
-def _plain(value: Any, depth: int) -> Any:
-    """A value as JSON has it: bounded, and without what a line of a log cannot hold."""
+def plain(value: Any, depth: int = 1) -> Any:
+    """A value as JSON has it: bounded, without what a line of a log cannot hold; of what is no data, its type's name.
+
+    Args:
+        value: Any.
+        depth: How deep it stands already; four levels are told.
+    """
     if isinstance(value, Enum):
         value = value.value
     if value is None or isinstance(value, bool):
@@ -227,9 +274,9 @@ def _plain(value: Any, depth: int) -> Any:
     if isinstance(value, Struct):
         return _members(value, depth)
     if isinstance(value, Mapping):
-        return {_text(str(key)): _plain(one, depth + 1) for key, one in list(value.items())[:_MAX_ITEMS]}
+        return {_text(str(key)): plain(one, depth + 1) for key, one in list(value.items())[:_MAX_ITEMS]}
     if isinstance(value, (tuple, list, frozenset, set)):
-        return [_plain(one, depth + 1) for one in list(value)[:_MAX_ITEMS]]
+        return [plain(one, depth + 1) for one in list(value)[:_MAX_ITEMS]]
     return type(value).__name__
 
 

@@ -10,6 +10,7 @@
 | `console` | a page to look at |
 | `convert` | ``ds2api convert``: a document from one protocol to another |
 | `demo` | ``ds2api demo``: a gateway over the demo model on a port |
+| `logs` | one place and one format for the log of a process
 | `front` | the app around a gateway: a first page, and 404 for what no protocol claims |
 | `model_lists` | one list of models out of those of several apps |
 | `needs` | what a request needs of a model |

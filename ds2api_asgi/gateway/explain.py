@@ -179,6 +179,12 @@ def _stopped(told: dict[str, Any]) -> str:
     return f"{told['by']} gave up after {attempts}: {told['reason']}"
 
 
+def _called(told: dict[str, Any]) -> str:
+    said = told.get("status") or "nothing"
+    first = f", first byte after {told['first']:.3g} s" if told.get("first") is not None else ""
+    return f"{told['upstream']} said {said}{_model(told)}: {told.get('end', 'complete')} in {told['took']:.3g} s{first}"
+
+
 def _model(told: dict[str, Any]) -> str:
     return f" for model {told['model']}" if told.get("model") else ""
 
@@ -208,6 +214,8 @@ _WORDS: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     "Judged": _judged,
     "Unreachable": lambda told: f"upstream not reached: {told['reason']}",
     "Broke": lambda told: f"the answer broke off: {told['reason']}",
+    "Called": _called,
+    "Closed": lambda told: f"the {told['by']} closed the websocket with code {told['code']}",
     "Committed": lambda told: f"{told['status']} let through to the client",
     "Used": _used,
     "Lost": lambda told: f"translation lost {told['count']}: {', '.join(told['paths'][:4])}",

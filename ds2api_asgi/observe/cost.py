@@ -14,6 +14,7 @@ from msgspec import Struct
 from ..asgi.facts import Used
 from ..errors import ConfigurationError
 from .extras import need
+from .seen import RequestSeen
 
 __all__ = ["Cost", "Price", "Pricing", "cost_of"]
 
@@ -122,6 +123,21 @@ class Pricing:
             if not prices:
                 raise
             self._listed = False
+
+    def of_request(self, request: RequestSeen) -> float | None:
+        """What all answers to a request cost together, in US dollars; None: none came, or a price is unknown."""
+        call = request.answering
+        provider = None if call is None else call.provider
+        model = request.model if call is None or call.model is None else call.model
+        total = Decimal(0)
+        answers = 0
+        for used in request.exchange.all(Used):
+            cost = self.of(provider, model, used)
+            if cost is None:
+                return None
+            total += cost.total
+            answers += 1
+        return float(total) if answers else None
 
     def of(self, provider: str | None, model: str | None, used: Used) -> Cost | None:
         """See `cost_of`; None as well where the model is unknown."""

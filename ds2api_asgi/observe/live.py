@@ -26,8 +26,9 @@ from ..asgi.trace import MAX_TEXT, printable, why_of
 from ..errors import ConfigurationError
 from ..universal.estimate import BYTES_PER_TOKEN
 from .cost import Price, Pricing
+from .seen import RequestSeen
 from .series import Point, Series
-from .watching import RequestSeen, Watcher
+from .watching import Watcher
 
 __all__ = ["MAX_SHOWN", "Ended", "Live", "Running", "text_bytes"]
 
@@ -255,31 +256,31 @@ class Live(Watcher):
 
     def began(self, request: RequestSeen) -> None:
         """See `Watcher.began`; likewise the others."""
-        entry = request.state = _Entry(request.exchange.id or self._ids(), self._wall(), request)
+        entry = request.kept[self] = _Entry(request.exchange.id or self._ids(), self._wall(), request)
         with self._lock:
             self._running[entry] = None
             self._touch(entry)
 
     def noted(self, request: RequestSeen, fact: object) -> None:
         """Keep whose key is used."""
+        entry: _Entry = request.kept[self]
         if isinstance(fact, KeyLeased):
-            request.state.pool, request.state.key = fact.pool, fact.key
+            entry.pool, entry.key = fact.pool, fact.key
         elif not isinstance(fact, Caller):
             return
         with self._lock:
-            self._touch(request.state)
+            self._touch(entry)
 
     def passed(self, request: RequestSeen, chunk: bytes) -> None:
         """Count the text."""
-        entry: _Entry = request.state
+        entry: _Entry = request.kept[self]
         entry.text += text_bytes(entry.protocol, chunk)
         with self._lock:
             self._touch(entry)
 
     def ended(self, request: RequestSeen) -> None:
         """Keep how it went."""
-        entry: _Entry = request.state
-        request.state = None
+        entry: _Entry = request.kept[self]
         told = self._ended(entry, request)
         with self._lock:
             self._running.pop(entry, None)
@@ -345,18 +346,8 @@ class Live(Watcher):
             input=None if used is None else used.input,
             output=None if used is None else used.output,
             per_second=fast,
-            cost=self._cost(request, uses),
+            cost=None if self._pricing is None else self._pricing.of_request(request),
         )
-
-    def _cost(self, request: RequestSeen, uses: list[Used]) -> float | None:
-        if self._pricing is None or not uses:
-            return None
-        call = request.answering
-        asked = request.model if call is None or call.model is None else call.model
-        provider = None if call is None else call.provider
-        costs = [self._pricing.of(provider, asked, used) for used in uses]
-        known = [cost.total for cost in costs if cost is not None]
-        return float(sum(known)) if len(known) == len(costs) else None
 
 
 _SOONEST: Final = 0.1  # seconds of a stream before its speed says anything

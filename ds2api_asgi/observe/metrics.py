@@ -55,7 +55,8 @@ from .cost import Price, Pricing
 from .exposition import Breakers, Exposition, Pool, Standing
 from .extras import need
 from .labels import Labels
-from .watching import CallSeen, RequestSeen, Watcher, status_class
+from .seen import CallSeen, RequestSeen, status_class
+from .watching import Watcher
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

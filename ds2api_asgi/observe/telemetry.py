@@ -40,7 +40,8 @@ from .cost import Price, Pricing
 from .extras import need
 from .labels import Labels
 from .messages import finish_reason, input_messages, instructions, output_messages, tool_definitions
-from .watching import CallSeen, RequestSeen, Watcher
+from .seen import CallSeen, RequestSeen
+from .watching import Watcher
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -171,16 +172,17 @@ class Telemetry(Watcher):
         }
         parent = self._parent(request.scope)
         span = self._tracer.start_span(operation, parent, kind=self._api.SpanKind.SERVER, attributes=attributes)
-        request.state = _Open(span=span, token=self._attach(span, parent), began=self._wall())
+        request.kept[self] = _Open(span=span, token=self._attach(span, parent), began=self._wall())
 
     def ended(self, request: RequestSeen) -> None:
         """End it, and tell the metrics of the whole."""
         answering = request.answering
-        if isinstance(request.state, _Open):
-            self._context.detach(request.state.token)
-            span: Span = request.state.span
+        opened = request.kept.get(self)
+        if isinstance(opened, _Open):
+            self._context.detach(opened.token)
+            span: Span = opened.span
             if span.is_recording():
-                self._describe(span, request, answering)
+                self._describe(span, request)
             span.end()
         self._measure(request, answering)
 
@@ -203,7 +205,7 @@ class Telemetry(Watcher):
     def _attach(self, span: Span, context: Context) -> Any:
         return self._context.attach(self._api.set_span_in_context(span, context))
 
-    def _describe(self, span: Span, request: RequestSeen, answering: CallSeen | None) -> None:
+    def _describe(self, span: Span, request: RequestSeen) -> None:
         if request.model is not None:
             model = _short(request.model)
             span.set_attribute(semconv.REQUEST_MODEL, model)
@@ -216,7 +218,7 @@ class Telemetry(Watcher):
         span.set_attribute("ds2api.end", request.end)
         span.set_attribute("ds2api.calls", request.called)
         span.set_attribute("ds2api.overhead", round(request.overhead, 6))
-        cost = self._cost(request, answering)
+        cost = None if self._pricing is None else self._pricing.of_request(request)
         if cost is not None:
             span.set_attribute("ds2api.cost", cost)
         if request.status >= 500 or request.end in ("cut", "raised"):  # 4xx is the client's error, not the server's
@@ -224,17 +226,8 @@ class Telemetry(Watcher):
             span.set_status(self._api.StatusCode.ERROR)
         before = request.began - request.exchange.started
         for step in trace_of(request.exchange).steps:
-            moment = request.state.began + round((step.at - before) * 1e9)
+            moment = request.kept[self].began + round((step.at - before) * 1e9)
             span.add_event(f"ds2api.{step.what}", dict(_flat(step.members)), timestamp=moment)
-
-    def _cost(self, request: RequestSeen, answering: CallSeen | None) -> float | None:
-        if self._pricing is None:
-            return None
-        provider = None if answering is None else answering.provider
-        model = request.model if answering is None or answering.model is None else answering.model
-        found = [self._pricing.of(provider, model, used) for used in request.exchange.all(Used)]
-        known = [cost.total for cost in found if cost is not None]
-        return float(sum(known)) if known and len(known) == len(found) else None
 
     def _measure(self, request: RequestSeen, answering: CallSeen | None) -> None:
         served = 200 <= request.status < 300 and request.end == "complete"
@@ -274,8 +267,9 @@ class Telemetry(Watcher):
             attributes[semconv.REQUEST_MODEL] = model = _short(call.model)
             name = f"{operation} {model}"
         around: Context = self._context.get_current()
-        if call.request is not None and isinstance(call.request.state, _Open):
-            around = self._api.set_span_in_context(call.request.state.span, around)
+        opened = None if call.request is None else call.request.kept.get(self)
+        if isinstance(opened, _Open):
+            around = self._api.set_span_in_context(opened.span, around)
         span: Span = self._tracer.start_span(name, around, kind=self._api.SpanKind.CLIENT, attributes=attributes)
         reader = None
         if span.is_recording() and call.claim.operation is Operation.GENERATE:
@@ -287,19 +281,20 @@ class Telemetry(Watcher):
                 elif message["type"] == "http.response.body":
                     reader.feed(message)
 
-            call.tap = tap
-        call.state = _Open(span=span, token=self._attach(span, around), began=self._wall(), reader=reader)
+            call.taps += (tap,)
+        call.kept[self] = _Open(span=span, token=self._attach(span, around), began=self._wall(), reader=reader)
         if reader is not None:
             self._describe_request(span, call)
 
     def call_ended(self, call: CallSeen) -> None:
         """End it, and tell the metrics of the call."""
         error = _error_of(call)
-        if isinstance(call.state, _Open):
-            self._context.detach(call.state.token)
-            span: Span = call.state.span
+        opened = call.kept.get(self)
+        if isinstance(opened, _Open):
+            self._context.detach(opened.token)
+            span: Span = opened.span
             if span.is_recording():
-                self._describe_call(span, call, call.state.reader, error)
+                self._describe_call(span, call, opened.reader, error)
             span.end()
         attributes: dict[str, Any] = {
             semconv.OPERATION: semconv.operation_name(call.claim.protocol, call.claim.operation),

@@ -6,39 +6,44 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
-from ..asgi.body import Replay
-from ..asgi.claims import Claims
-from ..asgi.exchange import KEY, Exchange
 from ..asgi.facts import Asked, Attempted, Judged, KeyLeased, Lost
-from ..asgi.headers import media_type
-from ..asgi.trace import Trace, encode_trace, trace_of
+from ..asgi.headers import find, replace
+from ..asgi.trace import Trace, encode_trace, printable, trace_of
 from ..asgi.types import ASGIApp, Message, Receive, Scope, Send
 from ..errors import ConfigurationError
-from ..protocols import registry
-from ..protocols.base import Claim, StreamWatch
+from .cost import Price, Pricing
 from .journal import Sink
+from .others import Others
+from .requests import Requests
+from .seen import RequestSeen
+from .summary import summary_of
+from .watching import Watcher, Watchers
 
-__all__ = ["Traced"]
+__all__ = ["REQUEST_ID", "Traced"]
 
 logger = logging.getLogger("ds2api_asgi.trace")
 _trouble = logging.getLogger("ds2api_asgi.observe")
 
-_MAX_BODY = 1024 * 1024
-"""Bytes of a request's body in which its model is looked for."""
+REQUEST_ID: Final = b"x-ds2-request-id"
+"""The response header in which a client is told the id of its request."""
 
-_MAX_HEADER = 400
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_UNSAFE = re.compile(r"[^0-9A-Za-z._/-]")
+_UPSTREAM_ID: Final = b"x-client-request-id"  # OpenAI's; others let it pass
+_MAX_HEADER: Final = 400
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_ID: Final = re.compile(rb"[0-9A-Za-z._/:=+-]{1,128}")
+_UNSAFE: Final = re.compile(r"[^0-9A-Za-z._/-]")
 
 
 class Traced:
     """Begin the exchange of each request, see it to its end, and tell what was decided on the way.
 
     One record per request goes to the logger ``ds2api_asgi.trace``: a readable message that ends with the trace as one
-    line of JSON (which ``ds2api explain`` reads), and ``extra`` with ``ds2_id``, ``ds2_status``, ``ds2_end`` and
-    ``ds2_trace``. Neither keys nor contents are among them. Only requests that are a protocol's are traced::
+    line of JSON (which ``ds2api explain`` reads), and ``extra`` with ``ds2_id``, ``ds2_status``, ``ds2_end``,
+    ``ds2_trace`` and ``ds2_request``, a `Summary`. `JsonLines` makes one JSON document of it. Neither keys nor contents
+    are among them. Only requests that are a protocol's are traced, and websockets of OpenAI's, each as one request::
 
         app = Traced(Translator(Retry(pool), speaks="openai-chat"), sinks=[journal := Journal()])
 
@@ -51,12 +56,21 @@ class Traced:
         sinks: Who takes the traces.
         usage: Whether the tokens that answers cost are told as well. Then a `KeyPool` within reads them off each
             answer, which takes time; what answers without a pool tells none.
+        cost: Whether to tell what answers cost in dollars (extra ``cost``, unless `prices` has all); needs `watchers`
+            for the model that was used. It includes `usage`.
+        prices: Prices of one's own by model; they come before the list.
+        others: Whether requests that are no protocol's are logged as well, without a trace; sinks are not told of them.
+        watchers: Watch from here too, and tell which upstreams were called. None: nobody does.
+        trust: A request header that the id is taken from where it is fit for one (``"x-request-id"``); for a proxy in
+            front that makes ids, for anybody can send one. The id then goes up as ``x-client-request-id`` and back as
+            ``x-ds2-request-id``. None: the id is our own.
         clock: Monotonic seconds.
         wall: Unix time.
         ids: Makes the id of a request.
 
     Raises:
-        ConfigurationError: The header is not a name of one.
+        ConfigurationError: A header that is not the name of one; a price below 0, or costs are asked for and
+            genai-prices is not installed.
     """
 
     def __init__(
@@ -68,55 +82,110 @@ class Traced:
         header: str | None = None,
         sinks: Iterable[Sink] = (),
         usage: bool = False,
+        cost: bool = False,
+        prices: Mapping[str, Price] | None = None,
+        others: bool = False,
+        watchers: Watchers | None = None,
+        trust: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         ids: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
-        if header is not None and _TOKEN.fullmatch(header) is None:
-            raise ConfigurationError(f"not the name of a header: {header!r}")
-        self.app = app
-        self._log = log
-        self._level = level
-        self._header = None if header is None else header.lower().encode()
-        self._sinks = tuple(sinks)
-        self._usage = usage
-        self._clock = clock
-        self._wall = wall
+        for name in (header, trust):
+            if name is not None and _TOKEN.fullmatch(name) is None:
+                raise ConfigurationError(f"not the name of a header: {name!r}")
+        self._trust = None if trust is None else trust.lower().encode()
         self._ids = ids
-        self._claims = Claims(registry.claim)
+        story = _Story(
+            level=level if log else None,
+            header=None if header is None else header.lower().encode(),
+            tells_id=header is not None or trust is not None,
+            sinks=tuple(sinks),
+            usage=usage or cost,
+            pricing=Pricing(prices) if cost else None,
+            sees_calls=watchers is not None,
+            wall=wall,
+            ids=ids if trust is None else None,
+        )
+        self.app = app
+        inner = Others(app, level=level) if others and log else app
+        self._requests = Requests((Watchers() if watchers is None else watchers).among(story), inner, clock=clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Watch a request of a protocol; everything else passes (the ASGI interface)."""
-        claim = self._claims.of(scope) if scope["type"] == "http" else None
-        if claim is None:
-            await self.app(scope, receive, send)
-            return
-        exchange = scope.get(KEY)
-        if not isinstance(exchange, Exchange):
-            exchange = Exchange(started=self._clock(), clock=self._clock)
-            scope = {**scope, KEY: exchange}
-        exchange.wants_usage = exchange.wants_usage or self._usage
-        model = claim.model if isinstance(claim.model, str) else None
-        exchange.note(Asked(protocol=claim.protocol, operation=claim.operation.value, model=model))
-        exchange.id = self._ids()
-        watch = _Watch(exchange, claim, exchange.id, self._wall(), receive, send, self._header)
-        raised: str | None = None
-        try:
-            await self.app(scope, watch.receive, watch.send)
-        except Exception:
-            raised = "raised"
-            raise
-        except BaseException:  # all that is no error comes from outside: cancellation, or the end of the process
-            raised = "cancelled"
-            raise
-        finally:
-            self._tell(watch, raised)
+        if self._trust is not None and scope["type"] in ("http", "websocket"):
+            given = find(scope["headers"], self._trust)
+            fit = given is not None and _ID.fullmatch(given) is not None
+            known = given if fit and given is not None else _UNSAFE.sub("_", self._ids())[:_MAX_HEADER].encode()
+            scope = {**scope, "headers": replace(scope["headers"], {_UPSTREAM_ID: known})}
+        await self._requests(scope, receive, send)
 
-    def _tell(self, watch: _Watch, raised: str | None) -> None:
+
+class _Story(Watcher):
+    """Tells of each request what there is to tell.
+
+    Args:
+        level: Of records; None: nothing is logged.
+        header: For a short trace.
+        tells_id: Whether clients are told the id.
+        sinks: Who takes the traces.
+        usage: Whether tokens are wanted.
+        pricing: Tells costs; None: nobody asks.
+        sees_calls: Whether somebody tells of the calls of upstreams.
+        wall: Unix time.
+        ids: Makes ids; None: the id stands in the scope.
+    """
+
+    def __init__(
+        self,
+        *,
+        level: int | None,
+        header: bytes | None,
+        tells_id: bool,
+        sinks: tuple[Sink, ...],
+        usage: bool,
+        pricing: Pricing | None,
+        sees_calls: bool,
+        wall: Callable[[], float],
+        ids: Callable[[], str] | None,
+    ) -> None:
+        super().__init__()
+        self.wants_usage = usage
+        self._level = level
+        self._header = header
+        self._tells_id = tells_id
+        self._sinks = sinks
+        self._pricing = pricing
+        self._sees_calls = sees_calls
+        self._wall = wall
+        self._ids = ids
+
+    def began(self, request: RequestSeen) -> None:
+        """Give it an id, and begin its journal."""
+        claim = request.claim
+        if self._ids is not None:
+            known = self._ids()
+        else:
+            known = (find(request.scope["headers"], _UPSTREAM_ID) or b"").decode("latin-1")
+        request.exchange.id = known
+        request.kept[self] = self._wall()
+        request.exchange.note(Asked(protocol=claim.protocol, operation=claim.operation.value, model=request.model))
+
+    def starting(self, request: RequestSeen, message: Message) -> Message:
+        """Add what clients are told."""
+        if not self._tells_id:
+            return message
+        known = request.exchange.id or ""
+        told = [(REQUEST_ID, _UNSAFE.sub("_", known)[:_MAX_HEADER].encode())]
+        if self._header is not None:
+            told.append((self._header, _short(request).encode()))
+        return {**message, "headers": [*message.get("headers", ()), *told]}
+
+    def ended(self, request: RequestSeen) -> None:
         """Tell log and sinks; whatever goes wrong here is not the request's."""
         try:
-            trace = watch.trace(raised)
-            if self._log:
+            trace = self._trace(request)
+            if self._level is not None:
                 _write(trace, self._level)
         except Exception:  # noqa: BLE001 - nothing here is the request's
             _trouble.exception("a trace could not be written")
@@ -126,6 +195,27 @@ class Traced:
                 sink(trace)
             except Exception:  # noqa: BLE001 - a sink may raise anything
                 _trouble.exception("a sink of traces raised")
+
+    def _trace(self, request: RequestSeen) -> Trace:
+        return trace_of(
+            request.exchange,
+            id=printable(request.exchange.id or ""),
+            when=request.kept[self],
+            took=request.ended - request.exchange.started,
+            status=request.status,
+            end=request.end,
+            model=request.model,
+            first=None if request.first is None else request.first - request.exchange.started,
+            overhead=request.overhead if self._sees_calls else None,
+            cost=self._cost(request),
+            received=request.received,
+            sent=request.sent,
+        )
+
+    def _cost(self, request: RequestSeen) -> float | None:
+        if self._pricing is None:
+            return None
+        return self._pricing.of_request(request)
 
 
 def _write(trace: Trace, level: int) -> None:
@@ -144,119 +234,20 @@ def _write(trace: Trace, level: int) -> None:
         trace.end,
         trace.took,
         line,
-        extra={"ds2_id": trace.id, "ds2_status": trace.status, "ds2_end": trace.end, "ds2_trace": line},
+        extra={
+            "ds2_id": trace.id,
+            "ds2_status": trace.status,
+            "ds2_end": trace.end,
+            "ds2_trace": line,
+            "ds2_request": summary_of(trace),
+        },
     )
 
 
-class _Watch:
-    """Sees one request pass."""
-
-    __slots__ = (
-        "_body",
-        "_claim",
-        "_complete",
-        "_exchange",
-        "_gone",
-        "_header",
-        "_id",
-        "_receive",
-        "_send",
-        "_size",
-        "_status",
-        "_stream",
-        "_when",
-    )
-
-    def __init__(
-        self,
-        exchange: Exchange,
-        claim: Claim,
-        id: str,  # noqa: A002 - the member's name
-        when: float,
-        receive: Receive,
-        send: Send,
-        header: bytes | None,
-    ) -> None:
-        self._exchange = exchange
-        self._claim = claim
-        self._id = id
-        self._when = when
-        self._receive = receive
-        self._send = send
-        self._header = header
-        self._body: list[bytes] = []
-        self._size = 0
-        self._status = 0
-        self._stream: StreamWatch | None = None
-        self._complete = False
-        self._gone = False
-
-    async def receive(self) -> Message:
-        message: Message = await self._receive()
-        if message["type"] == "http.disconnect":
-            self._gone = self._gone or not self._complete
-        elif message.get("body") and not isinstance(self._claim.model, str):
-            self._size += len(message["body"])
-            if self._size <= _MAX_BODY:
-                self._body.append(message["body"])
-            else:
-                self._body.clear()
-        return message
-
-    async def send(self, message: Message) -> None:
-        kind = message["type"]
-        if kind == "http.response.start":
-            self._status = message["status"]
-            protocol = registry.get(self._claim.protocol)
-            if 200 <= self._status < 300 and media_type(message.get("headers", ())) == protocol.stream_type().encode():
-                self._stream = protocol.stream_watch()
-            if self._header is not None:
-                headers = [
-                    *message.get("headers", ()),
-                    (b"x-ds2-request-id", _UNSAFE.sub("_", self._id)[:_MAX_HEADER].encode()),
-                    (self._header, _short(self._exchange).encode()),
-                ]
-                message = {**message, "headers": headers}
-        elif kind == "http.response.body" and self._stream is not None:
-            self._stream.feed(message.get("body", b""))
-        try:
-            await self._send(message)
-        except OSError:  # what servers raise when nobody listens any more
-            self._gone = True
-            raise
-        if kind == "http.response.body" and not message.get("more_body", False):
-            self._complete = True
-
-    def trace(self, raised: str | None) -> Trace:
-        model, _ = Replay(b"".join(self._body), self._receive).peek() if self._body else (None, None)
-        return trace_of(
-            self._exchange,
-            id=self._id,
-            when=self._when,
-            status=self._status,
-            end=self._end(raised),
-            model=model,
-        )
-
-    def _end(self, raised: str | None) -> str:
-        if not self._complete:
-            if self._gone:
-                return "gone"
-            if raised == "cancelled":
-                return raised
-            return "cut" if self._status else "raised"
-        if self._status >= 400:
-            return "failed"
-        stream = self._stream
-        if raised == "raised" or (stream is not None and (stream.failure is not None or not stream.terminal)):
-            return "cut"
-        return "complete"
-
-
-def _short(exchange: Exchange) -> str:
+def _short(request: RequestSeen) -> str:
     """What is known when headers go out, safe in a header: ``attempts=2;key=pool/a1;row=openai-chat.429;lost=1``."""
     found: list[str] = []
-    for fact in exchange:
+    for fact in request.exchange:
         match fact:
             case Attempted():
                 found.append(f"try={fact.number}@{fact.target}")

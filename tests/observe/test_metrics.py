@@ -18,7 +18,7 @@ from access_kit import ALICE, bearer, guarded
 from ds2api_asgi import ConfigurationError, Failover, KeyPool, Metrics, Price, Retry, Upstream
 from ds2api_asgi.observe import exposition
 from ds2api_asgi.observe.labels import MAX_LABEL, OTHER, Labels
-from ds2api_asgi.observe.watching import OwnTime
+from ds2api_asgi.observe.seen import OwnTime
 from ds2api_asgi.pool.health import KeyState
 from ds2api_asgi.resilience import BreakerPolicy, BreakerReport, BreakerState
 from ds2api_asgi.testing import Break, Driver, Pause, ScriptedUpstream, Start, Wait, event_script, json_script

@@ -237,8 +237,8 @@ async def test_what_was_decided_are_the_events_of_the_requests_span() -> None:
     await ask(app)
     server = kit.server()
     assert [event.name for event in server.events if event.name != "ds2api.Used"] == [
-        "ds2api.Attempted", "ds2api.KeyLeased", "ds2api.Judged", "ds2api.Attempted", "ds2api.KeyLeased",
-        "ds2api.Committed",
+        "ds2api.Attempted", "ds2api.KeyLeased", "ds2api.Judged", "ds2api.Called",
+        "ds2api.Attempted", "ds2api.KeyLeased", "ds2api.Committed", "ds2api.Called",
     ]  # fmt: skip
     judged = next(event for event in server.events if event.name == "ds2api.Judged")
     assert judged.attributes["verdict.row"] == "openai-chat.429"

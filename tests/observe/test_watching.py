@@ -15,7 +15,8 @@ from ds2api_asgi import ClientGone, Metrics, Telemetry
 from ds2api_asgi.asgi.body import Replay
 from ds2api_asgi.asgi.exchange import KEY, Exchange
 from ds2api_asgi.observe.answers import AnswerReader
-from ds2api_asgi.observe.watching import MAX_CALLS, CallSeen, RequestSeen, Watcher, status_class
+from ds2api_asgi.observe.seen import MAX_CALLS, CallSeen, RequestSeen, status_class
+from ds2api_asgi.observe.watching import Watcher
 from ds2api_asgi.protocols import registry
 from watched import QUESTION, ask
 
