@@ -1,0 +1,237 @@
+// The keys of each pool: their states, what is left of their limits, and what may be done with them.
+
+import { ApiError, ask, keyPath } from "./api.js";
+import { el, flag, keyed, mark, say, show, write } from "./dom.js";
+import { icon, reicon } from "./icons.js";
+import { chip, confirmed, empty, field, heading, partsOf, rechip, row, table } from "./parts.js";
+import { STATES, count, countdown, duration, many, protocolOf, stateOf } from "./words.js";
+
+const PAGE = 100; // rows of a pool that are drawn before more are asked for
+
+const title = "Keys";
+const node = el("div", { class: "view" });
+const search = el("input", { type: "search", placeholder: "alias, model or pool", autocomplete: "off", oninput: redraw });
+const filters = el("div", { class: "filters", role: "group", "aria-label": "Only keys in these states" });
+const sections = el("div", { class: "stack" });
+const nothing = empty("No key is like that.");
+const noPools = empty("No pool of keys is shown here.");
+node.append(
+  heading(title, "Which keys may be used now, and when the others come back."),
+  el("div", { class: "toolbar" }, field("Search", search), filters),
+  nothing, noPools, sections);
+
+const COLUMNS = [
+  ["alias", "Key"], ["state", "State"], ["headroom", "Left of its limits"], ["flight", "In flight", "number"],
+  ["counts", "Served, failed", "number"], ["actions", "Actions"],
+];
+const chosen = new Set(); // states to be seen; none: all
+const results = new Map(); // of tests, by pool and alias
+const drawn = new Map(); // how many rows of a pool
+let last = { pools: [] };
+let age = 0;
+let repaint = () => {};
+
+const nameOf = (key) => (key.switched_off ? "off" : key.state);
+const idOf = (pool, key) => JSON.stringify([pool.name, key.alias]);
+const resting = (key) => key.switched_off || !["active", "half_open"].includes(key.state);
+
+function redraw() {
+  repaint();
+}
+
+function wanted(pool, key) {
+  if (chosen.size && !chosen.has(nameOf(key))) return false;
+  const words = search.value.trim().toLowerCase();
+  if (!words) return true;
+  return [key.alias, pool.name, ...Object.keys(key.models ?? {})].some((text) => text.toLowerCase().includes(words));
+}
+
+function renderFilters() {
+  const counts = new Map();
+  for (const pool of last.pools) for (const key of pool.keys) counts.set(nameOf(key), (counts.get(nameOf(key)) ?? 0) + 1);
+  const names = ["active", ...STATES.filter((name) => name !== "active").reverse(), "off"];
+  keyed(filters, names.filter((name) => counts.has(name) || chosen.has(name)), (name) => name,
+    (name) => el("button", {
+      type: "button", class: "filter", onclick() {
+        if (!chosen.delete(name)) chosen.add(name);
+        redraw();
+      },
+    }, chip()),
+    (button, name) => {
+      mark(button, "aria-pressed", chosen.has(name));
+      const look = stateOf(name, name === "off");
+      rechip(button.firstChild, { ...look, word: `${count(counts.get(name) ?? 0)} ${look.word.toLowerCase()}` });
+    });
+}
+
+const LIMITS = {
+  rpm: "Requests / min", rps: "Requests / s", rpd: "Requests / day", rph: "Requests / h", requests: "Requests",
+  tpm: "Tokens / min", tpd: "Tokens / day", tph: "Tokens / h", tokens: "Tokens",
+  itpm: "Input tokens / min", otpm: "Output tokens / min", input_tokens: "Input tokens", output_tokens: "Output tokens",
+  concurrency: "At once", in_flight: "At once", budget: "Budget",
+};
+const SOURCES = { configured: "configured", provider: "says the provider" };
+
+function makeBar() {
+  return el("li", { class: "bar-of" },
+    el("span", { class: "bar-name", "data-part": "name" }),
+    el("span", { class: "track", "aria-hidden": "true" }, el("span", { class: "fill", "data-part": "fill" })),
+    el("span", { class: "bar-left", "data-part": "left" }),
+    el("span", { class: "quiet", "data-part": "resets" }));
+}
+
+function updateBar(bar, head) {
+  const at = partsOf(bar);
+  const left = typeof head.left === "number" ? Math.max(0, head.left) : null;
+  const part = left === null || !head.limit ? null : Math.min(1, left / head.limit);
+  write(at.name, `${LIMITS[head.of] ?? head.of}${head.model ? `, ${head.model}` : ""}`);
+  at.fill.style.width = `${Math.round((part ?? 0) * 1000) / 10}%`;
+  at.fill.dataset.tone = part === null ? "off" : part <= 0.1 ? "bad" : part <= 0.3 ? "warn" : "good";
+  const limit = typeof head.limit === "number" ? ` of ${count(head.limit)}` : "";
+  write(at.left, left === null ? `limit ${count(head.limit)}` : `${count(left)}${limit} left`);
+  const resets = typeof head.resets_in === "number" ? `full in ${countdown(head.resets_in - age)}, ` : "";
+  write(at.resets, `${resets}${SOURCES[head.source] ?? head.source}`);
+}
+
+function makeKey(pool, key) {
+  const button = (name, words, more) =>
+    el("button", { type: "button", class: more, "data-part": name, onclick: () => act(pool.name, key.alias, name, line) }, words);
+  const line = row(COLUMNS, {
+    alias: el("span", { class: "alias", "data-part": "name" }),
+    state: [
+      el("span", { class: "state-line" }, chip(), el("span", { class: "countdown", "data-part": "until" })),
+      el("ul", { class: "models", "data-part": "models" }),
+    ],
+    headroom: [el("ul", { class: "headroom-list", "data-part": "bars" }), el("span", { class: "quiet", "data-part": "free" }, "no limit known")],
+    counts: [
+      el("span", { "data-part": "served" }), el("span", { class: "quiet" }, ", "), el("span", { "data-part": "failed" }),
+      el("span", { class: "quiet small block", "data-part": "leased" }),
+    ],
+    actions: [
+      el("span", { class: "buttons" }, button("test", "Test"), button("enable", "Enable"), button("disable", "Disable")),
+      el("p", { class: "result", "data-part": "result", role: "status" }, icon("dot"), el("span", { "data-part": "words" })),
+    ],
+  });
+  return line;
+}
+
+function updateKey(line, pool, key) {
+  const at = partsOf(line);
+  write(at.name, key.alias);
+  flag(line, "is-off", key.switched_off);
+  rechip(line.querySelector(".state-line .chip"), stateOf(key.state, key.switched_off));
+  const until = !key.switched_off && resting(key) && typeof key.until === "number" ? key.until - age : null;
+  write(at.until, until === null ? "" : until > 0 ? `back in ${countdown(until)}` : "back with the next request");
+  const models = Object.entries(key.models ?? {});
+  show(at.models, models.length > 0);
+  keyed(at.models, models, ([model]) => model,
+    () => el("li", {}, el("code", { "data-part": "model" }), chip(), el("span", { class: "countdown", "data-part": "rest" })),
+    (item, [model, [state, rest]]) => {
+      const of = partsOf(item);
+      write(of.model, model);
+      rechip(item.children[1], stateOf(state));
+      write(of.rest, typeof rest === "number" ? countdown(rest - age) : "");
+    });
+  const headroom = key.headroom ?? [];
+  show(at.free, !headroom.length);
+  keyed(at.bars, headroom, (head) => `${head.of}/${head.model}/${head.source}`, makeBar, updateBar);
+  write(at.flight, count(key.in_flight));
+  write(at.served, count(key.served));
+  write(at.failed, count(key.failed));
+  flag(at.failed, "is-bad", key.failed > 0);
+  write(at.leased, `leased ${count(key.leased)} times`);
+  show(at.disable, !key.switched_off);
+  show(at.enable, resting(key));
+  for (const name of ["test", "enable", "disable"]) {
+    mark(at[name], "aria-label", `${at[name].textContent} key ${key.alias} of ${pool.name}`);
+  }
+  const result = results.get(idOf(pool, key));
+  show(at.result, Boolean(result));
+  if (!result) return;
+  mark(at.result, "data-tone", result.tone);
+  reicon(at.result.firstChild, result.icon);
+  write(at.words, result.words);
+}
+
+async function act(poolName, alias, action, line) {
+  const id = JSON.stringify([poolName, alias]);
+  const key = last.pools.find((pool) => pool.name === poolName)?.keys.find((one) => one.alias === alias);
+  if (action === "disable") {
+    const busy = key?.in_flight ? ` ${many(key.in_flight, "request")} that ${key.in_flight === 1 ? "uses" : "use"} it now will finish.` : "";
+    const words = `No request gets it until it is enabled again.${busy}`;
+    if (!(await confirmed(`Disable the key ${alias}?`, words, "Disable"))) return;
+  }
+  const buttons = [...line.querySelectorAll("button")];
+  for (const button of buttons) button.disabled = true;
+  if (action === "test") results.set(id, { tone: "info", icon: "wait", words: "Asking the provider…" });
+  redraw();
+  try {
+    const answer = await ask(keyPath(poolName, alias, action), null);
+    if (key && answer.key) Object.assign(key, answer.key);
+    if (action === "test") {
+      const { ok, words, took, status } = answer.result;
+      const time = typeof took === "number" ? ` (${duration(took)})` : "";
+      results.set(id, { tone: ok ? "good" : "bad", icon: ok ? "check" : "cross", words: `${words ?? status}${time}` });
+    } else {
+      results.delete(id);
+      say(`Key ${alias} is ${action}d.`);
+    }
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    results.set(id, { tone: "bad", icon: "cross", words: error.message });
+  } finally {
+    for (const button of buttons) button.disabled = false;
+    redraw();
+    const at = partsOf(line);
+    const next = [at[action], at.enable, at.disable, at.test].find((button) => !button.hidden);
+    next?.focus({ preventScroll: true });
+  }
+}
+
+function makePool(pool) {
+  const rows = table("keys", `Keys of ${pool.name}`, COLUMNS);
+  const more = el("button", {
+    type: "button", "data-part": "more", onclick() {
+      drawn.set(pool.name, (drawn.get(pool.name) ?? PAGE) + PAGE);
+      redraw();
+    },
+  });
+  const section = el("section", { class: "card", "aria-label": `Pool ${pool.name}`, "data-pool": pool.name },
+    el("div", { class: "card-head" }, el("h2", { tabindex: "-1" }, pool.name), el("p", { class: "quiet", "data-part": "about" })),
+    rows.node, el("p", { class: "more" }, more));
+  rows.body.dataset.part = "body";
+  rows.node.dataset.part = "sheet";
+  return section;
+}
+
+function updatePool(section, pool) {
+  const at = partsOf(section);
+  const list = pool.keys.filter((key) => wanted(pool, key));
+  const most = drawn.get(pool.name) ?? PAGE;
+  const waiting = pool.waiting ? `${many(pool.waiting, "request")} waiting` : null;
+  write(at.about, [many(pool.keys.length, "key"), protocolOf(pool.protocol), pool.strategy, waiting].filter(Boolean).join(" · "));
+  show(section, list.length > 0);
+  keyed(at.body, list.slice(0, most), (key) => key.alias, (key) => makeKey(pool, key), (line, key) => updateKey(line, pool, key));
+  show(at.more, list.length > most);
+  write(at.more, `Show ${count(Math.min(PAGE, list.length - most))} more of ${count(list.length)}`);
+}
+
+function render(state, seconds, again) {
+  last = { pools: state.pools ?? [] };
+  age = seconds;
+  repaint = again;
+  renderFilters();
+  keyed(sections, last.pools, (pool) => pool.name, makePool, updatePool);
+  show(noPools, !last.pools.length);
+  show(nothing, last.pools.length > 0 && ![...sections.children].some((section) => !section.hidden));
+}
+
+/** #/keys/POOL shows that pool first. */
+function enter(rest) {
+  if (!rest) return null;
+  const section = [...sections.children].find((one) => one.dataset.pool === rest);
+  section?.scrollIntoView({ block: "start" });
+  return section?.querySelector("h2") ?? null;
+}
+
+export const keys = { title, node, render, enter };
