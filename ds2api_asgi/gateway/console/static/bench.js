@@ -106,16 +106,27 @@ async function translate() {
   complain(null);
   try {
     const { targets } = await ask("translate", { ...found, document: text.value });
-    if (turn === asked) draw(targets, found.source);
+    if (turn !== asked) return;
+    const wrong = wholly(targets);
+    draw(wrong ? {} : targets, found.source);
+    if (!wrong) return;
+    complain(wrong.path ? `${wrong.error}, at ` : wrong.error, wrong.path);
+    text.focus();
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     if (turn !== asked) return;
     draw({}, null);
-    complain(error.path ? `${error.message} at ` : error.message, error.path);
-    text.focus();
+    complain(error.message);
   } finally {
     button.disabled = false;
   }
+}
+
+/** What is wrong with the document itself, when every protocol says the same; else null. */
+function wholly(targets) {
+  const [first, ...others] = Object.values(targets);
+  if (first?.error === undefined) return null;
+  return others.every((one) => one.error === first.error && one.path === first.path) ? first : null;
 }
 
 function makeResult() {
@@ -133,6 +144,7 @@ function makeResult() {
         },
       }, icon("copy"), done)),
     el("p", { class: "problem", "data-part": "problem" }),
+    el("code", { class: "quiet block route", "data-part": "route" }),
     el("ul", { class: "losses", "data-part": "losses" }),
     pre);
 }
@@ -160,6 +172,7 @@ function updateResult(section, [name, result]) {
   show(at.copy, !bad);
   write(at.text, pretty(result.document));
   at.text.scrollTop = 0;
+  write(at.route, result.route ?? "");
   show(at.losses, losses.length > 0);
   at.losses.replaceChildren(...losses.map((loss) =>
     el("li", {},

@@ -3,7 +3,7 @@
 import { el, svg, write } from "./dom.js";
 
 const HEIGHT = 132;
-const EDGE = { top: 10, right: 8, bottom: 20, left: 44 };
+const EDGE = { top: 10, right: 8, bottom: 20, left: 48 };
 
 /** The next round number: 1, 2 or 5 times a power of ten. */
 export function roundUp(value) {
@@ -45,10 +45,10 @@ export function areaPath(points, floor) {
 /**
  * A chart of some lines over the last minutes.
  *
- * `lines` are {name, tone, area, read(point) → number or null}; `say(value)` gives a value with its unit;
+ * `lines` are {name, tone, area, read(point) → number or null}; `say(value)` gives a value with its unit, `axis(value)` a short one;
  * `sum(points)` a sentence for those who do not see the chart.
  */
-export function chart({ title, lines, say, sum, words }) {
+export function chart({ title, lines, say, axis = say, sum, words }) {
   const drawing = svg("svg", { class: "chart-drawing", role: "img", height: HEIGHT, width: "100%" });
   const now = el("span", { class: "chart-now" });
   const readout = el("p", { class: "chart-readout", "aria-hidden": "true" });
@@ -59,27 +59,27 @@ export function chart({ title, lines, say, sum, words }) {
     el("div", { class: "chart-head" }, el("h2", {}, title), now),
     drawing,
     el("div", { class: "chart-foot" }, legend || el("p", { class: "legend" }, words ?? ""), readout));
-  let series = { step: 5, points: [] };
+  let series = { step: 5, points: [], end: 0 };
   let scale = null;
   let pointed = null;
 
   function draw() {
     const width = drawing.clientWidth;
     if (!width) return; // not seen now
-    const { points, step } = series;
-    const end = points.length ? points.at(-1).at : 0;
+    const { points } = series;
+    const { end } = series;
     const span = 600;
     const values = points.flatMap((point) => lines.map((line) => line.read(point) ?? 0));
     const most = roundUp(Math.max(0, ...values));
     const x = (at) => EDGE.left + (1 - (end - at) / span) * (width - EDGE.left - EDGE.right);
     const y = (value) => EDGE.top + (1 - value / most) * (HEIGHT - EDGE.top - EDGE.bottom);
     const floor = y(0);
-    scale = { x, width, step };
+    scale = { x };
     drawing.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     const grid = [0, 0.5, 1].map((part) =>
       svg("g", {},
         svg("line", { class: "grid", x1: EDGE.left, x2: width - EDGE.right, y1: y(most * part), y2: y(most * part) }),
-        svg("text", { class: "axis", x: EDGE.left - 8, y: y(most * part) + 4, "text-anchor": "end" }, say(most * part))));
+        svg("text", { class: "axis", x: EDGE.left - 8, y: y(most * part) + 4, "text-anchor": "end" }, axis(most * part))));
     const times = [[600, "10 min ago", "start"], [300, "5 min", "middle"], [0, "now", "end"]].map(([ago, text, anchor]) =>
       svg("text", { class: "axis", x: x(end - ago), y: HEIGHT - 4, "text-anchor": anchor }, text));
     const shapes = lines.flatMap((line) => {
@@ -116,12 +116,12 @@ export function chart({ title, lines, say, sum, words }) {
     hair.setAttribute("x1", at);
     hair.setAttribute("x2", at);
     hair.setAttribute("visibility", "visible");
-    const ago = Math.round(points.at(-1).at - near.at);
+    const ago = Math.round(series.end - near.at);
     const said = lines.map((line) => {
       const value = line.read(near);
       return `${lines.length > 1 ? `${line.name} ` : ""}${value === null || value === undefined ? "–" : say(value)}`;
     });
-    write(readout, `${said.join(" · ")}, ${ago ? `${ago} s ago` : "now"}`);
+    write(readout, `${said.join(" · ")}, ${ago} s ago`);
   }
 
   drawing.addEventListener("pointermove", (event) => {
@@ -139,8 +139,7 @@ export function chart({ title, lines, say, sum, words }) {
     update(next) {
       const last = next.points.at(-1);
       const before = series.points.at(-1);
-      const same = last && before && last.at === before.at && next.points.length === series.points.length &&
-        JSON.stringify(last) === JSON.stringify(before);
+      const same = last && before && next.end === series.end && JSON.stringify(last) === JSON.stringify(before);
       series = next;
       if (same && drawing.firstChild) return;
       const value = last ? lines[0].read(last) : null;

@@ -4,8 +4,10 @@ import { ApiError, ask, keyPath } from "./api.js";
 import { el, flag, keyed, mark, say, show, write } from "./dom.js";
 import { icon, reicon } from "./icons.js";
 import { chip, confirmed, empty, field, heading, partsOf, rechip, row, table } from "./parts.js";
-import { STATES, count, countdown, duration, many, protocolOf, stateOf } from "./words.js";
+import { STANDINGS, enabling, isPartly, rests, standing, standingOf } from "./standing.js";
+import { count, countdown, duration, many, protocolOf, stateOf } from "./words.js";
 
+const MODELS = 4; // of a key, with states of their own
 const PAGE = 100; // rows of a pool that are drawn before more are asked for
 
 const title = "Keys";
@@ -22,7 +24,7 @@ node.append(
 
 const COLUMNS = [
   ["alias", "Key"], ["state", "State"], ["headroom", "Left of its limits"], ["flight", "In flight", "number"],
-  ["counts", "Served, failed", "number"], ["actions", "Actions"],
+  ["leased", "Leased", "number"], ["served", "Served", "number"], ["failed", "Failed", "number"], ["actions", "Actions"],
 ];
 const chosen = new Set(); // states to be seen; none: all
 const results = new Map(); // of tests, by pool and alias
@@ -31,16 +33,14 @@ let last = { pools: [] };
 let age = 0;
 let repaint = () => {};
 
-const nameOf = (key) => (key.switched_off ? "off" : key.state);
 const idOf = (pool, key) => JSON.stringify([pool.name, key.alias]);
-const resting = (key) => key.switched_off || !["active", "half_open"].includes(key.state);
 
 function redraw() {
   repaint();
 }
 
 function wanted(pool, key) {
-  if (chosen.size && !chosen.has(nameOf(key))) return false;
+  if (chosen.size && !chosen.has(standing(key))) return false;
   const words = search.value.trim().toLowerCase();
   if (!words) return true;
   return [key.alias, pool.name, ...Object.keys(key.models ?? {})].some((text) => text.toLowerCase().includes(words));
@@ -48,9 +48,8 @@ function wanted(pool, key) {
 
 function renderFilters() {
   const counts = new Map();
-  for (const pool of last.pools) for (const key of pool.keys) counts.set(nameOf(key), (counts.get(nameOf(key)) ?? 0) + 1);
-  const names = ["active", ...STATES.filter((name) => name !== "active").reverse(), "off"];
-  keyed(filters, names.filter((name) => counts.has(name) || chosen.has(name)), (name) => name,
+  for (const pool of last.pools) for (const key of pool.keys) counts.set(standing(key), (counts.get(standing(key)) ?? 0) + 1);
+  keyed(filters, STANDINGS.filter((name) => counts.has(name) || chosen.has(name)), (name) => name,
     (name) => el("button", {
       type: "button", class: "filter", onclick() {
         if (!chosen.delete(name)) chosen.add(name);
@@ -59,7 +58,7 @@ function renderFilters() {
     }, chip()),
     (button, name) => {
       mark(button, "aria-pressed", chosen.has(name));
-      const look = stateOf(name, name === "off");
+      const look = standingOf(name);
       rechip(button.firstChild, { ...look, word: `${count(counts.get(name) ?? 0)} ${look.word.toLowerCase()}` });
     });
 }
@@ -72,9 +71,15 @@ const LIMITS = {
 };
 const SOURCES = { configured: "configured", provider: "says the provider" };
 
+/** When it comes back, as a clock that runs down. */
+function back(until) {
+  if (typeof until !== "number") return "";
+  return until > age ? `back in ${countdown(until - age)}` : "back with the next request";
+}
+
 function makeBar() {
   return el("li", { class: "bar-of" },
-    el("span", { class: "bar-name", "data-part": "name" }),
+    el("span", { class: "bar-name" }, el("span", { class: "block", "data-part": "name" }), el("code", { class: "quiet", "data-part": "model" })),
     el("span", { class: "track", "aria-hidden": "true" }, el("span", { class: "fill", "data-part": "fill" })),
     el("span", { class: "bar-left", "data-part": "left" }),
     el("span", { class: "quiet", "data-part": "resets" }));
@@ -84,7 +89,8 @@ function updateBar(bar, head) {
   const at = partsOf(bar);
   const left = typeof head.left === "number" ? Math.max(0, head.left) : null;
   const part = left === null || !head.limit ? null : Math.min(1, left / head.limit);
-  write(at.name, `${LIMITS[head.of] ?? head.of}${head.model ? `, ${head.model}` : ""}`);
+  write(at.name, LIMITS[head.of] ?? head.of);
+  write(at.model, head.model ?? "");
   at.fill.style.width = `${Math.round((part ?? 0) * 1000) / 10}%`;
   at.fill.dataset.tone = part === null ? "off" : part <= 0.1 ? "bad" : part <= 0.3 ? "warn" : "good";
   const limit = typeof head.limit === "number" ? ` of ${count(head.limit)}` : "";
@@ -99,14 +105,10 @@ function makeKey(pool, key) {
   const line = row(COLUMNS, {
     alias: el("span", { class: "alias", "data-part": "name" }),
     state: [
-      el("span", { class: "state-line" }, chip(), el("span", { class: "countdown", "data-part": "until" })),
       el("ul", { class: "models", "data-part": "models" }),
+      el("span", { class: "state-line" }, chip(), el("span", { class: "countdown", "data-part": "until" })),
     ],
     headroom: [el("ul", { class: "headroom-list", "data-part": "bars" }), el("span", { class: "quiet", "data-part": "free" }, "no limit known")],
-    counts: [
-      el("span", { "data-part": "served" }), el("span", { class: "quiet" }, ", "), el("span", { "data-part": "failed" }),
-      el("span", { class: "quiet small block", "data-part": "leased" }),
-    ],
     actions: [
       el("span", { class: "buttons" }, button("test", "Test"), button("enable", "Enable"), button("disable", "Disable")),
       el("p", { class: "result", "data-part": "result", role: "status" }, icon("dot"), el("span", { "data-part": "words" })),
@@ -119,18 +121,21 @@ function updateKey(line, pool, key) {
   const at = partsOf(line);
   write(at.name, key.alias);
   flag(line, "is-off", key.switched_off);
-  rechip(line.querySelector(".state-line .chip"), stateOf(key.state, key.switched_off));
-  const until = !key.switched_off && resting(key) && typeof key.until === "number" ? key.until - age : null;
-  write(at.until, until === null ? "" : until > 0 ? `back in ${countdown(until)}` : "back with the next request");
+  const partly = isPartly(key);
+  rechip(line.querySelector(".state-line .chip"), stateOf(partly ? "active" : key.state, key.switched_off));
+  write(at.until, partly ? "for other models" : rests(key) && !key.switched_off ? back(key.until) : "");
   const models = Object.entries(key.models ?? {});
   show(at.models, models.length > 0);
-  keyed(at.models, models, ([model]) => model,
-    () => el("li", {}, el("code", { "data-part": "model" }), chip(), el("span", { class: "countdown", "data-part": "rest" })),
-    (item, [model, [state, rest]]) => {
+  const shown = models.slice(0, MODELS).map(([model, [state, until]]) => ({ model, state, until }));
+  if (models.length > MODELS) shown.push({ more: models.length - MODELS });
+  keyed(at.models, shown, ({ model }) => model,
+    () => el("li", {}, chip(), el("code", { "data-part": "model" }), el("span", { class: "countdown", "data-part": "rest" })),
+    (item, { model, state, until, more }) => {
       const of = partsOf(item);
-      write(of.model, model);
-      rechip(item.children[1], stateOf(state));
-      write(of.rest, typeof rest === "number" ? countdown(rest - age) : "");
+      show(item.firstChild, !more);
+      if (!more) rechip(item.firstChild, stateOf(state));
+      write(of.model, more ? "" : model);
+      write(of.rest, more ? `and ${many(more, "more model")}` : back(until));
     });
   const headroom = key.headroom ?? [];
   show(at.free, !headroom.length);
@@ -139,9 +144,9 @@ function updateKey(line, pool, key) {
   write(at.served, count(key.served));
   write(at.failed, count(key.failed));
   flag(at.failed, "is-bad", key.failed > 0);
-  write(at.leased, `leased ${count(key.leased)} times`);
+  write(at.leased, count(key.leased));
   show(at.disable, !key.switched_off);
-  show(at.enable, resting(key));
+  show(at.enable, enabling(key));
   for (const name of ["test", "enable", "disable"]) {
     mark(at[name], "aria-label", `${at[name].textContent} key ${key.alias} of ${pool.name}`);
   }
@@ -198,6 +203,7 @@ function makePool(pool) {
   });
   const section = el("section", { class: "card", "aria-label": `Pool ${pool.name}`, "data-pool": pool.name },
     el("div", { class: "card-head" }, el("h2", { tabindex: "-1" }, pool.name), el("p", { class: "quiet", "data-part": "about" })),
+    el("p", { class: "problem", "data-part": "problem" }),
     rows.node, el("p", { class: "more" }, more));
   rows.body.dataset.part = "body";
   rows.node.dataset.part = "sheet";
@@ -208,9 +214,10 @@ function updatePool(section, pool) {
   const at = partsOf(section);
   const list = pool.keys.filter((key) => wanted(pool, key));
   const most = drawn.get(pool.name) ?? PAGE;
+  write(at.problem, pool.problem ? `Its keys cannot be shown: ${pool.problem}.` : "");
   const waiting = pool.waiting ? `${many(pool.waiting, "request")} waiting` : null;
   write(at.about, [many(pool.keys.length, "key"), protocolOf(pool.protocol), pool.strategy, waiting].filter(Boolean).join(" · "));
-  show(section, list.length > 0);
+  show(section, list.length > 0 || Boolean(pool.problem));
   keyed(at.body, list.slice(0, most), (key) => key.alias, (key) => makeKey(pool, key), (line, key) => updateKey(line, pool, key));
   show(at.more, list.length > most);
   write(at.more, `Show ${count(Math.min(PAGE, list.length - most))} more of ${count(list.length)}`);

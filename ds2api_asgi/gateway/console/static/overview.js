@@ -2,8 +2,9 @@
 
 import { chart } from "./charts.js";
 import { el, flag, keyed, show, write } from "./dom.js";
+import { STANDINGS, rests, standing, standingOf } from "./standing.js";
 import { chip, empty, heading, partsOf, rechip, row, table } from "./parts.js";
-import { STATES, breakerOf, clock, count, countdown, duration, long, many, percent, protocolOf, rate, stateOf } from "./words.js";
+import { breakerOf, clock, count, countdown, duration, long, many, percent, protocolOf, rate, roundDuration } from "./words.js";
 
 const title = "Overview";
 const node = el("div", { class: "view" });
@@ -32,6 +33,7 @@ const charts = [
       { name: "95% are faster (p95)", tone: "second", read: (point) => point.p95 },
     ],
     say: duration,
+    axis: roundDuration,
     sum: (points) => `Lately p50 ${duration(lastOf(points, "p50"))}, p95 ${duration(lastOf(points, "p95"))}.`,
   }),
   chart({
@@ -39,6 +41,7 @@ const charts = [
     lines: [{ name: "p50", tone: "main", area: true, read: (point) => point.first_p50 }],
     words: "half of the streams are faster",
     say: duration,
+    axis: roundDuration,
     sum: (points) => `Lately p50 ${duration(lastOf(points, "first_p50"))}.`,
   }),
   chart({
@@ -85,11 +88,11 @@ function listNumbers() {
 }
 
 const POOLS = [["name", "Pool"], ["keys", "Keys"], ["states", "States"], ["waiting", "Waiting", "number"]];
-const pools = table("pools", "Pools of keys", POOLS);
+const pools = table("pools small-sheet", "Pools of keys", POOLS);
 const noPools = empty("No pool of keys is shown here.");
 
 const BREAKERS = [["target", "Target"], ["model", "Model"], ["state", "State"], ["until", "Tried again in", "number"]];
-const breakers = table("breakers", "Breakers", BREAKERS);
+const breakers = table("breakers small-sheet", "Breakers", BREAKERS);
 const noBreakers = empty("Every target is asked: no breaker is open.");
 
 const reloadProblem = el("pre", { class: "reload-problem", tabindex: "0" });
@@ -109,14 +112,16 @@ node.append(
   details,
   el("div", { class: "columns" },
     el("section", { class: "card" }, el("h2", {}, "Pools"), pools.node, noPools),
-    el("section", { class: "card" }, el("h2", {}, "Breakers"), breakers.node, noBreakers),
-    el("section", { class: "card" }, el("h2", {}, "Gateway"), gateway)));
+    el("div", { class: "stack" },
+      el("section", { class: "card" }, el("h2", {}, "Breakers"), breakers.node, noBreakers),
+      el("section", { class: "card" }, el("h2", {}, "Gateway"), gateway))));
 
 function renderFigures(state, all) {
   const requests = sumOf(all, "requests");
   const failed = sumOf(all, "failed");
   write(figures.requests.value, count(requests));
-  write(figures.requests.more, `${rate(requests / Math.max(step, all.length * step))} per second`);
+  const seconds = Math.max(step, Math.min(all.length * step, state.now - state.started));
+  write(figures.requests.more, `${rate(requests / seconds)} per second`);
   write(figures.failed.value, requests ? percent(failed / requests) : "–");
   write(figures.failed.more, failed ? many(failed, "request") : "none");
   flag(figures.failed.node, "is-bad", requests && failed / requests >= 0.05);
@@ -125,7 +130,7 @@ function renderFigures(state, all) {
   write(figures.live.value, count(live.length));
   write(figures.live.more, live.length ? `${count(streaming)} streaming, ${count(live.length - streaming)} waiting` : "nothing is asked");
   const keys = (state.pools ?? []).flatMap((pool) => pool.keys);
-  const usable = keys.filter((key) => !key.switched_off && (key.state === "active" || key.state === "half_open"));
+  const usable = keys.filter((key) => !rests(key));
   write(figures.keys.value, `${count(usable.length)} of ${count(keys.length)}`);
   write(figures.keys.more, usable.length === keys.length ? "all of them" : `${many(keys.length - usable.length, "key")} at rest`);
   flag(figures.keys.node, "is-bad", keys.length && !usable.length);
@@ -137,7 +142,7 @@ function renderPools(state) {
   show(pools.node, list.length > 0);
   keyed(pools.body, list, (pool) => pool.name,
     () => row(POOLS, {
-      name: [el("strong", { "data-part": "title" }), el("span", { class: "quiet small", "data-part": "how" })],
+      name: [el("strong", { "data-part": "title" }), el("span", { class: "quiet small", "data-part": "how" }), el("span", { class: "problem", "data-part": "problem" })],
       keys: el("a", { "data-part": "link" }),
       states: el("span", { class: "chips", "data-part": "chips" }),
     }),
@@ -145,16 +150,18 @@ function renderPools(state) {
       const at = partsOf(line);
       write(at.title, pool.name);
       write(at.how, [protocolOf(pool.protocol), pool.strategy].filter(Boolean).join(", "));
+      write(at.problem, pool.problem ?? "");
+      show(at.problem, Boolean(pool.problem));
       at.link.href = `#/keys/${encodeURIComponent(pool.name)}`;
       write(at.link, many(pool.keys.length, "key"));
       const counts = new Map();
       for (const key of pool.keys) {
-        const name = key.switched_off ? "off" : key.state;
+        const name = standing(key);
         counts.set(name, (counts.get(name) ?? 0) + 1);
       }
-      const shown = [...STATES, "off"].reverse().filter((name) => counts.has(name));
+      const shown = STANDINGS.filter((name) => counts.has(name));
       keyed(at.chips, shown, (name) => name, () => chip(), (one, name) => {
-        const look = stateOf(name, name === "off");
+        const look = standingOf(name);
         rechip(one, { ...look, word: `${count(counts.get(name))} ${look.word.toLowerCase()}` });
       });
       write(at.waiting, count(pool.waiting));
@@ -179,9 +186,10 @@ function renderBreakers(state, age) {
 function render(state, age) {
   const series = state.series ?? { step: 5, points: [] };
   step = series.step || 5;
-  points = series.points;
-  renderFigures(state, points);
-  for (const one of charts) one.update(series);
+  // Steps before the start hold nothing, and the last one is not full yet.
+  points = series.points.filter((point) => point.at + step > state.started && point.at + step <= state.now);
+  renderFigures(state, series.points);
+  for (const one of charts) one.update({ step, points, end: (series.points.at(-1)?.at ?? 0) });
   listNumbers();
   renderPools(state);
   renderBreakers(state, age);

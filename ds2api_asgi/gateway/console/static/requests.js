@@ -22,8 +22,9 @@ const liveCount = el("p", { class: "quiet" });
 const noLive = empty("Nothing runs at the moment.");
 
 const RECENT = [
-  ["when", "Began"], ["end", "End"], ["what", "Asked"], ["caller", "Caller"], ["took", "Took", "number"],
-  ["first", "First token", "number"], ["tokens", "Tokens in, out", "number"], ["cost", "Cost", "number"],
+  ["when", "Began"], ["end", "End"], ["what", "Asked"], ["caller", "Caller"], ["key", "Key"], ["took", "Took", "number"],
+  ["first", "First token", "number"], ["tokens", "Tokens in, out", "number"], ["speed", "Tokens / s", "number"],
+  ["cost", "Cost", "number"],
 ];
 const recent = table("recent", "Requests that ended, newest first", RECENT);
 const recentCount = el("p", { class: "quiet" });
@@ -63,6 +64,14 @@ function select(line, at, one, words) {
   write(at.link, words);
 }
 
+const keyOf = (one) => (one.key ? (one.pool ? `${one.pool} / ${one.key}` : one.key) : "–");
+
+/** A cell; one without a value is left out where rows are cards. */
+function value(cell, words) {
+  mark(cell, "data-none", words === "–");
+  write(cell, words);
+}
+
 const PHASES = {
   waiting: { word: "Waiting", icon: "wait", tone: "warn", means: "no content has come yet" },
   streaming: { word: "Streaming", icon: "send", tone: "good", means: "content comes" },
@@ -72,12 +81,12 @@ function updateLive(line, one, now) {
   const at = partsOf(line);
   select(line, at, one, duration(Math.max(0, now - one.began)));
   writeAsked(at, one);
-  write(at.caller, one.caller ?? "–");
+  value(at.caller, one.caller ?? "–");
   rechip(at.phase.firstChild, PHASES[one.phase] ?? { word: String(one.phase), icon: "dot", tone: "info" });
-  write(at.key, one.key ? (one.pool ? `${one.pool} / ${one.key}` : one.key) : "–");
-  write(at.first, duration(one.first));
-  write(at.output, count(one.output));
-  write(at.speed, rate(one.per_second));
+  value(at.key, keyOf(one));
+  value(at.first, duration(one.first));
+  value(at.output, `${one.estimated && one.output ? "≈ " : ""}${count(one.output)}`);
+  value(at.speed, rate(one.per_second));
 }
 
 function updateRecent(line, one) {
@@ -88,26 +97,29 @@ function updateRecent(line, one) {
   writeAsked(at, one);
   write(at.why, one.why ?? "");
   show(at.why, Boolean(one.why));
-  write(at.caller, one.caller ?? "–");
-  write(at.took, duration(one.took));
-  write(at.first, duration(one.first));
+  value(at.caller, one.caller ?? "–");
+  value(at.key, keyOf(one));
+  value(at.took, duration(one.took));
+  value(at.first, duration(one.first));
   const known = typeof one.input === "number" || typeof one.output === "number";
-  write(at.tokens, known ? `${count(one.input)} → ${count(one.output)}` : "–");
-  write(at.cost, dollars(one.cost) ?? "–");
+  value(at.tokens, known ? `${count(one.input)} → ${count(one.output)}` : "–");
+  value(at.speed, rate(one.per_second));
+  value(at.cost, dollars(one.cost) ?? "–");
 }
 
 function wanted(one) {
   if (failedOnly.checked && one.end === "complete") return false;
   const words = search.value.trim().toLowerCase();
   if (!words) return true;
-  return [one.id, one.model, one.caller, one.protocol, one.operation, one.why, one.end, String(one.status)]
+  return [one.id, one.model, one.caller, one.key, one.protocol, one.operation, one.why, one.end, String(one.status)]
     .some((text) => text?.toLowerCase().includes(words));
 }
 
 function render(state, age, again, traffic) {
   repaint = again;
   const running = traffic.live();
-  write(liveCount, running.length > SHOWN ? `the oldest ${SHOWN} of ${count(running.length)}` : many(running.length, "request"));
+  const all = Math.max(running.length, running.length < 500 ? 0 : state.in_flight ?? 0); // the gateway tells so many
+  write(liveCount, all > SHOWN ? `the newest ${SHOWN} of ${count(all)}` : many(all, "request"));
   show(noLive, !running.length);
   show(live.node, running.length > 0);
   keyed(live.body, running.slice(0, SHOWN), (one) => one.id,

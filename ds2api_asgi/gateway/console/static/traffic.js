@@ -33,9 +33,9 @@ export class Traffic {
     this.#ended = new Map(this.recent().slice(0, KEPT).reverse().map((one) => [one.id, one]));
   }
 
-  /** Oldest first. */
+  /** Newest first. */
   live() {
-    return [...this.#live.values()].sort((one, other) => one.began - other.began);
+    return [...this.#live.values()].sort((one, other) => other.began - one.began);
   }
 
   /** Newest first. */

@@ -32,6 +32,14 @@ export function duration(seconds) {
   return long(seconds);
 }
 
+/** The same, short and round: what stands at an axis. */
+export function roundDuration(seconds) {
+  if (seconds === 0) return "0";
+  const trimmed = (number) => String(Number(number.toPrecision(2)));
+  if (seconds < 1) return `${trimmed(seconds * 1000)} ms`;
+  return seconds < 60 ? `${trimmed(seconds)} s` : `${trimmed(seconds / 60)} min`;
+}
+
 /** 75 → "1 min 15 s"; 93784 → "1 d 2 h". */
 export function long(seconds) {
   const all = Math.round(seconds);
@@ -92,6 +100,8 @@ const states = {
   blocked: { word: "Blocked", icon: "bar", tone: "odd", means: "it may not use this model" },
   disabled: { word: "Disabled", icon: "cross", tone: "off", means: "the provider refused it" },
 };
+/** Resting for some models, not for all. */
+export const PARTLY = { word: "Partly resting", icon: "half", tone: "warn", means: "it rests for some models" };
 const off = { word: "Switched off", icon: "power", tone: "off", means: "an operator switched it off" };
 
 /** How a state is shown; one of a version that is not known yet by its own name. */
