@@ -88,6 +88,8 @@ class KeyReport(Struct, frozen=True, kw_only=True):
         alias: What it is called.
         state: The worst of all its states, for whatever model.
         until: Seconds until that state's rest ends; None when it does not rest, or rests until an operator acts.
+        whole: The state that it has for every model, and seconds until its rest ends or None: a key that rests for
+            one model only may be used for the others.
         models: For each model with a state of its own: that state, and seconds until its rest ends or None.
         in_flight: Requests that use it now.
         leased: How often it was leased.
@@ -107,6 +109,7 @@ class KeyReport(Struct, frozen=True, kw_only=True):
     failed: int
     switched_off: bool = False
     headroom: tuple[Headroom, ...] = ()
+    whole: tuple[KeyState, float | None] = (KeyState.ACTIVE, None)
 
 
 _ORDER = tuple(KeyState)
@@ -202,15 +205,13 @@ def survey(roster: Roster, aliases: Sequence[str], counts: Sequence[Sequence[int
             state, until = _worst(found, now)
             if state is not KeyState.ACTIVE:
                 own[model] = (state, until)
-        state, until = max(
-            [_worst(list(roster.lanes_of(seat.index, None)), now), *own.values()],
-            key=lambda pair: _ORDER.index(pair[0]),
-        )
+        whole = _worst(list(roster.lanes_of(seat.index, None)), now)
+        state, until = max([whole, *own.values()], key=lambda pair: _ORDER.index(pair[0]))
         reports.append(
             KeyReport(
                 alias=alias, state=state, until=until, models=own, in_flight=seat.in_flight, leased=leased,
                 served=served, failed=failed, switched_off=_is_switched_off(roster, seat.index),
-                headroom=tuple(rooms.get(roster.scope_of(seat.index), ())),
+                headroom=tuple(rooms.get(roster.scope_of(seat.index), ())), whole=whole,
             )
         )  # fmt: skip
     return reports

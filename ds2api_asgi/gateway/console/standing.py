@@ -161,6 +161,7 @@ def key_document(report: KeyReport) -> dict[str, Any]:
         "alias": report.alias,
         "state": report.state.value,
         "until": _seconds(report.until),
+        "whole": [report.whole[0].value, _seconds(report.whole[1])],
         "models": {
             printable(model[:MAX_TEXT]): [state.value, _seconds(until)]
             for model, (state, until) in report.models.items()

@@ -177,7 +177,7 @@ function updateResult(section, [name, result]) {
   at.losses.replaceChildren(...losses.map((loss) =>
     el("li", {},
       el("span", { class: "loss-kind" }, LOSSES[loss.kind] ?? loss.kind), " ",
-      el("code", {}, loss.path), " ",
+      el("code", {}, loss.path), ": ",
       el("span", { class: "quiet" }, loss.reason))));
 }
 

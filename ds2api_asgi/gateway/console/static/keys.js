@@ -4,7 +4,7 @@ import { ApiError, ask, keyPath } from "./api.js";
 import { el, flag, keyed, mark, say, show, write } from "./dom.js";
 import { icon, reicon } from "./icons.js";
 import { chip, confirmed, empty, field, heading, partsOf, rechip, row, table } from "./parts.js";
-import { STANDINGS, enabling, isPartly, rests, standing, standingOf } from "./standing.js";
+import { STANDINGS, enabling, isPartly, rests, standing, standingOf, wholeOf } from "./standing.js";
 import { count, countdown, duration, many, protocolOf, stateOf } from "./words.js";
 
 const MODELS = 4; // of a key, with states of their own
@@ -121,9 +121,9 @@ function updateKey(line, pool, key) {
   const at = partsOf(line);
   write(at.name, key.alias);
   flag(line, "is-off", key.switched_off);
-  const partly = isPartly(key);
-  rechip(line.querySelector(".state-line .chip"), stateOf(partly ? "active" : key.state, key.switched_off));
-  write(at.until, partly ? "for other models" : rests(key) && !key.switched_off ? back(key.until) : "");
+  const whole = wholeOf(key);
+  rechip(line.querySelector(".state-line .chip"), stateOf(whole.state, key.switched_off));
+  write(at.until, isPartly(key) ? "for other models" : rests(key) && !key.switched_off ? back(whole.until) : "");
   const models = Object.entries(key.models ?? {});
   show(at.models, models.length > 0);
   const shown = models.slice(0, MODELS).map(([model, [state, until]]) => ({ model, state, until }));

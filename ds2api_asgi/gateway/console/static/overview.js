@@ -2,7 +2,7 @@
 
 import { chart } from "./charts.js";
 import { el, flag, keyed, show, write } from "./dom.js";
-import { STANDINGS, rests, standing, standingOf } from "./standing.js";
+import { STANDINGS, isPartly, rests, standing, standingOf } from "./standing.js";
 import { chip, empty, heading, partsOf, rechip, row, table } from "./parts.js";
 import { breakerOf, clock, count, countdown, duration, long, many, percent, protocolOf, rate, roundDuration } from "./words.js";
 
@@ -132,7 +132,9 @@ function renderFigures(state, all) {
   const keys = (state.pools ?? []).flatMap((pool) => pool.keys);
   const usable = keys.filter((key) => !rests(key));
   write(figures.keys.value, `${count(usable.length)} of ${count(keys.length)}`);
-  write(figures.keys.more, usable.length === keys.length ? "all of them" : `${many(keys.length - usable.length, "key")} at rest`);
+  const partly = usable.filter(isPartly).length;
+  const resting = keys.length - usable.length;
+  write(figures.keys.more, [resting && `${count(resting)} at rest`, partly && `${count(partly)} partly resting`].filter(Boolean).join(", ") || "all of them");
   flag(figures.keys.node, "is-bad", keys.length && !usable.length);
 }
 
