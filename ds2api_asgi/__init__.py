@@ -9,6 +9,7 @@ An LLM endpoint is an ASGI app; every part takes such an app and is such an app:
 |---|---|
 | `Upstream` | answers by asking a provider |
 | `KeyPool` | gives each request a key that works |
+| `RenewedToken` | shows a token that is fetched anew before it ends, in a pool's place |
 | `Retry`, `Failover` | try again, or elsewhere, until the first content; never cut a stream silently |
 | `Translator` | speaks every protocol in front of an app that speaks one |
 | `TextTools`, `ThinkTags` | transforms of a `Translator`: tools for models without, thoughts that are printed |
@@ -53,7 +54,17 @@ from .gateway.presets import PRESETS, Preset, preset
 from .gateway.router import Router
 from .gateway.routes import Route, Rules, Target
 from .observe import Cost, Journal, JsonLines, Metrics, Price, Telemetry, Traced, Watchers, cost_of
-from .pool import Key, KeyPool, RateLimits, RedisKeyStore, Secret, SQLiteKeyStore
+from .pool import (
+    Key,
+    KeyPool,
+    RateLimits,
+    RedisKeyStore,
+    RenewedToken,
+    Secret,
+    SQLiteKeyStore,
+    Token,
+    token_of_command,
+)
 from .protocols.classification import classify, rows, rule
 from .resilience import Failover, Retry
 from .stateful import MemoryResponseStore, ResponseStore, SQLiteResponseStore, StatefulResponses
@@ -102,6 +113,7 @@ __all__ = [
     "RateLimits",
     "RedisKeyStore",
     "RedisLimitStore",
+    "RenewedToken",
     "ResponseStore",
     "Retry",
     "RetryScope",
@@ -117,6 +129,7 @@ __all__ = [
     "Telemetry",
     "TextTools",
     "ThinkTags",
+    "Token",
     "Traced",
     "Translator",
     "TransportError",
@@ -131,4 +144,5 @@ __all__ = [
     "rows",
     "rule",
     "running",
+    "token_of_command",
 ]

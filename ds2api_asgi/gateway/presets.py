@@ -18,6 +18,7 @@ from msgspec import Struct, field
 
 from ..asgi.types import ASGIApp
 from ..errors import ConfigurationError
+from ..pool.renewed_token import RenewedToken, TokenSource
 from ..protocols import registry
 from ..translator import Translator
 from ..upstream import Upstream
@@ -83,19 +84,33 @@ class Preset(Struct, frozen=True, kw_only=True):
             return self.base_url.format(**values).replace("//global-", "//", 1)
         return self.base_url.format(**values)
 
-    def upstream(self, *, api_key: str | None = None, base_url: str | None = None, **options: Any) -> ASGIApp:
+    def upstream(
+        self,
+        *,
+        api_key: str | None = None,
+        token: TokenSource | None = None,
+        base_url: str | None = None,
+        **options: Any,
+    ) -> ASGIApp:
         """An app that asks the provider, for requests in its own protocol.
 
         A `KeyPool` of the preset's protocol may stand around it: the pool's key is shown as the provider wants it.
 
         Args:
             api_key: Sent with every request that no key pool has equipped.
+            token: Fetches access tokens that end, which are sent instead; see `RenewedToken`.
             base_url: Another one, for a server elsewhere; parameters that only the usual one has are not needed then.
             options: The preset's parameters, and what `Upstream` takes.
 
         Raises:
-            ConfigurationError: A parameter is missing, unknown or unsafe, or a value is not for `Upstream`.
+            ConfigurationError: A parameter is missing, unknown or unsafe, a value is not for `Upstream`, or both a key
+                and tokens are given.
         """
+        if token is not None:
+            if api_key is not None:
+                raise ConfigurationError("api_key and token exclude each other")
+            app = self.upstream(base_url=base_url, **options)
+            return RenewedToken(app, protocol=self.protocol, fetch=token)
         given = {name: options.pop(name) for name in self.parameters if name in options}
         url = self.url(**given) if base_url is None else base_url
         if api_key is not None and not api_key.strip():
@@ -122,6 +137,7 @@ class Preset(Struct, frozen=True, kw_only=True):
         self,
         *,
         api_key: str | None = None,
+        token: TokenSource | None = None,
         base_url: str | None = None,
         around: Callable[[ASGIApp], ASGIApp] | None = None,
         translator: Mapping[str, Any] | None = None,
@@ -131,6 +147,7 @@ class Preset(Struct, frozen=True, kw_only=True):
 
         Args:
             api_key: See `upstream`.
+            token: See `upstream`.
             base_url: See `upstream`.
             around: Puts parts around the upstream: ``lambda app: Retry(KeyPool(app, protocol=…, keys=…))``.
             translator: What else `Translator` takes.
@@ -139,7 +156,7 @@ class Preset(Struct, frozen=True, kw_only=True):
         Raises:
             ConfigurationError: As `upstream`.
         """
-        upstream = self.upstream(api_key=api_key, base_url=base_url, **options)
+        upstream = self.upstream(api_key=api_key, token=token, base_url=base_url, **options)
         inner = upstream if around is None else around(upstream)
         return Translator(inner, speaks=self.protocol, dialect=self.dialect, **(translator or {}))
 
@@ -244,7 +261,7 @@ _ALL: Final = (
         strip=r"(?:/v1(?:beta\d?|alpha)?)?(?:/projects/[^/]+/locations/[^/]+)?(?:/publishers/google)?",
         prefix="/publishers/google",
         quirks=(
-            "The key is an OAuth access token that lives for an hour; who renews it is the operator's affair.",
+            "The key is an OAuth access token that lives for an hour: `token` fetches the next one in time.",
             "Models of other publishers (Anthropic's) have other paths and are not reached by this preset.",
         ),
         page="https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest-rpc",

@@ -8,7 +8,7 @@ all three in step, and `store` is where that lives. `queue` knows who waits for 
 clock and its event loops. `component` is the ASGI app, `attempt` watches an answer, `cost` guesses tokens before it and
 `refusal` is what a client is told when there is no key. `handshake` is an attempt at a websocket,
 `makers` remembers whose account has a response that later ones build on. `heard` remembers what providers say of their
-limits, for who looks at the keys.
+limits, for who looks at the keys. `renewed_token` stands in a pool's place where the key is a token that ends.
 
 What several processes share goes through a `ledger`, in `sqlite` or in `redis`, and each of them follows it with a
 `mirror`; `shared` is the store on top.
@@ -23,6 +23,7 @@ from .health import KeyState, Outcome
 from .keys import Key, Secret
 from .limits import RateLimits
 from .redis import RedisKeyStore
+from .renewed_token import RenewedToken, Token, TokenSource, token_of_command
 from .sqlite import SQLiteKeyStore
 from .store import KeyStore, Lease, MemoryStore
 from .strategies import Affinity, FillFirst, Latency, LeastUsed, Lineup, RoundRobin, Seat, Strategy, Traffic
@@ -48,11 +49,15 @@ __all__ = [
     "Outcome",
     "RateLimits",
     "RedisKeyStore",
+    "RenewedToken",
     "RoundRobin",
     "SQLiteKeyStore",
     "Seat",
     "Secret",
     "Spent",
     "Strategy",
+    "Token",
+    "TokenSource",
     "Traffic",
+    "token_of_command",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ds2api_asgi import Secret, Token
 from ds2api_asgi.errors import ConfigurationError
 from ds2api_asgi.gateway.address import Readdressed
 from ds2api_asgi.gateway.presets import PRESETS, preset
@@ -216,6 +217,28 @@ def test_an_empty_key_is_refused() -> None:
     for name in ("openai", "azure"):
         with pytest.raises(ConfigurationError):
             preset(name).upstream(api_key=" ", **PARAMETERS.get(name, {}))
+
+
+@pytest.mark.anyio
+async def test_vertex_is_asked_with_tokens_that_are_renewed() -> None:
+    seen, fetched = SeenRequest(), 0
+
+    async def fetch() -> Token:
+        nonlocal fetched
+        fetched += 1
+        return Token(secret=Secret(f"ya29.{fetched}"), expires_at=0.0 if fetched == 1 else None)
+
+    app = preset("vertex").app(sender=seen, token=fetch, project="mine")
+    for expected in ("", "Bearer ya29.2", "Bearer ya29.2"):
+        answer = await Driver(app).request("POST", "/v1/chat/completions", json=CHAT, headers=CLIENT)
+        if expected:
+            assert seen.headers["authorization"] == expected
+            assert "client" not in " ".join(seen.headers.values())
+        else:
+            assert answer.status == 502  # a source that gives a token which has ended is none
+    assert (fetched, seen.asked) == (2, 2)
+    with pytest.raises(ConfigurationError, match="exclude"):
+        preset("vertex").upstream(api_key=KEY, token=fetch, project="mine")
 
 
 @pytest.mark.anyio

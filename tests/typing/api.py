@@ -37,6 +37,7 @@ from ds2api_asgi import (
     Mounted,
     Preset,
     RedisLimitStore,
+    RenewedToken,
     ResponseStore,
     Retry,
     RetryScope,
@@ -47,6 +48,7 @@ from ds2api_asgi import (
     SQLiteResponseStore,
     StatefulResponses,
     Target,
+    Token,
     Traced,
     Translator,
     Upstream,
@@ -58,6 +60,7 @@ from ds2api_asgi import (
     rows,
     rule,
     running,
+    token_of_command,
 )
 from ds2api_asgi.asgi.secret import Secret
 from ds2api_asgi.asgi.trace import Step, Trace
@@ -279,7 +282,17 @@ def models_are_routed() -> Router:
     )
 
 
+async def fetch_token() -> Token:
+    return Token(secret=Secret("ya29.x"), expires_at=2e9)
+
+
+def tokens_are_renewed() -> list[App]:
+    vertex = preset("vertex").app(project="mine", token=fetch_token)
+    return [vertex, RenewedToken(own_app, protocol="gemini", fetch=token_of_command(["gcloud"], lifetime=60), ahead=1)]
+
+
 def mistakes_are_found() -> None:
+    RenewedToken(own_app, protocol="gemini", fetch=lambda: "token")  # type: ignore[arg-type, return-value]
     Router({"a": own_app}, {"m": 5})  # type: ignore[dict-item]
     Target("a")  # type: ignore[call-arg]
     Access(own_app)  # type: ignore[call-arg]
