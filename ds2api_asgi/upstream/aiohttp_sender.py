@@ -1,21 +1,23 @@
-"""The fast sender (extra ``fast``): aiohttp, at a quarter of httpx2's CPU and with a pool that does not slow down.
+"""The fast sender (extra ``fast``): aiohttp's pool of connections, its parser and its reader, on asyncio only.
 
-Only on asyncio.
+They come without aiohttp's session. It makes a request object, a response object and a task that writes for every
+request, and looks for cookies, redirects, proxies and traces: two thirds of what a small request costs, and nothing of
+it is wanted here (`sender`). What is left to do is little: write the request's bytes, read the answer's head, and give
+the connection back at the end of its body.
 """
 
 from __future__ import annotations
 
-import io
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextvars import ContextVar
+from collections.abc import AsyncIterator, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
-from multidict import CIMultiDict
+from aiohttp.connector import Connection
+from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from ..errors import BrokenStream, TransportError
@@ -26,49 +28,27 @@ __all__ = ["AiohttpAnswer", "AiohttpSender"]
 READ_BUFFER = 64 * 1024
 """Bytes that aiohttp buffers of an answer (twice that) before it stops reading from the upstream."""
 
-_URLS = 128  # that are kept parsed
-_LARGE_BODY = 1024 * 1024  # bytes from which aiohttp wants a body written in pieces
+_TARGETS = 128  # that are remembered; clients choose paths, so there is a bound
+_LARGE_BODY = 64 * 1024  # bytes from which a body is not copied to stand behind its headers
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # methods of which a missing length says that, too
 
 # Exception class -> (reason, whether the upstream may have begun to work); the first row that matches.
 _UNSENT: tuple[tuple[type[Exception], str, bool], ...] = (
-    (aiohttp.ConnectionTimeoutError, "connect", False),
     (aiohttp.ClientSSLError, "tls", False),
     (aiohttp.ServerFingerprintMismatch, "tls", False),
     (ssl.SSLError, "tls", False),
     (aiohttp.ClientConnectorError, "connect", False),
     (aiohttp.InvalidURL, "protocol", False),
-    (aiohttp.ServerTimeoutError, "timeout", True),
     (aiohttp.ServerDisconnectedError, "reset", True),
     (aiohttp.ClientConnectionError, "reset", True),
     (aiohttp.ClientError, "protocol", True),
+    (HttpProcessingError, "protocol", True),
     (TimeoutError, "timeout", True),
     (OSError, "reset", True),
     (ValueError, "protocol", False),
 )
-_FOREIGN = (aiohttp.ClientError, OSError, ValueError)
+_FOREIGN = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError)
 _RACE = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError)
-
-
-class _Attempt:
-    """What the connector tells the sender about one attempt, and the sender the connector."""
-
-    __slots__ = ("fresh_only", "reused")
-
-    def __init__(self, *, fresh_only: bool) -> None:
-        self.fresh_only = fresh_only
-        self.reused = False
-
-
-_attempt: ContextVar[_Attempt] = ContextVar("ds2api_asgi.upstream.attempt")
-
-
-class _Request(aiohttp.ClientRequest):
-    """Has no headers but those it was given, ``host`` and ``content-length``."""
-
-    _skip_auto_headers = CIMultiDict({"Content-Type": None})  # the one that belongs to the body
-
-    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
-        """Add none."""
 
 
 class _Connection(ResponseHandler):
@@ -82,23 +62,43 @@ class _Connection(ResponseHandler):
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Says whether a connection was reused, and makes a new one on request."""
+    """Keeps apart what aiohttp has in one: a connection that was `used` before, and a new one (`connect`)."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._factory = partial(_Connection, loop=self._loop)  # type: ignore[assignment]
 
-    async def _get(self, key: Any, traces: Any) -> Any:
-        attempt = _attempt.get()
-        if attempt.fresh_only:
-            return None
-        connection = await super()._get(key, traces)
-        attempt.reused = connection is not None
-        return connection
+    async def used(self, key: Any) -> Connection | None:
+        """An idle connection that is still alive, as far as one can tell."""
+        return await super()._get(key, [])
+
+    async def _get(self, *_: Any) -> Connection | None:
+        return None
+
+
+class _Target:
+    """Where requests go, as aiohttp wants to know it, and how they begin.
+
+    Args:
+        method: ``"POST"``.
+        url: Absolute, percent-encoded.
+
+    Raises:
+        ValueError: Nothing can be there.
+    """
+
+    __slots__ = ("key", "request", "start")
+
+    def __init__(self, method: str, url: str) -> None:
+        where = URL(url, encoded=True)
+        verified = shared_ssl_context() if where.scheme == "https" else True
+        self.request = request = aiohttp.ClientRequest(method, where, ssl=verified)
+        self.key = request.connection_key
+        self.start = f"{method} {where.raw_path_qs} HTTP/1.1\r\nHost: {request.headers['Host']}\r\n".encode("ascii")
 
 
 class AiohttpSender:
-    """Sends through aiohttp.
+    """Sends over aiohttp's connections.
 
     Args:
         connect_timeout: Seconds for DNS, and again for TCP and TLS.
@@ -108,63 +108,51 @@ class AiohttpSender:
     """
 
     def __init__(self, *, connect_timeout: float = 5.0) -> None:
-        self._session = aiohttp.ClientSession(
-            connector=_Connector(limit=0, keepalive_timeout=KEEP_ALIVE),
-            timeout=aiohttp.ClientTimeout(total=None, connect=connect_timeout, sock_connect=connect_timeout),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            read_bufsize=READ_BUFFER,
-            request_class=_Request,
-            trust_env=False,
-        )
-        # A URL remembers what aiohttp asks of it, and most requests ask the same few URLs.
-        self._target = lru_cache(maxsize=_URLS)(partial(URL, encoded=True))
+        self._connector = _Connector(limit=0, keepalive_timeout=KEEP_ALIVE)
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout, sock_connect=connect_timeout)
+        self._target = lru_cache(maxsize=_TARGETS)(_Target)
 
     async def send(self, method: str, url: str, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> AiohttpAnswer:
         """See `Sender.send`."""
-        target = self._target(url)
-        fields = _text(headers)
-        attempt = _Attempt(fresh_only=False)
-        began = time.monotonic()
         try:
-            return AiohttpAnswer(await self._send(method, target, fields, body, attempt))
-        except _FOREIGN as error:
-            race = attempt.reused and _may_be_race(error) and time.monotonic() - began <= RACE_WINDOW
-            if not race:
-                raise _unsent(error) from error
-        try:
-            return AiohttpAnswer(await self._send(method, target, fields, body, _Attempt(fresh_only=True)))
+            target = self._target(method, url)
+            message = _message(target, method, headers, body)
+            connection = await self._connector.used(target.key)
+            if connection is not None:
+                began = time.monotonic()
+                try:
+                    return await _exchange(connection, method, message)
+                except _FOREIGN as error:
+                    if not _may_be_race(error) or time.monotonic() - began > RACE_WINDOW:
+                        raise
+            return await _exchange(await self._connect(target), method, message)
         except _FOREIGN as error:
             raise _unsent(error) from error
 
-    async def _send(
-        self, method: str, url: URL, headers: CIMultiDict[str], body: bytes, attempt: _Attempt
-    ) -> aiohttp.ClientResponse:
-        _attempt.set(attempt)
-        return await self._session.request(
-            method,
-            url,
-            data=(io.BytesIO(body) if len(body) > _LARGE_BODY else body) if body else None,
-            headers=headers,
-            allow_redirects=False,
-            ssl=shared_ssl_context() if url.scheme == "https" else True,
-        )
+    async def _connect(self, target: _Target) -> Connection:
+        try:
+            return await self._connector.connect(target.request, [], self._timeout)
+        except TimeoutError as error:
+            raise _no_answer("connect", processed=False) from error
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._session.close()
+        await self._connector.close()
 
 
 class AiohttpAnswer:
     """See `UpstreamAnswer`."""
 
-    __slots__ = ("_content", "_response", "headers", "status")
+    __slots__ = ("_connection", "_content", "headers", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self.status = response.status
-        self.headers: Sequence[tuple[bytes, bytes]] = response.raw_headers
-        self._response = response
-        self._content = response.content
+    def __init__(
+        self, connection: Connection, status: int, headers: Sequence[tuple[bytes, bytes]], content: aiohttp.StreamReader
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self._connection = connection
+        self._content = content
+        content.on_eof(partial(_give_back, connection))
 
     @property
     def chunks(self) -> AsyncIterator[bytes]:
@@ -186,28 +174,53 @@ class AiohttpAnswer:
 
     async def aclose(self) -> None:
         """See `UpstreamAnswer.aclose`."""
-        if not self._response.closed:  # read to its end, it has given its connection back already
-            self._response.close()
+        self._connection.close()  # unless it was given back already, at the end of the body
 
 
-def _text(headers: Sequence[tuple[bytes, bytes]]) -> CIMultiDict[str]:
-    # aiohttp writes headers as UTF-8.
+async def _exchange(connection: Connection, method: str, message: Sequence[bytes]) -> AiohttpAnswer:
+    """Write a request and wait for the head of its answer."""
+    protocol, transport = connection.protocol, connection.transport
+    if protocol is None or transport is None:
+        raise aiohttp.ClientConnectionResetError("the connection was closed at once")
     try:
-        return CIMultiDict([(name.decode(), value.decode()) for name, value in headers])
-    except UnicodeDecodeError:
-        return CIMultiDict([(_utf8(name), _utf8(value)) for name, value in headers])
+        protocol.set_response_params(
+            skip_payload=method == "HEAD", read_until_eof=True, auto_decompress=False, read_bufsize=READ_BUFFER
+        )
+        transport.writelines(message)
+        while True:
+            head, content = await protocol.read()
+            if not 100 <= head.code <= 199 or head.code == 101:
+                return AiohttpAnswer(connection, head.code, head.raw_headers, content)
+    except BaseException:
+        connection.close()
+        raise
 
 
-def _utf8(value: bytes) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
+def _give_back(connection: Connection) -> None:
+    """The body has ended: the connection may serve again, unless the request is still on its way."""
+    transport = connection.transport
+    if transport is not None and transport.get_write_buffer_size():
+        connection.close()
+    else:
+        connection.release()
+
+
+def _message(target: _Target, method: str, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> list[bytes]:
+    """The bytes of a request.
+
+    Raises:
+        ValueError: A header would make another one, or another request.
+    """
+    fields = b"".join([b"%b: %b\r\n" % field for field in headers])
+    if fields.count(b"\n") != len(headers) or fields.count(b"\r") != len(headers) or b"\0" in fields:
+        raise ValueError("a header holds a line break or NUL")
+    length = b"Content-Length: %d\r\n\r\n" % len(body) if body or method not in _WITHOUT_BODY else b"\r\n"
+    if len(body) < _LARGE_BODY:
+        return [b"".join((target.start, fields, length, body))]
+    return [b"".join((target.start, fields, length)), body]
 
 
 def _may_be_race(error: Exception) -> bool:
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return False
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return isinstance(error.message, str)  # otherwise the part of a response that had arrived
     return isinstance(error, _RACE)
@@ -215,6 +228,10 @@ def _may_be_race(error: Exception) -> bool:
 
 def _unsent(error: Exception) -> TransportError:
     reason, processed = next((reason, processed) for kind, reason, processed in _UNSENT if isinstance(error, kind))
+    return _no_answer(reason, processed=processed)
+
+
+def _no_answer(reason: str, *, processed: bool) -> TransportError:
     return TransportError(reason, f"no answer from the upstream ({reason})", processed=processed)
 
 

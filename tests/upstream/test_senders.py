@@ -255,6 +255,47 @@ async def test_nonsense_between_chunks_is_a_broken_stream(sender: Sender, serve:
         await answer.aclose()
 
 
+@pytest.mark.parametrize(("anyio_backend", "sender_name"), [("asyncio", "aiohttp")])  # httpx writes all of it first
+async def test_a_connection_whose_request_is_still_on_its_way_is_not_used_again(sender: Sender, serve: Any) -> None:
+    """An upstream that refuses an upload before it has read it; what it has not read is no other request."""
+    read = anyio.Event()
+
+    async def script(connection: Any) -> None:
+        if connection.number > 1:
+            await connection.request()
+            await connection.send(OK)
+            return
+        await connection.stream.receive()
+        await connection.send(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 2\r\n\r\n{}")
+        await read.wait()
+
+    async with serve(script) as server:
+        assert await ask(sender, server.url + "/", body=bytes(16_000_000)) == (413, b"{}")
+        assert await ask(sender, server.url + "/") == (200, b"{}")
+        read.set()
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("value", [b"a\r\nx-other: b", b"a\nb", b"a\rb", b"a\0b"])
+async def test_a_header_that_would_be_more_than_one_is_not_sent(
+    sender: Sender, serve: Any, well_behaved: Any, value: bytes
+) -> None:
+    async with serve(well_behaved) as server:
+        with pytest.raises(TransportError) as raised:
+            await sender.send("POST", server.url + "/", [(b"x-one", value)], b"{}")
+    assert raised.value.reason == "protocol"
+    assert server.heads == []
+
+
+async def test_interim_answers_are_passed_over(sender: Sender, serve: Any) -> None:
+    async def script(connection: Any) -> None:
+        await connection.request()
+        await connection.send(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" + OK)
+
+    async with serve(script) as server:
+        assert await ask(sender, server.url + "/") == (200, b"{}")
+
+
 @pytest.mark.parametrize("how", ["close", "reset"])
 async def test_a_connection_closed_as_the_request_arrives_costs_no_error(sender: Sender, serve: Any, how: str) -> None:
     async def script(connection: Any) -> None:
