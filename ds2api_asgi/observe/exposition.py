@@ -1,124 +1,24 @@
-"""`Exposition`, the endpoint that Prometheus reads, and what is looked up for it: how keys, queues and breakers are."""
+"""`Exposition`, the endpoint that Prometheus reads: the numbers of this process, or of all workers together."""
 
 from __future__ import annotations
 
-import logging
+import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
-import anyio
+import anyio.to_thread
 
 from ..asgi.headers import find
 from ..asgi.types import Receive, Scope, Send
-from ..errors import ConfigurationError
 from .extras import need
-from .labels import Labels
+from .standing import BREAKER_STATES, KEY_STATES, KeyTold, Standing, Told
+from .workers import Workers
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-__all__ = ["SNAPSHOT_TIMEOUT", "Breakers", "Exposition", "Pool", "Standing"]
-
-logger = logging.getLogger("ds2api_asgi.observe")
-
-SNAPSHOT_TIMEOUT: Final = 3.0
-"""Seconds that a pool may take to tell how its keys are; Prometheus gives up after 10."""
-
-_KEY_STATES: Final = ("active", "half_open", "cooling", "exhausted", "blocked", "disabled")
-_BREAKER_STATES: Final = ("closed", "half_open", "open")  # from best to worst
-
-
-class Pool(Protocol):
-    """What is needed of a `KeyPool`."""
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        ...
-
-    @property
-    def waiting(self) -> int:
-        """How many requests wait for a key."""
-        ...
-
-    async def snapshot(self) -> Sequence[Any]:
-        """How every key is."""
-        ...
-
-
-class Breakers(Protocol):
-    """What is needed of a `Failover`."""
-
-    def breakers(self) -> Sequence[Any]:
-        """How the breakers are."""
-        ...
-
-
-class Standing:
-    """How things are now: a collector of prometheus-client that tells what `look` has found.
-
-    Args:
-        models: Which models have labels of their own.
-        max_keys: Keys that a pool may have for each to be told.
-    """
-
-    def __init__(self, models: Labels, *, max_keys: int) -> None:
-        self._models = models
-        self._max_keys = max_keys
-        self._pools: dict[str, Pool] = {}
-        self._breakers: dict[str, Breakers] = {}
-        self._found: list[Any] = []
-
-    def add_pool(self, pool: Pool) -> None:
-        """See `Metrics.pool`."""
-        if pool.name in self._pools:
-            raise ConfigurationError(f"two pools are called {pool.name!r}")
-        self._pools[pool.name] = pool
-
-    def add_breakers(self, name: str, part: Breakers) -> None:
-        """See `Metrics.breakers`."""
-        if name in self._breakers:
-            raise ConfigurationError(f"two failovers are called {name!r}")
-        self._breakers[name] = part
-
-    def describe(self) -> Iterable[Any]:
-        """What is told, as far as that is known before anything is looked up; nothing (prometheus-client asks)."""
-        return ()
-
-    def collect(self) -> Iterable[Any]:
-        """What was found last (prometheus-client asks)."""
-        return list(self._found)
-
-    async def look(self) -> None:
-        """Look again. A pool that cannot tell is said to be down, and its keys are left out."""
-        core = need("prometheus_client.core", extra="metrics")
-        found = _Families(core)
-        for name, pool in self._pools.items():
-            reports = await _snapshot(name, pool)
-            found.up.add_metric((name,), reports is not None)
-            found.queue.add_metric((name,), pool.waiting)
-            if reports is None:
-                continue
-            states = Counter(report.state.value for report in reports)
-            for state in _KEY_STATES:
-                found.keys.add_metric((name, state), states[state])
-            for report in reports if len(reports) <= self._max_keys else ():
-                _tell_key(found, name, report)
-        for name, part in self._breakers.items():
-            for (target, model), state in self._worst(part).items():
-                for known in _BREAKER_STATES:
-                    found.breaker.add_metric((name, str(target), model, known), known == state)
-        self._found = found.all()
-
-    def _worst(self, part: Breakers) -> dict[tuple[int, str], str]:
-        """The worst state of each label: models are clients' words, and some share one."""
-        worst: dict[tuple[int, str], str] = {}
-        for report in part.breakers():
-            label = (report.target, self._models.of(report.model, admit=False))
-            state = report.state.name.lower()
-            worst[label] = max(worst.get(label, state), state, key=_BREAKER_STATES.index)
-        return worst
+__all__ = ["Exposition", "families"]
 
 
 class _Families:
@@ -142,43 +42,89 @@ class _Families:
         self.failed = counter("key_failed", "Leases that failed by the key's fault.")
         self.breaker = gauge("breaker_state", "1 for a breaker's state.", "part", "target", "model", "state")
 
-    def all(self) -> list[Any]:
-        return list(vars(self).values())
+    def tell_key(self, pool: str, report: KeyTold) -> None:
+        key = (pool, report.alias)
+        for state in KEY_STATES:
+            self.state.add_metric((*key, state), report.state == state)
+        if report.until is not None:
+            self.rest.add_metric(key, report.until)
+        self.in_flight.add_metric(key, report.in_flight)
+        self.leases.add_metric(key, report.leased)
+        self.served.add_metric(key, report.served)
+        self.failed.add_metric(key, report.failed)
 
 
-def _tell_key(found: _Families, pool: str, report: Any) -> None:
-    key = (pool, report.alias)
-    for state in _KEY_STATES:
-        found.state.add_metric((*key, state), report.state.value == state)
-    if report.until is not None:
-        found.rest.add_metric(key, report.until)
-    found.in_flight.add_metric(key, report.in_flight)
-    found.leases.add_metric(key, report.leased)
-    found.served.add_metric(key, report.served)
-    found.failed.add_metric(key, report.failed)
+def families(told: Told, *, max_keys: int) -> list[Any]:
+    """How things stand, as prometheus-client has it.
+
+    Args:
+        told: How they do.
+        max_keys: Keys that a pool may have for each to be told.
+    """
+    found = _Families(need("prometheus_client.core", extra="metrics"))
+    for pool in told.pools:
+        found.up.add_metric((pool.name,), pool.up)
+        found.queue.add_metric((pool.name,), pool.waiting)
+        if not pool.up:
+            continue
+        states = Counter(report.state for report in pool.keys)
+        for state in KEY_STATES:
+            found.keys.add_metric((pool.name, state), states[state])
+        for report in pool.keys if len(pool.keys) <= max_keys else ():
+            found.tell_key(pool.name, report)
+    for breaker in told.breakers:
+        for known in BREAKER_STATES:
+            found.breaker.add_metric((breaker.part, breaker.target, breaker.model, known), known == breaker.state)
+    return list(vars(found).values())
 
 
-async def _snapshot(name: str, pool: Pool) -> Sequence[Any] | None:
-    try:
-        with anyio.move_on_after(SNAPSHOT_TIMEOUT):
-            return await pool.snapshot()
-    except Exception:  # a store of anybody's may raise anything
-        logger.exception("pool %s could not tell of its keys", name)
-    return None
+class _Standing:
+    """A collector of how things stood when it was looked last."""
+
+    def __init__(self) -> None:
+        self.found: list[Any] = []
+
+    def describe(self) -> Iterable[Any]:
+        """Nothing, before anything was looked up."""
+        return ()
+
+    def collect(self) -> Iterable[Any]:
+        return list(self.found)
 
 
 class Exposition:
-    """An ASGI app that answers with the numbers of a registry, in the format that the asker prefers.
+    """An ASGI app that answers with the numbers, in the format that the asker prefers.
 
     Args:
-        registry: Whose numbers.
+        registry: Whose numbers, while there is one process.
         standing: What to look up first.
+        max_keys: Keys that a pool may have for each to be told.
+        workers: Where all workers have theirs; None: there is one process.
+        wall: Unix time.
+
+    Raises:
+        ValueError: The registry has such metrics already.
     """
 
-    def __init__(self, registry: CollectorRegistry, standing: Standing) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        standing: Standing,
+        *,
+        max_keys: int,
+        workers: Workers | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._registry = registry
         self._standing = standing
+        self._max_keys = max_keys
+        self._workers = workers
+        self._wall = wall
         self._encoders = need("prometheus_client.exposition", extra="metrics")
+        self._new_registry = need("prometheus_client", extra="metrics").CollectorRegistry
+        self._now = _Standing()
+        if workers is None:
+            registry.register(self._now)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer GET and HEAD (the ASGI interface); take part in a lifespan, refuse websockets."""
@@ -196,16 +142,27 @@ class Exposition:
             case _:
                 pass
 
+    async def publish(self) -> Told:
+        """Look how things stand here, and tell the other workers."""
+        told = await self._standing.look(now=self._wall())
+        if self._workers is not None:
+            self._workers.write(told)
+        return told
+
     async def _answer(self, scope: Scope, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
             headers = [(b"allow", b"GET, HEAD"), (b"content-length", b"0")]
             await send({"type": "http.response.start", "status": 405, "headers": headers})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
-        await self._standing.look()
+        told = await self.publish()
         accepts = (find(scope["headers"], b"accept") or b"").decode("latin-1")
         encode, kind = self._encoders.choose_encoder(accepts)
-        body = encode(self._registry)
+        if self._workers is None:
+            self._now.found = families(told, max_keys=self._max_keys)
+            body = encode(self._registry)
+        else:
+            body = await anyio.to_thread.run_sync(self._of_all, self._workers, encode)
         headers = [
             (b"content-type", kind.encode("latin-1")),
             (b"content-length", b"%d" % len(body)),
@@ -213,3 +170,10 @@ class Exposition:
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    def _of_all(self, workers: Workers, encode: Callable[[Any], bytes]) -> bytes:
+        registry = self._new_registry()
+        now = _Standing()
+        now.found = families(workers.read(registry, now=self._wall()), max_keys=self._max_keys)
+        registry.register(now)
+        return encode(registry)

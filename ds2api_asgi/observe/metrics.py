@@ -29,8 +29,13 @@ answer that succeeded, so that nonsense takes no place. No label ever holds a ke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
+
+import anyio
 
 from ..asgi.facts import (
     Attempted,
@@ -52,16 +57,20 @@ from ..asgi.facts import (
 )
 from ..errors import ConfigurationError
 from .cost import Price, Pricing
-from .exposition import Breakers, Exposition, Pool, Standing
+from .exposition import Exposition
 from .extras import need
 from .labels import Labels
 from .seen import CallSeen, RequestSeen, status_class
+from .standing import Breakers, Pool, Standing
 from .watching import Watcher
+from .workers import VARIABLE, Workers, is_multiprocess
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 __all__ = ["Metrics"]
+
+logger = logging.getLogger("ds2api_asgi.observe")
 
 # As Envoy's AI gateway has them, which follow OpenTelemetry's conventions: 0.01 and on, each twice the last.
 _DURATIONS: Final = tuple(0.01 * 2**step for step in range(14))
@@ -83,7 +92,9 @@ class Metrics(Watcher):
         host.mount("/metrics", metrics.exposition)
 
     `requests` goes around everything, `Access` as well, else refusals are not seen; inside of a `Traced` or around it.
-    Each process counts for itself: with several workers, each is to be scraped.
+
+    Each process counts for itself, unless ``PROMETHEUS_MULTIPROC_DIR`` names a directory when prometheus-client is
+    imported (see `workers`): then every worker tells the numbers of all, and `publishing` is to run in each.
 
     Args:
         models: Models that have labels of their own from the beginning.
@@ -126,13 +137,14 @@ class Metrics(Watcher):
         self._models = Labels(max_models, models)
         self._callers = Labels(max_callers)
         self._words = Labels(200)  # codes and reasons, of which there are few
-        self._standing = Standing(self._models, max_keys=max_keys)
+        self._standing = Standing(self._models)
+        workers = Workers(os.environ.get(VARIABLE, "")) if is_multiprocess() else None  # as prometheus-client reads it
+        self._shares = workers is not None
         try:
             self._register(client)
-            self.registry.register(self._standing)
+            self.exposition = Exposition(self.registry, self._standing, max_keys=max_keys, workers=workers)
         except ValueError as error:
             raise ConfigurationError("the registry has such metrics already") from error
-        self.exposition = Exposition(self.registry, self._standing)
 
     def pool(self, pool: Pool) -> None:
         """Tell of a pool's keys at each scrape.
@@ -157,6 +169,43 @@ class Metrics(Watcher):
         """
         self._standing.add_breakers(name, part)
 
+    def look_at(self, *, pools: Iterable[Pool] = (), breakers: Mapping[str, Breakers] | None = None) -> None:
+        """Tell of these from now on, and of no others: after a configuration was read anew.
+
+        Args:
+            pools: `KeyPool` s.
+            breakers: `Failover` s by what they are called.
+
+        Raises:
+            ConfigurationError: Two pools have the same name; nothing has changed then.
+        """
+        self._standing.replace(pools, breakers or {})
+
+    @asynccontextmanager
+    async def publishing(self, *, every: float = 1.0) -> AsyncIterator[None]:
+        """Tell the other workers how things stand here, as long as the context lasts; alone, do nothing.
+
+        Args:
+            every: Seconds.
+        """
+        if not self._shares:
+            yield
+            return
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._publish, every)
+            try:
+                yield
+            finally:
+                group.cancel_scope.cancel()
+
+    async def _publish(self, every: float) -> None:
+        while True:
+            try:
+                await self.exposition.publish()
+            except OSError:
+                logger.exception("the other workers cannot be told how things stand")
+            await anyio.sleep(every)
+
     def _register(self, client: Any) -> None:
         def counter(name: str, text: str, *labels: str) -> Any:
             return client.Counter(f"ds2api_{name}", text, labels, registry=self.registry)
@@ -166,7 +215,9 @@ class Metrics(Watcher):
 
         asked = ("protocol", "operation", "model")
         self._requests = counter("requests", "Requests of clients.", *asked, "status", "end")
-        self._in_flight = client.Gauge("ds2api_requests_in_flight", "Requests now.", registry=self.registry)
+        self._in_flight = client.Gauge(
+            "ds2api_requests_in_flight", "Requests now.", registry=self.registry, multiprocess_mode="livesum"
+        )
         self._duration = histogram("request_duration_seconds", "From first to last byte.", _DURATIONS, *asked)
         self._overhead = histogram(
             "overhead_seconds", "Neither provider nor client nor a wait.", _OVERHEAD, "protocol", "operation"

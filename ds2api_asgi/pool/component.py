@@ -315,6 +315,11 @@ class KeyPool:
         ]
 
     @property
+    def is_shared(self) -> bool:
+        """Whether the health of its keys lives where other processes see it, so that each of them knows all of it."""
+        return self._store.renewal is not None
+
+    @property
     def waiting(self) -> int:
         """How many requests wait for a key now."""
         return len(self._room)

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as plain
 
 from access_kit import ALICE, bearer, guarded
 from ds2api_asgi import ConfigurationError, Failover, KeyPool, Metrics, Price, Retry, Upstream
-from ds2api_asgi.observe import exposition
+from ds2api_asgi.observe import standing
 from ds2api_asgi.observe.labels import MAX_LABEL, OTHER, Labels
 from ds2api_asgi.observe.seen import OwnTime
 from ds2api_asgi.pool.health import KeyState
@@ -329,8 +329,8 @@ async def test_of_a_large_pool_only_the_states_are_told() -> None:
 
 
 def test_every_state_of_a_key_and_of_a_breaker_has_its_label() -> None:
-    assert tuple(state.value for state in KeyState) == exposition._KEY_STATES
-    assert {state.name.lower() for state in BreakerState} == set(exposition._BREAKER_STATES)
+    assert tuple(state.value for state in KeyState) == standing.KEY_STATES
+    assert {state.name.lower() for state in BreakerState} == set(standing.BREAKER_STATES)
 
 
 async def test_models_that_clients_make_up_get_one_label() -> None:
