@@ -132,14 +132,14 @@ class RedisLimitStore:
     It needs ``pip install 'redis>=5'`` and asyncio, which that library knows only.
 
     Args:
-        client: A ``redis.asyncio.Redis`` (or valkey's); it stays yours to close.
+        client: A ``redis.asyncio.Redis`` (or valkey's), which stays yours to close; or the address of a server.
         prefix: Put before the names of all keys.
         lease_seconds: How long a request may take and still count as under way; also how long the requests of a
             process that died do.
         timeout: Seconds that the server may take to answer.
 
     Raises:
-        ConfigurationError: A value that is not above 0.
+        ConfigurationError: A value that is not above 0; an address, and redis-py is not installed.
     """
 
     def __init__(
@@ -152,6 +152,13 @@ class RedisLimitStore:
     ) -> None:
         if not lease_seconds > 0 or not timeout > 0:
             raise ConfigurationError("lease_seconds and timeout are above 0")
+        self._own: Any = None
+        if isinstance(client, str):
+            try:
+                from redis.asyncio import Redis
+            except ImportError as error:
+                raise ConfigurationError("RedisLimitStore needs redis-py: pip install ds2api-asgi[redis]") from error
+            client = self._own = Redis.from_url(client)
         self._prefix = prefix
         self._lease_seconds = lease_seconds
         self._timeout = timeout
@@ -161,6 +168,11 @@ class RedisLimitStore:
 
     def __repr__(self) -> str:
         return f"<RedisLimitStore {self._prefix!r}>"
+
+    async def aclose(self) -> None:
+        """Close its connections, but not those of a client that was given."""
+        if self._own is not None:
+            await self._own.aclose()
 
     async def take(self, client: str, lease: str, takes: Sequence[Take], concurrency: int | None) -> Taken:
         """See `LimitStore.take`."""

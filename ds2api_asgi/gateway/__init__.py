@@ -1,27 +1,56 @@
 """Room 4: the command line, and the only place that knows of servers and argument parsing.
 
+`Gateway` is imported from here when it is asked for: it needs the extra ``serve``, and nothing else does.
+
 | module | noun |
 |---|---|
 | `address` | a protocol's own paths and credential, said as a provider wants them |
-| `config` | a gateway's configuration as data |
+| `build` | what a configuration means: its parts, put together |
 | `cli` | the command ``ds2api``: its parser and exit codes |
+| `config` | a gateway's configuration as data |
 | `console` | a page to look at rather than read logs |
-| `explain` | the command that tells from a log what happened to requests |
-| `console` | a page to look at |
 | `convert` | ``ds2api convert``: a document from one protocol to another |
 | `demo` | ``ds2api demo``: a gateway over the demo model on a port |
-| `logs` | one place and one format for the log of a process
+| `explain` | the command that tells from a log what happened to requests |
 | `front` | the app around a gateway: a first page, and 404 for what no protocol claims |
+| `gateway` | `Gateway`: one app from a configuration, which takes over another one at work |
+| `line` | one upstream of a gateway, from translator to connections |
+| `logs` | one place and one format for the log of a process
 | `model_lists` | one list of models out of those of several apps |
 | `needs` | what a request needs of a model |
+| `pages` | what a gateway answers beside its protocols |
+| `parts` | single tables of a configuration as what parts take |
 | `presets` | providers as data: where each is, what it speaks, how it wants its key |
 | `quickstart` | ready requests for every protocol of a gateway |
 | `renamed` | answers that say the model that the client asked for |
 | `renamed_socket` | the same for the messages of a websocket, in both directions |
+| `resource` | a part with a lifespan, which several generations of a gateway use |
 | `router` | an app over apps, by the model that a request names |
 | `routes` | which models go where |
-| `simulate` | ``ds2api simulate``: clients, keys and providers in virtual time |
 | `serving` | a server on a port, its start told and its end bounded |
+| `simulate` | ``ds2api simulate``: clients, keys and providers in virtual time |
 | `splice` | members of a JSON object changed in its bytes |
 | `target_app` | one target of a route as an app |
+| `watch` | tells that a file has changed |
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .gateway import Gateway
+
+__all__ = ["Gateway"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Gateway":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from .gateway import Gateway
+    except ModuleNotFoundError as error:
+        from ..errors import ConfigurationError
+
+        raise ConfigurationError(f"Gateway needs {error.name}: pip install 'ds2api-asgi[serve]'") from error
+    return Gateway

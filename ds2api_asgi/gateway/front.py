@@ -12,7 +12,7 @@ from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..protocols import registry
 from ..protocols.base import Operation
 
-__all__ = ["Front"]
+__all__ = ["Front", "first_page"]
 
 
 class Front:
@@ -42,11 +42,11 @@ class Front:
             document = _error("method_not_allowed", f"{method} is not allowed here.")
             await respond(send, status=405, document=document, headers=((b"allow", b"GET, HEAD"),))
         else:
-            await respond(send, status=200, document=_page(), head=head)
+            await respond(send, status=200, document=first_page(), head=head)
 
 
-def _page() -> dict[str, Any]:
-    """``{"endpoints": {"anthropic": {"generate": "POST /v1/messages", …}, …}}``."""
+def first_page() -> dict[str, Any]:
+    """What is where: ``{"endpoints": {"anthropic": {"generate": "POST /v1/messages", …}, …}}``."""
     endpoints: dict[str, dict[str, str]] = {}
     for name in registry.names():
         protocol = registry.get(name)

@@ -19,8 +19,9 @@ from functools import lru_cache
 from math import isfinite
 from typing import Any, Final, TypeAlias
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
+from ..asgi.types import ASGIApp
 from ..errors import ConfigurationError
 from ..universal import jsontext
 
@@ -94,6 +95,8 @@ class Route(Struct, frozen=True, kw_only=True):
         rules: What becomes of its requests' members, but for requests that went to a fallback: that has its own.
         rename_answers: Whether answers say the name that was asked for; None: as the router says.
         listed: Whether lists of models have it.
+        apps: Apps that are asked in place of the router's, by the same names: with transforms of this route's own. They
+            stand around what the router's stand around, so their lifespan is not run.
     """
 
     targets: tuple[Target | str, ...]
@@ -101,6 +104,7 @@ class Route(Struct, frozen=True, kw_only=True):
     rules: Rules = Rules()
     rename_answers: bool | None = None
     listed: bool = True
+    apps: Mapping[str, ASGIApp] = field(default_factory=dict)
 
 
 RouteLike: TypeAlias = Route | Target | str | Sequence[Target | str]
@@ -142,12 +146,16 @@ class Leg(Struct, frozen=True, kw_only=True, eq=False):
         tier: Its place in the order; legs of one tier share by weight.
         rules: Those of the route that it comes from.
         rename: Whether answers are renamed; None: as the router says.
+        route: The name of the route that it comes from.
+        app: The route's own; None: the router's.
     """
 
     target: Target
     tier: tuple[int, int]
     rules: Rules
     rename: bool | None
+    route: str = ""
+    app: ASGIApp | None = None
 
 
 class Way(Struct, frozen=True, kw_only=True, eq=False):
@@ -258,7 +266,14 @@ class Table:
     def _legs(self, name: str, route: Route, depth: int, above: tuple[str, ...]) -> list[Leg]:
         targets = [self._target(name, target) for target in route.targets]
         legs = [
-            Leg(target=target, tier=(depth, target.priority), rules=route.rules, rename=route.rename_answers)
+            Leg(
+                target=target,
+                tier=(depth, target.priority),
+                rules=route.rules,
+                rename=route.rename_answers,
+                route=name,
+                app=route.apps.get(target.app),
+            )
             for target in targets
         ]
         for number, fallback in enumerate(route.fallbacks, 1):
@@ -273,7 +288,7 @@ class Table:
                 # What a fallback's targets are asked for is the fallback's name, where they say none.
                 own = leg.target if leg.target.model is not None else _named(leg.target, fallback)
                 tier = (depth + number * 1000 + leg.tier[0], leg.tier[1])
-                legs.append(Leg(target=own, tier=tier, rules=leg.rules, rename=leg.rename))
+                legs.append(structs.replace(leg, target=own, tier=tier))
         return legs
 
     def _target(self, route: str, target: Target | str) -> Target:

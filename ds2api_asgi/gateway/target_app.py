@@ -64,11 +64,14 @@ class TargetApp:
         leg: The target, and the route's rules.
         rename_answers: Whether answers say the name that the client asked for.
         max_body: Bytes of a body that has to be changed.
+
+    Attributes:
+        leg: As given.
     """
 
     def __init__(self, app: ASGIApp, leg: Leg, *, rename_answers: bool, max_body: int) -> None:
         self._app = app
-        self._leg = leg
+        self.leg = leg
         self._rename_answers = rename_answers
         self._max_body = max_body
 
@@ -76,10 +79,10 @@ class TargetApp:
         """Ask it; raises ClientGone when the client left while its body was read."""
         asked: Asked = scope[ASKED]
         claim = asked.claim
-        model = self._leg.target.model or asked.own
+        model = self.leg.target.model or asked.own
         scope, exchange = enter(scope)
-        exchange.note(Routed(model=asked.model, target=self._leg.target.app, upstream_model=model))
-        ruled = self._leg.rules if self._leg.rules and claim.operation is Operation.GENERATE else None
+        exchange.note(Routed(model=asked.model, target=self.leg.target.app, upstream_model=model))
+        ruled = self.leg.rules if self.leg.rules and claim.operation is Operation.GENERATE else None
         other = model != asked.model
         repeated = claim.model is not UNSET and claim.operation in (Operation.EMBED, Operation.COUNT_TOKENS)
         if other and claim.model is not UNSET:

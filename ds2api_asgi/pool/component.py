@@ -341,6 +341,41 @@ class KeyPool:
         await self._store.switch(alias, on=True)
         self._room.changed()
 
+    async def inherit(self, other: KeyPool) -> None:
+        """Take another pool's place: with what it knows of keys that both have, its queue, and its leases.
+
+        A key is the same whose secret is, whatever it is called: its health, its use of limits, its counts and its
+        requests in flight go over, new keys are fresh, and what is gone is forgotten. The other pool may go on with the
+        requests that it has; from now on both lease keys out of one hand. What several processes share stays in their
+        store, under the aliases of the keys; an alias that means another secret now begins anew there.
+
+        Args:
+            other: A pool of the same upstream. This one must not have served yet.
+        """
+        names = {secret: alias for alias, secret in self._secrets.items()}
+        same = {alias: names[secret] for alias, secret in other._secrets.items() if secret in names}
+        if self._makers is not None and other._makers is not None:
+            self._makers.inherit(other._makers, same)
+        mine, theirs = self._store, other._store
+        if isinstance(mine, MemoryStore) and isinstance(theirs, MemoryStore):
+            self._introduce_to(other)
+            theirs.rejoin(mine, same)
+            self._store = theirs
+            self._room, room = other._room, self._room
+            self._terms = structs.replace(self._terms, room=self._room, costs=other._terms.costs)
+            self._room.resize(room.most)
+        else:
+            for alias, secret in self._secrets.items():
+                if other._secrets.get(alias, secret) != secret:
+                    await mine.switch(alias, on=True)
+
+    def _introduce_to(self, other: KeyPool) -> None:
+        """Let another pool know the keys that it will lease from now on."""
+        other._secrets = {**other._secrets, **self._secrets}
+        other._groups = self._groups
+        if other._makers is not None:
+            other._makers = self._makers
+
     async def _attempt(
         self,
         scope: Scope,

@@ -48,6 +48,18 @@ class Makers:
         }
         self._made_by: OrderedDict[str, str] = OrderedDict()
 
+    def inherit(self, other: Makers, same: Mapping[str, str]) -> None:
+        """Remember what another one does of accounts that both have.
+
+        Args:
+            other: The other one.
+            same: What keys are called here, by what they are called there.
+        """
+        accounts = {other._accounts[old]: self._accounts[new] for old, new in same.items()}
+        for made, account in other._made_by.items():
+            if account in accounts:
+                self._remember(made, accounts[account])
+
     def excluded(self, body: bytes) -> frozenset[str]:
         """Aliases of the keys that cannot serve a request, since another account has what it builds on."""
         if _NAMED not in body:

@@ -295,6 +295,12 @@ class Roster:
             window.recall(parts)
         self._gauge_changed(owner, model, gauge, was_full=was_full, now=now)
 
+    def gauge_looked(self, owner: int, model: str | None) -> None:
+        """A gauge's windows have been changed from outside: its keys stand as they say."""
+        gauge = self._gauges[owner, model]
+        self._gauge_changed(owner, model, gauge, was_full=gauge.is_full, now=self.traffic.now)
+        self._settle(self._members[owner], self._books_of(model))
+
     def lane(self, owner: int, model: str | None) -> Lane | None:
         """A lane, if anything is known of it."""
         book = self._find(model)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from random import Random
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from .health import Event, Outcome
 from .keys import Key
 from .roster import Roster
 from .strategies import Strategy
+from .succession import GONE, Borne, succeed
 from .survey import Empty, KeyReport, plainly_empty, survey, why_empty
 
 __all__ = ["LONGEST_MODEL", "KeyStore", "Lease", "MemoryStore"]
@@ -130,6 +131,7 @@ class _Held(Struct, gc=False):
     born: int
     tokens: int
     taken: Taken
+    scope: int = GONE  # of a key that is gone: the number of its quota scope, if that is still there
 
 
 class MemoryStore:
@@ -166,6 +168,41 @@ class MemoryStore:
             keys, strategy=strategy, rng=self._rng, max_concurrency=max_concurrency, max_total=max_total
         )
 
+    def rejoin(self, heir: MemoryStore, same: Mapping[str, str]) -> None:
+        """Serve another pool's keys in the place of this one's: what is known of keys that both have stays.
+
+        Leases go on; those of keys that are gone count until they are released. See `succession`.
+
+        Args:
+            heir: The store that the other pool has joined and that has served nobody; it is used up.
+            same: What keys are called in the other pool, by what they are called here.
+        """
+        with self._lock:
+            now = self._clock()
+            self._roster.wake(now)
+            moves = {self._aliases[old]: heir._aliases[new] for old, new in same.items()}
+            held = self._leases
+            scopes = {number: self._scope_of(one) for number, one in held.items()}
+            leases = succeed(
+                heir._roster,
+                self._roster,
+                moves,
+                (
+                    Borne(number, one.index, scopes[number], one.model, one.tokens, one.taken)
+                    for number, one in held.items()
+                ),
+                now,
+            )
+            for lease in leases:
+                one = held[lease.number]
+                one.index, one.taken, one.scope = lease.index, lease.taken, lease.scope
+            counts = heir._counts
+            for old, new in moves.items():
+                counts[new] = self._counts[old]
+            self._aliases, self._names, self._counts = heir._aliases, heir._names, counts
+            self._roster = heir._roster
+            self._empty = (-1, {})
+
     async def acquire(self, ask: Ask) -> Lease | Empty:
         """Choose and reserve a key; see `KeyStore.acquire`."""
         return self.acquire_now(ask)
@@ -198,7 +235,7 @@ class MemoryStore:
         """What `report` does, for who must not give way to anybody meanwhile."""
         with self._lock:
             held = self._leases.get(lease.id)
-            if held is None:
+            if held is None or held.index == GONE:
                 return False
             now = self._clock()
             self._roster.wake(now)
@@ -226,7 +263,10 @@ class MemoryStore:
             held = self._leases.pop(lease.id, None)
             if held is None:
                 return
-            self._roster.free(held.index, held.model, lease.id)
+            if held.index == GONE:
+                self._roster.traffic.in_flight -= 1
+            else:
+                self._roster.free(held.index, held.model, lease.id)
             if held.taken:
                 self._roster.give_back(held.taken, tokens=held.tokens, spent=spent, now=self._clock())
 
@@ -247,6 +287,9 @@ class MemoryStore:
         index = self._aliases[alias]
         with self._lock:
             self._roster.switch(index, on=on)
+
+    def _scope_of(self, held: _Held) -> int:
+        return held.scope if held.index == GONE else self._roster.scope_of(held.index)
 
     def _why_empty(self, model: str | None, tokens: int, tried: Collection[int], now: float) -> Empty:
         plain = plainly_empty(self._roster, model, tokens, tried, now=now)

@@ -77,6 +77,7 @@ class WaitingRoom:
 
     Attributes:
         held: How long a lease is held, in seconds: a moving average; None: none came back yet.
+        most: How many requests may wait at a time.
     """
 
     def __init__(self, store: KeyStore, *, most: int, clock: Callable[[], float], rng: Random | None = None) -> None:
@@ -84,7 +85,7 @@ class WaitingRoom:
         self._store = store
         # What never waits cannot be interrupted: no task, lock or shield is needed around it.
         self._here = store if type(store) is MemoryStore else None
-        self._most = most
+        self.most = most
         self._clock = clock
         self._rng = Random() if rng is None else rng  # noqa: S311 - spreads load, guards nothing
         self._lock = threading.Lock()
@@ -146,7 +147,7 @@ class WaitingRoom:
         guest = _Guest(asks, began + seconds)
         with self._lock:
             position = len(self._queue)
-            if position >= self._most or not self._is_worth_it(empty, position, seconds):
+            if position >= self.most or not self._is_worth_it(empty, position, seconds):
                 return Visit(found=self.advised(empty, position))
             guest.bell = Bell()
             self._queue.join(guest)
@@ -205,6 +206,15 @@ class WaitingRoom:
             elif self._leader is not None:
                 self._look_at = -math.inf
                 self._ring(self._leader)
+
+    def resize(self, most: int) -> None:
+        """Let so many wait at a time from now on; who waits already stays.
+
+        Args:
+            most: How many.
+        """
+        self.most = most
+        self.changed()
 
     def advised(self, empty: Empty, position: int) -> Empty:
         """The same with the time after which it makes sense to come again.

@@ -99,6 +99,10 @@ class Window:
                 self.used += difference
                 return
 
+    def parts(self) -> list[tuple[int, float]]:
+        """Numbers of parts, and what was taken in them, oldest first: what `recall` takes."""
+        return [(int(number), taken) for number, taken in self._parts]
+
     def recall(self, parts: Iterable[tuple[int, float]]) -> None:
         """Let it be as it was elsewhere.
 

@@ -133,6 +133,20 @@ class Engine:
         """From now on repeat nothing: the server is to end soon. What is under way goes on."""
         self._draining = True
 
+    def inherit(self, other: Engine) -> bool:
+        """Share from now on what another engine learns and has learned of its targets, which must be the same ones.
+
+        Returns:
+            Whether that was done: not where the two judge them in other ways.
+        """
+        mine, theirs = self._terms, other._terms
+        if len(self._apps) != len(other._apps):
+            return False
+        if (mine.breaker, mine.budget, mine.hedge) != (theirs.breaker, theirs.budget, theirs.hedge):
+            return False
+        self._targets, self._hedging = other._targets, other._hedging
+        return True
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ``http`` request.
 

@@ -164,6 +164,16 @@ class Failover:
         """Repeat nothing from now on: the server is to end soon. What is under way goes on."""
         self._engine.drain()
 
+    def inherit(self, other: Failover) -> None:
+        """Share what another one knows of the same apps' breakers, budgets and paces; for one that takes its place.
+
+        Nothing is shared where the two have other terms: another breaker, budget or hedge, or another number of apps.
+
+        Args:
+            other: What it takes the place of. It may go on with what it has begun.
+        """
+        self._engine.inherit(other._engine)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve ``http`` by the plan, run everyone's ``lifespan``; everything else is the first app's."""
         match scope["type"]:

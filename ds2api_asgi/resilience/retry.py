@@ -142,6 +142,16 @@ class Retry:
         """Repeat nothing from now on: the server is to end soon. What is under way goes on."""
         self._engine.drain()
 
+    def inherit(self, other: Retry) -> None:
+        """Share what another one knows of the same app's breakers, budget and pace; for one that takes its place.
+
+        Nothing is shared where the two have other terms: another breaker, budget or hedge.
+
+        Args:
+            other: What it takes the place of. It may go on with what it has begun.
+        """
+        self._engine.inherit(other._engine)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve ``http`` by the plan; everything else is the app's."""
         serve = self._engine if scope["type"] == "http" else self._app

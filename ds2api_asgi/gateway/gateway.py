@@ -1,0 +1,335 @@
+"""`Gateway`: everything that a configuration asks for, as one ASGI app that takes over another configuration at work.
+
+A reload reads, checks and builds first, and then swaps one reference: a file that cannot work changes nothing.
+Requests, streams and websockets end on the parts that they began on, which are closed when the last one has ended. What
+the keys' health is, what breakers, limits, counters and conversations know goes over (`build`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+
+from ..asgi.lifespan import lifespan_of
+from ..asgi.types import Receive, Scope, Send
+from ..asgi.unwrapped import unwrapped
+from ..errors import ConfigurationError
+from ..observe import Journal
+from ..pool import KeyPool
+from .build import Breaker, Generation, build
+from .config import Config
+from .config.secrets import Surroundings
+from .resource import Resource
+from .watch import FileWatch
+
+__all__ = ["LINGER", "Gateway"]
+
+LINGER: Final = 3600.0
+"""Seconds that what runs may go on with parts of an old configuration; longer than any provider keeps a connection."""
+
+_logger = logging.getLogger("ds2api_asgi.gateway")
+
+
+class Gateway:
+    """An app for every protocol, from a configuration.
+
+    ::
+
+        gateway = Gateway.from_toml("gateway.toml")
+        host = FastAPI(lifespan=lifespan(gateway))
+        host.mount("/llm", gateway)
+
+    Its lifespan opens connections, follows the file and takes over what has changed in it. Where no lifespan is run, it
+    serves all the same, and follows nothing; `reload` then works, but old connections stay open until their event loop
+    ends. The members of ``[server]`` are for who runs a server (``ds2api serve``), ``[log]`` but for its header, too.
+
+    Args:
+        config: The configuration.
+        folder: What relative paths in it start from; None: the working directory.
+        read: Reads the configuration anew, for `reload`; it may block. None: nothing can.
+        watch: Tells when to read it anew; None: nobody does.
+        wall: Unix time.
+
+    Raises:
+        ConfigurationError: A value that cannot work, or an extra that is not installed. It names the table.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        folder: str | os.PathLike[str] | None = None,
+        read: Callable[[], Config] | None = None,
+        watch: FileWatch | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder = Path.cwd() if folder is None else Path(folder)
+        self._read = read
+        self._watch = watch
+        self._wall = wall
+        self._lock = anyio.Lock()
+        self._group: anyio.abc.TaskGroup | None = None
+        self._draining = False
+        self._retired: set[Generation] = set()
+        self._listeners: list[Callable[[Config, Config], None]] = []
+        self.started = wall()
+        self.generation = 1
+        self.reloaded: float | None = None
+        self.reload_error: str | None = None
+        self._current = self._build(config, None)
+        self._use(self._current)
+
+    @classmethod
+    def from_toml(
+        cls, path: str | os.PathLike[str] = "gateway.toml", *, environ: Mapping[str, str] | None = None
+    ) -> Gateway:
+        """A gateway that follows a file.
+
+        Args:
+            path: The file; what it names relatively is beside it.
+            environ: Where ``env:`` references lead; None: the process's environment, read anew at each reload.
+
+        Raises:
+            ConfigurationError: The file cannot be read, or says what cannot work; its message tells where.
+        """
+        file = Path(path).absolute()
+
+        def read() -> Config:
+            return read_config(file, environ=os.environ if environ is None else environ)
+
+        watch = FileWatch(file)  # before it is read: what changes in between is seen
+        return cls(read(), folder=file.parent, read=read, watch=watch)
+
+    @property
+    def config(self) -> Config:
+        """What is served now."""
+        return self._current.config
+
+    @property
+    def pools(self) -> dict[str, KeyPool]:
+        """The key pools by their upstreams' names; upstreams without keys have none."""
+        return {name: line.pool for name, line in self._current.lines.items() if line.pool is not None}
+
+    @property
+    def journal(self) -> Journal:
+        """The traces of the last requests."""
+        return self._current.lasting.journal
+
+    @property
+    def running(self) -> int:
+        """How many requests and websockets there are now, those of old configurations among them."""
+        return self._current.running + sum(generation.running for generation in self._retired)
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are welcome: its lifespan has begun, and its end has not."""
+        return self._group is not None and not self._draining
+
+    def breakers(self) -> list[Breaker]:
+        """How the breakers are."""
+        return self._current.breakers()
+
+    def on_reload(self, listener: Callable[[Config, Config], None]) -> None:
+        """Call a function with the old and the new configuration after each that was taken over."""
+        self._listeners.append(listener)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve (the ASGI interface)."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        generation = self._current
+        await generation.serve(generation.app, scope, receive, send)
+
+    async def reload(self) -> bool:
+        """Read the configuration anew, and take it over if it has changed.
+
+        Returns:
+            Whether it had.
+
+        Raises:
+            ConfigurationError: It cannot be read or cannot work; nothing has changed, and `reload_error` says why.
+        """
+        if self._read is None:
+            raise ConfigurationError("this gateway was made of a configuration and has no file to read it from")
+        async with self._lock:
+            try:
+                return await self._replace(await anyio.to_thread.run_sync(self._read))
+            except ConfigurationError as error:
+                self.reload_error = str(error)
+                _logger.error("the configuration was not taken over: %s", error)  # noqa: TRY400 - the operator's error
+                raise
+
+    async def replace(self, config: Config) -> bool:
+        """Take a configuration over; otherwise as `reload`."""
+        async with self._lock:
+            return await self._replace(config)
+
+    def drain(self) -> None:
+        """Begin the end: repeat nothing, and take over no other configuration. What is under way goes on."""
+        self._draining = True
+        for generation in (self._current, *self._retired):
+            generation.drain()
+
+    def sever(self) -> int:
+        """Break off what still runs: streams end with an error of their protocol, as far as they can say one.
+
+        Returns:
+            How many calls of upstreams were broken off.
+        """
+        generations = (self._current, *self._retired)
+        return sum(
+            severable.sever() for severable in {line.severable for g in generations for line in g.lines.values()}
+        )
+
+    async def _replace(self, config: Config) -> bool:
+        """Take a configuration over; the lock is held.
+
+        Raises:
+            ConfigurationError: It cannot work.
+        """
+        if self._draining:
+            raise ConfigurationError("the gateway is about to end")
+        before = self._current
+        self.reload_error = None
+        if config == before.config:
+            return False
+        successor = self._build(config, before)
+        opened: list[Resource] = []
+        try:
+            if self._group is not None:
+                for resource in successor.resources:
+                    if not resource.users:
+                        opened.append(resource)
+                        await resource.open(self._group)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                for resource in opened:
+                    await resource.close()
+            raise
+        with anyio.CancelScope(shield=True):  # from here on nothing fails, and nothing is done by halves
+            await successor.take_over(before)
+            self._use(successor)
+            self._current = successor
+            self.generation += 1
+            self.reloaded = self._wall()
+            before.retire()
+        if self._group is not None:
+            self._retired.add(before)
+            self._group.start_soon(self._let_end, before)
+        else:
+            self._forget(before)
+        _logger.info("took over the configuration, the %d. since the start", self.generation)
+        for listener in self._listeners:
+            listener(before.config, config)
+        return True
+
+    def _build(self, config: Config, before: Generation | None) -> Generation:
+        return build(
+            config,
+            folder=self._folder,
+            before=before,
+            core=self._core,
+            ready=lambda: self.ready,
+            draining=lambda: self._draining,
+        )
+
+    async def _core(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Ask the router of whatever generation serves now: for parts that outlive their own."""
+        if scope["type"] == "lifespan":
+            await lifespan_of((), scope, receive, send)
+            return
+        generation = self._current
+        await generation.serve(generation.router, scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        started = False
+        try:
+            with unwrapped():
+                async with anyio.create_task_group() as group:
+                    await self._open(group)
+                    started = True
+                    await send({"type": "lifespan.startup.complete"})
+                    await receive()
+                    await self._end()
+                    group.cancel_scope.cancel()
+        except ConfigurationError as error:
+            if started:
+                raise
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        finally:
+            self._group = None
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _open(self, group: anyio.abc.TaskGroup) -> None:
+        for resource in self._current.resources:
+            await resource.open(group)
+        self._group, self._draining = group, False
+        if self._watch is not None:
+            group.start_soon(self._follow, self._watch)
+
+    async def _end(self) -> None:
+        self.drain()
+        self._group = None
+        for generation in (*self._retired, self._current):
+            for resource in reversed(generation.resources):  # the outer ones first
+                await resource.close()
+            for line in generation.lines.values():
+                await line.close()
+        self._retired.clear()
+
+    async def _follow(self, watch: FileWatch) -> None:
+        """Take over what has changed in the file."""
+        while True:
+            await anyio.sleep(self.config.reload.interval)
+            if self.config.reload.watch and watch.changed() and not self._draining:
+                try:
+                    await self.reload()
+                except ConfigurationError:
+                    continue  # it was logged
+
+    async def _let_end(self, generation: Generation) -> None:
+        """Wait for the last exchange of a retired generation, and close what only it uses."""
+        with anyio.move_on_after(LINGER):
+            await generation.idle.wait()
+        if generation.running:
+            _logger.warning("%d exchanges of an old configuration are broken off", generation.running)
+        current = {id(line) for line in self._current.lines.values()}
+        for other in self._retired - {generation}:
+            current |= {id(line) for line in other.lines.values()}
+        for line in generation.lines.values():
+            if line.leaf.users == 1:
+                line.severable.sever()
+            if id(line) not in current:
+                await line.close()
+        for resource in reversed(generation.resources):
+            await resource.drop()
+        self._retired.discard(generation)
+
+    def _use(self, generation: Generation) -> None:
+        for resource in generation.resources:
+            resource.users += 1
+
+    def _forget(self, generation: Generation) -> None:
+        """Without a lifespan nothing was opened, so nothing is closed."""
+        for resource in generation.resources:
+            resource.users -= 1
+
+
+def read_config(path: Path, *, environ: Mapping[str, str]) -> Config:
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+        return Config.model_validate(document, context=Surroundings(environ=environ, folder=path.parent))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path}: {error}") from None

@@ -1,0 +1,182 @@
+"""`Gateway`: one app from a configuration, which takes over another one at work."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import anyio
+import pytest
+
+from ds2api_asgi.asgi.lifespan import running
+from ds2api_asgi.demo import DemoModel
+from ds2api_asgi.errors import ConfigurationError
+from ds2api_asgi.gateway.gateway import Gateway
+from ds2api_asgi.testing import Driver
+from gateways import HELLO, chat, config_of, demo, gateway_of, table, until
+
+pytestmark = pytest.mark.anyio
+KEYS = ("sk-one-000000000000", "sk-two-000000000000", "sk-three-0000000000")
+
+
+async def test_every_protocol_is_answered_by_an_upstream_of_one() -> None:
+    async with demo() as url, gateway_of(table("demo", url, keys=KEYS) + '[router]\ndefault = "demo"') as gateway:
+        said = (await chat(gateway, "demo/demo-small")).json()["choices"][0]["message"]["content"]
+        driver = Driver(gateway)
+        messages = {"model": "demo/demo-small", "max_tokens": 100, "messages": HELLO}
+        assert (await driver.request("POST", "/v1/messages", json=messages)).json()["content"][0]["text"] == said
+        gemini = {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}
+        answer = await driver.request("POST", "/v1beta/models/demo/demo-small:generateContent", json=gemini)
+        assert answer.json()["candidates"][0]["content"]["parts"][0]["text"] == said
+        local = {"model": "demo/demo-small", "messages": HELLO, "stream": False}
+        assert (await driver.request("POST", "/api/chat", json=local)).json()["message"]["content"] == said
+        asked = {"model": "demo/demo-small", "input": "Hello"}
+        answer = await driver.request("POST", "/v1/responses", json=asked)
+        assert answer.json()["output"][0]["content"][0]["text"] == said
+
+
+async def test_pages_stand_beside_the_protocols() -> None:
+    async with demo() as url, gateway_of(table("demo", url)) as gateway:
+        driver = Driver(gateway)
+        assert (await driver.request("GET", "/health")).json() == {"status": "ok"}
+        assert (await driver.request("GET", "/ready")).status == 200
+        assert (await driver.request("HEAD", "/ready")).body == b""
+        assert "anthropic" in (await driver.request("GET", "/")).json()["endpoints"]
+        assert (await driver.request("POST", "/health")).status == 405
+        assert (await driver.request("GET", "/elsewhere")).status == 404
+        gateway.drain()
+        assert (await driver.request("GET", "/ready")).status == 503
+        assert (await driver.request("GET", "/health")).status == 200
+    assert (await Driver(gateway).request("GET", "/ready")).status == 503
+
+
+async def test_a_changed_configuration_is_served_and_the_old_one_ends_what_it_has() -> None:
+    async with demo(DemoModel(pace=0.02)) as url, demo() as other:
+        text = table("demo", url, keys=KEYS[:1])
+        async with gateway_of(text) as gateway:
+            old = gateway.pools["demo"]
+            async with Driver(gateway).open(
+                "POST",
+                "/v1/chat/completions",
+                json={"model": "demo/demo-small", "messages": HELLO, "stream": True},
+            ) as stream:
+                first = await anext(aiter(stream))
+                assert await gateway.replace(config_of(table("next", other, keys=KEYS[:1])))
+                assert gateway.generation == 2
+                assert set(gateway.pools) == {"next"}
+                assert (await chat(gateway, "next/demo-small")).status == 200
+                assert (await chat(gateway, "demo/demo-small")).status == 404
+                assert gateway.running == 1
+                body = first + b"".join([chunk async for chunk in stream])
+            assert b"[DONE]" in body
+            await until(lambda: gateway.running == 0)
+            assert (await old.snapshot())[0].in_flight == 0
+
+
+async def test_a_configuration_that_cannot_work_changes_nothing() -> None:
+    async with demo() as url, gateway_of(table("demo", url, keys=KEYS)) as gateway:
+        before = gateway.config
+        with pytest.raises(ConfigurationError, match=r"\[upstreams.demo\] unknown preset"):
+            await gateway.replace(config_of('[upstreams.demo]\npreset = "nobody"'))
+        with pytest.raises(ConfigurationError, match=r"\[models.smart\]|\[models\]"):
+            await gateway.replace(config_of(table("demo", url) + '[models.smart]\ntargets = ["nobody/x"]'))
+        assert gateway.config is before
+        assert gateway.generation == 1
+        assert (await chat(gateway, "demo/demo-small")).status == 200
+
+
+async def test_a_file_is_followed_and_a_bad_one_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "gateway.toml"
+    quick = "[reload]\ninterval = 0.01\n"
+    async with demo() as url:
+        file.write_text(table("demo", url, keys=KEYS) + quick)
+        gateway = Gateway.from_toml(file)
+        async with running(gateway):
+            file.write_text("[upstreams.demo]\npreset = 3\n" + quick)
+            await until(lambda: gateway.reload_error is not None)
+            assert (await chat(gateway, "demo/demo-small")).status == 200
+            file.write_text(table("demo", url, keys=KEYS[:2]) + quick)
+            await until(lambda: gateway.generation == 2)
+            assert gateway.reload_error is None
+            assert len(await gateway.pools["demo"].snapshot()) == 2
+    told = [record.getMessage() for record in caplog.records if record.name == "ds2api_asgi.gateway"]
+    assert any("was not taken over" in line and "preset" in line for line in told)
+    assert not any(key in line for line in told for key in KEYS)
+
+
+async def test_an_unchanged_upstream_keeps_its_very_parts() -> None:
+    async with demo() as url, demo() as other:
+        text = table("one", url, keys=KEYS) + table("two", other, keys=KEYS)
+        async with gateway_of(text) as gateway:
+            one, two = gateway.pools["one"], gateway.pools["two"]
+            await gateway.replace(config_of(table("one", url, keys=KEYS) + table("two", other, keys=KEYS[:2])))
+            assert gateway.pools["one"] is one
+            assert gateway.pools["two"] is not two
+            assert not await gateway.replace(gateway.config)
+
+
+async def test_the_health_of_keys_goes_over() -> None:
+    dead, weary, good = "sk-dead-000000000000+401", "sk-weary-00000000000+429:600", "sk-good-000000000000"
+    model = DemoModel(keys=[key.partition("+")[0] for key in (dead, weary, good)])
+    async with demo(model) as url:
+        async with gateway_of(table("demo", url, keys=(dead, weary, good), more='strategy = "round-robin"')) as gateway:
+            for _ in range(4):
+                assert (await chat(gateway, "demo/demo-small")).status == 200
+            before = {report.alias: report for report in await gateway.pools["demo"].snapshot()}
+            assert sorted(report.state for report in before.values()) == ["active", "cooling", "disabled"]
+            fresh = "sk-fresh-00000000000"
+            await gateway.replace(config_of(table("demo", url, keys=(fresh, good, weary, dead))))
+            after = {report.alias: report for report in await gateway.pools["demo"].snapshot()}
+            assert len(after) == 4
+            for alias, report in before.items():
+                assert after[alias].state is report.state
+                assert (after[alias].leased, after[alias].failed) == (report.leased, report.failed)
+            await gateway.replace(config_of(table("demo", url, keys=(fresh, good))))
+            assert len(await gateway.pools["demo"].snapshot()) == 2
+
+
+async def test_exchanges_of_the_old_configuration_count_against_the_new_one() -> None:
+    async with demo(DemoModel(pace=0.02)) as url:
+        bound = "max_concurrency = 1\nqueue_timeout = 0"
+        async with gateway_of(table("demo", url, keys=KEYS[:1], more="max_concurrency = 2")) as gateway:
+            async with Driver(gateway).open(
+                "POST",
+                "/v1/chat/completions",
+                json={"model": "demo/demo-small", "messages": HELLO, "stream": True},
+            ) as stream:
+                await anext(aiter(stream))
+                await gateway.replace(config_of(table("demo", url, keys=KEYS[:1], more=bound)))
+                assert [report.in_flight for report in await gateway.pools["demo"].snapshot()] == [1]
+                assert (await chat(gateway, "demo/demo-small")).status in (429, 503)
+                async for _ in stream:
+                    pass
+            await until(lambda: gateway.running == 0)
+            assert (await chat(gateway, "demo/demo-small")).status == 200
+
+
+async def test_a_start_that_fails_is_told() -> None:
+    with pytest.raises(ConfigurationError, match=r"\[upstreams.demo\]"):
+        Gateway(config_of('[upstreams.demo]\nbase_url = "http://127.0.0.1:1"'))
+
+
+async def test_two_hundred_reloads_leave_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    async with demo() as url, gateway_of(table("demo", url, keys=KEYS)) as gateway:
+        sizes: list[tuple[int, int]] = []
+        for number in range(200):
+            text = table("demo", url, keys=KEYS, more=f"total_timeout = {300 + number}")
+            await gateway.replace(config_of(text))
+            assert (await chat(gateway, "demo/demo-small")).status == 200
+            if number in (20, 199):
+                await until(lambda: not gateway._retired)
+                sizes.append((len(os.listdir("/proc/self/fd")), _tasks()))
+        assert sizes[1][0] <= sizes[0][0] + 2
+        assert sizes[1][1] <= sizes[0][1] + 1
+
+
+def _tasks() -> int:
+    try:
+        return len(anyio.get_running_tasks())
+    except RuntimeError:
+        return 0
