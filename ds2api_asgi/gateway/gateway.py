@@ -104,7 +104,7 @@ class Gateway:
         file = Path(path).absolute()
 
         def read() -> Config:
-            return read_config(file, environ=os.environ if environ is None else environ)
+            return _read_config(file, environ=os.environ if environ is None else environ)
 
         watch = FileWatch(file)  # before it is read: what changes in between is seen
         return cls(read(), folder=file.parent, read=read, watch=watch)
@@ -327,7 +327,7 @@ class Gateway:
             resource.users -= 1
 
 
-def read_config(path: Path, *, environ: Mapping[str, str]) -> Config:
+def _read_config(path: Path, *, environ: Mapping[str, str]) -> Config:
     try:
         document = tomllib.loads(path.read_text("utf-8"))
         return Config.model_validate(document, context=Surroundings(environ=environ, folder=path.parent))

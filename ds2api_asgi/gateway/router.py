@@ -66,8 +66,8 @@ class Router:
         per: What the weights are about: with ``"conversation"`` all turns of one stay with a target, as long as they
             can be told apart; with ``"request"`` each request is drawn for.
         rename_answers: Whether answers say the name that the client asked for instead of the upstream's.
-        failover: Makes an app of several targets', each a `TargetApp`, in the order in which they are to be asked; None: a
-            `Failover`.
+        failover: Makes an app of several targets' (each a `TargetApp`, in the order in which they are to be asked);
+            None: a `Failover`.
         list_timeout: Seconds that an app has to list its models.
         max_body: Bytes of a request's body; larger ones are answered with 413.
         rng: Draws targets; None: a fresh one.

@@ -119,8 +119,10 @@ async def test_an_unchanged_upstream_keeps_its_very_parts() -> None:
 async def test_the_health_of_keys_goes_over() -> None:
     dead, weary, good = "sk-dead-000000000000+401", "sk-weary-00000000000+429:600", "sk-good-000000000000"
     model = DemoModel(keys=[key.partition("+")[0] for key in (dead, weary, good)])
+    more = 'strategy = "round-robin"'
     async with demo(model) as url:
-        async with gateway_of(table("demo", url, keys=(dead, weary, good), more='strategy = "round-robin"')) as gateway:
+        text = table("demo", url, keys=(dead, weary, good), more=more)
+        async with gateway_of(text) as gateway:
             for _ in range(4):
                 assert (await chat(gateway, "demo/demo-small")).status == 200
             before = {report.alias: report for report in await gateway.pools["demo"].snapshot()}
