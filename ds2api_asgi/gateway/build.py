@@ -2,7 +2,7 @@
 
 ::
 
-    Pages(Traced(Metrics(Telemetry(Access(StatefulResponses(Router({name: Translator(Line)})))))))
+    Pages(Traced(Access(StatefulResponses(Router({name: Translator(Line)}))), watchers=[metrics, telemetry, live]))
 
 A `Generation` is what one reading of the file has become. `build` makes it and touches nothing that serves: what a
 generation has in common with the one before is taken from there (`Lasting`, unchanged `Line` s), and what must change
@@ -11,9 +11,10 @@ about that is done by `Generation.take_over`, when nothing can go wrong any more
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hmac
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Protocol
 
 import anyio
 from msgspec import Struct
@@ -23,7 +24,12 @@ from ..asgi.secret import Secret
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import ConfigurationError
 from ..observe import Journal, Metrics, Telemetry, Traced
+from ..observe.cost import Pricing
+from ..observe.live import Live
+from ..observe.watching import Watcher, Watchers
+from ..pool import KeyPool
 from ..resilience import Failover
+from ..resilience.breaker import BreakerState
 from ..resilience.targets import BreakerReport
 from ..stateful import StatefulResponses
 from ..transforms.carry import CarryStore, MemoryCarryStore
@@ -31,6 +37,9 @@ from .config import Config
 from .config.access import AccessTable
 from .config.models import TargetTable
 from .config.server import ResponsesTable
+from .console.component import Console
+from .console.standing import BreakerSeen
+from .console.standing import Generation as Standing
 from .line import Ground, Line, line_of
 from .pages import Guarded, Pages
 from .parts import (
@@ -40,32 +49,55 @@ from .parts import (
     prices_of,
     response_store_of,
     route_of,
+    rules_of,
     transform_of,
 )
 from .resource import Resource
 from .router import Router
 from .target_app import TargetApp
 
-__all__ = ["Breaker", "Generation", "Lasting", "build"]
+__all__ = ["Generation", "Lasting", "Sight", "build"]
 
 _Order = tuple[tuple[str, str, str | None], ...]  # the legs of a failover: route, upstream, model
 
+_SESSIONS: Final = b"ds2api_asgi.gateway.console"
 _JOURNAL: Final = 1000  # requests whose traces are kept where no console says how many
 
 
-class Breaker(Struct, frozen=True, kw_only=True):
-    """How a breaker of a gateway is.
+class Sight(Protocol):
+    """What parts see of the gateway that they are in."""
 
-    Attributes:
-        target: The upstream's name.
-        model: The model that it is about; None: all of them.
-        state: As `BreakerReport.state`.
-        reopens_in: Seconds until a request may pass.
-    """
+    started: float
+    generation: int
+    reloaded: float | None
+    reload_error: str | None
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are welcome."""
+        ...
+
+    @property
+    def draining(self) -> bool:
+        """Whether the end has begun."""
+        ...
+
+    @property
+    def pools(self) -> dict[str, KeyPool]:
+        """The key pools by their upstreams' names."""
+        ...
+
+    def breakers(self) -> list[BreakerSeen]:
+        """How the breakers are."""
+        ...
+
+
+class _Report(Struct, frozen=True):
+    """How a breaker is, as `Metrics` want it told."""
 
     target: str
     model: str | None
-    state: Any
+    state: BreakerState
     reopens_in: float
 
 
@@ -77,6 +109,10 @@ class Lasting(Struct, kw_only=True, eq=False):
         carry: Opaque state of providers that waits for clients which drop it.
         metrics: Counters, also while the configuration asks for none: those who ask again go on counting.
         telemetry: Tells OpenTelemetry; None: nobody asks.
+        live: The requests that run now, for a console; None: there is none.
+        watching: Those of them that watch; `watchers` is all of them.
+        pricing: Tells costs; None: nobody counts.
+        console: The console; None: there is none.
         limits: Where the use of clients' limits is counted.
         limits_resource: What it holds open; None: nothing.
         responses: Keeps the state of Responses; None: nobody asks.
@@ -86,6 +122,11 @@ class Lasting(Struct, kw_only=True, eq=False):
     carry: CarryStore
     metrics: Metrics | None
     telemetry: Telemetry | None
+    live: Live | None
+    watching: list[Watcher]
+    watchers: Watchers
+    pricing: Pricing | None
+    console: Resource | None
     limits: LimitStore
     limits_resource: Resource | None
     responses: Resource | None
@@ -105,7 +146,7 @@ class Generation:
         idle: Rung when a retired generation has none any more.
     """
 
-    def __init__(self, config: Config, lasting: Lasting, lines: dict[str, Line], draining: Callable[[], bool]) -> None:
+    def __init__(self, config: Config, lasting: Lasting, lines: dict[str, Line], sight: Sight) -> None:
         self.config = config
         self.lasting = lasting
         self.lines = lines
@@ -114,11 +155,12 @@ class Generation:
         self.idle = anyio.Event()
         self.app: ASGIApp
         self.router: Router
-        self._draining = draining
+        self._sight = sight
         self._failovers: dict[_Order, Failover] = {}
         self._before: dict[_Order, Failover] = {}
-        extra = [resource for resource in (lasting.limits_resource, lasting.responses) if resource is not None]
-        self.resources: list[Resource] = [*(line.leaf for line in lines.values()), *extra]
+        extra = (lasting.limits_resource, lasting.responses, lasting.console)
+        leaves = (line.leaf for line in lines.values())
+        self.resources: list[Resource] = [*leaves, *(resource for resource in extra if resource is not None)]
 
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one of its apps serve an exchange, which keeps it alive."""
@@ -142,7 +184,8 @@ class Generation:
             old = before.lines.get(name)
             if old is not None and old is not line:
                 await line.inherit(old)
-        if self.config.failover == before.config.failover:
+        same = ("failover", "bounds", "rules")
+        if all(getattr(self.config, name) == getattr(before.config, name) for name in same):
             self._before = {
                 key: failover
                 for key, failover in before._known_failovers().items()
@@ -154,18 +197,19 @@ class Generation:
         legs = [way.leg for way in ways if isinstance(way, TargetApp)]
         key = tuple((leg.route, leg.target.app, leg.target.model) for leg in legs)
         arguments = failover_arguments(self.config.failover, len(ways))
-        made = Failover(ways, max_body=self.config.bounds.max_body, **arguments)
+        rules = rules_of(self.config.rules)
+        made = Failover(ways, max_body=self.config.bounds.max_body, rules=rules, **arguments)
         before = self._before.pop(key, None)
         if before is not None:
             made.inherit(before)
-        if self._draining():
+        if self._sight.draining:
             made.drain()
         self._failovers[key] = made
         return made
 
-    def breakers(self) -> list[Breaker]:
-        """How the breakers are that are not closed, or have something to tell."""
-        found: list[Breaker] = []
+    def breakers(self) -> list[_Report]:
+        """How the breakers are, by their upstreams' names."""
+        found: list[_Report] = []
         for line in self.lines.values():
             if line.retry is not None:
                 found += [_named(report, line.name) for report in line.retry.breakers()]
@@ -173,8 +217,22 @@ class Generation:
             found += [_named(report, key[report.target][1]) for report in failover.breakers()]
         return found
 
+    def show(self) -> None:
+        """Let those who watch tell of its keys, breakers and costs: it is the one that serves."""
+        lasting, table = self.lasting, self.config.metrics
+        if lasting.metrics is not None:
+            pools = [line.pool for line in self.lines.values() if line.pool is not None]
+            lasting.metrics.look_at(pools=pools, breakers={"gateway": self})
+            if table is not None:
+                lasting.metrics.adjust(max_models=table.max_models, pricing=lasting.pricing)
+        for watcher in (lasting.telemetry, lasting.live):
+            if watcher is not None:
+                watcher.price(lasting.pricing)
+
     def drain(self) -> None:
         """Repeat nothing from now on."""
+        if self.lasting.console is not None and isinstance(self.lasting.console.app, Console):
+            self.lasting.console.app.drain()
         self.router.drain()
         for line in self.lines.values():
             if line.retry is not None:
@@ -195,8 +253,7 @@ def build(
     folder: Path,
     before: Generation | None = None,
     core: ASGIApp,
-    ready: Callable[[], bool],
-    draining: Callable[[], bool],
+    sight: Sight,
 ) -> Generation:
     """Make the parts of a configuration.
 
@@ -205,19 +262,17 @@ def build(
         folder: What relative paths in it start from.
         before: The generation that serves now; nothing about it is changed.
         core: What asks the router of whatever generation serves then.
-        ready: Whether requests are welcome.
-        draining: Whether the end has begun.
+        sight: The gateway, as its parts see it.
 
     Raises:
         ConfigurationError: A value that cannot work; an extra that is not installed.
     """
-    lasting = _lasting(config, folder, before, core)
-    metrics = lasting.metrics if config.metrics is not None else None
+    lasting = _lasting(config, folder, before, core, sight)
     ground = Ground(
         folder=folder,
         store=config.store,
-        metrics=metrics,
-        telemetry=lasting.telemetry,
+        watchers=lasting.watchers,
+        rules=config.rules,
         carry=lasting.carry,
         secret=config.carry.secret,
     )
@@ -225,34 +280,55 @@ def build(
     for name, table in config.upstreams.items():
         with _blaming(f"upstreams.{name}"):
             lines[name] = line_of(name, table, ground, None if before is None else before.lines.get(name))
-    generation = Generation(config, lasting, lines, draining)
+    generation = Generation(config, lasting, lines, sight)
     generation.router = _router(config, generation)
     inner: ASGIApp = generation.router if lasting.responses is None else lasting.responses.app
     with _blaming("access"):
         inner = _door(config.access, config, lasting, inner)
-    if lasting.telemetry is not None:
-        inner = lasting.telemetry.requests(inner)
-    if metrics is not None:
-        inner = metrics.requests(inner)
     with _blaming("log"):
-        inner = Traced(inner, header=config.log.header, sinks=[lasting.journal], usage=True)
+        inner = Traced(
+            inner,
+            header=config.log.header,
+            sinks=[lasting.journal],
+            usage=True,
+            cost=config.cost is not None,
+            prices=prices_of(config.cost),
+            others=True,
+            watchers=lasting.watchers,
+        )
     mounts: dict[str, ASGIApp] = {}
-    if metrics is not None and config.metrics is not None:
-        token = config.metrics.token
-        mounts[config.metrics.path] = metrics.exposition if token is None else Guarded(metrics.exposition, token)
-    generation.app = Pages(inner, mounts=mounts, ready=ready)
+    if config.metrics is not None and lasting.metrics is not None:
+        exposition, token = lasting.metrics.exposition, config.metrics.token
+        mounts[config.metrics.path] = exposition if token is None else Guarded(exposition, token)
+    if config.console is not None and lasting.console is not None:
+        mounts[config.console.path] = lasting.console.app
+    generation.app = Pages(inner, mounts=mounts, ready=lambda: sight.ready)
     return generation
 
 
-def _lasting(config: Config, folder: Path, before: Generation | None, core: ASGIApp) -> Lasting:
+def _lasting(config: Config, folder: Path, before: Generation | None, core: ASGIApp, sight: Sight) -> Lasting:
     old = None if before is None else before.lasting
     was = None if before is None else before.config
     limits, limits_resource = _limits(config, was, old)
+    with _blaming("cost"):
+        pricing = None if config.cost is None else Pricing(prices_of(config.cost))
+    metrics = _metrics(config, old)
+    telemetry = _telemetry(config, was, old)
+    live = None if config.console is None else Live() if old is None or old.live is None else old.live
+    journal = _journal(config, was, old)
+    watching: list[Watcher] = [one for one in (telemetry, live) if one is not None]
+    if metrics is not None and config.metrics is not None:
+        watching.append(metrics)
     return Lasting(
-        journal=_journal(config, was, old),
+        journal=journal,
         carry=MemoryCarryStore() if old is None else old.carry,
-        metrics=_metrics(config, old),
-        telemetry=_telemetry(config, was, old),
+        metrics=metrics,
+        telemetry=telemetry,
+        live=live,
+        watchers=Watchers(watching) if old is None or old.watching != watching else old.watchers,
+        watching=watching,
+        pricing=pricing,
+        console=_console(config, was, old, journal, live, sight),
         limits=limits,
         limits_resource=limits_resource,
         responses=_responses(config.responses, folder, was, old, core),
@@ -279,20 +355,40 @@ def _metrics(config: Config, old: Lasting | None) -> Metrics | None:
     if config.metrics is None:
         return None
     with _blaming("metrics"):
-        return Metrics(
-            max_models=config.metrics.max_models, cost=config.cost is not None, prices=prices_of(config.cost)
-        )
+        return Metrics(max_models=config.metrics.max_models)
 
 
 def _telemetry(config: Config, was: Config | None, old: Lasting | None) -> Telemetry | None:
     if config.telemetry is None:
         return None
-    if was is not None and old is not None and (was.telemetry, was.cost) == (config.telemetry, config.cost):
+    if was is not None and old is not None and was.telemetry == config.telemetry:
         return old.telemetry
     with _blaming("telemetry"):
-        return Telemetry(
-            contents=config.telemetry.contents, cost=config.cost is not None, prices=prices_of(config.cost)
+        return Telemetry(contents=config.telemetry.contents)
+
+
+def _console(
+    config: Config, was: Config | None, old: Lasting | None, journal: Journal, live: Live | None, sight: Sight
+) -> Resource | None:
+    table = config.console
+    if table is None:
+        return None
+    if was is not None and old is not None and was.console == table:
+        return old.console
+    with _blaming("console"):
+        console = Console(
+            password=table.password,
+            pools=lambda: sight.pools,
+            journal=journal,
+            live=live,
+            breakers=lambda: [one for one in sight.breakers() if one.state != "closed"],
+            generation=lambda: Standing(number=sight.generation, reloaded=sight.reloaded, error=sight.reload_error),
+            session=table.session,
+            # The same for all workers behind one port, and another one with another password.
+            signing=hmac.digest(table.password.reveal().encode(), _SESSIONS, "sha256"),
+            started=sight.started,
         )
+    return Resource(console)
 
 
 def _limits(config: Config, was: Config | None, old: Lasting | None) -> tuple[LimitStore, Resource | None]:
@@ -323,7 +419,7 @@ def _responses(
 
 
 def _door(table: AccessTable | None, config: Config, lasting: Lasting, app: ASGIApp) -> ASGIApp:
-    if table is None:
+    if table is None or table.open:
         return Bounds(app, **config.bounds.model_dump())
     return Access(
         app,
@@ -362,8 +458,8 @@ def _router(config: Config, generation: Generation) -> Router:
         )
 
 
-def _named(report: BreakerReport, target: Any) -> Breaker:
-    return Breaker(target=str(target), model=report.model, state=report.state, reopens_in=report.reopens_in)
+def _named(report: BreakerReport, target: str) -> _Report:
+    return _Report(target, report.model, report.state, report.reopens_in)
 
 
 async def _nobody(scope: Scope, receive: Receive, send: Send) -> None:

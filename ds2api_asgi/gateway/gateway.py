@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -25,9 +24,9 @@ from ..asgi.unwrapped import unwrapped
 from ..errors import ConfigurationError
 from ..observe import Journal
 from ..pool import KeyPool
-from .build import Breaker, Generation, build
-from .config import Config
-from .config.secrets import Surroundings
+from .build import Generation, build
+from .config import Config, read_config
+from .console.standing import BreakerSeen
 from .resource import Resource
 from .watch import FileWatch
 
@@ -87,6 +86,7 @@ class Gateway:
         self.reload_error: str | None = None
         self._current = self._build(config, None)
         self._use(self._current)
+        self._current.show()
 
     @classmethod
     def from_toml(
@@ -104,7 +104,7 @@ class Gateway:
         file = Path(path).absolute()
 
         def read() -> Config:
-            return _read_config(file, environ=os.environ if environ is None else environ)
+            return read_config(file, environ=os.environ if environ is None else environ)
 
         watch = FileWatch(file)  # before it is read: what changes in between is seen
         return cls(read(), folder=file.parent, read=read, watch=watch)
@@ -130,13 +130,21 @@ class Gateway:
         return self._current.running + sum(generation.running for generation in self._retired)
 
     @property
+    def draining(self) -> bool:
+        """Whether its end has begun."""
+        return self._draining
+
+    @property
     def ready(self) -> bool:
         """Whether requests are welcome: its lifespan has begun, and its end has not."""
         return self._group is not None and not self._draining
 
-    def breakers(self) -> list[Breaker]:
+    def breakers(self) -> list[BreakerSeen]:
         """How the breakers are."""
-        return self._current.breakers()
+        return [
+            BreakerSeen(target=one.target, model=one.model, state=one.state.name.lower(), until=one.reopens_in)
+            for one in self._current.breakers()
+        ]
 
     def on_reload(self, listener: Callable[[Config, Config], None]) -> None:
         """Call a function with the old and the new configuration after each that was taken over."""
@@ -220,6 +228,7 @@ class Gateway:
             await successor.take_over(before)
             self._use(successor)
             self._current = successor
+            successor.show()
             self.generation += 1
             self.reloaded = self._wall()
             before.retire()
@@ -239,8 +248,7 @@ class Gateway:
             folder=self._folder,
             before=before,
             core=self._core,
-            ready=lambda: self.ready,
-            draining=lambda: self._draining,
+            sight=self,
         )
 
     async def _core(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -325,11 +333,3 @@ class Gateway:
         """Without a lifespan nothing was opened, so nothing is closed."""
         for resource in generation.resources:
             resource.users -= 1
-
-
-def _read_config(path: Path, *, environ: Mapping[str, str]) -> Config:
-    try:
-        document = tomllib.loads(path.read_text("utf-8"))
-        return Config.model_validate(document, context=Surroundings(environ=environ, folder=path.parent))
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path}: {error}") from None

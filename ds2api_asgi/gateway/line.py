@@ -22,7 +22,7 @@ from msgspec import Struct
 from ..asgi.secret import Secret
 from ..asgi.types import ASGIApp
 from ..errors import ConfigurationError
-from ..observe import Metrics, Telemetry
+from ..observe.watching import Watchers
 from ..pool import KeyPool, RedisKeyStore, SQLiteKeyStore
 from ..pool.store import KeyStore
 from ..resilience import Retry
@@ -32,9 +32,10 @@ from ..translator import Translator
 from ..universal.digest import sha256
 from ..upstream import Upstream
 from .config.resilience import RetryTable
+from .config.rules import RuleTable
 from .config.server import StoreTable
 from .config.upstreams import UpstreamTable
-from .parts import key_of, key_store_of, retry_arguments, transform_of
+from .parts import key_of, key_store_of, retry_arguments, rules_of, transform_of
 from .presets import preset
 from .resource import Resource, Severable
 
@@ -48,6 +49,7 @@ _REACHING: Final = (
     "base_url",
     "headers",
     "connect_timeout",
+    "write_timeout",
     "first_byte_timeout",
     "idle_timeout",
     "total_timeout",
@@ -74,16 +76,16 @@ class Ground(Struct, frozen=True, kw_only=True):
     Attributes:
         folder: What relative paths start from.
         store: Where keys live.
-        metrics: Counts calls, or None.
-        telemetry: Tells of calls, or None.
+        watchers: See the calls of upstreams.
+        rules: What failures mean, before all that is built in.
         carry: Where opaque state waits for clients that drop it.
         secret: Signs it, or None.
     """
 
     folder: Path
     store: StoreTable
-    metrics: Metrics | None
-    telemetry: Telemetry | None
+    watchers: Watchers
+    rules: tuple[RuleTable, ...]
     carry: CarryStore
     secret: Secret | None
 
@@ -177,11 +179,8 @@ def line_of(name: str, table: UpstreamTable, ground: Ground, before: Line | None
     else:
         severable = Severable(_leaf(table, protocol))
         leaf = Resource(severable)
-    app: ASGIApp = severable
-    if ground.telemetry is not None:
-        app = ground.telemetry.calls(app, name=name, provider=provider, base_url=address)
-    if ground.metrics is not None:
-        app = ground.metrics.calls(app, name=name, provider=provider, base_url=address)
+    app = ground.watchers.calls(severable, name=name, provider=provider, base_url=address)
+    rules = rules_of(ground.rules, name)
     pool: KeyPool | None = None
     store: KeyStore | None = None
     if table.keys:
@@ -199,11 +198,12 @@ def line_of(name: str, table: UpstreamTable, ground: Ground, before: Line | None
             store=store,
             conversation_header=table.conversation_header,
             max_body=table.max_body,
+            rules=rules,
         )
     retry: Retry | None = None
     if isinstance(table.retry, RetryTable):
         arguments = retry_arguments(table.retry)
-        app = retry = Retry(app, protocol=protocol, max_body=table.max_body, **arguments)
+        app = retry = Retry(app, protocol=protocol, max_body=table.max_body, rules=rules, **arguments)
     line = Line(
         name=name,
         table=table,
@@ -229,12 +229,8 @@ def origin_of(name: str) -> str:
 
 
 def _same_ground(one: Ground, other: Ground) -> bool:
-    return (
-        (one.folder, one.store, one.secret) == (other.folder, other.store, other.secret)
-        and one.metrics is other.metrics
-        and one.telemetry is other.telemetry
-        and one.carry is other.carry
-    )
+    same = (one.folder, one.store, one.secret, one.rules) == (other.folder, other.store, other.secret, other.rules)
+    return same and one.watchers is other.watchers and one.carry is other.carry
 
 
 def _reaching(table: UpstreamTable) -> list[Any]:
@@ -263,6 +259,7 @@ def _leaf(table: UpstreamTable, protocol: str) -> ASGIApp:
     options: dict[str, Any] = {
         "headers": table.headers,
         "connect_timeout": table.connect_timeout,
+        "write_timeout": table.write_timeout,
         "first_byte_timeout": table.first_byte_timeout,
         "idle_timeout": table.idle_timeout,
         "total_timeout": table.total_timeout,

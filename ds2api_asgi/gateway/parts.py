@@ -6,8 +6,7 @@ told apart by ``match``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -18,15 +17,18 @@ from ..errors import ConfigurationError
 from ..observe import Price
 from ..pool import Key, RateLimits, RedisKeyStore, SQLiteKeyStore
 from ..pool.store import KeyStore, MemoryStore
+from ..protocols.classification import rule
 from ..resilience.breaker import BreakerPolicy
 from ..resilience.budget import BudgetPolicy
 from ..resilience.hedge import Hedge
 from ..stateful import MemoryResponseStore, ResponseStore, SQLiteResponseStore
 from ..transforms import TextTools, ThinkTags, Transform
+from ..universal.failure import Row
 from .config.access import BoundsTable, ClientKeyTable, ClientLimitsTable
 from .config.models import ModelTable, TargetTable
 from .config.observing import CostTable
 from .config.resilience import BreakerTable, BudgetTable, FailoverTable, HedgeTable, RetryTable
+from .config.rules import RuleTable
 from .config.server import ResponsesTable, StoreTable
 from .config.upstreams import KeyTable, LimitsTable, TextToolsTable, ThinkTagsTable, TransformTable
 from .routes import Route, Rules, Target
@@ -42,6 +44,7 @@ __all__ = [
     "response_store_of",
     "retry_arguments",
     "route_of",
+    "rules_of",
     "transform_of",
 ]
 
@@ -54,7 +57,14 @@ def transform_of(table: TransformTable) -> Transform:
     """
     match table:
         case TextToolsTable():
-            return TextTools(table.dialect, recognise=table.recognise, reasoning=table.reasoning, eager=table.eager)
+            recognise = "auto" if table.recognise is None else table.recognise
+            return TextTools(
+                table.dialect,
+                recognise=recognise,
+                reasoning=table.reasoning,
+                eager=table.eager,
+                max_kept=table.max_kept,
+            )
         case ThinkTagsTable():
             return ThinkTags(opening=table.opening, closing=table.closing, inside=table.inside)
         case _:
@@ -91,9 +101,6 @@ def client_key_of(given: Secret | ClientKeyTable) -> ClientKey:
         case Secret():
             return ClientKey(given.reveal())  # a text, for it may be a digest
         case ClientKeyTable():
-            expires = given.expires_at
-            if expires is not None and expires.tzinfo is None:
-                expires = expires.replace(tzinfo=UTC)
             return ClientKey(
                 given.key.reveal(),
                 name=given.name,
@@ -101,7 +108,7 @@ def client_key_of(given: Secret | ClientKeyTable) -> ClientKey:
                 limits=_client_limits(given.limits),
                 share=given.share,
                 disabled=given.disabled,
-                expires_at=None if expires is None else expires.timestamp(),
+                expires_at=None if given.expires_at is None else given.expires_at.timestamp(),
             )
         case _:
             assert_never(given)
@@ -145,6 +152,23 @@ def failover_arguments(table: FailoverTable, targets: int) -> dict[str, Any]:
     arguments = retry_arguments(table)
     arguments["max_calls"] = max(table.max_calls, targets)
     return {**arguments, "fallback_on": table.fallback_on}
+
+
+def rules_of(tables: Iterable[RuleTable], upstream: str | None = None) -> tuple[Row, ...]:
+    """What failures mean, in the order in which they are looked at.
+
+    Args:
+        tables: All rules.
+        upstream: The upstream whose answers are judged; None: any, so that only rules about all of them count.
+
+    Raises:
+        ConfigurationError: See `rule`.
+    """
+    return tuple(
+        rule(**table.as_options())
+        for table in tables
+        if table.upstreams is None or (upstream is not None and upstream in table.upstreams)
+    )
 
 
 def route_of(table: ModelTable, apps: Mapping[str, Any]) -> Route:

@@ -28,6 +28,10 @@ class Labels:
         self._most = most
         self._found = set(known)
 
+    def resize(self, most: int) -> None:
+        """Tell so many apart from now on; those that are told apart already stay."""
+        self._most = most
+
     def of(self, value: str | None, *, admit: bool = True) -> str:
         """The label for a value.
 

@@ -202,6 +202,10 @@ class Live(Watcher):
         self._version = 0
         self._lock = threading.Lock()
 
+    def price(self, pricing: Pricing | None) -> None:
+        """Tell costs by other prices from now on; None: tell none."""
+        self._pricing = pricing
+
     @property
     def in_flight(self) -> int:
         """How many requests run now."""

@@ -133,6 +133,8 @@ class Metrics(Watcher):
             raise ConfigurationError("max_models and max_callers are 1 at least")
         client = need("prometheus_client", extra="metrics")
         self._pricing = Pricing(prices) if cost else None
+        self._dollars: Any = None  # until somebody asks for costs
+        self._unpriced: Any = None
         self.registry: CollectorRegistry = client.CollectorRegistry() if registry is None else registry
         self._models = Labels(max_models, models)
         self._callers = Labels(max_callers)
@@ -205,6 +207,24 @@ class Metrics(Watcher):
             except OSError:
                 logger.exception("the other workers cannot be told how things stand")
             await anyio.sleep(every)
+    def adjust(self, *, max_models: int, pricing: Pricing | None) -> None:
+        """Go on counting within another bound and by other prices.
+
+        Args:
+            max_models: How many models have labels of their own; those that have keep them.
+            pricing: Tells costs; None: they are counted no more.
+        """
+        self._models.resize(max_models)
+        self._pricing = pricing
+        if pricing is not None and self._dollars is None:
+            self._register_costs(need("prometheus_client", extra="metrics"))
+
+    def _register_costs(self, client: Any) -> None:
+        def counter(name: str, text: str) -> Any:
+            return client.Counter(f"ds2api_{name}", text, ("model",), registry=self.registry)
+
+        self._dollars = counter("cost_dollars", "What answers cost, in US dollars.")
+        self._unpriced = counter("unpriced_answers", "Answers whose price nobody knows.")
 
     def _register(self, client: Any) -> None:
         def counter(name: str, text: str, *labels: str) -> Any:
@@ -230,8 +250,7 @@ class Metrics(Watcher):
         )
         self._tokens = counter("tokens", "Tokens that answers state.", "protocol", "model", "kind")
         if self._pricing is not None:
-            self._dollars = counter("cost_dollars", "What answers cost, in US dollars.", "model")
-            self._unpriced = counter("unpriced_answers", "Answers whose price nobody knows.", "model")
+            self._register_costs(client)
         self._caller_requests = counter("caller_requests", "Requests by client key.", "caller", "status")
         self._caller_tokens = counter("caller_tokens", "Tokens by client key.", "caller", "kind")
         self._refusals = counter("refusals", "Requests turned away at the door.", "code", "caller")

@@ -146,6 +146,10 @@ class Telemetry(Watcher):
         self._wall = wall
         self._register(need("opentelemetry.metrics", extra="otel"), meter_provider)
 
+    def price(self, pricing: Pricing | None) -> None:
+        """Tell costs by other prices from now on; None: tell none."""
+        self._pricing = pricing
+
     def _register(self, api: Any, provider: MeterProvider | None) -> None:
         meter = api.get_meter("ds2api_asgi", meter_provider=provider)
 

@@ -356,6 +356,7 @@ class KeyPool:
         same = {alias: names[secret] for alias, secret in other._secrets.items() if secret in names}
         if self._makers is not None and other._makers is not None:
             self._makers.inherit(other._makers, same)
+        self._heard.inherit(other._heard, same)
         mine, theirs = self._store, other._store
         if isinstance(mine, MemoryStore) and isinstance(theirs, MemoryStore):
             self._introduce_to(other)
@@ -373,6 +374,9 @@ class KeyPool:
         """Let another pool know the keys that it will lease from now on."""
         other._secrets = {**other._secrets, **self._secrets}
         other._groups = self._groups
+        other._accounts = {**other._accounts, **self._accounts}
+        other._heard = self._heard
+        other._terms = structs.replace(other._terms, heard=self._heard)
         if other._makers is not None:
             other._makers = self._makers
 

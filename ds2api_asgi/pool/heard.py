@@ -66,6 +66,21 @@ class Heard:
             if len(self._words) > MAX_HEARD:
                 self._words.popitem(last=False)
 
+    def inherit(self, other: Heard, same: Mapping[str, str]) -> None:
+        """Remember what another one does of quota scopes that both have.
+
+        Args:
+            other: The other one.
+            same: What keys are called here, by what they are called there.
+        """
+        scopes = {other._scopes[old]: self._scopes[new] for old, new in same.items()}
+        with other._lock:
+            words = list(other._words.items())
+        with self._lock:
+            for (scope, model), word in words:
+                if scope in scopes:
+                    self._words[scopes[scope], model] = word
+
     def headroom(self) -> dict[str, list[Headroom]]:
         """What still holds of it, by quota scope."""
         now = self._clock()

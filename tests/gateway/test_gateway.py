@@ -77,8 +77,8 @@ async def test_a_changed_configuration_is_served_and_the_old_one_ends_what_it_ha
 async def test_a_configuration_that_cannot_work_changes_nothing() -> None:
     async with demo() as url, gateway_of(table("demo", url, keys=KEYS)) as gateway:
         before = gateway.config
-        with pytest.raises(ConfigurationError, match=r"\[upstreams.demo\] unknown preset"):
-            await gateway.replace(config_of('[upstreams.demo]\npreset = "nobody"'))
+        with pytest.raises(ConfigurationError, match=r"\[upstreams.demo\] without a preset"):
+            await gateway.replace(config_of('[upstreams.demo]\nprotocol = "anthropic"'))
         with pytest.raises(ConfigurationError, match=r"\[models.smart\]|\[models\]"):
             await gateway.replace(config_of(table("demo", url) + '[models.smart]\ntargets = ["nobody/x"]'))
         assert gateway.config is before
