@@ -108,6 +108,7 @@ class Lasting(Struct, kw_only=True, eq=False):
         journal: The traces of the last requests.
         carry: Opaque state of providers that waits for clients which drop it.
         metrics: Counters, also while the configuration asks for none: those who ask again go on counting.
+        publishing: Tells other workers how things stand here; None: there are no metrics.
         telemetry: Tells OpenTelemetry; None: nobody asks.
         live: The requests that run now, for a console; None: there is none.
         watching: Those of them that watch; `watchers` is all of them.
@@ -121,6 +122,7 @@ class Lasting(Struct, kw_only=True, eq=False):
     journal: Journal
     carry: CarryStore
     metrics: Metrics | None
+    publishing: Resource | None
     telemetry: Telemetry | None
     live: Live | None
     watching: list[Watcher]
@@ -158,7 +160,7 @@ class Generation:
         self._sight = sight
         self._failovers: dict[_Order, Failover] = {}
         self._before: dict[_Order, Failover] = {}
-        extra = (lasting.limits_resource, lasting.responses, lasting.console)
+        extra = (lasting.limits_resource, lasting.publishing, lasting.responses, lasting.console)
         leaves = (line.leaf for line in lines.values())
         self.resources: list[Resource] = [*leaves, *(resource for resource in extra if resource is not None)]
 
@@ -323,6 +325,7 @@ def _lasting(config: Config, folder: Path, before: Generation | None, core: ASGI
         journal=journal,
         carry=MemoryCarryStore() if old is None else old.carry,
         metrics=metrics,
+        publishing=_publishing(metrics, old),
         telemetry=telemetry,
         live=live,
         watchers=Watchers(watching) if old is None or old.watching != watching else old.watchers,
@@ -356,6 +359,21 @@ def _metrics(config: Config, old: Lasting | None) -> Metrics | None:
         return None
     with _blaming("metrics"):
         return Metrics(max_models=config.metrics.max_models)
+
+
+def _publishing(metrics: Metrics | None, old: Lasting | None) -> Resource | None:
+    if metrics is None or (old is not None and old.publishing is not None):
+        return None if old is None else old.publishing
+
+    async def publish(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            async with metrics.publishing():
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+
+    return Resource(publish)
 
 
 def _telemetry(config: Config, was: Config | None, old: Lasting | None) -> Telemetry | None:

@@ -207,6 +207,7 @@ class Metrics(Watcher):
             except OSError:
                 logger.exception("the other workers cannot be told how things stand")
             await anyio.sleep(every)
+
     def adjust(self, *, max_models: int, pricing: Pricing | None) -> None:
         """Go on counting within another bound and by other prices.
 
