@@ -75,8 +75,15 @@ def _server(config: Config, known: Known, folder: File) -> Iterator[Found]:
             continue
         if getattr(server, other) is None:
             yield ("server", name), f"needs {other} beside it"
-        if not (folder / file).is_file():
+        if not _is_file(folder / file):
             yield ("server", name), "there is no such file"
+
+
+def _is_file(path: File) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no name of a file
+        return False
 
 
 def _stores(config: Config) -> Iterator[Found]:

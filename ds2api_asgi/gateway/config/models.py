@@ -50,7 +50,7 @@ class ModelTable(Table):
 
 
 class RouterTable(Table):
-    """What holds for all models."""
+    """How names become targets, for all models."""
 
     prefixes: Flag = True
     """Whether `openai/gpt-6` means the upstream `openai`, where no model of that name is."""

@@ -128,7 +128,7 @@ def examine(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None =
         return tuple(sorted(problems, key=lambda problem: problem.line or 0))
 
     config, found = _validated(document, surroundings)
-    doubts = [] if config is None else doubts_about(config, Known.of(document))
+    doubts = [] if config is None or found else doubts_about(config, Known.of(document))
     if surroundings.literals and mode & 0o077:
         doubts.append(((), f"holds secrets, and others than its owner may read it: chmod 600 {name}"))
     return Examined(config=None if found else config, problems=told(found), warnings=told(doubts))

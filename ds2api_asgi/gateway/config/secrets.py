@@ -140,6 +140,7 @@ Reference = Annotated[
 HiddenText = Annotated[
     SecretStr,
     PlainValidator(_hidden),
+    PlainSerializer(lambda _: "***", return_type=str),
     WithJsonSchema(
         {"type": "string", "description": "A value that is not shown: env:NAME, file:PATH, or the value itself."}
     ),

@@ -44,7 +44,9 @@ def _models(config: Config) -> Iterator[Found]:
     for name, hidden_by in _shadowed(list(config.models)):
         yield ("models", name), f'is never reached: "{hidden_by}" comes first'
     for name, model in config.models.items():
-        for member in model.default.keys() & (model.override.keys() | set(model.remove)):
+        for member in model.default:
+            if member not in model.override and member not in model.remove:
+                continue
             yield ("models", name, "default", member), "counts for nothing, since it is overridden or removed"
         targets = [target for target in model.targets if isinstance(target, TargetTable)]
         if len(targets) == len(model.targets) and all(target.can is not None for target in targets):
