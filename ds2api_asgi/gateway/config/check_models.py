@@ -67,18 +67,6 @@ def _fallbacks(name: str, config: Config, known: Known) -> Iterator[Found]:
             yield here, f"there is no model of this name here{meant(fallback, known.models)}"
         elif "*" in fallback:
             yield here, "a pattern names no model"
-    legs = _legs(name, config, frozenset())
-    if legs > config.failover.max_calls:
-        most = config.failover.max_calls
-        words = f"has {legs} targets with its fallbacks, but failover.max_calls is {most}: the last is never asked"
-        yield ("models", name, "targets"), words
-
-
-def _legs(name: str, config: Config, above: frozenset[str]) -> int:
-    model = config.models.get(name)
-    if model is None or name in above:
-        return 0
-    return len(model.targets) + sum(_legs(other, config, above | {name}) for other in model.fallbacks)
 
 
 def _circles(config: Config) -> Iterator[Found]:

@@ -82,7 +82,7 @@ def _headers(place: Path, upstream: UpstreamTable) -> Iterator[Found]:
     for name, value in upstream.headers.items():
         if name.lower().encode() in NOT_CONFIGURED:
             yield (*place, "headers", name), "is set by the gateway itself"
-        if any((one < " " and one != "\t") or one == "\x7f" for one in value.get_secret_value()):
+        if any((one < " " and one != "\t") or one == "\x7f" for one in value):
             yield (*place, "headers", name), "has control characters, which no header can carry"
 
 

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 from msgspec import Struct, field
-from pydantic import BeforeValidator, PlainSerializer, PlainValidator, SecretStr, ValidationInfo, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
 from ...asgi.secret import Secret
 from ...errors import ConfigurationError
 from .guess import near
 
-__all__ = ["HiddenText", "Reference", "Surroundings", "Text"]
+__all__ = ["Hidden", "HiddenText", "Reference", "Surroundings", "Text"]
 
 _LONGEST: Final = 64 * 1024  # bytes of a file with a secret
 _SHOWN: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
@@ -45,6 +45,15 @@ class Surroundings(Struct, kw_only=True):
     environ: Mapping[str, str]
     folder: Path
     literals: int = field(default=0)
+
+
+class Hidden(str):
+    """A text that its ``repr`` does not show, and with it no table's."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
 
 
 def _found(value: Any, info: ValidationInfo) -> tuple[str, bool]:
@@ -107,8 +116,8 @@ def _secret(value: Any, info: ValidationInfo) -> Secret:
     return secret
 
 
-def _hidden(value: Any, info: ValidationInfo) -> SecretStr:
-    return value if isinstance(value, SecretStr) else SecretStr(_found(value, info)[0])
+def _hidden(value: Any, info: ValidationInfo) -> Hidden:
+    return value if isinstance(value, Hidden) else Hidden(_found(value, info)[0])
 
 
 def _text(value: Any, info: ValidationInfo) -> str:
@@ -138,7 +147,7 @@ Reference = Annotated[
 """A field that holds a `Secret`, given as a reference to one."""
 
 HiddenText = Annotated[
-    SecretStr,
+    str,
     PlainValidator(_hidden),
     PlainSerializer(lambda _: "***", return_type=str),
     WithJsonSchema(
