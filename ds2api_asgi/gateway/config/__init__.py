@@ -20,6 +20,7 @@ module for each group of them:
 | `problems`, `guess`, `known` | errors in words, with suggestions |
 | `checks`, `check_upstreams`, `check_models`, `check_access` | what tables demand of each other |
 | `warnings` | what is probably not meant |
+| `schema` | all of it for editors |
 
 Tables know nothing of parts; `gateway.build` makes parts of them. Members are called as the parts' own parameters are.
 """
