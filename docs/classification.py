@@ -1,6 +1,6 @@
 """Write `classification.md`: every row by which failures are judged, with the page that it follows.
 
-python docs/classification.py > docs/classification.md
+python docs/classification.py > docs/pages/classification.md
 """
 
 from __future__ import annotations

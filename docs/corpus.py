@@ -3,7 +3,7 @@
 Each document of the corpus goes through `convert`, and what comes out is held against the target's official types, as
 the tests do. A document that its own provider would refuse is refused by name (`tests/kits` says why).
 
-    python docs/corpus.py > docs/corpus.md
+    python docs/corpus.py > docs/pages/corpus.md
 
 It needs the recorded traffic beside the project (``../shared/corpus``) and the test dependencies.
 """

@@ -1,6 +1,6 @@
 """Write `failures.md`: what a client sees of each way in which an upstream can fail, and how many calls it took.
 
-    python docs/failures.py > docs/failures.md
+    python docs/failures.py > docs/pages/failures.md
 
 Each cell is run, over a real socket and through all parts (`tests/matrix.py`); it needs the test dependencies.
 """

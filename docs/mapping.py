@@ -3,7 +3,7 @@
 Nothing here says how a protocol spells anything: every cell is what its encoder did with a specimen, set against what
 it did without. So the page cannot be wrong; a test holds that it is what this program prints.
 
-    python docs/mapping.py > docs/mapping.md
+    python docs/mapping.py > docs/pages/mapping.md
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The failure matrix: every way to fail, every client, whole and streamed, over real sockets (`docs/failures.md`)."""
+"""The failure matrix: every way to fail, every client, whole and streamed, over real sockets (`docs/pages/failures.md`)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from matrix import CLIENTS, row, told
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
-COMMAND = "python docs/failures.py > docs/failures.md"
-PAGE = ROOT / "docs" / "failures.md"
+COMMAND = "python docs/failures.py > docs/pages/failures.md"
+PAGE = ROOT / "docs" / "pages" / "failures.md"
 needs_page = pytest.mark.skipif(not PAGE.exists(), reason="not a checkout: docs is not part of a source distribution")
 
 
