@@ -49,7 +49,7 @@ from ds2api_asgi.universal.request import (
 )
 from ds2api_asgi.universal.response import Candidate, Response, Stop, StopReason, Usage
 
-__all__ = ["REQUEST", "page"]
+__all__ = ["BASE", "PARTS", "REQUEST", "TOOLS", "TURNS", "WITHOUT", "Specimen", "page"]
 
 _ABROAD: Final = Origin(protocol="elsewhere")
 _ARGUMENTS: Final = JsonText('{"city": "Oslo"}')
@@ -68,7 +68,7 @@ class Specimen(Struct, frozen=True):
     without: Edit = lambda request: request
 
 
-_BASE: Final = Request(
+BASE: Final = Request(
     model="m",
     max_output_tokens=100,
     turns=(Turn(role="user", parts=(Text(text="Hello"),)),),
@@ -160,7 +160,7 @@ REQUEST: Final[dict[str, Edit]] = {
 }
 """By member of `Request`: a request that has it. A test holds that none is missing."""
 
-_WITHOUT: Final[dict[str, Edit]] = {
+WITHOUT: Final[dict[str, Edit]] = {
     "stream_usage": _sets(stream=True),
     "stream_obfuscation": _sets(stream=True),
     "top_logprobs": _sets(logprobs=True),
@@ -170,9 +170,9 @@ _WITHOUT: Final[dict[str, Edit]] = {
     "parallel_tools": _tools(),
 }
 
-_TURNS: Final = (
+TURNS: Final = (
     Specimen("system, first", lambda r: replace(r, turns=(Turn(role="system", parts=(Text(text="s"),)), *r.turns))),
-    Specimen("system, later", _appends(Turn(role="system", parts=(Text(text="s"),)), _BASE.turns[0])),
+    Specimen("system, later", _appends(Turn(role="system", parts=(Text(text="s"),)), BASE.turns[0])),
     Specimen(
         "developer, first", lambda r: replace(r, turns=(Turn(role="developer", parts=(Text(text="s"),)), *r.turns))
     ),
@@ -182,7 +182,7 @@ _TURNS: Final = (
                                                          _SAID(r).turns[2])), _SAID),
 )  # fmt: skip
 
-_PARTS: Final = (
+PARTS: Final = (
     Specimen("two texts", _says(Text(text="a"), Text(text="b")), _TEXT),
     Specimen("cache mark", _says(Text(text="a", cache=CacheMark(ttl="5m"))), _TEXT),
     Specimen(
@@ -238,7 +238,7 @@ _PARTS: Final = (
     Specimen("part nobody knows", _says(Text(text="a"), OpaquePart(json={"type": "x"}, protocol="elsewhere")), _TEXT),
 )  # fmt: skip
 
-_TOOLS: Final = (
+TOOLS: Final = (
     Specimen("function", _tools()),
     Specimen("strict", lambda r: replace(r, tools=(replace(_TOOL, strict=True),)), _tools()),
     Specimen("custom (free text)", lambda r: replace(r, tools=(FunctionTool(name="run", kind="custom"),))),
@@ -280,10 +280,10 @@ def page() -> str:
         "",
     ]
     for title, rows in (
-        ("Members of a request", [Specimen(name, edit, _WITHOUT.get(name, _same)) for name, edit in REQUEST.items()]),
-        ("Turns", _TURNS),
-        ("Parts", _PARTS),
-        ("Tools and formats", _TOOLS),
+        ("Members of a request", [Specimen(name, edit, WITHOUT.get(name, _same)) for name, edit in REQUEST.items()]),
+        ("Turns", TURNS),
+        ("Parts", PARTS),
+        ("Tools and formats", TOOLS),
     ):
         lines += [f"## {title}", "", *_table(_request_rows(rows)), ""]
     lines += ["## Why an answer ended", "", *_table(_stop_rows()), ""]
@@ -319,7 +319,7 @@ def _request_cell(protocol: Protocol, specimen: Specimen) -> str:
 
 
 def _spoken(protocol: Protocol, specimen: Specimen, origin: Origin) -> str:
-    base = replace(_BASE, origin=origin)
+    base = replace(BASE, origin=origin)
     route = [_route(protocol, edit(base)) for edit in (specimen.without, specimen.edit)]
     before, after = (protocol.encode_request(edit(base)) for edit in (specimen.without, specimen.edit))
     paths = _added(before.document, after.document)

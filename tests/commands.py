@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,9 +36,9 @@ class Running:
 
 
 @contextmanager
-def running(*command: str) -> Iterator[Running]:
-    """Start a command that serves, in the project's folder; its outputs are read as one."""
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+def running(*command: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> Iterator[Running]:
+    """Start a command that serves, in the project's folder or another; its outputs are read as one."""
+    with subprocess.Popen(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
         try:
             said, url = "", None

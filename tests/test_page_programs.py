@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import linecache
 import logging
 import socket
 from pathlib import Path
@@ -80,6 +81,7 @@ async def test_the_program_of_a_page_runs(name: str, anyio_backend: str, tmp_pat
             (tmp_path / file.title).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / file.title).write_text(replaced(file.code, base_url))
         source = replaced(_source(_program(name), text), base_url)
+        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
         code = compile(source, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
         done = eval(code, {"__name__": "page", "kit": Kit(base_url, model)})
         if inspect.isawaitable(done):
