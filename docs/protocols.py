@@ -120,16 +120,17 @@ def _page(protocol: Protocol) -> Iterator[str]:
         if found is not None and found.method_allowed:
             yield f"| `{method} {path}` | {_WORDS[found.operation]} |"
     yield ""
-    yield "Paths work without their version, too. `/v1/models` belongs to several protocols: headers of the client decide,"
-    yield "else it is OpenAI's."
-    yield ""
+    if any(protocol.claim(method, _bare(path), {}, "") for method, path in _CALLS if path.startswith("/v1")):
+        yield "Paths work without their version, too. `/v1/models` belongs to several protocols: headers of the client decide,"
+        yield "else it is OpenAI's."
+        yield ""
     header, value = protocol.authorize("KEY")
     yield f"An upstream is shown a key as `{header.decode()}: {value.decode()}`, a stream is `{protocol.stream_type()}`."
     dialects = [f"`{one}`" for one in protocol.dialects if one]
     if dialects:
         yield f"Dialects: {', '.join(dialects)}."
     yield ""
-    yield f"## What its clients lose in front of another protocol"
+    yield "## What its clients lose in front of another protocol"
     yield ""
     yield f"Of what a request can say in {title} without loss. *semantic*: it no longer means quite the same; *degraded*:"
     yield "the answer may be a little different; *cosmetic*: no effect on the answer; *blocking*: refused. Other words tell"
@@ -158,6 +159,11 @@ def _page(protocol: Protocol) -> Iterator[str]:
     yield ""
 
 
+def _bare(path: str) -> str:
+    """A path without version and query."""
+    return "/" + path.partition("?")[0].split("/", 2)[2]
+
+
 def _plain(document: object) -> str:
     return jsontext.dumps(document).decode().replace("|", "\\|")
 
@@ -173,7 +179,7 @@ def _specimens() -> Iterator[mapping.Specimen]:
 def _news(protocol: Protocol, specimen: mapping.Specimen, origin: str) -> list[Loss]:
     """The losses that a specimen adds."""
     base = replace(mapping.BASE, origin=Origin(protocol=origin))
-    before = {(l.path, l.kind, l.reason) for l in protocol.encode_request(specimen.without(base)).losses}
+    before = {(loss.path, loss.kind, loss.reason) for loss in protocol.encode_request(specimen.without(base)).losses}
     after = protocol.encode_request(specimen.edit(base)).losses
     return [loss for loss in after if (loss.path, loss.kind, loss.reason) not in before]
 

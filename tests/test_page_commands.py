@@ -97,6 +97,9 @@ class Folder:
             self._serve(line)
         else:
             line = replaced(line, self._base_url).replace(GATEWAY, self._gateway)
+            asks = line.startswith("curl ") and "%{http_code}" not in line and "demo-fail" not in line
+            if asks:
+                line = line.replace("curl ", "curl --fail-with-body ", 1)
             done = subprocess.run(
                 ["bash", "-euo", "pipefail", "-c", line],
                 cwd=self.path,
@@ -108,10 +111,10 @@ class Folder:
                 check=False,
             )
             assert done.returncode == expected, (line, done.returncode, done.stdout[-2000:], done.stderr[-2000:])
-            if line.startswith("curl") and "%{http_code}" not in line:
+            if asks:
                 assert done.stdout, line
-            if line.startswith("curl") and "demo-fail" not in line:
                 assert '"error"' not in done.stdout.replace('"error":null', ""), (line, done.stdout[-2000:])
+                assert "Hello" in done.stdout or "Hello" not in line, (line, done.stdout[-2000:])
 
     def _serve(self, line: str) -> None:
         # Another server than ours, on this port, is never asked: each line gets a port that is free.
