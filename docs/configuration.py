@@ -12,6 +12,7 @@ import types
 from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -156,6 +157,15 @@ rename_answers = true
 [failover]
 max_calls = 4
 fallback_on = ["context-window"]
+""",
+    "rules": """\
+[[rules]]
+id = "plan"
+status = [403]
+message = "upgrade your plan"
+then = "exhaust-key"
+wait = 3600
+upstreams = ["openai"]
 """,
     "access": """\
 [access]
@@ -317,7 +327,7 @@ def _arms(annotation: Any) -> Iterator[Any]:
 
 def _heading(path: str) -> str:
     parts = path.split(".")
-    return f"[[{path}]]" if parts[-1] in ("keys", "targets", "transforms") else f"[{path}]"
+    return f"[[{path}]]" if parts[-1] in ("keys", "targets", "transforms", "rules") else f"[{path}]"
 
 
 def _anchor(path: str) -> str:
@@ -345,7 +355,7 @@ def _type(info: FieldInfo, path: str, name: str) -> str:
 
 
 _SIGNS: Final = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
-_NAMES: Final = {str: "string", int: "integer", float: "number", bool: "boolean", Secret: "secret", type(None): ""}
+_NAMES: Final = {str: "string", int: "integer", float: "number", bool: "boolean", Secret: "secret", SecretStr: "string", type(None): ""}
 
 
 def _said(annotation: Any, anchor: str) -> str:
