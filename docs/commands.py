@@ -1,6 +1,6 @@
 """Write `commands.md`: the command line, as its own parser tells it.
 
-    python docs/commands.py > docs/pages/commands.md
+python docs/commands.py > docs/pages/commands.md
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ Written by `docs/commands.py` from the parser.
 EXAMPLES: Final[dict[str, str]] = {
     "demo": """\
 ds2api demo --keys good-key bad-key+429 --log app.log
-curl -sN http://127.0.0.1:8000/v1/chat/completions -d '{"model": "demo-small", "messages": [{"role": "user", "content": "Hello"}]}'
+curl -sN http://127.0.0.1:8000/v1/responses -d '{"model": "demo-small", "input": "Hello"}'
 """,
     "convert": """\
-echo '{"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}' | ds2api convert --kind request --from anthropic --to gemini
+echo '{"model": "m", "input": "Hello"}' > request.json
+ds2api convert --kind request --from openai-responses --to anthropic request.json
 """,
     "explain": """\
 ds2api explain app.log
@@ -70,7 +71,9 @@ def _lines() -> Iterator[str]:
 
 
 def _arguments(command: argparse.ArgumentParser) -> Iterator[str]:
-    actions = [one for one in command._actions if one.dest != "help" and not isinstance(one, argparse._SubParsersAction)]
+    actions = [
+        one for one in command._actions if one.dest != "help" and not isinstance(one, argparse._SubParsersAction)
+    ]
     if actions:
         yield "| argument | |"
         yield "|---|---|"
@@ -87,10 +90,16 @@ def _arguments(command: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def _name(command: argparse.ArgumentParser, action: argparse.Action) -> str:
-    value = command._get_formatter()._format_args(action, (action.metavar or action.dest.upper())) if action.nargs != 0 else ""
+    value = (
+        command._get_formatter()._format_args(action, (action.metavar or action.dest.upper()))
+        if action.nargs != 0
+        else ""
+    )
     if not action.option_strings:
         return f"`{value}`".replace("|", "\\|")
-    return ", ".join(f"`{option}{' ' + value if value else ''}`" for option in action.option_strings).replace("|", "\\|")
+    return ", ".join(f"`{option}{' ' + value if value else ''}`" for option in action.option_strings).replace(
+        "|", "\\|"
+    )
 
 
 def _help(action: argparse.Action) -> str:

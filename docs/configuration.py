@@ -96,7 +96,7 @@ priority = -1
     "upstreams.NAME.keys.limits": """\
 [upstreams.openai]
 preset = "openai"
-keys = [{ secret = "env:OPENAI_KEY", limits = { rpm = 500, concurrency = 20 }, model_limits = { gpt-6 = { rpd = 100 } } }]
+keys = [{ secret = "env:OPENAI_KEY", limits = { rpm = 500 }, model_limits = { gpt-6 = { rpd = 100 } } }]
 """,
     "upstreams.NAME.retry": """\
 [upstreams.openai.retry]
@@ -350,12 +350,25 @@ def _members(table: type[Table], path: str) -> Iterator[str]:
 
 def _type(info: FieldInfo, path: str, name: str) -> str:
     said = _said(info.annotation, _anchor(_place(path, name, info)))
-    bounds = [f"{sign} {getattr(one, attribute)}" for one in info.metadata for attribute, sign in _SIGNS if getattr(one, attribute, None) is not None]
+    bounds = [
+        f"{sign} {getattr(one, attribute)}"
+        for one in info.metadata
+        for attribute, sign in _SIGNS
+        if getattr(one, attribute, None) is not None
+    ]
     return f"{said}, {', '.join(bounds)}" if bounds and "list" not in said else said
 
 
 _SIGNS: Final = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
-_NAMES: Final = {str: "string", int: "integer", float: "number", bool: "boolean", Secret: "secret", SecretStr: "string", type(None): ""}
+_NAMES: Final = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    Secret: "secret",
+    SecretStr: "string",
+    type(None): "",
+}
 
 
 def _said(annotation: Any, anchor: str) -> str:
@@ -373,13 +386,17 @@ def _word(arm: Any, anchor: str) -> str:
         home = next((place for place, tables in _tables().items() if arm in tables), None)
         return f"[table](#{_anchor(home) if home else anchor})"
     if origin is Literal:
-        return ", ".join(f"`{str(word).lower() if isinstance(word, bool) else chr(34) + word + chr(34)}`" for word in get_args(arm))
+        return ", ".join(
+            f"`{str(word).lower() if isinstance(word, bool) else chr(34) + word + chr(34)}`" for word in get_args(arm)
+        )
     if origin is tuple:
         return f"list of {_plural(_said(get_args(arm)[0], anchor))}"
     if origin is dict:
         value = get_args(arm)[1]
         return "table" if value is Any else f"table of {_plural(_said(value, anchor))}"
-    return _NAMES.get(arm, "number" if getattr(arm, "__name__", "") == "Decimal" else getattr(arm, "__name__", "date and time"))
+    return _NAMES.get(
+        arm, "number" if getattr(arm, "__name__", "") == "Decimal" else getattr(arm, "__name__", "date and time")
+    )
 
 
 def _plural(words: str) -> str:

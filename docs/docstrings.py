@@ -73,10 +73,9 @@ def _blocks(lines: list[str]) -> Iterator[list[str]]:
             block = []
         literal = line.rstrip().endswith("::")
         if literal and not inside:
-            line = line.rstrip().removesuffix("::").rstrip()
-            if not line:
-                continue
-            line += ":"
+            if said := line.rstrip().removesuffix("::").rstrip():
+                block.append(f"{said}:")
+            continue
         block.append(line)
     if block:
         yield block
@@ -84,7 +83,7 @@ def _blocks(lines: list[str]) -> Iterator[list[str]]:
 
 def _section(head: str, lines: list[str]) -> Iterator[str]:
     """A section's entries as a list."""
-    body = [line[4:] if line.startswith("    ") else line for line in lines]
+    body = [line.removeprefix("    ") for line in lines]
     if head in ("Returns", "Yields"):
         yield " ".join(line.strip() for line in body if line.strip())
         return

@@ -1,6 +1,6 @@
 """Write `metrics.md`: every metric with its labels, from the registry that `Metrics` fills.
 
-    python docs/metrics.py > docs/pages/metrics.md
+python docs/metrics.py > docs/pages/metrics.md
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ _LABELS: Final = {
     "second": "whether the second attempt was the one cut off",
     "pool": "the pool's name",
     "key": "the key's alias",
-    "state": "of a key: `active`, `half_open`, `cooling`, `exhausted`, `blocked`, `disabled`; of a breaker: `closed`, `half_open`, `open`",
+    "state": "of a key: `active`, `half_open`, `cooling`, `exhausted`, `blocked`, `disabled`; "
+    "of a breaker: `closed`, `half_open`, `open`",
     "part": "the name given to `breakers`",
     "target": "the app's number in its failover, from 0",
 }

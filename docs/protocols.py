@@ -1,6 +1,6 @@
 """Write `protocols/*.md`: a page for each protocol, and the table of dialects, as the codecs tell it themselves.
 
-    python docs/protocols.py        # writes the pages
+python docs/protocols.py        # writes the pages
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 import mapping
-
 from msgspec.structs import replace
 
 from ds2api_asgi.protocols import registry
@@ -82,29 +81,77 @@ _ORDER: Final = (Severity.BLOCKING, Severity.SEMANTIC, Severity.DEGRADED, Severi
 def pages() -> dict[str, str]:
     """All pages by the names of their files."""
     written = {f"{name}.md": "\n".join(_page(registry.get(name))) for name in _TITLES}
-    return {"index.md": "\n".join(_index()), "dialects.md": "\n".join(_dialects()), **written}
+    return {"index.md": _index(), "dialects.md": _dialects(), **written}
 
 
-def _index() -> Iterator[str]:
-    yield "# Protocols"
-    yield ""
-    yield "Each is spoken to clients and to upstreams, in every combination. Written by `docs/protocols.py` from the codecs."
-    yield ""
-    yield "| protocol | `speaks=`, `protocol =` | client's base URL | key to an upstream |"
-    yield "|---|---|---|---|"
+_INDEX: Final = """\
+# Protocols
+
+Each is spoken to clients and to upstreams, in every combination. Written by `docs/protocols.py` from the codecs.
+
+| protocol | `speaks=`, `protocol =` | client's base URL | key to an upstream |
+|---|---|---|---|
+"""
+
+_AFTER_INDEX: Final = """\
+
+What becomes of each member in each of them: [what becomes of what](../mapping.md). How recorded traffic crosses every
+pair: [recorded traffic](../corpus.md). Vendors of OpenAI's protocol: [dialects](dialects.md).
+"""
+
+_UNVERSIONED: Final = """\
+Paths work without their version, too. `/v1/models` belongs to several protocols: headers of the client decide, else it
+is OpenAI's.
+"""
+
+_LOSSES: Final = """\
+## What its clients lose in front of another protocol
+
+Of what a request can say here without loss. *blocking*: refused; *semantic*: it no longer means quite the same;
+*degraded*: the answer may be a little different; *cosmetic*: no effect on the answer. Names are those of
+[what becomes of what](../mapping.md).
+
+| upstream | lost | said another way |
+|---|---|---|
+"""
+
+_FAILURES: Final = """\
+
+## How failures are said
+
+| failure | status | error |
+|---|---|---|
+"""
+
+_DIALECTS: Final = """\
+# Dialects of OpenAI Chat
+
+What vendors take otherwise than OpenAI, as data: `Translator(app, speaks="openai-chat", dialect="groq")`, or
+`dialect = "groq"` of an upstream in a gateway's file. What a vendor lacks is taken out of requests and reported as a
+loss; what it calls otherwise is renamed. Answers need no dialect. Written by `docs/protocols.py`.
+
+| dialect | at | output bound | reasoning effort | thoughts in history | takes not | otherwise |
+|---|---|---|---|---|---|---|
+"""
+
+_AFTER_DIALECTS: Final = """\
+
+Without a dialect requests are as OpenAI documents them. `strict` sends nothing that OpenAI does not document,
+`compatible` is for servers that only know `max_tokens` and take `top_k`.
+"""
+
+
+def _index() -> str:
+    rows = []
     for name, title in _TITLES.items():
         header, value = registry.get(name).authorize("KEY")
         base = "http://127.0.0.1:8000" + ("/v1" if name.startswith("openai") else "")
-        yield f"| [{title}]({name}.md) | `{name}` | `{base}` | `{header.decode()}: {value.decode()}` |"
-    yield ""
-    yield "What becomes of each member in each of them: [what becomes of what](../mapping.md). How recorded traffic crosses"
-    yield "every pair: [recorded traffic](../corpus.md). Vendors of OpenAI's protocol: [dialects](dialects.md)."
-    yield ""
+        rows.append(f"| [{title}]({name}.md) | `{name}` | `{base}` | `{header.decode()}: {value.decode()}` |\n")
+    return _INDEX + "".join(rows) + _AFTER_INDEX
 
 
 def _page(protocol: Protocol) -> Iterator[str]:
-    title = _TITLES[protocol.name]
-    yield f"# {title}"
+    yield f"# {_TITLES[protocol.name]}"
     yield ""
     yield f"`{protocol.name}`. Written by `docs/protocols.py` from the codec. The official SDK needs only an address:"
     yield ""
@@ -121,32 +168,19 @@ def _page(protocol: Protocol) -> Iterator[str]:
             yield f"| `{method} {path}` | {_WORDS[found.operation]} |"
     yield ""
     if any(protocol.claim(method, _bare(path), {}, "") for method, path in _CALLS if path.startswith("/v1")):
-        yield "Paths work without their version, too. `/v1/models` belongs to several protocols: headers of the client decide,"
-        yield "else it is OpenAI's."
-        yield ""
+        yield _UNVERSIONED
     header, value = protocol.authorize("KEY")
-    yield f"An upstream is shown a key as `{header.decode()}: {value.decode()}`, a stream is `{protocol.stream_type()}`."
+    yield f"Upstreams are shown keys as `{header.decode()}: {value.decode()}`; a stream is `{protocol.stream_type()}`."
     dialects = [f"`{one}`" for one in protocol.dialects if one]
     if dialects:
         yield f"Dialects: {', '.join(dialects)}."
     yield ""
-    yield "## What its clients lose in front of another protocol"
-    yield ""
-    yield f"Of what a request can say in {title} without loss. *semantic*: it no longer means quite the same; *degraded*:"
-    yield "the answer may be a little different; *cosmetic*: no effect on the answer; *blocking*: refused. Other words tell"
-    yield "that it is said another way."
-    yield ""
-    yield "| upstream | lost | said another way |"
-    yield "|---|---|---|"
+    yield _LOSSES.rstrip("\n")
     for other in _TITLES:
         if other != protocol.name:
             lost, other_way = _lost(protocol, registry.get(other))
             yield f"| [{other}]({other}.md) | {lost} | {other_way} |"
-    yield ""
-    yield "## How failures are said"
-    yield ""
-    yield "| failure | status | error |"
-    yield "|---|---|---|"
+    yield _FAILURES.rstrip("\n")
     for kind in FailureKind:
         if kind not in (FailureKind.CLIENT_CLOSED, FailureKind.TRUNCATED):
             said = protocol.encode_error(Failure(kind=kind, message="…"))
@@ -203,21 +237,13 @@ def _lost(source: Protocol, target: Protocol) -> tuple[str, str]:
     return "; ".join(words) or "nothing", ", ".join(otherwise) or "nothing"
 
 
-def _dialects() -> Iterator[str]:
-    yield "# Dialects of OpenAI Chat"
-    yield ""
-    yield "What vendors take otherwise than OpenAI, as data: `Translator(app, speaks=\"openai-chat\", dialect=\"groq\")`, or"
-    yield "`dialect = \"groq\"` of an upstream in a gateway's file. What a vendor lacks is taken out of requests and reported as a"
-    yield "loss; what it calls otherwise is renamed. Answers need no dialect. Written by `docs/protocols.py`."
-    yield ""
-    yield "| dialect | at | output bound | reasoning effort | thoughts in history | takes not | otherwise |"
-    yield "|---|---|---|---|---|---|---|"
-    for name, one in DIALECTS.items():
-        yield f"| {f'`{name}`' if name else 'none'} | {_at(one)} | `{one.bound}` | {_effort(one)} | {_thoughts(one)} | {_refused(one)} | {_notes(one)} |"
-    yield ""
-    yield "Without a dialect requests are as OpenAI documents them. `strict` sends nothing that OpenAI does not document,"
-    yield "`compatible` is for servers that only know `max_tokens` and take `top_k`."
-    yield ""
+def _dialects() -> str:
+    return _DIALECTS + "".join(_dialect(name, one) for name, one in DIALECTS.items()) + _AFTER_DIALECTS
+
+
+def _dialect(name: str, one: Dialect) -> str:
+    cells = [f"`{name}`" if name else "none", _at(one), f"`{one.bound}`", _effort(one), _thoughts(one)]
+    return f"| {' | '.join([*cells, _refused(one), _notes(one)])} |\n"
 
 
 def _at(one: Dialect) -> str:
@@ -237,8 +263,8 @@ def _thoughts(one: Dialect) -> str:
 
 _MEMBERS: Final = (
     "temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "seed", "n", "stop", "logprobs",
-    "logit_bias", "parallel_tool_calls", "tool_choice", "response_format", "service_tier", "user", "metadata", "prediction",
-    "modalities", "prompt_cache_key", "verbosity", "store", "web_search_options",
+    "logit_bias", "parallel_tool_calls", "tool_choice", "response_format", "service_tier", "user", "metadata",
+    "prediction", "modalities", "prompt_cache_key", "verbosity", "store", "web_search_options",
 )  # fmt: skip
 
 

@@ -154,7 +154,8 @@ def _described(name: str, thing: Any, link: Any) -> Iterator[str]:
                 yield f"**`{name}.{member_name}`** (property)"
             elif inspect.isfunction(function):
                 words = "async " if inspect.iscoroutinefunction(function) else ""
-                yield f"**`{words}{name}.{member_name}{_arguments(function, bound=not isinstance(member, staticmethod))}`**"
+                arguments = _arguments(function, bound=not isinstance(member, staticmethod))
+                yield f"**`{words}{name}.{member_name}{arguments}`**"
             else:
                 continue
             yield ""

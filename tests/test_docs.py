@@ -22,9 +22,13 @@ def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """The program of a page."""
     if not DOCS.exists():
         pytest.skip("not a checkout: docs is not part of a source distribution")
+    names = {program.stem for program in DOCS.glob("*.py")}
+    others = {name: sys.modules.pop(name) for name in names & set(sys.modules)}  # modules beside the tests
     monkeypatch.syspath_prepend(str(DOCS))
     yield import_module(request.param)
-    sys.modules.pop(request.param, None)
+    for name in names:
+        sys.modules.pop(name, None)
+    sys.modules.update(others)
 
 
 @pytest.mark.parametrize("written", ["mapping"], indirect=True)
@@ -49,3 +53,19 @@ def test_the_table_of_failures_is_what_the_parts_go_by(written: ModuleType) -> N
 def test_the_table_of_recorded_traffic_is_true(written: ModuleType) -> None:
     assert (PAGES / "corpus.md").read_text() == written.page(), "python docs/corpus.py > docs/pages/corpus.md"
 
+
+@pytest.mark.parametrize("written", ["configuration", "commands", "metrics", "providers"], indirect=True)
+def test_a_reference_is_what_the_code_says(written: ModuleType) -> None:
+    name = written.__name__
+    assert (PAGES / f"{name}.md").read_text() == written.page(), f"python docs/{name}.py > docs/pages/{name}.md"
+
+
+@pytest.mark.parametrize("written", ["configuration"], indirect=True)
+def test_every_table_has_an_example(written: ModuleType) -> None:
+    assert set(written.EXAMPLES) == set(written._tables())
+
+
+@pytest.mark.parametrize("written", ["protocols"], indirect=True)
+def test_the_pages_of_protocols_are_what_the_codecs_say(written: ModuleType) -> None:
+    current = {page.name: page.read_text() for page in (PAGES / "protocols").glob("*.md")}
+    assert current == written.pages(), "python docs/protocols.py"

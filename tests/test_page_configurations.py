@@ -16,6 +16,8 @@ if not PAGES.exists():
 
 KNOWN = {"openai": "openai", "claude": "anthropic", "gemini": "gemini", "local": "llama.cpp"}
 """What fragments call their upstreams, and the presets of these."""
+
+
 def _configurations(page: str) -> list[Block]:
     """Blocks of TOML that are a gateway's or a part of one; files of another name are something else."""
     return [block for block in read(PAGES / page) if block.language == "toml" and block.title in ("", "gateway.toml")]
