@@ -8,7 +8,8 @@ all three in step, and `store` is where that lives. `queue` knows who waits for 
 clock and its event loops. `component` is the ASGI app, `attempt` watches an answer, `cost` guesses tokens before it and
 `refusal` is what a client is told when there is no key. `handshake` is an attempt at a websocket,
 `makers` remembers whose account has a response that later ones build on. `heard` remembers what providers say of their
-limits, for who looks at the keys. `renewed_token` stands in a pool's place where the key is a token that ends.
+limits, for who looks at the keys, and `trial` tries a key out by itself. `renewed_token` stands in a pool's place where
+the key is a token that ends.
 
 What several processes share goes through a `ledger`, in `sqlite` or in `redis`, and each of them follows it with a
 `mirror`; `shared` is the store on top.
@@ -28,6 +29,7 @@ from .sqlite import SQLiteKeyStore
 from .store import KeyStore, Lease, MemoryStore
 from .strategies import Affinity, FillFirst, Latency, LeastUsed, Lineup, RoundRobin, Seat, Strategy, Traffic
 from .survey import Empty, EmptyReason, Headroom, KeyReport
+from .trial import KeyTrial
 
 __all__ = [
     "Affinity",
@@ -41,6 +43,7 @@ __all__ = [
     "KeyReport",
     "KeyState",
     "KeyStore",
+    "KeyTrial",
     "Latency",
     "Lease",
     "LeastUsed",

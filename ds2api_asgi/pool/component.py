@@ -43,9 +43,13 @@ from .refusal import advice_of, failure_of
 from .store import KeyStore, Lease, MemoryStore
 from .strategies import Strategy, strategy_named
 from .survey import Empty, EmptyReason, KeyReport
+from .trial import KeyTrial, try_key
 from .waiting import RELEASE_TIMEOUT, Visit, WaitingRoom
 
-__all__ = ["KeyPool"]
+__all__ = ["TRY_TIMEOUT", "KeyPool"]
+
+TRY_TIMEOUT = 15.0
+"""Seconds that a key has to answer when it is tried out."""
 
 _BODILESS = frozenset(("GET", "HEAD"))  # methods whose body servers need not deliver, so nobody reads it
 
@@ -146,6 +150,9 @@ class KeyPool:
         stateful = self.protocol.name == "openai-responses" and len(set(accounts.values())) > 1
         self._makers = Makers(accounts) if stateful else None
         self._accounts = accounts
+        self._meant_for = {
+            key.alias: min(models) for key in checked if (models := (key.models or frozenset(key.model_limits)))
+        }
         self._heard = Heard(accounts, clock=clock)
         self._store.join(
             checked,
@@ -379,6 +386,36 @@ class KeyPool:
         other._terms = structs.replace(other._terms, heard=self._heard)
         if other._makers is not None:
             other._makers = self._makers
+
+    async def try_key(self, alias: str, *, model: str | None = None, timeout: float = TRY_TIMEOUT) -> KeyTrial:
+        """Try a key out with one request, whatever its state, and tell nobody but the caller how it did.
+
+        The list of models is asked for, which costs nothing. Where there is none, or the key may not see it, a model
+        that the key is meant for (`Key.models`, `Key.model_limits`) is asked for a few tokens. No lease is taken, so
+        neither limits nor the queue count it.
+
+        Args:
+            alias: The key's.
+            model: A model to ask instead.
+            timeout: Seconds.
+
+        Raises:
+            ConfigurationError: No key has this alias.
+        """
+        if alias not in self._secrets:
+            raise ConfigurationError(f"no key has the alias {alias!r}")
+        return await try_key(
+            self.app,
+            self.protocol,
+            self._secrets[alias],
+            alias,
+            model=model,
+            fallback=self._meant_for.get(alias),
+            timeout=timeout,
+            rules=self._terms.rules,
+            clock=self._clock,
+            wall=self._terms.wall,
+        )
 
     async def _attempt(
         self,

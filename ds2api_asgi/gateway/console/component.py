@@ -25,16 +25,18 @@ import msgspec
 
 from ...asgi.body import read_body
 from ...asgi.denial import deny
+from ...asgi.disconnect import while_connected
 from ...asgi.headers import find, media_type
 from ...asgi.lifespan import lifespan_of
 from ...asgi.path import raw_relative_path
 from ...asgi.secret import Secret
 from ...asgi.trace import encode_trace
 from ...asgi.types import Receive, Scope, Send
-from ...errors import BodyTooLarge, ClientGone, ConfigurationError
+from ...errors import BodyTooLarge, ClientGone, ConfigurationError, InvalidDocument
 from ...observe import Journal
 from ...observe.live import Live
-from ...pool import KeyPool
+from ...pool import KeyPool, KeyTrial
+from ...universal import jsontext
 from .answers import Answer, failure, json_answer, moved
 from .bench import MAX_DOCUMENT, translate
 from .events import Events
@@ -51,6 +53,9 @@ MAX_FORM: Final = 4096
 
 BODY_TIMEOUT: Final = 10.0
 """Seconds that a request's body may take to arrive."""
+
+MAX_MODEL: Final = 256
+"""Characters of a model's name."""
 
 MAX_TESTS: Final = 4
 """Keys that are tested at a time."""
@@ -257,6 +262,9 @@ class Console:
         body = await _body(scope, receive, MAX_FORM)
         if isinstance(body, Answer):
             return body
+        model = _model_named(body)
+        if isinstance(model, Answer):
+            return model
         found = self._pools().get(pool)
         if found is None:
             return failure(404, "not_found", "There is no such pool.")
@@ -268,7 +276,9 @@ class Console:
                 case "disable":
                     await found.disable(alias)
                 case _:
-                    result = None
+                    if self._testing >= MAX_TESTS:
+                        return failure(429, "busy", "Other keys are tested now.", headers=((b"retry-after", b"5"),))
+                    result = await self._tried(found, alias, model, receive)
         except ConfigurationError:
             return failure(404, "not_found", "The pool has no such key.")
         self._standing.forget()
@@ -277,7 +287,34 @@ class Console:
         if report is None:
             return failure(404, "not_found", "The pool has no such key.")
         document = {"key": key_document(report)}
-        return json_answer(document if result is None else {**document, "result": result})
+        return json_answer(document if result is None else {**document, "result": msgspec.to_builtins(result)})
+
+    async def _tried(self, pool: KeyPool, alias: str, model: str | None, receive: Receive) -> KeyTrial:
+        """Try a key out, as long as somebody waits for it.
+
+        Raises:
+            ClientGone: Nobody does.
+            ConfigurationError: There is no such key.
+        """
+        self._testing += 1
+        try:
+            return await while_connected(receive, lambda: pool.try_key(alias, model=model))
+        finally:
+            self._testing -= 1
+
+
+def _model_named(body: bytes) -> str | Answer | None:
+    """The model that a test is to ask, of ``{"model": "gpt-6"}``."""
+    if not body:
+        return None
+    try:
+        asked = jsontext.loads(body)
+    except InvalidDocument:
+        return failure(400, "invalid_request", "The call is not JSON.")
+    model = asked.get("model") if isinstance(asked, dict) else asked
+    if model is None or (isinstance(model, str) and 0 < len(model) <= MAX_MODEL):
+        return model
+    return failure(400, "invalid_request", "model is the name of a model.")
 
 
 def _only(scope: Scope, method: str) -> Answer | None:
