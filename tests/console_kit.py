@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ds2api_asgi import KeyPool, Retry, Translator
@@ -44,3 +45,20 @@ def nest(scripts: Any = None, **options: Any) -> Nest:
 
 def bearer(password: str = PASSWORD) -> dict[str, str]:
     return {"authorization": f"Bearer {password}"}
+
+
+async def log_in(app: Any, *, root: str = "", **headers: str) -> tuple[dict[str, str], str]:
+    """A session: its cookie, and its CSRF token."""
+    driver = Driver(app)
+    answer = await driver.request(
+        "POST",
+        f"{root}/login",
+        headers={"content-type": "application/x-www-form-urlencoded", **headers},
+        body=f"password={PASSWORD}".encode(),
+    )
+    assert answer.status == 303, answer.text
+    cookie = (answer.header("set-cookie") or "").split(";")[0]
+    page = await driver.request("GET", f"{root}/", headers={"cookie": cookie})
+    token = re.search(r'name="csrf-token" content="([^"]+)"', page.text)
+    assert token is not None
+    return {"cookie": cookie}, token[1]

@@ -28,7 +28,7 @@ from ...asgi.denial import deny
 from ...asgi.disconnect import while_connected
 from ...asgi.headers import find, media_type
 from ...asgi.lifespan import lifespan_of
-from ...asgi.path import raw_relative_path
+from ...asgi.path import percent_encode, raw_relative_path
 from ...asgi.secret import Secret
 from ...asgi.trace import encode_trace
 from ...asgi.types import Receive, Scope, Send
@@ -180,11 +180,11 @@ class Console:
                 return _nothing()
 
     def _page(self, scope: Scope) -> Answer:
-        seen = (scope.get("raw_path") or scope["path"].encode("utf-8", "replace")).split(b"?", 1)[0]
-        if not seen.endswith(b"/"):
+        raw: bytes = scope.get("raw_path") or b""
+        seen = raw.split(b"?", 1)[0].decode("latin-1") if raw else percent_encode(scope["path"])
+        if not seen.endswith("/"):
             # The page's addresses are relative to its own, which must end in a slash for that.
-            last = seen.rsplit(b"/", 1)[-1].decode("latin-1")
-            return moved(f"./{last}/")
+            return moved(f"./{percent_encode(seen.rsplit('/', 1)[-1], keep='%')}/")
         session = self._guard.session(scope)
         body = login_page() if session is None else console_page(session.csrf)
         return Answer(body=body, kind=_HTML)

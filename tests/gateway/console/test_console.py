@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
 import pytest
 
-from console_kit import PASSWORD, bearer, nest
+from console_kit import bearer, log_in, nest
 from ds2api_asgi.testing import Driver
 
 pytestmark = pytest.mark.anyio
-
-
-async def log_in(app: Any, *, root: str = "", **headers: str) -> tuple[dict[str, str], str]:
-    """A session: its cookie, and its CSRF token."""
-    driver = Driver(app)
-    answer = await driver.request(
-        "POST",
-        f"{root}/login",
-        headers={"content-type": "application/x-www-form-urlencoded", **headers},
-        body=f"password={PASSWORD}".encode(),
-    )
-    assert answer.status == 303, answer.text
-    cookie = (answer.header("set-cookie") or "").split(";")[0]
-    page = await driver.request("GET", f"{root}/", headers={"cookie": cookie})
-    token = re.search(r'name="csrf-token" content="([^"]+)"', page.text)
-    assert token is not None
-    return {"cookie": cookie}, token[1]
 
 
 async def test_without_a_session_there_is_a_form_and_nothing_else() -> None:

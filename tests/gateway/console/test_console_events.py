@@ -1,0 +1,176 @@
+"""The console's stream: what it tells, and everything that ends it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import anyio
+import pytest
+
+from console_kit import bearer, log_in, nest
+from ds2api_asgi.framing.sse import SseParser
+from ds2api_asgi.gateway.console import events as module
+from ds2api_asgi.testing import Driver, Wait, event_script
+from watched import QUESTION, chunk
+
+pytestmark = pytest.mark.anyio
+
+STREAMED = {**QUESTION, "stream": True}
+
+
+async def told(response: Any, parser: SseParser, name: str) -> Any:
+    """The next event of a name."""
+    with anyio.fail_after(5):
+        async for part in response:
+            for event in parser.feed(part):
+                if event.name == name.encode():
+                    return json.loads(event.data)
+    raise AssertionError("the stream ended")
+
+
+async def rest(response: Any) -> None:
+    async for _ in response:
+        pass
+
+
+async def test_the_state_comes_at_once_and_again_each_second() -> None:
+    made = nest()
+    async with Driver(made.console).open("GET", "/api/events", headers=bearer()) as response:
+        assert dict(response.headers)[b"content-type"].startswith(b"text/event-stream")
+        parser = SseParser()
+        began = time.monotonic()
+        first = await told(response, parser, "state")
+        assert time.monotonic() - began < 0.5
+        await made.pool.disable("one")
+        second = await told(response, parser, "state")
+        assert 0.5 < time.monotonic() - began < 2.5
+    assert [key["switched_off"] for key in first["pools"][0]["keys"]] == [False, False]
+    assert [key["switched_off"] for key in second["pools"][0]["keys"]] == [True, False]
+
+
+async def test_a_request_is_told_as_it_changes() -> None:
+    go = anyio.Event()
+    made = nest([event_script(chunk("Hello wide world"), then=[Wait(go)])])
+    async with Driver(made.console).open("GET", "/api/events", headers=bearer()) as response:
+        parser = SseParser()
+        await told(response, parser, "state")
+        async with Driver(made.app).open("POST", "/v1/chat/completions", json=STREAMED) as answer:
+            await anext(answer)
+            entry = await told(response, parser, "request")
+            assert (entry["phase"], entry["model"], entry["output"], entry["estimated"]) == (
+                "streaming",
+                "gpt-4o",
+                4,
+                True,
+            )
+        ended = await told(response, parser, "request")
+        assert (ended["id"], ended["end"]) == (entry["id"], "gone")
+
+
+async def test_a_logout_ends_it() -> None:
+    made = nest()
+    headers, token = await log_in(made.console)
+    async with Driver(made.console).open("GET", "/api/events", headers=headers) as response:
+        await told(response, SseParser(), "state")
+        form = {"content-type": "application/x-www-form-urlencoded", **headers}
+        await Driver(made.console).request("POST", "/logout", headers=form, body=f"csrf={token}".encode())
+        with anyio.fail_after(2):
+            await rest(response)
+        assert response.complete
+    assert made.console.listeners == 0
+
+
+async def test_the_end_of_a_session_ends_it() -> None:
+    now = [1000.0]
+    made = nest(wall=lambda: now[0], session=60)
+    headers, _ = await log_in(made.console)
+    async with Driver(made.console).open("GET", "/api/events", headers=headers) as response:
+        await told(response, SseParser(), "state")
+        now[0] += 60
+        with anyio.fail_after(2):
+            await rest(response)
+        assert response.complete
+
+
+async def test_draining_ends_all_and_begins_none() -> None:
+    made = nest()
+    async with Driver(made.console).open("GET", "/api/events", headers=bearer()) as response:
+        await told(response, SseParser(), "state")
+        made.console.drain()
+        began = time.monotonic()
+        with anyio.fail_after(2):
+            await rest(response)
+        assert time.monotonic() - began < 1
+        assert response.complete
+    assert (await Driver(made.console).request("GET", "/api/events", headers=bearer())).status == 503
+
+
+async def test_a_reader_that_leaves_is_gone_within_a_tenth_of_a_second() -> None:
+    made = nest()
+    async with Driver(made.console).open("GET", "/api/events", headers=bearer()) as response:
+        await told(response, SseParser(), "state")
+        assert made.console.listeners == 1
+        await response.disconnect()
+        with anyio.fail_after(0.1):
+            while made.console.listeners:  # noqa: ASYNC110 - nobody tells
+                await anyio.sleep(0.005)
+
+
+async def test_no_more_listen_than_may(monkeypatch: Any) -> None:
+    monkeypatch.setattr(module, "MAX_LISTENERS", 1)
+    made = nest()
+    async with Driver(made.console).open("GET", "/api/events", headers=bearer()) as response:
+        await told(response, SseParser(), "state")
+        assert (await Driver(made.console).request("GET", "/api/events", headers=bearer())).status == 503
+    async with Driver(made.console).open("GET", "/api/events", headers=bearer()) as response:
+        assert response.status == 200
+
+
+async def test_a_reader_that_takes_nothing_is_given_up(monkeypatch: Any) -> None:
+    monkeypatch.setattr(module, "STALLED", 0.1)
+    made = nest()
+    sent: list[str] = []
+
+    async def receive() -> Any:
+        if not sent:
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+        if message["type"] == "http.response.body":
+            await anyio.sleep_forever()
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/api/events",
+        "headers": [(b"authorization", bearer()["authorization"].encode())],
+    }
+    with anyio.fail_after(3):
+        await made.console(scope, receive, send)
+    assert made.console.listeners == 0
+
+
+async def test_a_slow_reader_skips_what_was_in_between() -> None:
+    made = nest()
+    async with Driver(made.console).open("GET", "/api/events", headers=bearer()) as response:
+        parser = SseParser()
+        await told(response, parser, "state")
+        for _ in range(15):
+            await made.ask()
+        names: list[str] = []
+        with anyio.fail_after(5):
+            while len(names) < 15:
+                names.append((await told_ended(response, parser))["id"])
+        assert len(set(names)) == 15
+
+
+async def told_ended(response: Any, parser: SseParser, kept: list[Any] = []) -> Any:  # noqa: B006
+    while not kept:
+        part = await anext(response)
+        kept += [json.loads(event.data) for event in parser.feed(part) if event.name == b"request"]
+    return kept.pop(0)
