@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,7 +11,7 @@ from ds2api_asgi import Translator
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.testing import serve
 
-__all__ = ["HOSTS", "models_of", "provider", "replaced"]
+__all__ = ["HOSTS", "models_of", "provided", "provider", "replaced"]
 
 HOSTS = re.compile(
     r"https://(?:[\w-]+\.)*(?:openai\.com|anthropic\.com|googleapis\.com|mistral\.ai|groq\.com|deepseek\.com"
@@ -29,6 +30,16 @@ def models_of(text: str) -> list[str]:
 def replaced(text: str, base_url: str) -> str:
     """A text whose providers are at another address."""
     return HOSTS.sub(base_url, text)
+
+
+def provided(text: str, base_url: str) -> str:
+    """A configuration whose upstreams without an address of this machine's get the provider's."""
+    upstreams = tomllib.loads(text).get("upstreams", {})
+    for name, table in upstreams.items():
+        if "base_url" not in table:
+            head = re.compile(rf'^\[upstreams\.(?:{re.escape(name)}|"{re.escape(name)}")\]\n', flags=re.MULTILINE)
+            text = head.sub(lambda found: f'{found[0]}base_url = "{base_url}"\n', text, count=1)
+    return text
 
 
 @asynccontextmanager

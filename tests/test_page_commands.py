@@ -17,7 +17,7 @@ import anyio.to_thread
 import pytest
 
 from commands import DS2API, ROOT, running, shell
-from providers_of_pages import provider, replaced
+from providers_of_pages import provided, provider, replaced
 from snippets import PAGES, Block, pages, read
 
 if not PAGES.exists():
@@ -134,16 +134,6 @@ class Folder:
     def close(self) -> None:
         """End what was started."""
         self._stack.close()
-
-
-def provided(text: str, base_url: str) -> str:
-    """A configuration whose upstreams without an address of this machine's get the provider's."""
-    upstreams = tomllib.loads(text).get("upstreams", {})
-    for name, table in upstreams.items():
-        if "base_url" not in table:
-            head = re.compile(rf'^\[upstreams\.(?:{re.escape(name)}|"{re.escape(name)}")\]\n', flags=re.MULTILINE)
-            text = head.sub(lambda found: f'{found[0]}base_url = "{base_url}"\n', text, count=1)
-    return text
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ds2api_asgi.gateway import Gateway
 from ds2api_asgi.gateway.config import Examined, examine
 from snippets import PAGES, Block, pages, read
 
@@ -68,6 +69,15 @@ def test_a_page_shows_configurations_that_work(name: str, tmp_path: Path) -> Non
         assert [str(problem) for problem in found.problems] == [], block.code
         if whole.strip() == block.code.strip():
             assert [str(doubt) for doubt in found.warnings] == [], block.code
+
+
+@pytest.mark.parametrize("name", WITH_CONFIGURATIONS)
+def test_a_gateway_is_built_of_what_a_page_shows(name: str, tmp_path: Path) -> None:
+    for block in _configurations(name):
+        config = examined(completed(block.code), tmp_path).config
+        assert config is not None
+        gateway = Gateway(config, folder=tmp_path)
+        assert set(gateway.pools) == {name for name, upstream in config.upstreams.items() if upstream.keys}
 
 
 def test_a_fragment_gets_what_it_speaks_of() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from page_kit import Kit
-from providers_of_pages import provider, replaced
+from providers_of_pages import provided, provider, replaced
 from snippets import PAGES, Block, pages, read
 
 if not PAGES.exists():
@@ -79,7 +79,8 @@ async def test_the_program_of_a_page_runs(name: str, anyio_backend: str, tmp_pat
     async with provider(text) as (base_url, model):
         for file in _files(name):
             (tmp_path / file.title).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / file.title).write_text(replaced(file.code, base_url))
+            code = replaced(file.code, base_url)
+            (tmp_path / file.title).write_text(provided(code, base_url) if file.language == "toml" else code)
         source = replaced(_source(_program(name), text), base_url)
         linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
         code = compile(source, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
