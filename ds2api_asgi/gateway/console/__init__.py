@@ -13,3 +13,7 @@
 | `sessions` | who gave the password |
 | `standing` | how everything stands |
 """
+
+from .component import Console
+
+__all__ = ["Console"]
