@@ -29,18 +29,20 @@ _POLL = 0.005
 
 
 @asynccontextmanager
-async def serve(app: ASGIApp, *, lifespan: str = "auto", **options: Any) -> AsyncIterator[str]:
+async def serve(app: ASGIApp, *, lifespan: str = "auto", port: int = 0, **options: Any) -> AsyncIterator[str]:
     """Serve an app.
 
     Args:
         app: The app.
         lifespan: ``auto``, ``on`` or ``off``, as for uvicorn.
+        port: The port; 0: any that is free.
         options: Further members of ``uvicorn.Config``.
 
     Yields:
         The base URL: ``http://127.0.0.1:54321``.
 
     Raises:
+        OSError: The port is not free.
         RuntimeError: The app's startup failed.
         TimeoutError: It took more than 10 seconds.
     """
@@ -55,7 +57,7 @@ async def serve(app: ASGIApp, *, lifespan: str = "auto", **options: Any) -> Asyn
         "timeout_graceful_shutdown": 1,
         **options,
     }
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         # asyncio does not do it for sockets of `create_server`, and answers in two writes would take 40 ms.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         server = uvicorn.Server(uvicorn.Config(app, **settings))

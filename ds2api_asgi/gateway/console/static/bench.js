@@ -5,6 +5,7 @@ import { el, keyed, mark, say, show, write } from "./dom.js";
 import { example } from "./examples.js";
 import { guess } from "./guess.js";
 import { icon } from "./icons.js";
+import { indent } from "./indent.js";
 import { chip, copy, field, heading, partsOf, rechip } from "./parts.js";
 import { place } from "./place.js";
 import { PROTOCOLS, many, protocolOf } from "./words.js";
@@ -170,7 +171,7 @@ function updateResult(section, [name, result]) {
   write(at.problem, bad ? [result.error, result.path].filter(Boolean).join(" at ") : "");
   show(at.text, !bad);
   show(at.copy, !bad);
-  write(at.text, pretty(result.document));
+  write(at.text, indent(result.document ?? ""));
   at.text.scrollTop = 0;
   write(at.route, result.route ?? "");
   show(at.losses, losses.length > 0);
@@ -179,19 +180,6 @@ function updateResult(section, [name, result]) {
       el("span", { class: "loss-kind" }, LOSSES[loss.kind] ?? loss.kind), " ",
       el("code", {}, loss.path), ": ",
       el("span", { class: "quiet" }, loss.reason))));
-}
-
-/** JSON with indents; streams as they are. */
-function pretty(document) {
-  if (document === undefined || document === null) return "";
-  if (typeof document !== "string") return JSON.stringify(document, null, 2);
-  try {
-    // Numbers that a double cannot hold would be changed: then the text stays as it came.
-    const indented = JSON.stringify(JSON.parse(document), null, 2);
-    return JSON.stringify(JSON.parse(indented)) === document.replace(/\s/g, "") || !/\d{16}/.test(document) ? indented : document;
-  } catch {
-    return document;
-  }
 }
 
 function draw(targets, from) {
