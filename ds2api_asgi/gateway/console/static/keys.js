@@ -187,10 +187,15 @@ async function act(poolName, alias, action, line) {
   } finally {
     for (const button of buttons) button.disabled = false;
     redraw();
-    const at = partsOf(line);
-    const next = [at[action], at.enable, at.disable, at.test].find((button) => !button.hidden);
-    next?.focus({ preventScroll: true });
+    requestAnimationFrame(() => focusOn(line, action)); // after the frame that draws the answer
   }
+}
+
+/** The button that was pressed keeps the focus; where it is gone, what undoes it has it. */
+function focusOn(line, action) {
+  const at = partsOf(line);
+  const next = [at[action], at.enable, at.disable].find((button) => !button.hidden);
+  next.focus({ preventScroll: true });
 }
 
 function makePool(pool) {

@@ -10,8 +10,8 @@ export function count(value) {
   if (!known(value)) return DASH;
   const size = Math.abs(value);
   if (size < 100_000) return whole.format(value);
-  if (size < 9_995_000) return `${+(value / 1e6 >= 1 ? value / 1e6 : value / 1e3).toPrecision(3)}${size < 999_500 ? "k" : "M"}`;
-  return `${whole.format(value / 1e6)}M`;
+  if (size < 999_500) return `${whole.format(value / 1e3)}k`;
+  return size < 9_995_000 ? `${Number((value / 1e6).toPrecision(3))}M` : `${whole.format(value / 1e6)}M`;
 }
 
 /** A number per second: three digits are enough. */
