@@ -6,6 +6,7 @@
 |---|---|
 | `address` | a protocol's own paths and credential, said as a provider wants them |
 | `build` | what a configuration means: its parts, put together |
+| `check` | ``ds2api check``: what a configuration means, or what is wrong with it |
 | `cli` | the command ``ds2api``: its parser and exit codes |
 | `config` | a gateway's configuration as data |
 | `console` | a page to look at rather than read logs |
@@ -21,6 +22,7 @@
 | `pages` | what a gateway answers beside its protocols |
 | `parts` | single tables of a configuration as what parts take |
 | `presets` | providers as data: where each is, what it speaks, how it wants its key |
+| `probe` | whether providers can be reached and keys work |
 | `quickstart` | ready requests for every protocol of a gateway |
 | `renamed` | answers that say the model that the client asked for |
 | `renamed_socket` | the same for the messages of a websocket, in both directions |
@@ -31,6 +33,7 @@
 | `simulate` | ``ds2api simulate``: clients, keys and providers in virtual time |
 | `splice` | members of a JSON object changed in its bytes |
 | `target_app` | one target of a route as an app |
+| `understood` | what a configuration means, in data and in lines |
 | `watch` | tells that a file has changed |
 """
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from .. import __version__
-from . import convert, demo, explain, simulate
+from . import check, convert, demo, explain, simulate
 
 __all__ = ["main"]
 
@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, module, summary in (
         ("demo", demo, "serve a gateway over a built-in model: no keys, no network"),
+        ("check", check, "check a gateway's configuration, and whether its keys work"),
         ("convert", convert, "convert a document from one protocol to another"),
         ("explain", explain, "tell from a log what happened to requests, and why"),
         ("simulate", simulate, "simulate clients, keys and providers in virtual time"),

@@ -39,7 +39,7 @@ from .parts import key_of, key_store_of, retry_arguments, rules_of, transform_of
 from .presets import preset
 from .resource import Resource, Severable
 
-__all__ = ["Ground", "Line", "line_of", "origin_of"]
+__all__ = ["Ground", "Line", "leaf_of", "line_of", "origin_of", "spoken_by"]
 
 _FAMILY: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _REACHING: Final = (
@@ -173,11 +173,11 @@ def line_of(name: str, table: UpstreamTable, ground: Ground, before: Line | None
     """
     if before is not None and before.is_as(table, ground):
         return before
-    protocol, dialect, provider, address = _spoken(table)
+    protocol, dialect, provider, address = spoken_by(table)
     if before is not None and _reaching(before.table) == _reaching(table):
         leaf, severable = before.leaf, before.severable
     else:
-        severable = Severable(_leaf(table, protocol))
+        severable = Severable(leaf_of(table, protocol))
         leaf = Resource(severable)
     app = ground.watchers.calls(severable, name=name, provider=provider, base_url=address)
     rules = rules_of(ground.rules, name)
@@ -237,7 +237,7 @@ def _reaching(table: UpstreamTable) -> list[Any]:
     return [getattr(table, member) for member in _REACHING]
 
 
-def _spoken(table: UpstreamTable) -> tuple[str, str, str | None, str]:
+def spoken_by(table: UpstreamTable) -> tuple[str, str, str | None, str]:
     """Protocol, dialect, the provider as OpenTelemetry calls it, and where it is.
 
     Raises:
@@ -255,7 +255,16 @@ def _spoken(table: UpstreamTable) -> tuple[str, str, str | None, str]:
     return known.protocol, dialect, _PROVIDERS.get(known.name, known.name), address
 
 
-def _leaf(table: UpstreamTable, protocol: str) -> ASGIApp:
+def leaf_of(table: UpstreamTable, protocol: str) -> ASGIApp:
+    """What reaches an upstream's provider, for requests in its own protocol.
+
+    Args:
+        table: The upstream's.
+        protocol: As `spoken_by` tells it.
+
+    Raises:
+        ConfigurationError: See `Upstream` and `Preset.upstream`.
+    """
     options: dict[str, Any] = {
         "headers": table.headers,
         "connect_timeout": table.connect_timeout,

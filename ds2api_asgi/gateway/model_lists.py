@@ -6,7 +6,8 @@ leads to. An app that does not answer in time, or with no list, is left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -21,7 +22,7 @@ from ..protocols.base import Protocol
 from ..universal import jsontext
 from .routes import Table, Way
 
-__all__ = ["MAX_LIST", "MAX_PAGES", "Kept", "collect", "merged"]
+__all__ = ["MAX_LIST", "MAX_PAGES", "Kept", "collect", "merged", "read_list"]
 
 MAX_LIST: Final = 4 * 1024 * 1024
 """Bytes of an app's list; no provider's has a tenth of it."""
@@ -61,6 +62,11 @@ class Kept:
             self._body += message.get("body", b"")
             self.whole = not message.get("more_body", False) and len(self._body) <= MAX_LIST
 
+    @property
+    def body(self) -> bytes:
+        """The answer's, as far as it came."""
+        return bytes(self._body)
+
     def document(self) -> dict[str, Any] | None:
         """The answer, if it is a good one and an object."""
         coded = find(self.headers, b"content-encoding") or b"identity"
@@ -92,26 +98,11 @@ async def collect(
     Raises:
         ClientGone: The client left meanwhile.
     """
-    headers = replace(scope["headers"], {b"if-none-match": None, b"content-length": None})
-    asked = {**scope, "method": "GET", "headers": headers, "query_string": _WHOLE.get(protocol.name, b"")}
     found: dict[str, list[dict[str, Any]]] = {}
 
     async def ask(name: str, app: ASGIApp) -> None:
-        page: bytes | None = asked["query_string"]
-        try:
-            for _ in range(MAX_PAGES):
-                kept = Kept()
-                own = {**asked, "query_string": page, KEY: exchange.branch(calls=3)}
-                await app(own, Replay(b"", _silence), kept)
-                document = kept.document()
-                if document is None:
-                    return
-                found[name] = found.get(name, []) + protocol.decode_models(document)
-                page = _next_page(protocol, document)
-                if page is None:
-                    return
-        except Exception:  # noqa: BLE001 - one app's trouble is not the others'
-            return
+        with suppress(Exception):  # one app's trouble is not the others'
+            await read_list(app, protocol, scope, lambda: exchange.branch(calls=3), found.setdefault(name, []))
 
     async def watch() -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -129,7 +120,42 @@ async def collect(
         group.cancel_scope.cancel()
     if gone.is_set():
         raise ClientGone
-    return {name: found[name] for name in apps if name in found}
+    return {name: found[name] for name in apps if found.get(name)}
+
+
+async def read_list(
+    app: ASGIApp, protocol: Protocol, scope: Scope, branch: Callable[[], Exchange], rows: list[dict[str, Any]]
+) -> Kept:
+    """Ask an app for its list, page after page.
+
+    Args:
+        app: The app.
+        protocol: In which it is asked.
+        scope: Whose path and headers it is asked with.
+        branch: Makes the exchange of each page.
+        rows: Gets what is listed, page by page, as `Protocol.decode_models` gives it.
+
+    Returns:
+        The last answer; it was no list when its `Kept.document` is None.
+
+    Raises:
+        InvalidDocument: The answer is an object, but none that lists models.
+    """
+    headers = replace(scope["headers"], {b"if-none-match": None, b"content-length": None})
+    page: bytes | None = _WHOLE.get(protocol.name, b"")
+    kept = Kept()
+    for _ in range(MAX_PAGES):
+        kept = Kept()
+        asked = {**scope, "method": "GET", "headers": headers, "query_string": page, KEY: branch()}
+        await app(asked, Replay(b"", _silence), kept)
+        document = kept.document()
+        if document is None:
+            break
+        rows += protocol.decode_models(document)
+        page = _next_page(protocol, document)
+        if page is None:
+            break
+    return kept
 
 
 def _next_page(protocol: Protocol, document: Mapping[str, Any]) -> bytes | None:

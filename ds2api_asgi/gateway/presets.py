@@ -40,6 +40,7 @@ class Preset(Struct, frozen=True, kw_only=True):
         header: The header of its key, in lower case; the values of ``authorization`` begin with ``Bearer``.
         dialect: The dialect of `protocol` that it understands; ``""``: the protocol itself.
         keyless: Whether it answers without a key.
+        lists: Whether what it lists are the models that may be asked for (Azure's are asked for by deployment).
         defaults: Values of parameters that need not be given.
         strip: A pattern of what the protocol's paths begin with and its own do not.
         prefix: What comes instead.
@@ -57,6 +58,7 @@ class Preset(Struct, frozen=True, kw_only=True):
     header: str = "authorization"
     dialect: str = ""
     keyless: bool = False
+    lists: bool = True
     defaults: dict[str, str] = field(default_factory=dict)
     strip: str = ""
     prefix: str = ""
@@ -269,6 +271,7 @@ _ALL: Final = (
     ),
     Preset(
         name="azure",
+        lists=False,
         title="Azure OpenAI",
         base_url="https://{resource}.openai.azure.com/openai/v1",
         header="api-key",
@@ -278,6 +281,7 @@ _ALL: Final = (
     ),
     Preset(
         name="azure-deployment",
+        lists=False,
         title="Azure OpenAI, one deployment",
         base_url="https://{resource}.openai.azure.com/openai/deployments/{deployment}",
         header="api-key",
@@ -354,6 +358,7 @@ _ALL: Final = (
     ),
     Preset(
         name="perplexity",
+        lists=False,
         title="Perplexity",
         base_url="https://api.perplexity.ai",
         dialect="perplexity",
