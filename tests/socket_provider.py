@@ -109,3 +109,40 @@ def dial(url: str, path: str = "/v1/realtime?model=gpt-realtime", **options: Any
     return connect(
         url.replace("http", "ws", 1) + path, proxy=None, compression=None, max_size=None, close_timeout=1, **options
     )
+
+
+def response_done(**usage: Any) -> str:
+    """The end of a Realtime response that cost so much: text and sound of both sides, some of it cached."""
+    counts = {"text_in": 5, "audio_in": 15, "text_cached": 2, "audio_cached": 4, "text_out": 1, "audio_out": 9, **usage}
+    told = {
+        "total_tokens": counts["text_in"] + counts["audio_in"] + counts["text_out"] + counts["audio_out"],
+        "input_tokens": counts["text_in"] + counts["audio_in"],
+        "output_tokens": counts["text_out"] + counts["audio_out"],
+        "input_token_details": {
+            "text_tokens": counts["text_in"],
+            "audio_tokens": counts["audio_in"],
+            "cached_tokens": counts["text_cached"] + counts["audio_cached"],
+            "cached_tokens_details": {"text_tokens": counts["text_cached"], "audio_tokens": counts["audio_cached"]},
+        },
+        "output_token_details": {"text_tokens": counts["text_out"], "audio_tokens": counts["audio_out"]},
+    }
+    response = {"id": "resp_1", "object": "realtime.response", "status": "completed", "output": [], "usage": told}
+    return json.dumps({"type": "response.done", "event_id": "e", "response": response})
+
+
+async def conversation(connection: ServerConnection) -> None:
+    """Realtime that answers ``response.create`` with what it cost, and hears what is committed."""
+    await connection.send(json.dumps({"type": "session.created", "event_id": "e0", "session": {"type": "realtime"}}))
+    async for message in connection:
+        kind = json.loads(message)["type"]
+        if kind == "response.create":
+            await connection.send(
+                json.dumps({"type": "response.created", "event_id": "e", "response": {"usage": None}})
+            )
+            await connection.send(response_done())
+        elif kind == "input_audio_buffer.commit":
+            usage = {"type": "tokens", "total_tokens": 7, "input_tokens": 4, "output_tokens": 3}
+            kind = "conversation.item.input_audio_transcription.completed"
+            await connection.send(json.dumps({"type": kind, "transcript": "words of mine", "usage": usage}))
+        else:
+            await connection.send(json.dumps({"type": "session.updated", "event_id": "e1"}))

@@ -85,19 +85,25 @@ class TurnedAway(Struct, frozen=True, kw_only=True):
 
 
 class Used(Struct, frozen=True, kw_only=True, gc=False):
-    """What an answer says that it cost, in tokens; noted once per answered attempt.
+    """What an answer says that it cost, in tokens; noted once per answered attempt, and per response of a websocket.
 
     Attributes:
         input: Of the request, cached ones among them.
         output: Of the answer, reasoning among them.
         cached: Of the input, what the provider's prompt cache knew.
         reasoning: Of the output, what the model thought.
+        audio_input: Of the input, what was heard.
+        audio_output: Of the output, what was spoken.
+        audio_cached: Of the cached, what was heard.
     """
 
     input: int = 0
     output: int = 0
     cached: int = 0
     reasoning: int = 0
+    audio_input: int = 0
+    audio_output: int = 0
+    audio_cached: int = 0
 
 
 class Attempted(Struct, frozen=True, kw_only=True, gc=False):

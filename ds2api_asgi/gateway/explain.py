@@ -190,7 +190,7 @@ def _model(told: dict[str, Any]) -> str:
 
 
 def _used(told: dict[str, Any]) -> str:
-    more = [f"{told[name]} {name}" for name in ("cached", "reasoning") if told.get(name)]
+    more = [f"{told[name]} {name}" for name in ("cached", "reasoning", "audio_input", "audio_output") if told.get(name)]
     beside = f" ({', '.join(more)})" if more else ""
     return f"used {told.get('input', 0)} tokens in, {told.get('output', 0)} out{beside}"
 

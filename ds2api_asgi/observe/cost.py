@@ -40,11 +40,15 @@ class Price(Struct, frozen=True, kw_only=True):
         input: Of what is asked.
         output: Of what is answered, reasoning as well.
         cached: Of what is asked and was in the provider's cache; None: as `input`.
+        audio_input: Of what was heard and not in the cache; None: as `input`.
+        audio_output: Of what was spoken; None: as `output`.
     """
 
     input: Decimal
     output: Decimal
     cached: Decimal | None = None
+    audio_input: Decimal | None = None
+    audio_output: Decimal | None = None
 
 
 class Cost(Struct, frozen=True, kw_only=True):
@@ -84,14 +88,27 @@ def cost_of(provider: str | None, model: str, used: Used, *, prices: Mapping[str
     """
     own = None if prices is None else prices.get(model)
     cached = min(used.cached, used.input)
+    heard, spoken = min(used.audio_input, used.input), min(used.audio_output, used.output)
+    heard_cached = min(used.audio_cached, heard, cached)
     if own is not None:
         rate = own.input if own.cached is None else own.cached
+        hearing = own.input if own.audio_input is None else own.audio_input
+        speaking = own.output if own.audio_output is None else own.audio_output
+        fresh = heard - heard_cached
+        plain = max(0, used.input - cached - fresh)
         return Cost(
-            input=((used.input - cached) * own.input + cached * rate) / _MILLION,
-            output=used.output * own.output / _MILLION,
+            input=(plain * own.input + fresh * hearing + cached * rate) / _MILLION,
+            output=((used.output - spoken) * own.output + spoken * speaking) / _MILLION,
         )
     listed = need("genai_prices", extra="cost")
-    usage = listed.Usage(input_tokens=used.input, cache_read_tokens=cached, output_tokens=used.output)
+    usage = listed.Usage(
+        input_tokens=used.input,
+        cache_read_tokens=cached,
+        output_tokens=used.output,
+        input_audio_tokens=heard or None,
+        output_audio_tokens=spoken or None,
+        cache_audio_read_tokens=heard_cached if heard and cached else None,
+    )
     name = None if provider is None else _NAMES.get(provider, provider)
     try:
         found = listed.calc_price(usage, model_ref=model, provider_id=name)
@@ -112,7 +129,7 @@ class Pricing:
 
     def __init__(self, prices: Mapping[str, Price] | None = None) -> None:
         for model, price in (prices or {}).items():
-            for rate in (price.input, price.output, price.cached):
+            for rate in (price.input, price.output, price.cached, price.audio_input, price.audio_output):
                 if rate is not None and not rate >= 0:
                     raise ConfigurationError(f"the price of {model!r} is below 0")
         self._prices = dict(prices or {})

@@ -11,10 +11,12 @@ answer that succeeded, so that nonsense takes no place. No label ever holds a ke
 | `ds2api_overhead_seconds` | of that: neither provider nor client nor a wait on purpose |
 | `ds2api_time_to_first_token_seconds` | of streams |
 | `ds2api_time_per_output_token_seconds` | of streams that state their usage, after the first token |
-| `ds2api_tokens_total` | by kind; cached ones are among input, reasoning ones among output |
+| `ds2api_tokens_total` | by kind; cached and heard ones are among input, reasoned and spoken ones among output |
 | `ds2api_cost_dollars_total`, `ds2api_unpriced_answers_total` | when asked for |
 | `ds2api_caller_requests_total`, `ds2api_caller_tokens_total` | by the client key's alias |
 | `ds2api_refusals_total` | requests that were turned away at the door |
+| `ds2api_websocket_duration_seconds` | of websockets, which are requests as well, but have no other durations |
+| `ds2api_websocket_messages_total`, `ds2api_websockets_closed_total` | by direction, by the code of the close |
 | `ds2api_upstream_calls_total` | by upstream, status class and end |
 | `ds2api_upstream_first_byte_seconds`, `ds2api_upstream_duration_seconds` | of calls |
 | `ds2api_upstream_unreachable_total`, `ds2api_failures_total`, `ds2api_broken_streams_total` | what went wrong |
@@ -77,7 +79,12 @@ _DURATIONS: Final = tuple(0.01 * 2**step for step in range(14))
 _FIRST_TOKEN: Final = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10, 30, 60)
 _PER_TOKEN: Final = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
 _OVERHEAD: Final = tuple(0.0001 * 2**step for step in range(15))
+_SESSIONS: Final = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0)
 _WAITS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+_SOUND: Final = ("audio_input", "audio_output", "audio_cached")
+_KINDS: Final = ("input", "output", "cached", "reasoning", *_SOUND)
 
 
 class Metrics(Watcher):
@@ -255,6 +262,9 @@ class Metrics(Watcher):
         self._caller_requests = counter("caller_requests", "Requests by client key.", "caller", "status")
         self._caller_tokens = counter("caller_tokens", "Tokens by client key.", "caller", "kind")
         self._refusals = counter("refusals", "Requests turned away at the door.", "code", "caller")
+        self._sessions = histogram("websocket_duration_seconds", "Of a websocket.", _SESSIONS, "protocol")
+        self._messages = counter("websocket_messages", "Messages of websockets.", "protocol", "direction")
+        self._closes = counter("websockets_closed", "Websockets by how they were closed.", "protocol", "code")
         self._calls = counter("upstream_calls", "Calls of upstreams.", "upstream", "status", "end")
         self._call_first = histogram("upstream_first_byte_seconds", "Until its body.", _FIRST_TOKEN, "upstream")
         self._call_duration = histogram("upstream_duration_seconds", "Of a call.", _DURATIONS, "upstream")
@@ -278,8 +288,13 @@ class Metrics(Watcher):
         self._in_flight.inc()
 
     def noted(self, request: RequestSeen, fact: object) -> None:
-        """Count what has no model."""
-        del request
+        """Count what has no model; and what a websocket used, which may go on for an hour."""
+        if not isinstance(fact, Used):
+            self._note(fact)
+        elif request.is_websocket:
+            self._count(request, fact, self._models.of(request.model, admit=True), self._caller_of(request))
+
+    def _note(self, fact: object) -> None:
         word = self._words.of
         match fact:
             case Attempted() if fact.number > 1:
@@ -317,29 +332,44 @@ class Metrics(Watcher):
         """Count what has one."""
         self._in_flight.dec()
         protocol, operation = request.claim.protocol, request.claim.operation.value
-        served = 200 <= request.status < 300 and request.end == "complete"
-        model = self._models.of(request.model, admit=served)
+        model = self._models.of(request.model, admit=request.served)
         status = status_class(request.status)
         took = request.ended - request.began
         self._requests.labels(protocol, operation, model, status, request.end).inc()
+        caller = self._caller_of(request)
+        if caller is not None:
+            self._caller_requests.labels(caller, status).inc()
+        if request.is_websocket:
+            self._ended_websocket(request, protocol, took)
+            return
         self._duration.labels(protocol, operation, model).observe(took)
         if request.end in ("complete", "failed"):  # what a client waited for before it left, nobody told
             self._overhead.labels(protocol, operation).observe(request.overhead)
         if request.first is not None:
             self._first_token.labels(protocol, model).observe(request.first - request.began)
-        caller = request.exchange.last(Caller)
-        if caller is not None:
-            self._caller_requests.labels(self._callers.of(caller.name), status).inc()
         output = 0
         for used in request.exchange.all(Used):
             output = used.output
-            self._count(request, used, model, None if caller is None else self._callers.of(caller.name))
+            self._count(request, used, model, caller)
         if request.first is not None and output > 1 and request.end == "complete":
             self._per_token.labels(protocol, model).observe((request.ended - request.first) / (output - 1))
 
+    def _ended_websocket(self, request: RequestSeen, protocol: str, took: float) -> None:
+        self._sessions.labels(protocol).observe(took)
+        self._messages.labels(protocol, "received").inc(request.received)
+        self._messages.labels(protocol, "sent").inc(request.sent)
+        if request.code is not None:
+            self._closes.labels(protocol, self._words.of(str(request.code))).inc()
+
+    def _caller_of(self, request: RequestSeen) -> str | None:
+        caller = request.exchange.last(Caller)
+        return None if caller is None else self._callers.of(caller.name)
+
     def _count(self, request: RequestSeen, used: Used, model: str, caller: str | None) -> None:
-        for kind in ("input", "output", "cached", "reasoning"):
+        for kind in _KINDS:
             tokens = getattr(used, kind)
+            if not tokens and kind in _SOUND:
+                continue
             self._tokens.labels(request.claim.protocol, model, kind).inc(tokens)
             if caller is not None:
                 self._caller_tokens.labels(caller, kind).inc(tokens)
@@ -357,6 +387,8 @@ class Metrics(Watcher):
         """Count a call."""
         status = "none" if call.unreachable is not None else status_class(call.status)
         self._calls.labels(call.upstream, status, call.end).inc()
+        if call.is_websocket:
+            return
         if call.first is not None and call.unreachable is None:
             self._call_first.labels(call.upstream).observe(call.first - call.began)
         self._call_duration.labels(call.upstream).observe(call.ended - call.began)

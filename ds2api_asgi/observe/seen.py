@@ -135,6 +135,11 @@ class CallSeen:
         self.taps: tuple[Callable[[Message], None], ...] = ()
         self.kept: dict[object, Any] = {}
 
+    @property
+    def is_websocket(self) -> bool:
+        """Whether it is a websocket."""
+        return bool(self.scope["type"] == "websocket")
+
 
 class RequestSeen:
     """One request of a client, or one websocket.

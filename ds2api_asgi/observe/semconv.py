@@ -101,6 +101,7 @@ _OPERATIONS: Final = {Operation.GENERATE: "chat", Operation.EMBED: "embeddings"}
 _PROVIDERS: Final = {
     "openai-chat": "openai",
     "openai-responses": "openai",
+    "openai-realtime": "openai",
     "anthropic": "anthropic",
     "gemini": "gcp.gemini",
 }

@@ -36,8 +36,9 @@ class Summary(Struct, frozen=True, kw_only=True, omit_defaults=True):
         output: Tokens of the answer.
         cached: Of the input, what a cache knew.
         reasoning: Of the output, what was thought.
-        input_audio: Of the input, what was heard.
-        output_audio: Of the output, what was spoken.
+        audio_input: Of the input, what was heard.
+        audio_output: Of the output, what was spoken.
+        audio_cached: Of the cached, what was heard.
         cost: US dollars.
         attempts: Calls of upstreams; where nobody watches them, attempts of a retry or failover.
         retries: Attempts after the first of a retry or failover.
@@ -69,8 +70,9 @@ class Summary(Struct, frozen=True, kw_only=True, omit_defaults=True):
     output: int | None = None
     cached: int | None = None
     reasoning: int | None = None
-    input_audio: int | None = None
-    output_audio: int | None = None
+    audio_input: int | None = None
+    audio_output: int | None = None
+    audio_cached: int | None = None
     cost: float | None = None
     attempts: int = 0
     retries: int = 0
@@ -81,7 +83,7 @@ class Summary(Struct, frozen=True, kw_only=True, omit_defaults=True):
     sent: int = 0
 
 
-_TOKENS = ("input", "output", "cached", "reasoning", "input_audio", "output_audio")
+_TOKENS = ("input", "output", "cached", "reasoning", "audio_input", "audio_output", "audio_cached")
 
 
 def summary_of(trace: Trace) -> Summary:

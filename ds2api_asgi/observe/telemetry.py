@@ -12,6 +12,7 @@ texts are among them. The names stand in `semconv`.
 | `ds2api.calls` | calls of providers |
 | `ds2api.overhead` | seconds that were neither a provider's nor the client's nor a wait on purpose |
 | `ds2api.cost` | US dollars, when asked for |
+| `ds2api.messages.received`, `ds2api.messages.sent`, `ds2api.close_code` | of a websocket |
 
 A client span has `ds2api.upstream`, the upstream's name, and `ds2api.call`, the call's number.
 """
@@ -169,7 +170,7 @@ class Telemetry(Watcher):
         """Begin a server span; see `Watcher`, likewise the others."""
         operation = semconv.operation_name(request.claim.protocol, request.claim.operation)
         attributes = {
-            "http.request.method": request.scope["method"],
+            "http.request.method": request.scope.get("method", "GET"),  # a websocket's handshake
             "url.path": _short(request.scope["path"]),
             semconv.OPERATION: operation,
             "ds2api.protocol": request.claim.protocol,
@@ -220,6 +221,11 @@ class Telemetry(Watcher):
         if caller is not None:
             span.set_attribute("ds2api.caller", _short(caller.name))
         span.set_attribute("ds2api.end", request.end)
+        if request.is_websocket:
+            span.set_attribute("ds2api.messages.received", request.received)
+            span.set_attribute("ds2api.messages.sent", request.sent)
+            if request.code is not None:
+                span.set_attribute("ds2api.close_code", request.code)
         span.set_attribute("ds2api.calls", request.called)
         span.set_attribute("ds2api.overhead", round(request.overhead, 6))
         cost = None if self._pricing is None else self._pricing.of_request(request)
@@ -234,7 +240,7 @@ class Telemetry(Watcher):
             span.add_event(f"ds2api.{step.what}", dict(_flat(step.members)), timestamp=moment)
 
     def _measure(self, request: RequestSeen, answering: CallSeen | None) -> None:
-        served = 200 <= request.status < 300 and request.end == "complete"
+        served = request.served
         attributes: dict[str, Any] = {
             semconv.OPERATION: semconv.operation_name(request.claim.protocol, request.claim.operation),
             semconv.REQUEST_MODEL: self._models.of(request.model, admit=served),
@@ -251,6 +257,8 @@ class Telemetry(Watcher):
                 self._per_token.record((request.ended - request.first) / (last.output - 1), attributes)
         if not served:
             attributes[semconv.ERROR_TYPE] = str(request.status) if request.status >= 400 else request.end
+        if request.is_websocket:
+            return  # it lasts as long as its client likes
         self._duration.record(request.ended - request.began, attributes)
 
     # A call
@@ -276,7 +284,7 @@ class Telemetry(Watcher):
             around = self._api.set_span_in_context(opened.span, around)
         span: Span = self._tracer.start_span(name, around, kind=self._api.SpanKind.CLIENT, attributes=attributes)
         reader = None
-        if span.is_recording() and call.claim.operation is Operation.GENERATE:
+        if span.is_recording() and call.claim.operation is Operation.GENERATE and not call.is_websocket:
             reader = AnswerReader(call.claim.protocol, contents=self._contents)
 
             def tap(message: Message) -> None:
@@ -311,6 +319,8 @@ class Telemetry(Watcher):
             self._call_first.record(call.first - call.began, attributes)
         if error is not None:
             attributes[semconv.ERROR_TYPE] = error
+        if call.is_websocket:
+            return
         self._call_duration.record(call.ended - call.began, attributes)
 
     def _describe_request(self, span: Span, call: CallSeen) -> None:

@@ -174,6 +174,19 @@ class Attempt:
         if not self._served or outcome_of(verdict, wall=terms.wall()) is not None:
             await self._judge(failure, status=0)
 
+    async def count(self, used: Tokens | None) -> None:
+        """Take what a part of an open websocket has cost, or None for nothing; windows have it at once."""
+        if used is None:
+            return
+        self._exchange.note(_used(used))
+        if self._terms.counts and used.total:
+            await self._terms.room.charge(self._lease, used.total)
+
+    @property
+    def counts(self) -> bool:
+        """Whether anybody wants to know what it costs."""
+        return self._terms.counts or self._exchange.wants_usage
+
     @property
     def unread(self) -> bool:
         """Whether it is an error of which nobody wanted to read the rest."""
@@ -213,9 +226,7 @@ class Attempt:
         self._used = used = meter.close()
         if used is not None:
             self._terms.costs.learn(used.total)
-            self._exchange.note(
-                Used(input=used.input, output=used.output, cached=used.cached, reasoning=used.reasoning)
-            )
+            self._exchange.note(_used(used))
 
     def _begin(self, message: Message) -> None:
         self._status = message["status"]
@@ -304,3 +315,15 @@ class Attempt:
                 verdict.row,
                 extra={"pool": terms.pool, "key": key, "row": verdict.row, "status": status},
             )
+
+
+def _used(tokens: Tokens) -> Used:
+    return Used(
+        input=tokens.input,
+        output=tokens.output,
+        cached=tokens.cached,
+        reasoning=tokens.reasoning,
+        audio_input=tokens.audio_input,
+        audio_output=tokens.audio_output,
+        audio_cached=tokens.audio_cached,
+    )

@@ -63,7 +63,7 @@ class KeyPool:
 
     A websocket of OpenAI's Realtime gets a key for its life, by the model in its query. Its first event is waited for
     (a second at most) before it is accepted: a key that is refused until then is replaced by another, up to four in
-    all. Its tokens are not counted.
+    all. What its responses cost counts towards the key's limits as it is told.
 
     When no key can be used now but one will be soon, the request waits for it: callers take turns by their shares
     (`asgi.facts.Caller`), and a key that comes free goes to the first of them that can use it. Nobody waits where a

@@ -101,6 +101,11 @@ class Gauge:
         parts += [window.take(tokens, now) for window in self._tokens]
         return tuple(parts)
 
+    def charge(self, tokens: int, now: float) -> None:
+        """Count tokens that a lease has spent while it lasts, whether there is room for them or not."""
+        for window in self._tokens:
+            window.take(tokens, now)
+
     def give_back(self, parts: Sequence[int], *, tokens: int, spent: Spent) -> None:
         """Correct what was reserved to what was spent.
 
@@ -113,6 +118,11 @@ class Gauge:
         for window, part, difference in zip(self.windows, parts, self.differences(tokens, spent), strict=True):
             if difference:
                 window.correct(part, difference)
+
+    @property
+    def token_windows(self) -> int:
+        """How many of its windows are of tokens."""
+        return len(self._tokens)
 
     @property
     def most(self) -> float:

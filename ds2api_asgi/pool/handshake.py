@@ -18,7 +18,7 @@ from ..asgi.facts import Judged
 from ..asgi.masking import masking_socket
 from ..asgi.types import Message, Receive, Scope, Send
 from ..asgi.unwrapped import unwrapped
-from ..protocols.openai_sockets import error_of_close, error_of_event
+from ..protocols.openai_sockets import error_of_close, error_of_event, usage_of_event
 from .attempt import MAX_ERROR_BODY, Attempt
 from .outcome import is_the_keys_fault
 
@@ -166,7 +166,10 @@ class Handshake:
         elif kind == f"{DENIAL}.body":
             await attempt.send({**message, "type": "http.response.body"})
         elif kind == "websocket.send":
-            await attempt.hear(error_of_event(message.get("text") or ""))
+            text = message.get("text") or ""
+            await attempt.hear(error_of_event(text))
+            if attempt.counts:
+                await attempt.count(usage_of_event(text))
         elif kind == "websocket.close":
             await attempt.hear(error_of_close(message.get("reason") or ""))
 

@@ -31,6 +31,7 @@ from .strategies import Strategy
 __all__ = ["Mirror"]
 
 _Place = tuple[int, str | None]  # the owner of a lane or a gauge, and its model
+_ALWAYS = -1e15  # room that every window has
 _TOTAL = "*"  # what all leases are counted under
 
 
@@ -155,6 +156,25 @@ class Mirror:
             if (lane := self.roster.lane(owner, model)) is not None and lane.probe == lease
         )
         return Take(id=str(lease), counters=tuple(counters), windows=tuple(windows), probes=probes)
+
+    def charged(self, number: int, taken: Taken, tokens: int) -> Take:
+        """What tokens that a lease has spent take of windows, as a lease of nothing else, which is to be given back.
+
+        Args:
+            number: Its id.
+            taken: What the lease that spent them reserved.
+            tokens: How many.
+        """
+        windows: list[WindowUse] = []
+        for place, _ in taken:
+            meter, gauge = self._meters[place], self.roster.gauges()[place]
+            amounts = gauge.amounts(tokens)
+            requests = len(gauge.windows) - gauge.token_windows
+            windows += [
+                WindowUse(name, window.limit, window.seconds, amount, _ALWAYS)
+                for name, window, amount in list(zip(meter.windows, gauge.windows, amounts, strict=True))[requests:]
+            ]
+        return Take(id=str(number), counters=(), windows=tuple(windows))
 
     def corrections(
         self, taken: Taken, parts: Sequence[int], tokens: int, spent: Spent

@@ -161,6 +161,20 @@ class Roster:
                     lane.probe = None
                     self._lane_changed(owner, name)
 
+    def charge(self, taken: Taken, tokens: int, now: float) -> None:
+        """Count tokens that a lease has spent while it lasts, over what it reserved.
+
+        Args:
+            taken: As `pick` returned it.
+            tokens: How many.
+            now: Seconds of the monotonic clock.
+        """
+        for (owner, model), _ in taken:
+            gauge = self._gauges[owner, model]
+            was_full = gauge.is_full
+            gauge.charge(tokens, now)
+            self._gauge_changed(owner, model, gauge, was_full=was_full, now=now)
+
     def give_back(self, taken: Taken, *, tokens: int, spent: Spent, now: float) -> None:
         """Correct what a lease reserved of configured limits.
 

@@ -269,6 +269,25 @@ class SharedStore:
             with self._lock:
                 self._absorb(seen)
 
+    async def charge(self, lease: Lease, tokens: int) -> None:
+        """Count tokens that were spent; see `KeyStore.charge`."""
+        shared = await self._reach()
+        with self._lock:
+            now, _ = self._start()
+            held = self._held.get(lease.id)
+            if held is None or not held.taken:
+                return
+            self._mirror.roster.charge(held.taken, tokens, now)
+            if not shared:
+                return
+            number = self._last_number = self._last_number + 1
+            step = self._step(take=self._mirror.charged(number, held.taken, tokens))
+        with suppress(LedgerDown):
+            seen = await self._ask(step)
+            with self._lock:
+                self._absorb(seen)
+                self._owed.append(str(number))
+
     async def renew(self, lease: Lease) -> None:
         """Keep a lease; see `KeyStore.renew`."""
         if not await self._reach():

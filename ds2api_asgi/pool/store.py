@@ -108,6 +108,13 @@ class KeyStore(Protocol):
         """
         ...
 
+    async def charge(self, lease: Lease, tokens: int) -> None:
+        """Count tokens that a lease has spent now, over what it reserved: of a websocket, which lasts for an hour.
+
+        Windows of tokens take them, whether there is room or not; a lease that is not held any more does nothing.
+        """
+        ...
+
     async def renew(self, lease: Lease) -> None:
         """Keep a lease; needed where `renewal` says so, for a process that died can no longer release its leases."""
         ...
@@ -269,6 +276,15 @@ class MemoryStore:
                 self._roster.free(held.index, held.model, lease.id)
             if held.taken:
                 self._roster.give_back(held.taken, tokens=held.tokens, spent=spent, now=self._clock())
+
+    async def charge(self, lease: Lease, tokens: int) -> None:
+        """Count tokens that were spent; see `KeyStore.charge`."""
+        with self._lock:
+            held = self._leases.get(lease.id)
+            if held is not None and held.taken:
+                now = self._clock()
+                self._roster.wake(now)
+                self._roster.charge(held.taken, tokens, now)
 
     async def renew(self, lease: Lease) -> None:
         """Nothing: a lease lasts until it is released."""

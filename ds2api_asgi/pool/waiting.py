@@ -180,6 +180,15 @@ class WaitingRoom:
         self.changed()
         return changed
 
+    async def charge(self, lease: Lease, tokens: int) -> None:
+        """Count tokens that a lease has spent while it lasts.
+
+        Args:
+            lease: The lease.
+            tokens: How many.
+        """
+        await self._store.charge(lease, tokens)
+
     async def release(self, lease: Lease, spent: Spent = RESERVED, *, held: float) -> None:
         """Give a key back, which the next waiter has at once.
 

@@ -33,12 +33,18 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         output: Of the answer, reasoning among them.
         cached: Of the input, what came from a cache.
         reasoning: Of the output, what the model thought.
+        audio_input: Of the request, what was heard.
+        audio_output: Of the answer, what was spoken.
+        audio_cached: Of the cached, what was heard.
     """
 
     input: int = 0
     output: int = 0
     cached: int = 0
     reasoning: int = 0
+    audio_input: int = 0
+    audio_output: int = 0
+    audio_cached: int = 0
 
     @property
     def total(self) -> int:
@@ -173,6 +179,12 @@ _DETAILS = {
     ("completion_tokens_details", "reasoning_tokens"): "reasoning",
     ("output_tokens_details", "reasoning_tokens"): "reasoning",
     ("output_tokens_details", "thinking_tokens"): "reasoning",
+    # OpenAI Chat with sound, and Realtime, which spells it otherwise
+    ("prompt_tokens_details", "audio_tokens"): "audio_input",
+    ("completion_tokens_details", "audio_tokens"): "audio_output",
+    ("input_token_details", "cached_tokens"): "cached",
+    ("input_token_details", "audio_tokens"): "audio_input",
+    ("output_token_details", "audio_tokens"): "audio_output",
 }
 _GROUPS = frozenset(group for group, _ in _DETAILS)
 
@@ -187,6 +199,8 @@ def _flat(counts: Any) -> Iterator[tuple[str, Any]]:
             for inner, count in value.items():
                 if (name, inner) in _DETAILS:
                     yield _DETAILS[name, inner], count
+                elif inner == "cached_tokens_details" and type(count) is dict:  # Realtime's
+                    yield "audio_cached", count.get("audio_tokens")
 
 
 def _tokens(counts: dict[str, int]) -> Tokens:
@@ -198,4 +212,7 @@ def _tokens(counts: dict[str, int]) -> Tokens:
         output=counts.get("output", counts.get("answer", 0) + thoughts),
         cached=counts.get("beside_read", counts.get("cached", 0)),  # some who imitate Anthropic say both
         reasoning=counts.get("reasoning", 0) + thoughts,
+        audio_input=counts.get("audio_input", 0),
+        audio_output=counts.get("audio_output", 0),
+        audio_cached=counts.get("audio_cached", 0),
     )

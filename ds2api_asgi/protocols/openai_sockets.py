@@ -14,8 +14,9 @@ from urllib.parse import parse_qsl
 
 from ..errors import InvalidDocument
 from ..universal import jsontext
+from .metering import Meter, Tokens
 
-__all__ = ["MAX_ERROR_EVENT", "error_of_close", "error_of_event", "is_realtime", "model_asked"]
+__all__ = ["MAX_ERROR_EVENT", "error_of_close", "error_of_event", "is_realtime", "model_asked", "usage_of_event"]
 
 MAX_ERROR_EVENT: Final = 16 * 1024
 """Bytes; a longer event is no error."""
@@ -23,6 +24,7 @@ MAX_ERROR_EVENT: Final = 16 * 1024
 _PROTOCOLS: Final = frozenset({"openai-chat", "openai-responses"})
 _PATH: Final = re.compile(r"(?:/v1)?/realtime")
 _REASON: Final = re.compile(r"([a-z_]+)\.([a-z_]+)")
+_PAID: Final = re.compile(r'"type"\s*:\s*"(?:response\.done|conversation\.item\.input_audio_transcription\.completed)"')
 _ERROR: Final = re.compile(r'"type"\s*:\s*"error"')
 
 
@@ -56,6 +58,20 @@ def error_of_event(text: str) -> bytes | None:
     if not isinstance(event, dict) or event.get("type") != "error" or not isinstance(event.get("error"), dict):
         return None
     return jsontext.dumps({"error": event["error"]})
+
+
+def usage_of_event(text: str) -> Tokens | None:
+    """What a response, or the transcription of what was heard, has cost; None: the event is no such one's end.
+
+    https://developers.openai.com/api/reference/resources/realtime/server-events (read 2026-11-29): ``response.done``
+    has it in ``response.usage``; ``conversation.item.input_audio_transcription.completed`` in ``usage``, unless it is
+    billed by seconds.
+    """
+    if '"usage"' not in text or not _PAID.search(text):
+        return None
+    meter = Meter(stream=False)
+    meter.feed(text.encode("utf-8", "surrogatepass"))
+    return meter.close()
 
 
 def error_of_close(reason: str) -> bytes | None:

@@ -182,6 +182,12 @@ class Machine(RuleBasedStateMachine):
         self.alike(self.ask("report", Outcome(event=Event.RATE), leases=entry[0]))
 
     @precondition(lambda self: self.open)
+    @rule(data=st.data(), tokens=st.sampled_from([1, 7, 300]))
+    def charge(self, data: st.DataObject, tokens: int) -> None:
+        leases, _ = data.draw(st.sampled_from(self.open))
+        self.ask("charge", tokens, leases=leases)
+
+    @precondition(lambda self: self.open)
     @rule(data=st.data())
     def renew(self, data: st.DataObject) -> None:
         entry = data.draw(st.sampled_from(self.open))

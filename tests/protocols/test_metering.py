@@ -31,11 +31,17 @@ def metered(pieces: list[bytes], *, stream: bool) -> Tokens | None:
 def decoded(usage: Usage | UnsetType) -> Tokens | None:
     if usage is UNSET:
         return None
-    values = (usage.input_total, usage.output_total, usage.cache_read, usage.reasoning)
-    if all(value is UNSET for value in values):
+    values = {
+        "input": usage.input_total,
+        "output": usage.output_total,
+        "cached": usage.cache_read,
+        "reasoning": usage.reasoning,
+        "audio_input": usage.audio_input,
+        "audio_output": usage.audio_output,
+    }
+    if all(value is UNSET for value in values.values()):
         return None
-    total, output, cached, reasoning = (0 if value is UNSET else value for value in values)
-    return Tokens(input=total, output=output, cached=cached, reasoning=reasoning)
+    return Tokens(**{name: 0 if value is UNSET else value for name, value in values.items()})
 
 
 def cut(data: bytes, pieces: int, seed: int) -> list[bytes]:
