@@ -8,7 +8,7 @@
 | `client_key`, `client_limits`, `patterns` | a client's key: how much it may use, and which models |
 | `key_lookup` | where keys are found by their digests |
 | `bounds`, `json_scan` | how large a request may be, and what parsers read differently |
-| `permission`, `asked`, `model_list` | the models that a key may use, ask for and see |
+| `permission`, `asked`, `model_list`, `realtime` | the models that a key may use, ask for and see |
 | `turnstile`, `admitted`, `usage`, `socket` | what a request takes, and what its answer says that it cost |
 | `gcra`, `budget` | one limit, pure |
 | `limit_store`, `redis_limit_store` | where the use of limits is counted |

@@ -20,11 +20,12 @@ from ..asgi.credentials import shown, without_credentials
 from ..asgi.exchange import KEY, Exchange, enter
 from ..asgi.facts import Caller, TurnedAway
 from ..asgi.headers import replace
-from ..asgi.path import relative_path
+from ..asgi.path import query, relative_path
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import ClientGone, ConfigurationError
 from ..protocols import registry
 from ..protocols.base import Claim, Operation
+from ..protocols.openai_sockets import is_realtime
 from ..universal.failure import FailureKind
 from .admitted import Admitted
 from .asked import estimate
@@ -34,6 +35,7 @@ from .key_lookup import ClientKeys, KeyLookup, as_lookup
 from .limit_store import LimitStore, MemoryLimitStore
 from .model_list import ModelList
 from .permission import Permission
+from .realtime import Realtime, check_query
 from .refusal import Refused, protocol_of, refuse, refuse_websocket
 from .socket import Socket
 from .turnstile import OnStoreError, Turnstile
@@ -77,10 +79,10 @@ class Access:
     know those routes: put it on what is mounted there. A browser's CORS preflight, which carries no key, passes.
 
     Websockets on ``/responses`` are held to models and limits message by message, as requests are. Other websockets
-    cost one request and no tokens; requests that no protocol claims cost one request, and with ``POST`` the tokens
-    that their answers state. A key with an allow-list may only use such requests without a body or with one that names
-    an allowed model, and such websockets not at all. Work that goes on when its answer is over (``background``) costs
-    what its request seemed to cost.
+    cost one request and no tokens; OpenAI's Realtime is held to models in its query and in its messages. Requests that
+    no protocol claims cost one request, and with ``POST`` the tokens that their answers state. A key with an allow-list
+    may only use such requests without a body or with one that names an allowed model, and no websockets but these two.
+    Work that goes on when its answer is over (``background``) costs what its request seemed to cost.
 
     Args:
         app: The ASGI app to ask.
@@ -212,8 +214,14 @@ class Access:
             )
             await socket.run(self.app, scope)
             return
-        if self._permission(key).limited:
-            raise Refused(FailureKind.PERMISSION, 403, "This client key is for certain models, and this names none.")
+        permission = self._permission(key)
+        if permission.limited:
+            if not is_realtime("openai-chat", relative_path(scope)):
+                raise Refused(
+                    FailureKind.PERMISSION, 403, "This client key is for certain models, and this names none."
+                )
+            check_query(permission, query(scope))
+            receive = Realtime(self._checks, permission, key.name, exchange, receive, send).receive
         admission = await self._turnstile.enter(key, 0)
         try:
             await self.app(scope, receive, send)

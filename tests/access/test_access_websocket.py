@@ -292,3 +292,133 @@ async def test_a_message_that_two_parsers_would_take_for_two_goes_no_further(eve
     assert (refused["type"], refused["status"]) == ("error", 400)
     assert "stands in the body twice" in refused["error"]["message"] or "case" in refused["error"]["message"]
     assert served["type"] == "response.completed"
+
+
+REALTIME = "/v1/realtime"
+
+
+class Provider:
+    """Keeps what reaches it."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        assert (await receive())["type"] == "websocket.connect"
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            self.heard.append(message)
+
+
+async def realtime(query: str, *events: Any, models: Any = ("gpt-realtime*", "whisper-1")) -> tuple[Any, list[Any]]:
+    """What a key with an allow-list gets to hear, and what the provider does."""
+    provider = Provider()
+    app = Access(provider, keys=[ClientKey(ALICE, name="alice", models=list(models))])
+    socket = Socket(app, path=REALTIME, query_string=query.encode(), headers=bearer(ALICE))
+    heard = []
+    async with anyio.create_task_group() as group:
+        group.start_soon(socket.run)
+        heard.append(await socket.hear())
+        if heard[0]["type"] == "websocket.accept":
+            for event in events:
+                socket.say(event)
+            socket.leave()
+    heard += [json.loads(message["text"]) for message in _left(socket) if message["type"] == "websocket.send"]
+    socket.close()
+    return heard, provider.heard
+
+
+def _left(socket: Any) -> list[Any]:
+    found = []
+    while True:
+        try:
+            found.append(socket._take.receive_nowait())
+        except (anyio.WouldBlock, anyio.EndOfStream, anyio.ClosedResourceError):
+            return found
+
+
+@pytest.mark.parametrize(
+    ("query", "opens"),
+    [
+        ("model=gpt-realtime", True),
+        ("model=gpt-realtime-mini&x=1", True),
+        ("model=%67pt-realtime", True),
+        ("model=gpt-realtime&model=gpt-realtime", True),
+        ("model=gpt-5", False),
+        ("model=gpt-realtime&model=gpt-5", False),
+        ("model=gpt-5&model=gpt-realtime", False),
+        ("model=gpt-realtime&Model=gpt-5", False),
+        ("model=", False),
+        ("", False),
+        ("intent=transcription", False),
+        ("model=gpt-realtime&intent=transcription", False),
+        ("model=gpt-realtime&deployment=gpt-5", False),
+    ],
+)
+async def test_a_key_with_a_list_may_use_realtime_with_the_models_on_it(query: str, opens: bool) -> None:
+    heard, _ = await realtime(query)
+    assert (heard[0]["type"] == "websocket.accept") is opens
+
+
+def transcribing(model: Any) -> Any:
+    return {
+        "type": "session.update",
+        "session": {"type": "realtime", "audio": {"input": {"transcription": {"model": model}}}},
+    }
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        transcribing("gpt-4o-transcribe"),
+        transcribing(7),
+        {"type": "session.update", "session": {"input_audio_transcription": {"model": "gpt-5"}}},
+        {"type": "session.update", "session": {"model": "gpt-5"}},
+        {"type": "response.create", "response": {"model": "gpt-5"}},
+        json.dumps(transcribing("gpt-5")).replace("model", "mod\\u0065l"),
+        '{"type":"session.update","session":{"model":"gpt-realtime","model":"gpt-5"}}',
+        '{"type":"session.update","session":{"model":"gpt-5"}',
+        '["model"]',
+    ],
+)
+async def test_no_message_names_a_model_that_is_not_on_the_list(event: Any) -> None:
+    heard, passed = await realtime("model=gpt-realtime", event)
+    assert [told["type"] for told in heard[1:]] == ["error"]
+    assert heard[1]["error"]["message"]
+    assert passed == []
+
+
+SOUND = json.dumps({"type": "input_audio_buffer.append", "audio": "UklGRiQAAABXQVZF" * 100})
+
+
+async def test_all_other_messages_pass_and_sound_passes_as_it_is() -> None:
+    events = [
+        SOUND,
+        transcribing("whisper-1"),
+        {"type": "session.update", "session": {"audio": {"input": {"transcription": None}}}},
+        {"type": "session.update", "session": {"tools": [{"name": "f", "parameters": {"model": "gpt-5"}}]}},
+        {"type": "response.create", "response": {"metadata": {"model": "gpt-5"}, "instructions": 'say "model"'}},
+        {"type": "conversation.item.create", "item": {"content": [{"text": '{"model": "gpt-5"}'}], "model": "x"}},
+    ]
+    heard, passed = await realtime("model=gpt-realtime", *events)
+    assert heard[1:] == []
+    assert passed[0]["text"] == SOUND
+    said = [event if isinstance(event, str) else json.dumps(event) for event in events]
+    assert [json.loads(message["text"]) for message in passed] == [json.loads(text) for text in said]
+
+
+async def test_a_key_without_a_list_says_what_it_likes() -> None:
+    odd = '{"type":"session.update","session":{"model":"gpt-5"}'
+    heard, passed = await realtime("intent=transcription", odd, models=["*"])
+    assert heard[0]["type"] != "websocket.accept"  # a list of everything is a list
+    provider = Provider()
+    app = Access(provider, keys=[ClientKey(ALICE, name="alice")])
+    socket = Socket(app, path=REALTIME, headers=bearer(ALICE))
+    async with anyio.create_task_group() as group:
+        group.start_soon(socket.run)
+        await socket.hear()
+        socket.say(odd)
+        socket.leave()
+    socket.close()
+    assert [message["text"] for message in provider.heard] == [odd]
+    assert passed == []
