@@ -54,6 +54,9 @@ keys = ["env:OPENAI_KEY"]
 token = "env:METRICS_TOKEN"
 ```
 
+Each process counts for itself. `ds2api serve` with several workers lets each tell the numbers of all. In a program of
+yours, set `PROMETHEUS_MULTIPROC_DIR` before prometheus-client is imported, and run `Metrics.publishing` in each worker.
+
 Labels have few values: a client chooses a model's name, so a model has a label of its own only after an answer that
 succeeded, and at most `max_models` do; the others are `other`. No label ever holds a key or a text: keys are called by
 their aliases.
