@@ -20,6 +20,20 @@ _HEAD: Final = """\
 `ds2api COMMAND`, or `python -m ds2api_asgi COMMAND`. Exit codes: 0, 1 when it could not be done, 2 for wrong usage.
 Written by `docs/commands.py` from the parser.
 
+Where a command takes a gateway's file, it may be this one:
+
+```toml title="gateway.toml"
+[upstreams.openai]
+preset = "openai"
+keys = ["env:OPENAI_API_KEY"]
+
+[models.smart]
+targets = ["openai/gpt-6"]
+
+[console]
+password = "env:CONSOLE_PASSWORD"
+```
+
 | command | |
 |---|---|
 """
@@ -28,6 +42,10 @@ EXAMPLES: Final[dict[str, str]] = {
     "demo": """\
 ds2api demo --keys good-key bad-key+429 --log app.log
 curl -sN http://127.0.0.1:8000/v1/responses -d '{"model": "demo-small", "input": "Hello"}'
+""",
+    "check": """\
+ds2api check gateway.toml
+ds2api check gateway.toml --probe --json
 """,
     "convert": """\
 echo '{"model": "m", "input": "Hello"}' > request.json

@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import SecretStr
@@ -17,10 +19,19 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from ds2api_asgi.asgi.secret import Secret
-from ds2api_asgi.gateway.config import Config
+from ds2api_asgi.gateway.config import Config, examine
 from ds2api_asgi.gateway.config.base import Table
 
 __all__ = ["EXAMPLES", "page"]
+
+_WRONG: Final = """\
+[upstreams.openai]
+preset = "opnai"
+key = "env:OPENAI_KEY"
+
+[models.smart]
+targets = ["claude/claude-opus-5"]
+"""
 
 _HEAD: Final = """\
 # Configuration
@@ -28,12 +39,15 @@ _HEAD: Final = """\
 A gateway is a file of TOML. Written by `docs/configuration.py` from the models that read it; members are called as the
 parameters of the parts are. Unknown members are errors, with file, line and a suggestion:
 
+```toml title="wrong.toml"
+WRONG```
+
 <!-- exit 1 -->
 ```sh
-printf '[upstreams.openai]\\npreset = "openai"\\nkey = "sk-1"\\n' > wrong.toml
 ds2api check wrong.toml
 ```
 
+PROBLEMS
 A whole one:
 
 ```toml title="gateway.toml"
@@ -55,6 +69,15 @@ keys = ["env:GATEWAY_KEY"]
 ```sh
 ds2api check gateway.toml
 ```
+
+## Editors
+
+```sh
+ds2api check --schema > gateway.schema.json
+```
+
+With `#:schema ./gateway.schema.json` as the file's first line, editors that know Taplo (Even Better TOML) check and
+complete it.
 
 ## Secrets
 
@@ -257,7 +280,7 @@ def page() -> str:
 
 
 def _lines() -> Iterator[str]:
-    yield _HEAD
+    yield _HEAD.replace("WRONG", _WRONG).replace("PROBLEMS", "".join(f"    {line}\n" for line in _problems()))
     yield "## The file"
     yield ""
     yield from _members(Config, "")
@@ -276,6 +299,15 @@ def _lines() -> Iterator[str]:
             yield EXAMPLES[path].rstrip()
             yield "```"
             yield ""
+
+
+def _problems() -> list[str]:
+    """What is said of a file that is wrong."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "wrong.toml"
+        file.write_text(_WRONG)
+        file.chmod(0o600)
+        return [str(problem).replace(f"{folder}/", "") for problem in examine(file, environ={}).problems]
 
 
 def _tables() -> dict[str, list[type[Table]]]:
