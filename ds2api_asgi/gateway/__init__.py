@@ -15,6 +15,7 @@
 | `explain` | the command that tells from a log what happened to requests |
 | `front` | the app around a gateway: a first page, and 404 for what no protocol claims |
 | `gateway` | `Gateway`: one app from a configuration, which takes over another one at work |
+| `keys` | ``ds2api keys``: the keys of a running gateway |
 | `line` | one upstream of a gateway, from translator to connections |
 | `logs` | one place and one format for the log of a process
 | `model_lists` | one list of models out of those of several apps |

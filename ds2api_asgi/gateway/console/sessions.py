@@ -10,6 +10,7 @@ Each session has a CSRF token, derived from its id.
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
 import re
 import secrets
@@ -47,14 +48,16 @@ class Sessions:
 
     Args:
         seconds: How long one lasts.
-        key: What signs them, 16 bytes at least; processes with the same key accept each other's, but what is ended in
-            one of them, the others do not know. None: random.
+        key: What signs them, 16 bytes at least; processes with the same key accept each other's, also one after the
+            other, but what is ended in one of them, the others do not know. It may be made of the password: it is
+            stretched, so that whoever has a token cannot try passwords out faster than the console lets him. None:
+            random.
         wall: Unix time.
     """
 
     def __init__(self, *, seconds: float, key: bytes | None = None, wall: Callable[[], float] = time.time) -> None:
         self._seconds = seconds
-        self._key = secrets.token_bytes(32) if key is None else key
+        self._key = secrets.token_bytes(32) if key is None else _stretched(key)
         self._wall = wall
         self._ended: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -99,3 +102,8 @@ class Sessions:
     def _sign(self, purpose: bytes, text: str) -> str:
         digest = hmac.digest(self._key, purpose + b"\0" + text.encode("ascii"), "sha256")
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def _stretched(key: bytes) -> bytes:
+    """What takes 50 ms and 16 MiB to compute, once for us and for every guess of others."""
+    return hashlib.scrypt(key, salt=b"ds2api_asgi.console.sessions", n=2**14, r=8, p=1, dklen=32)
