@@ -147,6 +147,9 @@ class LineWatch(ABC):
 
     def feed(self, data: bytes) -> None:
         """See `base.StreamWatch.feed`."""
+        if not self._line and data.endswith(b"\n"):  # whole lines, as most reads are
+            self._look(data)
+            return
         end = data.rfind(b"\n") + 1 or data.rfind(b"\r") + 1
         if end:
             lines = data[:end]
@@ -170,23 +173,36 @@ class LineWatch(ABC):
             self._look(b"".join(self._line))
 
     def _look(self, lines: bytes) -> None:
-        if self.content and not self._marked(lines):
+        behind = self.content
+        if behind and not self._marked(lines):
             return
-        for line in lines.splitlines():
-            if line.startswith(self._field) and (not self.content or self._marked(line)):
-                data = line[len(self._field) :]
-                try:
-                    document = loads(data)
-                except InvalidDocument:
-                    if data.strip() == self._last_word:
-                        self.terminal = self.ended = True
-                    continue
-                if type(document) is dict:
-                    self._document(document)
+        unread = iter(lines.splitlines())
+        for line in unread:
+            if line.startswith(self._field) and (not behind or self._marked(line)):
+                self._read(line[len(self._field) :])
+                if self.content and not behind:  # the rest has passed behind it
+                    self._look(b"\n".join(unread))
+                    return
 
+    def _read(self, data: bytes) -> None:
+        try:
+            document = loads(data)
+        except InvalidDocument:
+            if data.strip() == self._last_word:
+                self.terminal = self.ended = True
+            return
+        if type(document) is dict:
+            self._document(document)
+
+    @staticmethod
     @abstractmethod
-    def _marked(self, data: bytes) -> bool:
-        """Whether a marker may stand in these bytes: of a terminal or an error."""
+    def _marked(data: bytes) -> bool:
+        """Whether a marker may stand in these bytes: of a terminal or an error.
+
+        Several parts watch one stream, each read at about the same time: what the first of them has searched the others
+        remember (`lru_cache`). Every delta is searched, so by ``data.find``: to ``in`` it comes twice as dear, for it
+        asks first whether it was given a number.
+        """
 
     @abstractmethod
     def _document(self, document: dict[str, Any]) -> None:

@@ -46,6 +46,7 @@ class EventTail:
         framing: How its events are told apart.
 
     Attributes:
+        counting: Whether `events` is counted, which costs a twentieth of what a small event does; until told otherwise.
         events: How many complete events have passed, at least.
         torn: Whether an event over the bound is under way in pieces: then nothing can be appended to the stream.
         closes: Whether the framing itself has an end, without which even a complete answer cannot be read.
@@ -53,7 +54,7 @@ class EventTail:
 
     closes = False
 
-    __slots__ = ("_boundary", "_edge", "_end", "_parts", "_size", "events", "torn")
+    __slots__ = ("_boundary", "_edge", "_end", "_parts", "_size", "counting", "events", "torn")
 
     def __init__(self, framing: Framing) -> None:
         self._end = framing.end
@@ -61,13 +62,15 @@ class EventTail:
         self._parts: list[bytes] = []
         self._size = 0
         self._edge = b""
+        self.counting = True
         self.events = 0
         self.torn = False
 
     def push(self, data: bytes) -> bytes:
         """Take a read; return what may pass, often all of it."""
         if not self._size and not self.torn and data.endswith(self._end):
-            self.events += data.count(self._end)
+            if self.counting:
+                self.events += data.count(self._end)
             return data
         if not data:
             return b""
@@ -76,7 +79,8 @@ class EventTail:
         if cut <= 0:
             return self._keep(data)
         ready = b"".join((*self._parts, data[:cut]))
-        self.events += max(1, ready.count(self._end))
+        if self.counting:
+            self.events += max(1, ready.count(self._end))
         self._parts = [data[cut:]]
         self._size = len(data) - cut
         self._edge = data[cut:][-_OVERLAP:]
@@ -108,11 +112,12 @@ class ArrayTail:
 
     closes = True
 
-    __slots__ = ("_held", "_parser", "events", "torn")
+    __slots__ = ("_held", "_parser", "counting", "events", "torn")
 
     def __init__(self) -> None:
         self._parser = JsonArrayParser(max_element=MAX_HELD_EVENT)
         self._held: list[bytes] = []
+        self.counting = True  # in any case: the parser does it
         self.events = 0
         self.torn = False
 

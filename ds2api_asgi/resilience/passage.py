@@ -254,21 +254,19 @@ class Passage:
         if self._alive is not None:
             self._alive.allowed = not self._tail.torn
         # The watch sees what may pass and no more, lest an end count that the client never gets.
-        if more:
-            if ready:
-                watch.feed(ready)
-        else:
+        if not more:
             rest = self._tail.rest()  # the last event of a stream may lack its blank line
             watch.feed(ready + rest)
             ready += rest if self.said else b""
+        elif ready:
+            watch.feed(ready)
         if not self.open:
             await self._hold(watch, ready, more)
         elif not more:
             await self._end_stream(ready)
-        elif ready:
-            await self._line.send({"type": "http.response.body", "body": ready, "more_body": True})
-            self._dog.progress(ready)
         else:
+            if ready:
+                await self._line.send({"type": "http.response.body", "body": ready, "more_body": True})
             self._dog.progress(ready)
 
     async def _hold(self, watch: StreamWatch, ready: bytes, more: bool) -> None:
@@ -284,6 +282,7 @@ class Passage:
         if ready:
             await self._pass({"type": "http.response.body", "body": ready, "more_body": True})
         if watch.content or watch.terminal or self._held > MAX_HELD_STREAM or self._tail.events > MAX_HELD_EVENTS:
+            self._tail.counting = False
             await self._commit(self._protocol.stream_watch)
         if not more:
             await self._end_stream(b"")

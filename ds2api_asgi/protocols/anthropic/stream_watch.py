@@ -6,6 +6,7 @@ event's data on one line.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 from msgspec import UNSET
@@ -22,8 +23,10 @@ _EMPTY_STARTS: Final = frozenset({"text", "thinking", "tool_use"})
 class StreamWatch(LineWatch):
     """See `base.StreamWatch`."""
 
-    def _marked(self, data: bytes) -> bool:
-        return b"message_stop" in data or b'"error"' in data
+    @staticmethod
+    @lru_cache(maxsize=1)
+    def _marked(data: bytes) -> bool:
+        return data.find(b"message_stop") >= 0 or data.find(b'"error"') >= 0
 
     def _document(self, document: dict[str, Any]) -> None:
         kind = document.get("type")

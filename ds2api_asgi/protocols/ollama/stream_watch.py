@@ -6,6 +6,7 @@ The markers are ``"done":true`` and ``"error"``; inside a JSON text a quote is a
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Final
 
 from msgspec import UNSET
@@ -25,7 +26,9 @@ class StreamWatch(LineWatch):
 
     _field = b""
 
-    def _marked(self, data: bytes) -> bool:
+    @staticmethod
+    @lru_cache(maxsize=1)
+    def _marked(data: bytes) -> bool:
         return _MARKED.search(data) is not None
 
     def _document(self, document: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ differ exactly when one is a word (or spelled in a way that is read to be sure).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 from ..stream import LineWatch
@@ -28,16 +29,19 @@ class StreamWatch(LineWatch):
         super().__init__()
         self._choices: dict[int, bool] = {}  # whether each has its finish reason
 
-    def _marked(self, data: bytes) -> bool:
+    @staticmethod
+    @lru_cache(maxsize=1)
+    def _marked(data: bytes) -> bool:
         # Each search costs a tenth of a delta's price, and most servers write no spaces.
-        reasons = data.count(b'finish_reason"')
-        nulls = data.count(b'finish_reason":null')
+        find, count = data.find, data.count
+        reasons = count(b'finish_reason"')
+        nulls = count(b'finish_reason":null')
         return (
-            (reasons != nulls and reasons != nulls + data.count(b'finish_reason": null'))
-            or b"[DONE]" in data
-            or b'"error"' in data
-            or b'"index":1' in data
-            or b'"index": 1' in data
+            (reasons != nulls and reasons != nulls + count(b'finish_reason": null'))
+            or find(b"[DONE]") >= 0
+            or find(b'"error"') >= 0
+            or find(b'"index":1') >= 0
+            or find(b'"index": 1') >= 0
         )
 
     def _document(self, document: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ The markers are the types of the last events, which stand in plain letters in ea
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from ...errors import InvalidDocument
@@ -58,8 +59,13 @@ class StreamWatch(LineWatch):
             self._numbered = lines
         super()._look(lines)
 
-    def _marked(self, data: bytes) -> bool:
-        return any(mark in data for mark in _MARKS)
+    @staticmethod
+    @lru_cache(maxsize=1)
+    def _marked(data: bytes) -> bool:
+        for mark in _MARKS:  # noqa: SIM110 - a generator costs as much as the searches
+            if data.find(mark) >= 0:
+                return True
+        return False
 
     def _document(self, document: Json) -> None:
         kind = document.get("type")
