@@ -26,7 +26,7 @@ SERVES = re.compile(r"^ds2api (?:demo|serve)\b|^(?:uvicorn|granian|hypercorn) ")
 ELSEWHERE = re.compile(r"^(?:claude|codex|gemini|docker|systemctl|npm|redis-server|ollama|vllm|llama-server)\b")
 """Programs that are not ours; a line that only starts one is not run."""
 SECONDS = 60
-KNOWN = shell(f"{shlex.join(DS2API)} --help").stdout
+KNOWN = re.findall(r"^    (\w+)  ", shell(f"{shlex.join(DS2API)} --help").stdout, flags=re.MULTILINE)
 EXTRA = re.compile(r"ds2api-asgi\[([\w,]+)\]")
 
 
@@ -65,7 +65,7 @@ class Folder:
         file.write_text(text)
         for kind, secret in re.findall(r'"(env|file):([^"]+)"', text):
             if kind == "env":
-                self.environ.setdefault(secret, f"sk-of-{secret.lower().replace('_', '-')}")
+                self.environ.setdefault(secret, f"sk-of-{secret.lower().replace('_', '-')}-0123456789")
             else:
                 (self.path / secret).parent.mkdir(parents=True, exist_ok=True)
                 (self.path / secret).write_text(f"sk-of-{Path(secret).stem}-0123456789")
