@@ -51,6 +51,14 @@ ds2api check gateway.toml --probe --json
 echo '{"model": "m", "input": "Hello"}' > request.json
 ds2api convert --kind request --from openai-responses --to anthropic request.json
 """,
+    "keys": """\
+ds2api serve gateway.toml
+ds2api keys --url http://127.0.0.1:8000/console --password env:CONSOLE_PASSWORD
+""",
+    "serve": """\
+ds2api serve gateway.toml --workers 1 --host 127.0.0.1
+curl -sN http://127.0.0.1:8000/v1/responses -d '{"model": "smart", "input": "Hello"}'
+""",
     "explain": """\
 ds2api explain app.log
 """,
