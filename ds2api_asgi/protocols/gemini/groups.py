@@ -17,7 +17,7 @@ from ..fields import BOOLEAN, OBJECT, STRING, STRINGS, expect, put, take
 from ..scope import Scope
 from .fields import CONFIG, CONFIG_HANDLED, THINKING
 from .profile import MAX_STOP, NAME, takes_levels
-from .schema import LOWER, UPPER, from_openapi, spelling_of, to_openapi
+from .schema import CAPITALS, LOWER, UPPER, from_json_schema, from_openapi, spelling_of, to_openapi
 from .spelling import canonical, merge, respelled
 
 __all__ = ["decode_config", "encode_config"]
@@ -73,6 +73,8 @@ def _decode_shape(document: Wire, values: dict[str, Any], left: Wire) -> None:
         tags = ["mime:absent"] if mime is None else []
         if schema is not None:
             known.add("responseJsonSchema")
+            schema, spellings = from_json_schema(schema)
+            tags.extend(spellings)
         else:
             spelling = spelling_of(older)
             tags.append(spelling or "schema:kept")
@@ -157,6 +159,8 @@ def _encode_shape(shape: OutputFormat, document: Wire, scope: Scope) -> None:
         older = UPPER in shape.form or LOWER in shape.form
         if scope.home and older:
             document["responseSchema"] = to_openapi(shape.schema, upper=UPPER in shape.form)
+        elif scope.home and CAPITALS in shape.form:
+            document["responseJsonSchema"] = to_openapi(shape.schema, upper=True)
         elif not (scope.home and "schema:kept" in shape.form):
             document["responseJsonSchema"] = shape.schema
     if scope.home:

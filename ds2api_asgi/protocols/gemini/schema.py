@@ -1,8 +1,9 @@
 """Schemas: the provider's older dialect (OpenAPI 3.0) and JSON Schema.
 
-``parametersJsonSchema`` and ``responseJsonSchema`` are JSON Schema and stay as they are. ``parameters`` and
-``responseSchema`` differ in three things, which are converted: types in capitals, ``nullable``, and ``enum`` beside
-it. All other members (``format``, ``propertyOrdering``, ``example``) mean the same or nothing in JSON Schema.
+``parametersJsonSchema`` and ``responseJsonSchema`` are JSON Schema and stay as they are, but for types in capitals,
+which Gemini CLI 0.61 sends there, too. ``parameters`` and ``responseSchema`` differ in three things, which are
+converted: types in capitals, ``nullable``, and ``enum`` beside it. All other members (``format``,
+``propertyOrdering``, ``example``) mean the same or nothing in JSON Schema.
 It follows https://ai.google.dev/api/caching#Schema (read 2026-11-23).
 """
 
@@ -12,7 +13,10 @@ from typing import Any, Final
 
 from ...universal.jsontext import equal
 
-__all__ = ["LOWER", "UPPER", "from_openapi", "spelling_of", "to_openapi"]
+__all__ = ["CAPITALS", "LOWER", "UPPER", "from_json_schema", "from_openapi", "spelling_of", "to_openapi"]
+
+CAPITALS: Final = "json:openapi"
+"""The form of a JSON Schema that was spelled with types in capitals."""
 
 UPPER: Final = "openapi"
 """The form of a schema that was spelled with types in capitals."""
@@ -28,6 +32,14 @@ _MAPS: Final = ("properties", "$defs", "defs")
 def from_openapi(schema: Any) -> Any:
     """A schema of the older dialect as JSON Schema; what is no object stays as it is."""
     return _map(schema, _to_json)
+
+
+def from_json_schema(schema: Any) -> tuple[Any, tuple[str, ...]]:
+    """A JSON Schema whose types may be in capitals, and its form; what `to_openapi` would not give back stays."""
+    made = from_openapi(schema)
+    if equal(made, schema) or not equal(to_openapi(made, upper=True), schema):
+        return schema, ()
+    return made, (CAPITALS,)
 
 
 def to_openapi(schema: Any, *, upper: bool) -> Any:

@@ -18,7 +18,7 @@ from ..arguments import FREE_TEXT
 from ..fields import rest
 from ..scope import Scope
 from .profile import NAME
-from .schema import LOWER, UPPER, from_openapi, spelling_of, to_openapi
+from .schema import CAPITALS, LOWER, UPPER, from_json_schema, from_openapi, spelling_of, to_openapi
 from .spelling import canonical, put_ext, respelled
 
 __all__ = ["decode_choice", "decode_tools", "encode_choice", "encode_tools"]
@@ -74,6 +74,8 @@ def _decode_function(function: Any, form: list[str], path: str) -> FunctionTool:
     schema: Any = document.get("parametersJsonSchema")
     if schema is not None:
         known.append("parametersJsonSchema")
+        schema, spellings = from_json_schema(schema)
+        form += spellings
     elif type(document.get("parameters")) is dict:
         schema = document["parameters"]
         spelling = spelling_of(schema)
@@ -125,6 +127,8 @@ def _home_function(tool: FunctionTool) -> Wire:
     if tool.schema is not UNSET:
         if UPPER in tool.form or LOWER in tool.form:
             document["parameters"] = to_openapi(tool.schema, upper=UPPER in tool.form)
+        elif CAPITALS in tool.form:
+            document["parametersJsonSchema"] = to_openapi(tool.schema, upper=True)
         elif "parameters:kept" not in tool.form:
             document["parametersJsonSchema"] = tool.schema
     put_ext(document, tool.ext)

@@ -346,6 +346,24 @@ def test_the_older_schemas_become_json_schema() -> None:
             {"responseSchema": {"type": "OBJECT"}},
             OutputFormat(kind="json_schema", schema={"type": "object"}, form=("mime:absent", "openapi")),
         ),
+        (
+            {
+                "responseMimeType": "application/json",
+                "responseJsonSchema": {"type": "OBJECT", "properties": {"n": {"type": "STRING", "nullable": True}}},
+            },
+            OutputFormat(
+                kind="json_schema",
+                schema={"type": "object", "properties": {"n": {"type": ["string", "null"]}}},
+                form=("json:openapi",),
+            ),
+        ),
+        (
+            {
+                "responseMimeType": "application/json",
+                "responseJsonSchema": {"type": "object", "properties": {"n": {"type": "STRING"}}},
+            },
+            OutputFormat(kind="json_schema", schema={"type": "object", "properties": {"n": {"type": "STRING"}}}),
+        ),
         ({"responseMimeType": "text/x.enum", "responseSchema": {"type": "STRING", "enum": ["a"]}}, UNSET),
     ],
 )
@@ -425,6 +443,16 @@ def test_tools_of_other_providers_are_dropped_and_own_ones_kept() -> None:
         {"googleSearch": {}},
     ]
     assert [(loss.path, loss.severity) for loss in encoded.losses] == [("tools[0]", Severity.SEMANTIC)]
+
+
+def test_a_json_schema_with_types_in_capitals_is_understood_and_comes_back() -> None:
+    """Gemini CLI spells the schemas of its own questions so."""
+    function = {"name": "f", "parametersJsonSchema": {"type": "OBJECT", "properties": {"n": {"type": "INTEGER"}}}}
+    document = {"contents": [USER], "tools": [{"functionDeclarations": [function]}]}
+    (tool,) = decode(document).tools or ()
+    assert isinstance(tool, FunctionTool)
+    assert tool.schema == {"type": "object", "properties": {"n": {"type": "integer"}}}
+    assert equal(back(document), document)
 
 
 # -- counting tokens
