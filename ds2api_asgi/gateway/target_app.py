@@ -107,7 +107,7 @@ class TargetApp:
                 named, streams = replay.peek()
                 receive = Replay(body, replay, peeked=(model if claim.model is UNSET else named, streams))
                 scope = {**scope, "headers": replace(scope["headers"], {b"content-length": b"%d" % len(body)})}
-        await self._app(scope, receive, Renamed(send, asked.model) if self._rename_answers and other else send)
+        await self._app(scope, receive, Renamed(send, asked.model) if self._rename_answers else send)
 
 
 def _at_path(scope: Scope, claim: Claim, model: str) -> Scope:

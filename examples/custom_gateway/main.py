@@ -89,10 +89,8 @@ def small_first(elsewhere: bool) -> Plan:  # noqa: ARG001 - nobody stands behind
 
 
 provider = Upstream(environ["UPSTREAM_URL"], protocol="openai-chat") if "UPSTREAM_URL" in environ else DemoModel()
-keys = [
-    Key(secret=Secret(environ.get(f"{name.upper()}_KEY", f"demo-{name}")), alias=name) for name in ("cheap", "dear")
-]
-pool = KeyPool(provider, protocol="openai-chat", keys=keys, strategy=Cheapest({"cheap": 0.1, "dear": 2.5}))
+keys = [Key(secret=Secret(environ.get(f"{name}_KEY", f"demo-{name}")), alias=name) for name in ("CHEAP", "DEAR")]
+pool = KeyPool(provider, protocol="openai-chat", keys=keys, strategy=Cheapest({"CHEAP": 0.1, "DEAR": 2.5}))
 names = (environ.get("SMALL_MODEL", "demo-small"), environ.get("LARGE_MODEL", "demo-large"))
 models = [Router({"pool": pool}, {"*": f"pool/{name}"}, rename_answers=True) for name in names]
 terms = Terms(policy=RetryPolicy(), timeouts=Timeouts(first_content=20.0))

@@ -460,6 +460,12 @@ async def test_renamed_answers_are_an_option_of_router_and_route() -> None:
         assert (await chat(router(renames, route), "m")).json() == {"model": expected, "x": 1}
 
 
+async def test_a_provider_that_resolves_a_name_by_itself_is_renamed_too() -> None:
+    app = App(document={"model": "gpt-5.5-2026-04-23"})
+    answer = await chat(Router({"a": app}, {"gpt-*": "a"}, rename_answers=True), "gpt-5.5")
+    assert (app.asked, answer.json()) == (["gpt-5.5"], {"model": "gpt-5.5"})
+
+
 # --- capabilities ---
 
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
