@@ -12,9 +12,11 @@
 | `console` | a page to look at rather than read logs |
 | `convert` | ``ds2api convert``: a document from one protocol to another |
 | `demo` | ``ds2api demo``: a gateway over the demo model on a port |
+| `draft` | what somebody chose for a gateway, as a commented file |
 | `explain` | the command that tells from a log what happened to requests |
 | `front` | the app around a gateway: a first page, and 404 for what no protocol claims |
 | `gateway` | `Gateway`: one app from a configuration, which takes over another one at work |
+| `init` | ``ds2api init``: a configuration by asking which providers there are |
 | `keys` | ``ds2api keys``: the keys of a running gateway |
 | `line` | one upstream of a gateway, from translator to connections |
 | `logs` | one place and one format for the log of a process
@@ -24,6 +26,7 @@
 | `parts` | single tables of a configuration as what parts take |
 | `presets` | providers as data: where each is, what it speaks, how it wants its key |
 | `probe` | whether providers can be reached and keys work |
+| `questions` | plain questions on a terminal or a pipe |
 | `quickstart` | ready requests for every protocol of a gateway |
 | `renamed` | answers that say the model that the client asked for |
 | `renamed_socket` | the same for the messages of a websocket, in both directions |
@@ -31,6 +34,7 @@
 | `router` | an app over apps, by the model that a request names |
 | `routes` | which models go where |
 | `serving` | a server on a port, its start told and its end bounded |
+| `setup` | what ``init`` does: choose, make secrets, write |
 | `simulate` | ``ds2api simulate``: clients, keys and providers in virtual time |
 | `splice` | members of a JSON object changed in its bytes |
 | `target_app` | one target of a route as an app |

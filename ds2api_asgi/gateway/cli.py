@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from .. import __version__
-from . import check, convert, demo, explain, keys, simulate
+from . import check, convert, demo, explain, init, keys, simulate
 
 __all__ = ["main"]
 
@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         ("check", check, "check a gateway's configuration, and whether its keys work"),
         ("convert", convert, "convert a document from one protocol to another"),
         ("explain", explain, "tell from a log what happened to requests, and why"),
+        ("init", init, "write a configuration by asking which providers there are"),
         ("keys", keys, "show the keys of a running gateway, and switch them off and on"),
         ("simulate", simulate, "simulate clients, keys and providers in virtual time"),
     ):

@@ -42,6 +42,9 @@ class Preset(Struct, frozen=True, kw_only=True):
         keyless: Whether it answers without a key.
         lists: Whether what it lists are the models that may be asked for (Azure's are asked for by deployment).
         defaults: Values of parameters that need not be given.
+        variables: Environment variables that the provider's own tools read its key from, the usual one first.
+        variables_page: The page that says so, read on 2026-11-29; ``""``: they are from knowledge.
+        families: What the names of its own models look like; none where it has other makers' models, too.
         strip: A pattern of what the protocol's paths begin with and its own do not.
         prefix: What comes instead.
         query: What is added to the query; may have parameters, too.
@@ -60,6 +63,9 @@ class Preset(Struct, frozen=True, kw_only=True):
     keyless: bool = False
     lists: bool = True
     defaults: dict[str, str] = field(default_factory=dict)
+    variables: tuple[str, ...] = ()
+    variables_page: str = ""
+    families: tuple[str, ...] = ()
     strip: str = ""
     prefix: str = ""
     query: str = ""
@@ -222,6 +228,8 @@ _AZURE_PAGE: Final = "https://learn.microsoft.com/azure/ai-foundry/openai"
 _ALL: Final = (
     Preset(
         name="openai",
+        variables=("OPENAI_API_KEY",),
+        families=("gpt-*", "o3*", "o4*", "text-embedding-*"),
         title="OpenAI",
         base_url="https://api.openai.com",
         page="https://platform.openai.com/docs/api-reference/chat",
@@ -229,6 +237,8 @@ _ALL: Final = (
     ),
     Preset(
         name="openai-responses",
+        variables=("OPENAI_API_KEY",),
+        families=("gpt-*", "o3*", "o4*"),
         title="OpenAI, Responses",
         base_url="https://api.openai.com",
         protocol="openai-responses",
@@ -237,6 +247,8 @@ _ALL: Final = (
     ),
     Preset(
         name="anthropic",
+        variables=("ANTHROPIC_API_KEY",),
+        families=("claude-*",),
         title="Anthropic",
         base_url="https://api.anthropic.com",
         protocol="anthropic",
@@ -247,6 +259,9 @@ _ALL: Final = (
     ),
     Preset(
         name="gemini",
+        variables=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+        variables_page="https://ai.google.dev/gemini-api/docs/api-key",
+        families=("gemini-*",),
         title="Google Gemini",
         base_url="https://generativelanguage.googleapis.com",
         protocol="gemini",
@@ -271,6 +286,7 @@ _ALL: Final = (
     ),
     Preset(
         name="azure",
+        variables=("AZURE_OPENAI_API_KEY",),
         lists=False,
         title="Azure OpenAI",
         base_url="https://{resource}.openai.azure.com/openai/v1",
@@ -281,6 +297,7 @@ _ALL: Final = (
     ),
     Preset(
         name="azure-deployment",
+        variables=("AZURE_OPENAI_API_KEY",),
         lists=False,
         title="Azure OpenAI, one deployment",
         base_url="https://{resource}.openai.azure.com/openai/deployments/{deployment}",
@@ -298,6 +315,7 @@ _ALL: Final = (
     ),
     Preset(
         name="openrouter",
+        variables=("OPENROUTER_API_KEY",),
         title="OpenRouter",
         base_url="https://openrouter.ai/api",
         dialect="openrouter",
@@ -306,6 +324,7 @@ _ALL: Final = (
     ),
     Preset(
         name="groq",
+        variables=("GROQ_API_KEY",),
         title="Groq",
         base_url="https://api.groq.com/openai",
         dialect="groq",
@@ -313,6 +332,8 @@ _ALL: Final = (
     ),
     Preset(
         name="mistral",
+        variables=("MISTRAL_API_KEY",),
+        families=("mistral-*", "ministral-*", "codestral-*"),
         title="Mistral",
         base_url="https://api.mistral.ai",
         dialect="mistral",
@@ -320,6 +341,8 @@ _ALL: Final = (
     ),
     Preset(
         name="deepseek",
+        variables=("DEEPSEEK_API_KEY",),
+        families=("deepseek-*",),
         title="DeepSeek",
         base_url="https://api.deepseek.com",
         dialect="deepseek",
@@ -327,6 +350,9 @@ _ALL: Final = (
     ),
     Preset(
         name="xai",
+        variables=("XAI_API_KEY",),
+        variables_page="https://docs.x.ai/developers/quickstart",
+        families=("grok-*",),
         title="xAI",
         base_url="https://api.x.ai",
         dialect="xai",
@@ -334,6 +360,7 @@ _ALL: Final = (
     ),
     Preset(
         name="together",
+        variables=("TOGETHER_API_KEY",),
         title="Together AI",
         base_url="https://api.together.ai",
         dialect="together",
@@ -343,6 +370,8 @@ _ALL: Final = (
     ),
     Preset(
         name="fireworks",
+        variables=("FIREWORKS_API_KEY",),
+        variables_page="https://docs.fireworks.ai/getting-started/quickstart",
         title="Fireworks AI",
         base_url="https://api.fireworks.ai/inference",
         dialect="fireworks",
@@ -351,6 +380,8 @@ _ALL: Final = (
     ),
     Preset(
         name="cerebras",
+        variables=("CEREBRAS_API_KEY",),
+        variables_page="https://inference-docs.cerebras.ai/quickstart",
         title="Cerebras",
         base_url="https://api.cerebras.ai",
         dialect="cerebras",
@@ -358,6 +389,9 @@ _ALL: Final = (
     ),
     Preset(
         name="perplexity",
+        variables=("PERPLEXITY_API_KEY",),
+        variables_page="https://docs.perplexity.ai/guides/perplexity-sdk",
+        families=("sonar*",),
         lists=False,
         title="Perplexity",
         base_url="https://api.perplexity.ai",

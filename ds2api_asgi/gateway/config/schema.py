@@ -17,6 +17,9 @@ def schema() -> dict[str, Any]:
     made = Config.model_json_schema()
     for table in (made, *made["$defs"].values()):
         table["description"] = table["description"].partition("\n")[0]  # what follows are examples for people
+        for member in table["properties"].values():
+            if isinstance(member.get("default"), dict):
+                del member["default"]  # a table's members say their own
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **made,
