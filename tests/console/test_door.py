@@ -6,6 +6,7 @@ import re
 
 from playwright.sync_api import expect
 
+from browsing import axe, violations
 from console_stage import PASSWORD, Stage, key
 
 UNAUTHORIZED = r"status of 401"
@@ -84,6 +85,7 @@ def test_a_lost_connection_is_told_and_comes_back_without_a_reload(stage: Stage)
     expect(visit.page.locator("#said")).to_have_text("The connection to the gateway is lost.")
     expect(visit.page.get_by_text("one", exact=True)).to_be_visible()  # what was known stays in sight
     visit.shot("lost-light")
+    assert violations(visit.page, axe()) == []
     again = stage.build(key("one"), key("three"), signing=gateway.signing)
     with stage.serving(again, port=port):
         visit.live()

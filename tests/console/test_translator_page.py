@@ -47,7 +47,7 @@ def test_a_mistake_is_told_at_the_field_with_its_place(stage: Stage) -> None:
     page.get_by_label("Protocol").select_option("openai-chat")
     page.get_by_role("button", name="Translate").click()
     alert = page.locator("#bench-problem")
-    expect(alert.locator("code")).to_have_text("messages[1].content")
+    expect(alert.locator("code")).to_have_text("messages[1].content:")
     expect(field).to_have_attribute("aria-invalid", "true")
     expect(field).to_be_focused()
     visit.shot("bench-mistake-light")

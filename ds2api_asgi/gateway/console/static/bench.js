@@ -31,7 +31,7 @@ const goThere = el("button", { type: "button", class: "small-button" }, "Show it
 const button = el("button", { type: "button", class: "main", onclick: translate }, "Translate");
 const results = el("div", { class: "results" });
 const nothing = el("p", { class: "empty" }, "Paste a document or take an example: here it is shown in every protocol, each with what it could not carry.");
-problem.append(problemWords, problemPath, goThere);
+problem.append(problemPath, problemWords, goThere);
 
 const node = el("div", { class: "view" },
   heading(title, "One document in every protocol, with what is lost on the way. Nothing is sent to a provider."),
@@ -74,7 +74,7 @@ function complain(words, path) {
   mark(text, "aria-invalid", words ? "true" : null);
   write(problemWords, words ?? "");
   show(problemPath, Boolean(path));
-  write(problemPath, path ?? "");
+  write(problemPath, path ? `${path}:` : "");
   const found = path ? place(text.value, path) : null;
   show(goThere, Boolean(found));
   goThere.onclick = () => point(...found);
@@ -111,7 +111,7 @@ async function translate() {
     const wrong = wholly(targets);
     draw(wrong ? {} : targets, found.source);
     if (!wrong) return;
-    complain(wrong.path ? `${wrong.error}, at ` : wrong.error, wrong.path);
+    complain(wrong.error, wrong.path);
     text.focus();
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
@@ -168,7 +168,7 @@ function updateResult(section, [name, result]) {
       : { word: "Nothing lost", icon: "check", tone: "good" };
   rechip(section.querySelector(".chip"), looks);
   show(at.problem, bad);
-  write(at.problem, bad ? [result.error, result.path].filter(Boolean).join(" at ") : "");
+  write(at.problem, bad ? [result.path, result.error].filter(Boolean).join(": ") : "");
   show(at.text, !bad);
   show(at.copy, !bad);
   write(at.text, indent(result.document ?? ""));

@@ -1,8 +1,10 @@
 // Small charts as inline SVG: drawn at the width they have, so that their words stay sharp.
 
 import { el, svg, write } from "./dom.js";
+import { roundDuration } from "./words.js";
 
 const HEIGHT = 132;
+const SPANS = [60, 120, 300, 600]; // seconds: soon after a start there is not much to show
 const EDGE = { top: 10, right: 8, bottom: 20, left: 48 };
 
 /** The next round number: 1, 2 or 5 times a power of ten. */
@@ -43,7 +45,7 @@ export function areaPath(points, floor) {
 }
 
 /**
- * A chart of some lines over the last minutes.
+ * A chart of some lines over the last minutes, ten at most.
  *
  * `lines` are {name, tone, area, read(point) → number or null}; `say(value)` gives a value with its unit, `axis(value)` a short one;
  * `sum(points)` a sentence for those who do not see the chart.
@@ -68,7 +70,7 @@ export function chart({ title, lines, say, axis = say, sum, words }) {
     if (!width) return; // not seen now
     const { points } = series;
     const { end } = series;
-    const span = 600;
+    const span = SPANS.find((one) => points.length && end - points[0].at < one) ?? SPANS.at(-1);
     const values = points.flatMap((point) => lines.map((line) => line.read(point) ?? 0));
     const most = roundUp(Math.max(0, ...values));
     const x = (at) => EDGE.left + (1 - (end - at) / span) * (width - EDGE.left - EDGE.right);
@@ -80,7 +82,7 @@ export function chart({ title, lines, say, axis = say, sum, words }) {
       svg("g", {},
         svg("line", { class: "grid", x1: EDGE.left, x2: width - EDGE.right, y1: y(most * part), y2: y(most * part) }),
         svg("text", { class: "axis", x: EDGE.left - 8, y: y(most * part) + 4, "text-anchor": "end" }, axis(most * part))));
-    const times = [[600, "10 min ago", "start"], [300, "5 min", "middle"], [0, "now", "end"]].map(([ago, text, anchor]) =>
+    const times = [[span, `${roundDuration(span)} ago`, "start"], [span / 2, roundDuration(span / 2), "middle"], [0, "now", "end"]].map(([ago, text, anchor]) =>
       svg("text", { class: "axis", x: x(end - ago), y: HEIGHT - 4, "text-anchor": anchor }, text));
     const shapes = lines.flatMap((line) => {
       const places = points.map((point) => {

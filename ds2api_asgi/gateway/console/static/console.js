@@ -97,7 +97,7 @@ function tick() {
 
 setInterval(() => {
   tick();
-  schedule(); // countdowns
+  if (performance.now() - received > 900) schedule(); // countdowns, while no state does it
 }, 1000);
 
 const retry = listen((name, document) => {
@@ -107,6 +107,7 @@ const retry = listen((name, document) => {
     traffic.state(document);
   } else {
     traffic.request(document);
+    if (!views[current].followsRequests) return; // all other views draw states
   }
   schedule();
 }, linked);

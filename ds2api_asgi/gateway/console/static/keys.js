@@ -29,6 +29,7 @@ const COLUMNS = [
 const chosen = new Set(); // states to be seen; none: all
 const results = new Map(); // of tests, by pool and alias
 const drawn = new Map(); // how many rows of a pool
+const shownBy = new WeakMap(); // rows
 let last = { pools: [] };
 let age = 0;
 let repaint = () => {};
@@ -43,7 +44,7 @@ function wanted(pool, key) {
   if (chosen.size && !chosen.has(standing(key))) return false;
   const words = search.value.trim().toLowerCase();
   if (!words) return true;
-  return [key.alias, pool.name, ...Object.keys(key.models ?? {})].some((text) => text.toLowerCase().includes(words));
+  return [key.alias, pool.name, ...Object.keys(key.models)].some((text) => text.toLowerCase().includes(words));
 }
 
 function renderFilters() {
@@ -117,18 +118,27 @@ function makeKey(pool, key) {
   return line;
 }
 
+/** What a row shows, in one string; clocks run on between two states. */
+function shownOf(pool, key) {
+  const runs = key.whole[1] !== null || Object.keys(key.models).length || key.headroom.some((one) => one.resets_in !== null);
+  return JSON.stringify([key, results.get(idOf(pool, key)), runs ? age : 0]);
+}
+
 function updateKey(line, pool, key) {
+  const shown = shownOf(pool, key);
+  if (shownBy.get(line) === shown) return; // most of a thousand keys
+  shownBy.set(line, shown);
   const at = partsOf(line);
   write(at.name, key.alias);
   flag(line, "is-off", key.switched_off);
   const whole = wholeOf(key);
   rechip(line.querySelector(".state-line .chip"), stateOf(whole.state, key.switched_off));
   write(at.until, isPartly(key) ? "for other models" : rests(key) && !key.switched_off ? back(whole.until) : "");
-  const models = Object.entries(key.models ?? {});
+  const models = Object.entries(key.models);
   show(at.models, models.length > 0);
-  const shown = models.slice(0, MODELS).map(([model, [state, until]]) => ({ model, state, until }));
-  if (models.length > MODELS) shown.push({ more: models.length - MODELS });
-  keyed(at.models, shown, ({ model }) => model,
+  const few = models.slice(0, MODELS).map(([model, [state, until]]) => ({ model, state, until }));
+  if (models.length > MODELS) few.push({ more: models.length - MODELS });
+  keyed(at.models, few, ({ model }) => model,
     () => el("li", {}, chip(), el("code", { "data-part": "model" }), el("span", { class: "countdown", "data-part": "rest" })),
     (item, { model, state, until, more }) => {
       const of = partsOf(item);
@@ -137,7 +147,7 @@ function updateKey(line, pool, key) {
       write(of.model, more ? "" : model);
       write(of.rest, more ? `and ${many(more, "more model")}` : back(until));
     });
-  const headroom = key.headroom ?? [];
+  const { headroom } = key;
   show(at.free, !headroom.length);
   keyed(at.bars, headroom, (head) => `${head.of}/${head.model}/${head.source}`, makeBar, updateBar);
   write(at.flight, count(key.in_flight));

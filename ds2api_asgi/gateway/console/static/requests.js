@@ -89,7 +89,11 @@ function updateLive(line, one, now) {
   value(at.speed, rate(one.per_second));
 }
 
+const isOpenIn = new WeakMap(); // rows; else an ended request changes no more
+
 function updateRecent(line, one) {
+  if (isOpenIn.get(line) === (one.id === open)) return;
+  isOpenIn.set(line, one.id === open);
   const at = partsOf(line);
   select(line, at, one, clock(one.when));
   const look = endOf(one.end);
@@ -153,4 +157,4 @@ function enter(rest) {
   return [...links].find((link) => link.getAttribute("href") === `#/requests/${encodeURIComponent(before)}`) ?? null;
 }
 
-export const requests = { title, node, render, enter };
+export const requests = { title, node, render, enter, followsRequests: true };

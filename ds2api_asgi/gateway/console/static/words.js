@@ -98,7 +98,7 @@ const states = {
   cooling: { word: "Cooling", icon: "clock", tone: "warn", means: "the provider asked to wait" },
   exhausted: { word: "Out of quota", icon: "empty", tone: "bad", means: "its quota is used up" },
   blocked: { word: "Blocked", icon: "bar", tone: "odd", means: "it may not use this model" },
-  disabled: { word: "Disabled", icon: "cross", tone: "off", means: "the provider refused it" },
+  disabled: { word: "Disabled", icon: "cross", tone: "bad", means: "the provider refused it" },
 };
 /** Resting for some models, not for all. */
 export const PARTLY = { word: "Partly resting", icon: "half", tone: "warn", means: "it rests for some models" };
