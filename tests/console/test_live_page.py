@@ -75,6 +75,17 @@ def _used(gateway: Any) -> str:
     return str(next(step.members["key"] for step in trace.steps if step.what == "KeyLeased"))
 
 
+def test_testing_a_key_tells_in_words_whether_it_works(stage: Stage) -> None:
+    visit = stage.visit(stage.gateway(key("good"), key("bad", "sk-bad+401")), "#/keys")
+    for alias, tone in (("good", "good"), ("bad", "bad")):
+        row = row_of(visit.page, alias)
+        row.get_by_role("button", name="Test").click()
+        result = row.get_by_role("status")
+        expect(result).to_have_attribute("data-tone", tone)
+        expect(result).to_have_text(re.compile(r"\w+.*\((<?\d+ ms|[\d.]+ s)\)"))
+    visit.shot("keys-tested-light")
+
+
 def test_headroom_shows_what_is_left_of_limits(stage: Stage) -> None:
     gateway = stage.gateway(key("one", limits=RateLimits(rpm=60)))
     visit = stage.visit(gateway, "#/keys")
