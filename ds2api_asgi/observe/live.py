@@ -199,6 +199,7 @@ class Live(Watcher):
         self._running: OrderedDict[_Entry, None] = OrderedDict()  # who changed last is at the end
         self._recent: deque[tuple[int, Ended]] = deque(maxlen=recent)
         self._series = Series(step=step, steps=steps)
+        self._stirred: dict[_Entry, None] = {}  # who changed since somebody looked
         self._version = 0
         self._lock = threading.Lock()
 
@@ -219,7 +220,9 @@ class Live(Watcher):
     @property
     def cursor(self) -> int:
         """Where `since` begins for who knows everything up to now."""
-        return self._version
+        with self._lock:
+            self._settle()
+            return self._version
 
     def running(self) -> list[Running]:
         """The requests that run now, newest first, `MAX_SHOWN` at most."""
@@ -248,6 +251,7 @@ class Live(Watcher):
             ended as far as they are remembered; oldest change first.
         """
         with self._lock:
+            self._settle()
             version = self._version
             changed: list[_Entry] = []
             for entry in reversed(self._running):
@@ -267,7 +271,9 @@ class Live(Watcher):
 
     def noted(self, request: RequestSeen, fact: object) -> None:
         """Keep whose key is used."""
-        entry: _Entry = request.kept[self]
+        entry: _Entry | None = request.kept.get(self)
+        if entry is None:  # what goes on in the background is noted when the request is long over
+            return
         if isinstance(fact, KeyLeased):
             entry.pool, entry.key = fact.pool, fact.key
         elif not isinstance(fact, Caller):
@@ -279,15 +285,15 @@ class Live(Watcher):
         """Count the text."""
         entry: _Entry = request.kept[self]
         entry.text += text_bytes(entry.protocol, chunk)
-        with self._lock:
-            self._touch(entry)
+        self._stirred[entry] = None  # in one step, without the lock: this is done for each part of each stream
 
     def ended(self, request: RequestSeen) -> None:
         """Keep how it went."""
-        entry: _Entry = request.kept[self]
+        entry: _Entry = request.kept.pop(self)  # each holds the other: no garbage in cycles shall be left
         told = self._ended(entry, request)
         with self._lock:
             self._running.pop(entry, None)
+            self._stirred.pop(entry, None)
             self._version += 1
             self._recent.append((self._version, told))
             self._series.add(
@@ -297,6 +303,11 @@ class Live(Watcher):
                 first=told.first,
                 output=told.output or 0,
             )
+
+    def _settle(self) -> None:
+        stirred, self._stirred = self._stirred, {}
+        for entry in stirred:
+            self._touch(entry)
 
     def _touch(self, entry: _Entry) -> None:
         if entry in self._running:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import math
@@ -13,10 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ds2api_asgi.asgi.exchange import Exchange
+from ds2api_asgi.asgi.facts import KeyLeased
 from ds2api_asgi.observe import Journal, Live, Price, Traced
-from ds2api_asgi.observe.live import Running, text_bytes
+from ds2api_asgi.observe.live import Ended, Running, _Entry, text_bytes
+from ds2api_asgi.observe.seen import RequestSeen
 from ds2api_asgi.observe.series import Series
 from ds2api_asgi.pool import Secret
+from ds2api_asgi.protocols import registry
 from ds2api_asgi.testing import Driver, Set, Wait, event_script, json_script
 from watched import ANSWER, CANARY, QUESTION, SLOW, SPARE, WORDS, chunk, nest
 
@@ -74,10 +79,10 @@ async def test_a_request_that_waits_for_a_key_is_told_with_its_model() -> None:
 
 async def test_a_failure_says_why() -> None:
     live = Live()
-    app, _ = nest(live, [json_script(SLOW, status=429)] * 8)
+    app, _ = nest(live, [json_script(SLOW, status=400)])
     await Driver(app).request("POST", "/v1/chat/completions", json=QUESTION)
     (ended,) = live.recent()
-    assert (ended.status, ended.end) == (429, "failed")
+    assert (ended.status, ended.end) == (400, "failed")
     assert ended.why is not None
     assert sum(point.failed for point in live.points()) == 1
     assert CANARY not in repr(ended)
@@ -200,3 +205,77 @@ def test_a_clock_that_goes_back_loses_nothing() -> None:
     series.add(1000.0, took=1)
     series.add(10.0, took=1)
     assert sum(point.requests for point in series.points(10.0)) == 2
+
+
+steps = st.lists(
+    st.tuples(st.sampled_from(["begin", "pass", "lease", "end", "late", "look"]), st.integers(0, 5)), max_size=60
+)
+
+
+@given(steps, st.integers(1, 5))
+def test_whatever_happens_in_whatever_order_is_told_once_and_kept_in_bounds(steps: Any, recent: int) -> None:
+    live = Live(recent=recent, wall=lambda: 1000.0)
+    claim = registry.claim("POST", "/v1/chat/completions", {})
+    assert claim is not None
+    open_ones: list[RequestSeen] = []
+    closed: list[RequestSeen] = []
+    cursor, seen_running, seen_ended, since_look = live.cursor, {}, [], 0
+    for what, place in steps:
+        if what == "begin":
+            request = RequestSeen(Exchange(started=0.0, clock=lambda: 5.0), claim, {"type": "http"})
+            live.began(request)
+            open_ones.append(request)
+        elif what == "look":
+            cursor, changed = live.since(cursor)
+            assert live.since(cursor) == (cursor, [])
+            assert len({one.id for one in changed}) == len(changed)
+            for one in changed:
+                if isinstance(one, Ended):
+                    seen_ended.append(one.id)
+                    seen_running.pop(one.id, None)
+                else:
+                    seen_running[one.id] = one
+            since_look = 0
+        elif what == "late" and closed:
+            live.noted(closed[place % len(closed)], KeyLeased(pool="p", key="late"))
+        elif open_ones and what != "late":
+            request = open_ones[place % len(open_ones)]
+            if what == "pass":
+                live.passed(request, b'{"content":"abcdefgh"}')
+            elif what == "lease":
+                live.noted(request, KeyLeased(pool="p", key=str(place)))
+            else:
+                open_ones.remove(request)
+                closed.append(request)
+                request.ended = 6.0
+                live.ended(request)
+                since_look += 1
+        assert live.in_flight == len(open_ones) == len(live.running())
+        assert len(live.recent()) == min(recent, len(closed))
+        assert sum(point.requests for point in live.points()) == len(closed)
+        assert len(live._stirred) <= len(open_ones)
+    _, changed = live.since(cursor)
+    for one in changed:
+        if isinstance(one, Ended):
+            seen_running.pop(one.id, None)
+            seen_ended.append(one.id)
+        else:
+            seen_running[one.id] = one
+    # Who looked now and then knows all that run as they are, and each that ended once, or as many as are remembered.
+    if since_look <= recent:
+        assert {one.id: one for one in live.running()} == seen_running
+    assert len(set(seen_ended)) == len(seen_ended) <= len(closed)
+    if since_look <= recent:
+        assert {one.id for one in live.recent()} <= set(seen_ended)
+
+
+async def test_what_is_kept_of_a_request_is_no_garbage_in_cycles() -> None:
+    live = Live()
+    app, _ = nest(live, [json_script(ANSWER)])
+    gc.collect()
+    gc.disable()
+    try:
+        await Driver(app).request("POST", "/v1/chat/completions", json=QUESTION)
+        assert not [one for one in gc.get_objects() if isinstance(one, _Entry)]
+    finally:
+        gc.enable()

@@ -1,9 +1,9 @@
 """The stream of what happens: `Events`, server-sent, to as many as look.
 
-An event ``state`` every second has the whole document, an event ``request`` a request that changed. Nothing is queued
-for anybody: each stream asks what has changed since it asked last, so one whose reader is slow skips what was in
-between. Each ends when its session does, when its reader leaves, when that one takes nothing for too long, and when the
-console is drained, for a server that shuts down waits for streams.
+An event ``state`` every second (`Standing.interval`) has the whole document, an event ``request`` a request that
+changed. Nothing is queued for anybody: each stream asks what has changed since it asked last, so one whose reader is
+slow skips what was in between. Each ends when its session does, when its reader leaves, when that one takes nothing for
+too long, and when the console is drained, for a server that shuts down waits for streams.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ MAX_LISTENERS: Final = 64
 STALLED: Final = 30.0
 """Seconds after which a reader that takes nothing is given up."""
 
-_STATE_EVERY: Final = 1.0
 _RETRY: Final = b"retry: 2000\n\n"
 
 
@@ -96,8 +95,8 @@ class Events:
         events = [_RETRY]
         while still() and not self._draining:
             if self._clock() >= due:
-                due = max(due + _STATE_EVERY, self._clock())
                 events.append(write_event(await self._standing.document(), b"state"))
+                due = max(due + self._standing.interval, self._clock())
             if self._live is not None:
                 cursor, changed = self._live.since(cursor)
                 events += [write_event(jsontext.dumps(entry_document(one)), b"request") for one in changed]

@@ -20,10 +20,26 @@ from ...observe.live import Ended, Live, Running
 from ...pool import Headroom, KeyPool, KeyReport
 from ...universal import jsontext
 
-__all__ = ["FRESH", "PATIENCE", "BreakerSeen", "Generation", "Standing", "entry_document", "key_document"]
+__all__ = [
+    "FRESH",
+    "LONGEST",
+    "PATIENCE",
+    "SHARE",
+    "BreakerSeen",
+    "Generation",
+    "Standing",
+    "entry_document",
+    "key_document",
+]
 
 FRESH: Final = 0.5
 """Seconds for which the document is told again instead of being made anew."""
+
+SHARE: Final = 0.05
+"""Of all time that making documents may take: with ten thousand keys one takes 200 ms."""
+
+LONGEST: Final = 5.0
+"""Seconds between two documents all the same; pages take a longer silence for a broken connection."""
 
 PATIENCE: Final = 2.0
 """Seconds that a pool may take to tell of its keys; a store of several processes can be out of reach."""
@@ -70,6 +86,9 @@ class Standing:
         started: Unix time at which the gateway started.
         clock: Monotonic seconds.
         wall: Unix time.
+
+    Attributes:
+        interval: Seconds after which who looks on should be told again.
     """
 
     def __init__(
@@ -92,13 +111,15 @@ class Standing:
         self._wall = wall
         self._made: bytes = b""
         self._made_at = -math.inf
+        self.interval = 1.0
 
     async def document(self) -> bytes:
         """The document as JSON; made `FRESH` seconds ago at most."""
         now = self._clock()
-        if not 0 <= now - self._made_at < FRESH:
+        if not 0 <= now - self._made_at < FRESH * self.interval:
             self._made = jsontext.dumps(await self._make())
-            self._made_at = now
+            self._made_at = self._clock()
+            self.interval = min(max(1.0, (self._made_at - now) / SHARE), LONGEST)
         return self._made
 
     def forget(self) -> None:

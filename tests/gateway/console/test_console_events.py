@@ -9,9 +9,12 @@ from typing import Any
 import anyio
 import pytest
 
-from console_kit import bearer, log_in, nest
+from console_kit import PASSWORD, bearer, log_in, nest
 from ds2api_asgi.framing.sse import SseParser
 from ds2api_asgi.gateway.console import events as module
+from ds2api_asgi.gateway.console.component import Console
+from ds2api_asgi.gateway.console.standing import LONGEST, SHARE
+from ds2api_asgi.pool import Secret
 from ds2api_asgi.testing import Driver, Wait, event_script
 from watched import QUESTION, chunk
 
@@ -174,3 +177,25 @@ async def told_ended(response: Any, parser: SseParser, kept: list[Any] = []) -> 
         part = await anext(response)
         kept += [json.loads(event.data) for event in parser.feed(part) if event.name == b"request"]
     return kept.pop(0)
+
+
+async def test_a_document_that_takes_long_is_made_less_often() -> None:
+    now = [0.0]
+
+    def pools() -> Any:
+        now[0] += 0.2
+        return {}
+
+    console = Console(password=Secret(PASSWORD), pools=pools, clock=lambda: now[0])
+    standing = console._standing
+    await standing.document()
+    assert standing.interval == pytest.approx(0.2 / SHARE)
+    at = now[0]
+    now[0] += 1.9
+    await standing.document()
+    assert now[0] == at + 1.9  # told again as it was
+    now[0] += 100
+    for _ in range(3):
+        await standing.document()
+        now[0] += 10
+    assert standing.interval <= LONGEST
