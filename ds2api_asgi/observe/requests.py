@@ -102,6 +102,7 @@ class Requests:
             raise
         finally:
             request.ended = exchange.clock()
+            request.own.leave()  # what comes now is not the request's time
             ends.finish(raised)
             watcher.tell(watcher.ended, request)
 

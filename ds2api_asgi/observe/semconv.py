@@ -14,6 +14,7 @@ from ..protocols.base import Operation
 __all__ = [
     "CACHE_CREATION",
     "CACHE_READ",
+    "CAPTURE",
     "CLIENT_DURATION",
     "CLIENT_FIRST_CHUNK",
     "CLIENT_TOKENS",
@@ -52,6 +53,7 @@ __all__ = [
     "TOP_P",
     "operation_name",
     "provider_name",
+    "wants_contents",
 ]
 
 OPERATION: Final = "gen_ai.operation.name"
@@ -97,6 +99,9 @@ SERVER_DURATION: Final = "gen_ai.server.request.duration"
 SERVER_FIRST_TOKEN: Final = "gen_ai.server.time_to_first_token"  # noqa: S105 - no password
 SERVER_PER_TOKEN: Final = "gen_ai.server.time_per_output_token"  # noqa: S105 - no password
 
+CAPTURE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+"""The environment variable that asks for contents."""
+
 _OPERATIONS: Final = {Operation.GENERATE: "chat", Operation.EMBED: "embeddings"}
 _PROVIDERS: Final = {
     "openai-chat": "openai",
@@ -105,6 +110,16 @@ _PROVIDERS: Final = {
     "anthropic": "anthropic",
     "gemini": "gcp.gemini",
 }
+
+
+def wants_contents(said: str | None) -> bool:
+    """Whether the environment asks for contents in spans.
+
+    Args:
+        said: `CAPTURE`; OpenTelemetry's instrumentations know ``true``, ``span_only`` and ``span_and_event``. None: it
+            is not set, which is no.
+    """
+    return (said or "").strip().lower() in ("true", "1", "span_only", "span_and_event")
 
 
 def operation_name(protocol: str, operation: Operation) -> str:

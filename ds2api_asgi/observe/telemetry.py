@@ -19,6 +19,7 @@ A client span has `ds2api.upstream`, the upstream's name, and `ds2api.call`, the
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -104,7 +105,8 @@ class Telemetry(Watcher):
         tracer_provider: Where spans go; None: the global one.
         meter_provider: Where metrics go; None: the global one.
         contents: Whether client spans tell what was asked and answered: messages, the system prompt, the names of tools
-            and stop sequences. Off, none of it leaves the process.
+            and stop sequences. False: none of it leaves the process. None: as the environment variable
+            ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` says, which is no when it is not set.
         max_text: Characters of one text that are told then.
         parents: Whether a ``traceparent`` of a client is honoured; False where strangers must not link to your traces.
         max_models: How many models metrics tell apart; the others are ``"other"``.
@@ -124,7 +126,7 @@ class Telemetry(Watcher):
         *,
         tracer_provider: TracerProvider | None = None,
         meter_provider: MeterProvider | None = None,
-        contents: bool = False,
+        contents: bool | None = None,
         max_text: int = 1_000,
         parents: bool = True,
         max_models: int = 100,
@@ -139,7 +141,7 @@ class Telemetry(Watcher):
         self._context = need("opentelemetry.context", extra="otel")
         self._propagate = need("opentelemetry.propagate", extra="otel")
         self._tracer = self._api.get_tracer("ds2api_asgi", tracer_provider=tracer_provider)
-        self._contents = contents
+        self._contents = semconv.wants_contents(os.environ.get(semconv.CAPTURE)) if contents is None else contents
         self._max_text = max_text
         self._parents = parents
         self._models = Labels(max_models)
