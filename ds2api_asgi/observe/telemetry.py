@@ -24,25 +24,19 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
-from ..asgi.facts import Caller, Used
-from ..asgi.headers import Headers
-from ..asgi.trace import MAX_TEXT, trace_of
+from ..asgi.facts import Used
 from ..asgi.types import Message, Scope
-from ..errors import ConfigurationError, InvalidDocument
-from ..protocols import registry
+from ..errors import ConfigurationError
 from ..protocols.base import Operation
-from ..universal.jsontext import dumps
-from ..universal.request import Request
-from ..universal.response import Response
 from . import semconv
 from .answers import AnswerReader
 from .cost import Price, Pricing
 from .extras import need
 from .labels import Labels
-from .messages import finish_reason, input_messages, instructions, output_messages, tool_definitions
 from .seen import CallSeen, RequestSeen
+from .spans import Spans, error_of, short
 from .watching import Watcher
 
 if TYPE_CHECKING:
@@ -56,28 +50,6 @@ _DURATIONS: Final = tuple(0.01 * 2**step for step in range(14))
 _TOKENS: Final = tuple(float(4**step) for step in range(14))
 _FIRST_TOKEN: Final = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10, 30, 60)
 _PER_TOKEN: Final = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
-
-_MAX_READ: Final = 1024 * 1024
-"""Bytes of a request that is read for its span's attributes."""
-
-_SETTINGS: Final = {
-    semconv.MAX_TOKENS: "max_output_tokens",
-    semconv.TEMPERATURE: "temperature",
-    semconv.TOP_P: "top_p",
-    semconv.TOP_K: "top_k",
-    semconv.FREQUENCY_PENALTY: "frequency_penalty",
-    semconv.PRESENCE_PENALTY: "presence_penalty",
-    semconv.REQUEST_SEED: "seed",
-    semconv.REQUEST_CHOICES: "candidates",
-    semconv.REQUEST_STREAM: "stream",
-}
-_USAGE: Final = {
-    semconv.INPUT_TOKENS: "input_total",
-    semconv.OUTPUT_TOKENS: "output_total",
-    semconv.CACHE_READ: "cache_read",
-    semconv.CACHE_CREATION: "cache_write",
-    semconv.REASONING_TOKENS: "reasoning",
-}
 
 
 class _Open(Struct):
@@ -142,7 +114,7 @@ class Telemetry(Watcher):
         self._propagate = need("opentelemetry.propagate", extra="otel")
         self._tracer = self._api.get_tracer("ds2api_asgi", tracer_provider=tracer_provider)
         self._contents = semconv.wants_contents(os.environ.get(semconv.CAPTURE)) if contents is None else contents
-        self._max_text = max_text
+        self._spans = Spans(self._api.StatusCode.ERROR, contents=self._contents, max_text=max_text)
         self._parents = parents
         self._models = Labels(max_models)
         self._pricing = Pricing(prices) if cost else None
@@ -173,7 +145,7 @@ class Telemetry(Watcher):
         operation = semconv.operation_name(request.claim.protocol, request.claim.operation)
         attributes = {
             "http.request.method": request.scope.get("method", "GET"),  # a websocket's handshake
-            "url.path": _short(request.scope["path"]),
+            "url.path": short(request.scope["path"]),
             semconv.OPERATION: operation,
             "ds2api.protocol": request.claim.protocol,
         }
@@ -189,7 +161,8 @@ class Telemetry(Watcher):
             self._context.detach(opened.token)
             span: Span = opened.span
             if span.is_recording():
-                self._describe(span, request)
+                cost = None if self._pricing is None else self._pricing.of_request(request)
+                self._spans.request(span, request, began=opened.began, cost=cost)
             span.end()
         self._measure(request, answering)
 
@@ -211,35 +184,6 @@ class Telemetry(Watcher):
 
     def _attach(self, span: Span, context: Context) -> Any:
         return self._context.attach(self._api.set_span_in_context(span, context))
-
-    def _describe(self, span: Span, request: RequestSeen) -> None:
-        if request.model is not None:
-            model = _short(request.model)
-            span.set_attribute(semconv.REQUEST_MODEL, model)
-            span.update_name(f"{semconv.operation_name(request.claim.protocol, request.claim.operation)} {model}")
-        if request.status:
-            span.set_attribute("http.response.status_code", request.status)
-        caller = request.exchange.last(Caller)
-        if caller is not None:
-            span.set_attribute("ds2api.caller", _short(caller.name))
-        span.set_attribute("ds2api.end", request.end)
-        if request.is_websocket:
-            span.set_attribute("ds2api.messages.received", request.received)
-            span.set_attribute("ds2api.messages.sent", request.sent)
-            if request.code is not None:
-                span.set_attribute("ds2api.close_code", request.code)
-        span.set_attribute("ds2api.calls", request.called)
-        span.set_attribute("ds2api.overhead", round(request.overhead, 6))
-        cost = None if self._pricing is None else self._pricing.of_request(request)
-        if cost is not None:
-            span.set_attribute("ds2api.cost", cost)
-        if request.status >= 500 or request.end in ("cut", "raised"):  # 4xx is the client's error, not the server's
-            span.set_attribute(semconv.ERROR_TYPE, str(request.status) if request.status >= 500 else request.end)
-            span.set_status(self._api.StatusCode.ERROR)
-        before = request.began - request.exchange.started
-        for step in trace_of(request.exchange).steps:
-            moment = request.kept[self].began + round((step.at - before) * 1e9)
-            span.add_event(f"ds2api.{step.what}", dict(_flat(step.members)), timestamp=moment)
 
     def _measure(self, request: RequestSeen, answering: CallSeen | None) -> None:
         served = request.served
@@ -278,7 +222,7 @@ class Telemetry(Watcher):
             attributes[semconv.SERVER_ADDRESS], attributes[semconv.SERVER_PORT] = call.address
         name = operation
         if call.model is not None:
-            attributes[semconv.REQUEST_MODEL] = model = _short(call.model)
+            attributes[semconv.REQUEST_MODEL] = model = short(call.model)
             name = f"{operation} {model}"
         around: Context = self._context.get_current()
         opened = None if call.request is None else call.request.kept.get(self)
@@ -298,17 +242,17 @@ class Telemetry(Watcher):
             call.taps += (tap,)
         call.kept[self] = _Open(span=span, token=self._attach(span, around), began=self._wall(), reader=reader)
         if reader is not None:
-            self._describe_request(span, call)
+            self._spans.asked(span, call)
 
     def call_ended(self, call: CallSeen) -> None:
         """End it, and tell the metrics of the call."""
-        error = _error_of(call)
+        error = error_of(call)
         opened = call.kept.get(self)
         if isinstance(opened, _Open):
             self._context.detach(opened.token)
             span: Span = opened.span
             if span.is_recording():
-                self._describe_call(span, call, opened.reader, error)
+                self._spans.answered(span, call, opened.reader, error)
             span.end()
         attributes: dict[str, Any] = {
             semconv.OPERATION: semconv.operation_name(call.claim.protocol, call.claim.operation),
@@ -325,98 +269,6 @@ class Telemetry(Watcher):
             return
         self._call_duration.record(call.ended - call.began, attributes)
 
-    def _describe_request(self, span: Span, call: CallSeen) -> None:
-        request = _read(call)
-        if request is None:
-            return
-        for name, member in _SETTINGS.items():
-            value = getattr(request, member)
-            if value is not UNSET and isinstance(value, (bool, int, float)):
-                span.set_attribute(name, value)
-        if request.output_format is not UNSET:
-            span.set_attribute(semconv.OUTPUT_TYPE, "text" if request.output_format.kind == "text" else "json")
-        if isinstance(request.conversation, str):
-            span.set_attribute(semconv.CONVERSATION, _short(request.conversation))
-        if not self._contents:
-            return
-        if request.stop is not UNSET:
-            span.set_attribute(semconv.STOP_SEQUENCES, [_short(stop) for stop in request.stop[:16]])
-        told = {
-            semconv.SYSTEM_INSTRUCTIONS: instructions(request, most=self._max_text),
-            semconv.INPUT_MESSAGES: input_messages(request, most=self._max_text),
-            semconv.TOOL_DEFINITIONS: tool_definitions(request),
-        }
-        for name, value in told.items():
-            if value:
-                span.set_attribute(name, dumps(value).decode())
-
-    def _describe_call(self, span: Span, call: CallSeen, reader: AnswerReader | None, error: str | None) -> None:
-        if call.status and call.unreachable is None:
-            span.set_attribute("http.response.status_code", call.status)
-        if call.streamed and call.first is not None:
-            span.set_attribute(semconv.FIRST_CHUNK, call.first - call.began)
-        if error is not None:
-            span.set_attribute(semconv.ERROR_TYPE, error)
-            if error != "cancelled":  # by a client that left, or for another attempt's sake
-                span.set_status(self._api.StatusCode.ERROR)
-        answer = None if reader is None else reader.answer()
-        if answer is not None:
-            self._describe_answer(span, answer)
-
-    def _describe_answer(self, span: Span, answer: Response) -> None:
-        if answer.id is not UNSET:
-            span.set_attribute(semconv.RESPONSE_ID, _short(answer.id))
-        if answer.model is not UNSET:
-            span.set_attribute(semconv.RESPONSE_MODEL, _short(answer.model))
-        stops = [candidate.stop for candidate in answer.candidates]
-        reasons = [finish_reason(stop.reason) for stop in stops if stop is not UNSET]
-        if reasons:
-            span.set_attribute(semconv.FINISH_REASONS, reasons)
-        if answer.usage is not UNSET:
-            for name, member in _USAGE.items():
-                tokens = getattr(answer.usage, member)
-                if tokens is not UNSET:
-                    span.set_attribute(name, tokens)
-        if self._contents and answer.candidates:
-            messages = output_messages(answer, most=self._max_text)
-            span.set_attribute(semconv.OUTPUT_MESSAGES, dumps(messages).decode())
-
 
 def _provider(call: CallSeen) -> str:
     return call.provider or semconv.provider_name(call.claim.protocol)
-
-
-def _error_of(call: CallSeen) -> str | None:
-    """What went wrong with a call, in one of a few words; None: nothing."""
-    if call.unreachable is not None:
-        return call.unreachable
-    if call.status >= 400:
-        return str(call.status)
-    return None if call.end == "complete" else call.end
-
-
-def _read(call: CallSeen) -> Request | None:
-    """A call's request in universal form; None where it cannot be read, or would take long."""
-    if call.body is None or len(call.body) > _MAX_READ:
-        return None
-    protocol = registry.get(call.claim.protocol)
-    dialect = protocol.dialect(Headers(call.scope["headers"]))
-    try:
-        return call.claim.complete(protocol.decode_request(protocol.parse(call.body), dialect=dialect))
-    except InvalidDocument:
-        return None
-
-
-def _flat(members: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """A step's members as attributes, which do not nest."""
-    for name, value in members.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        elif isinstance(value, list):
-            yield f"{prefix}{name}", [str(one) for one in value]
-        elif value is not None:
-            yield f"{prefix}{name}", value
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"

@@ -244,8 +244,8 @@ async def test_what_was_decided_are_the_events_of_the_requests_span() -> None:
     assert judged.attributes["verdict.row"] == "openai-chat.429"
     times = [event.timestamp for event in server.events]
     assert times == sorted(times)
-    assert server.start_time - 5_000_000 <= times[0]
-    assert times[-1] <= server.end_time + 5_000_000
+    assert server.start_time - 500_000_000 <= times[0]
+    assert times[-1] <= server.end_time + 500_000_000
 
 
 async def test_a_span_around_us_in_the_process_is_the_parent() -> None:
