@@ -90,13 +90,18 @@ class Gateway:
 
     @classmethod
     def from_toml(
-        cls, path: str | os.PathLike[str] = "gateway.toml", *, environ: Mapping[str, str] | None = None
+        cls,
+        path: str | os.PathLike[str] = "gateway.toml",
+        *,
+        environ: Mapping[str, str] | None = None,
+        amend: Callable[[Config], Config] = lambda config: config,
     ) -> Gateway:
         """A gateway that follows a file.
 
         Args:
             path: The file; what it names relatively is beside it.
             environ: Where ``env:`` references lead; None: the process's environment, read anew at each reload.
+            amend: Changes what was read, each time: for what a command line says.
 
         Raises:
             ConfigurationError: The file cannot be read, or says what cannot work; its message tells where.
@@ -104,7 +109,7 @@ class Gateway:
         file = Path(path).absolute()
 
         def read() -> Config:
-            return read_config(file, environ=os.environ if environ is None else environ)
+            return amend(read_config(file, environ=environ))
 
         watch = FileWatch(file)  # before it is read: what changes in between is seen
         return cls(read(), folder=file.parent, read=read, watch=watch)
@@ -147,7 +152,11 @@ class Gateway:
         ]
 
     def on_reload(self, listener: Callable[[Config, Config], None]) -> None:
-        """Call a function with the old and the new configuration after each that was taken over."""
+        """Call a function with the old and the new configuration after each that was taken over.
+
+        Args:
+            listener: It must not raise.
+        """
         self._listeners.append(listener)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -182,11 +191,24 @@ class Gateway:
         async with self._lock:
             return await self._replace(config)
 
-    def drain(self) -> None:
-        """Begin the end: repeat nothing, and take over no other configuration. What is under way goes on."""
-        self._draining = True
+    def drain(self, *, sever_after: float | None = None) -> None:
+        """Begin the end: repeat nothing, and take over no other configuration. What is under way goes on.
+
+        Args:
+            sever_after: Seconds after which what still runs is broken off (`sever`); None: it is not. For who calls it
+                in the event loop of the lifespan.
+        """
+        begun, self._draining = self._draining, True
         for generation in (self._current, *self._retired):
             generation.drain()
+        if sever_after is not None and not begun and self._group is not None:
+            self._group.start_soon(self._sever_after, sever_after)
+
+    async def _sever_after(self, seconds: float) -> None:
+        await anyio.sleep(seconds)
+        severed = self.sever()
+        if severed:
+            _logger.warning("broke off %d requests that had not ended within %g seconds", severed, seconds)
 
     def sever(self) -> int:
         """Break off what still runs: streams end with an error of their protocol, as far as they can say one.

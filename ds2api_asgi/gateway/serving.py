@@ -4,21 +4,48 @@ from __future__ import annotations
 
 import gc
 import logging
+import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import uvicorn
+from msgspec import Struct
 
 from ..asgi.types import ASGIApp
 
-__all__ = ["SHUTDOWN_SECONDS", "listen", "serve"]
+__all__ = ["SHUTDOWN_SECONDS", "Serving", "listen", "serve", "spare_the_collector"]
 
 SHUTDOWN_SECONDS = 3
 """Seconds that running requests get to end after Ctrl-C; uvicorn would wait for streams without limit."""
 
 _BACKLOG = 2048
 _COLLECT_AFTER = 10_000  # objects
+
+
+class Serving(Struct, frozen=True, kw_only=True):
+    """How to serve.
+
+    Attributes:
+        shutdown: Seconds that running requests get to end after SIGTERM or Ctrl-C; then they are cancelled.
+        max_connections: Connections at a time; more are answered 503. None: any number.
+        root_path: The prefix that a proxy in front takes away.
+        trusted: Addresses of proxies whose ``x-forwarded-for`` is believed.
+        certfile: A TLS certificate, with `keyfile`; None: plain HTTP.
+        keyfile: Its private key.
+        logs: Whether uvicorn sets its loggers up; False: the process has (`logs.start_logs`).
+    """
+
+    shutdown: float = SHUTDOWN_SECONDS
+    max_connections: int | None = None
+    root_path: str = ""
+    trusted: tuple[str, ...] = ()
+    certfile: Path | None = None
+    keyfile: Path | None = None
+    logs: bool = True
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -39,21 +66,52 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: ASGIApp, listener: socket.socket, *, ready: Callable[[], None]) -> None:
-    """Serve until Ctrl-C.
+def serve(
+    app: ASGIApp,
+    listener: socket.socket,
+    *,
+    ready: Callable[[], None],
+    ending: Callable[[], None] = lambda: None,
+    serving: Serving = Serving(),  # noqa: B008 - frozen
+) -> bool:
+    """Serve until SIGTERM or Ctrl-C.
 
     Args:
         app: The app.
         listener: From `listen`.
         ready: Called once, when requests are being answered.
+        ending: Called in the event loop when the end begins.
+        serving: How to serve.
+
+    Returns:
+        Whether it has served: False when the app failed to start, which is logged.
     """
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS, server_header=False)
+    options: dict[str, Any] = {
+        "access_log": False,  # it would show the queries of URLs, and some clients put their key there
+        "limit_concurrency": serving.max_connections,
+        "log_level": "warning",
+        "proxy_headers": bool(serving.trusted),
+        "forwarded_allow_ips": list(serving.trusted),
+        "root_path": serving.root_path,
+        "server_header": False,
+        "ssl_certfile": None if serving.certfile is None else str(serving.certfile),
+        "ssl_keyfile": None if serving.keyfile is None else str(serving.keyfile),
+        "timeout_graceful_shutdown": max(1, round(serving.shutdown)),
+    }
+    if not serving.logs:
+        options["log_config"] = None
+    config = uvicorn.Config(app, **options)
     logging.getLogger("uvicorn.error").addFilter(_is_news)
-    with suppress(KeyboardInterrupt):  # uvicorn ends by itself, then raises the signal again
-        _Server(config, ready).run(sockets=[listener])
+    server = _Server(config, ready, ending)
+    with suppress(KeyboardInterrupt):
+        try:
+            server.run(sockets=[listener])
+        except SystemExit:  # uvicorn's way to say that the startup failed
+            return False
+    return server.was_ready
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """Requests leave no garbage in cycles, so the collector only looks through what is in use.
 
     With its defaults it takes a tenth of the CPU, and holds up requests for 20 ms when it looks through all modules.
@@ -69,11 +127,27 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], ending: Callable[[], None]) -> None:
         super().__init__(config)
+        self.was_ready = False
         self._ready = ready
+        self._ending = ending
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        _spare_the_collector()
+        if self.should_exit:  # the app failed to start
+            return
+        spare_the_collector()
+        self.was_ready = True
         self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._ending()
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End in peace: uvicorn would raise the signal once more when all is done, and the process die of it."""
+        del frame
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True
