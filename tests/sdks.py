@@ -52,7 +52,7 @@ class Sdk(Protocol):
 
     errors: ClassVar[dict[str, type[Exception]]]
 
-    def __init__(self, url: str) -> None: ...
+    def __init__(self, url: str, key: str = "any") -> None: ...
 
     def close(self) -> None:
         """Let its connections go."""
@@ -97,10 +97,11 @@ class OpenAIChat:
         "missing": openai.NotFoundError,
         "limited": openai.RateLimitError,
         "overloaded": openai.InternalServerError,
+        "stranger": openai.AuthenticationError,
     }
 
-    def __init__(self, url: str) -> None:
-        self._client = openai.OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0)
+    def __init__(self, url: str, key: str = "any") -> None:
+        self._client = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
         self._completions = self._client.chat.completions
 
     def close(self) -> None:
@@ -168,8 +169,8 @@ class OpenAIChat:
 class OpenAIResponses:
     errors: ClassVar[dict[str, type[Exception]]] = OpenAIChat.errors
 
-    def __init__(self, url: str) -> None:
-        self._client = openai.OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0)
+    def __init__(self, url: str, key: str = "any") -> None:
+        self._client = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
         self._responses = self._client.responses
 
     def close(self) -> None:
@@ -245,10 +246,11 @@ class Anthropic:
         "missing": anthropic.NotFoundError,
         "limited": anthropic.RateLimitError,
         "overloaded": anthropic.InternalServerError,
+        "stranger": anthropic.AuthenticationError,
     }
 
-    def __init__(self, url: str) -> None:
-        self._client = anthropic.Anthropic(base_url=url, api_key="any", max_retries=0)
+    def __init__(self, url: str, key: str = "any") -> None:
+        self._client = anthropic.Anthropic(base_url=url, api_key=key, max_retries=0)
         self._messages = self._client.messages
 
     def close(self) -> None:
@@ -327,12 +329,13 @@ class Gemini:
         "missing": genai_errors.ClientError,
         "limited": genai_errors.ClientError,
         "overloaded": genai_errors.ServerError,
+        "stranger": genai_errors.ClientError,
     }
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str = "any") -> None:
         retries = types.HttpRetryOptions(attempts=1)
         options = types.HttpOptions(base_url=url, retry_options=retries)
-        self._client = genai.Client(api_key="any", http_options=options)
+        self._client = genai.Client(api_key=key, http_options=options)
         self._models = self._client.models
 
     def close(self) -> None:
@@ -400,11 +403,11 @@ class Gemini:
 
 class Ollama:
     errors: ClassVar[dict[str, type[Exception]]] = dict.fromkeys(
-        ["invalid", "missing", "limited", "overloaded"], ollama.ResponseError
+        ["invalid", "missing", "limited", "overloaded", "stranger"], ollama.ResponseError
     )
 
-    def __init__(self, url: str) -> None:
-        self._client = ollama.Client(host=url)
+    def __init__(self, url: str, key: str = "any") -> None:
+        self._client = ollama.Client(host=url, headers={"authorization": f"Bearer {key}"})
 
     def close(self) -> None:
         self._client._client.close()  # the SDK has no word for it

@@ -89,7 +89,9 @@ class Attended:
 
 def tell_of_restarts(before: Config, after: Config) -> None:
     """Say what of a new configuration only a restart brings; the log goes where it is sent now."""
-    changed = [name for name in type(after.server).model_fields if getattr(before.server, name) != getattr(after.server, name)]
+    changed = [
+        name for name in type(after.server).model_fields if getattr(before.server, name) != getattr(after.server, name)
+    ]
     if changed:
         _logger.warning("[server] %s: changed, and takes effect with a restart only", ", ".join(changed))
     if before.log != after.log:

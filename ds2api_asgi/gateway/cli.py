@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from .. import __version__
-from . import check, convert, demo, explain, init, keys, simulate
+from . import check, convert, demo, explain, init, keys, serve, simulate
 
 __all__ = ["main"]
 
@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, module, summary in (
+        ("serve", serve, "serve a gateway from a configuration"),
         ("demo", demo, "serve a gateway over a built-in model: no keys, no network"),
         ("check", check, "check a gateway's configuration, and whether its keys work"),
         ("convert", convert, "convert a document from one protocol to another"),

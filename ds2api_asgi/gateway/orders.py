@@ -47,9 +47,7 @@ class Orders(Struct, frozen=True, kw_only=True):
             ConfigurationError: Other machines would reach a gateway that lets everybody in.
         """
         said: dict[str, Any] = {
-            name: value
-            for name in ("host", "port", "workers", "server")
-            if (value := getattr(self, name)) is not None
+            name: value for name in ("host", "port", "workers", "server") if (value := getattr(self, name)) is not None
         }
         if self.host is not None and not is_own(self.host) and config.access is None:
             raise ConfigurationError(

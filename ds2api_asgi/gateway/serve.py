@@ -184,5 +184,3 @@ def _workers(text: str) -> int:
     if workers < 1:
         raise argparse.ArgumentTypeError("at least 1")
     return workers
-
-
