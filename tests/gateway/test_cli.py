@@ -20,7 +20,7 @@ def test_version_is_a_command_and_an_option(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_no_command_and_unknown_commands_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["serve"]):
+    for arguments in ([], ["nonsense"]):
         with pytest.raises(SystemExit) as ended:
             main(arguments)
         assert ended.value.code == 2
