@@ -114,32 +114,29 @@ class Preset(Struct, frozen=True, kw_only=True):
             ConfigurationError: A parameter is missing, unknown or unsafe, a value is not for `Upstream`, or both a key
                 and tokens are given.
         """
-        if token is not None:
-            if api_key is not None:
-                raise ConfigurationError("api_key and token exclude each other")
-            app = self.upstream(base_url=base_url, **options)
-            return RenewedToken(app, protocol=self.protocol, fetch=token)
+        if token is not None and api_key is not None:
+            raise ConfigurationError("api_key and token exclude each other")
         given = {name: options.pop(name) for name in self.parameters if name in options}
         url = self.url(**given) if base_url is None else base_url
         if api_key is not None and not api_key.strip():
             raise ConfigurationError("api_key is empty")
         name, _ = registry.get(self.protocol).authorize("key")
-        authorize = None if name == self.header.encode() else partial(_authorization, self.header)
-        elsewhere = self.strip or self.prefix or self.query
-        if not elsewhere and authorize is None:
-            return Upstream(url, protocol=self.protocol, api_key=api_key, **options)
-        own = None if authorize is None else api_key
+        # Tokens are shown in the same header everywhere, whatever the provider's keys want.
+        own = token is not None or name == self.header.encode()
+        authorize = None if own else partial(_authorization, self.header)
         values = self.check(given, elsewhere=base_url is not None)
-        upstream = Upstream(url, protocol=self.protocol, api_key=api_key if authorize is None else None, **options)
-        return Readdressed(
-            upstream,
-            strip=self.strip,
-            prefix=self.prefix,
-            query=self.query.format(**values).encode(),
-            own=name,
-            authorize=authorize,
-            api_key=own,
-        )
+        app: ASGIApp = Upstream(url, protocol=self.protocol, api_key=api_key if own else None, **options)
+        if self.strip or self.prefix or self.query or authorize is not None:
+            app = Readdressed(
+                app,
+                strip=self.strip,
+                prefix=self.prefix,
+                query=self.query.format(**values).encode(),
+                own=name,
+                authorize=authorize,
+                api_key=None if own else api_key,
+            )
+        return app if token is None else RenewedToken(app, protocol=self.protocol, fetch=token)
 
     def app(
         self,
@@ -255,7 +252,7 @@ _ALL: Final = (
         header="x-api-key",
         quirks=("Every request states a version of the API; a Translator says it where the client does not.",),
         page="https://docs.anthropic.com/en/api/overview",
-        read="2026-11-22",
+        read="2026-11-29",
     ),
     Preset(
         name="gemini",
@@ -292,8 +289,12 @@ _ALL: Final = (
         base_url="https://{resource}.openai.azure.com/openai/v1",
         header="api-key",
         dialect="azure",
-        quirks=("The model of a request is the name of a deployment.",),
-        page=f"{_AZURE_PAGE}/api-version-lifecycle",
+        quirks=(
+            "The model of a request is the name of a deployment.",
+            "Instead of a key it takes access tokens of Entra ID, which `token` fetches.",
+        ),
+        page="https://learn.microsoft.com/azure/foundry/openai/api-version-lifecycle",
+        read="2026-11-29",
     ),
     Preset(
         name="azure-deployment",
@@ -329,6 +330,7 @@ _ALL: Final = (
         base_url="https://api.groq.com/openai",
         dialect="groq",
         page="https://console.groq.com/docs/openai",
+        read="2026-11-29",
     ),
     Preset(
         name="mistral",
@@ -346,17 +348,21 @@ _ALL: Final = (
         title="DeepSeek",
         base_url="https://api.deepseek.com",
         dialect="deepseek",
-        page="https://api-docs.deepseek.com/api/create-chat-completion",
+        strip="/v1",
+        quirks=("Its paths have no version.", "It also speaks Anthropic's protocol, at another address."),
+        page="https://api-docs.deepseek.com/",
+        read="2026-11-29",
     ),
     Preset(
         name="xai",
         variables=("XAI_API_KEY",),
-        variables_page="https://docs.x.ai/developers/quickstart",
+        variables_page="https://docs.x.ai/developers/rest-api-reference/inference",
         families=("grok-*",),
         title="xAI",
         base_url="https://api.x.ai",
         dialect="xai",
-        page="https://docs.x.ai/developers/rest-api-reference/inference/chat-completions",
+        page="https://docs.x.ai/developers/rest-api-reference/inference",
+        read="2026-11-29",
     ),
     Preset(
         name="together",
@@ -381,11 +387,12 @@ _ALL: Final = (
     Preset(
         name="cerebras",
         variables=("CEREBRAS_API_KEY",),
-        variables_page="https://inference-docs.cerebras.ai/quickstart",
+        variables_page="https://inference-docs.cerebras.ai/resources/openai",
         title="Cerebras",
         base_url="https://api.cerebras.ai",
         dialect="cerebras",
-        page="https://inference-docs.cerebras.ai/api-reference/chat-completions",
+        page="https://inference-docs.cerebras.ai/resources/openai",
+        read="2026-11-29",
     ),
     Preset(
         name="perplexity",
@@ -397,7 +404,7 @@ _ALL: Final = (
         base_url="https://api.perplexity.ai",
         dialect="perplexity",
         strip="/v1",
-        quirks=("Its paths have no version.",),
+        quirks=("Its paths have no version.", "It calls no tools, and its Agent API is another one."),
         page="https://docs.perplexity.ai/docs/sonar/openai-compatibility",
         read="2026-11-29",
     ),
@@ -407,8 +414,9 @@ _ALL: Final = (
         base_url="http://localhost:11434",
         protocol="ollama",
         keyless=True,
+        quirks=("Models in its cloud are asked at https://ollama.com, with a key.",),
         page="https://docs.ollama.com/api",
-        read="2026-11-23",
+        read="2026-11-29",
     ),
     Preset(
         name="vllm",
@@ -416,6 +424,7 @@ _ALL: Final = (
         base_url="http://localhost:8000",
         dialect="vllm",
         keyless=True,
+        quirks=("With --api-key it wants a key; with --enable-auto-tool-choice it calls tools.",),
         page="https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
     ),
     Preset(
@@ -433,6 +442,7 @@ _ALL: Final = (
         base_url="http://localhost:1234",
         dialect="compatible",
         keyless=True,
+        quirks=("It can be told to want a key.",),
         page="https://lmstudio.ai/docs/developer/openai-compat",
         read="2026-11-29",
     ),

@@ -1,5 +1,7 @@
 """`RenewedToken`: a credential that lives for an hour or so, and is fetched anew before it ends (Vertex AI, Azure).
 
+Tokens are shown as RFC 6750 has it, ``authorization: Bearer``, also to providers that want their keys elsewhere.
+
 | the token | a request |
 |---|---|
 | is good for longer than `ahead` | goes with it |
@@ -68,7 +70,7 @@ class RenewedToken:
             ends = credentials.expiry.replace(tzinfo=UTC).timestamp()
             return Token(secret=Secret(credentials.token), expires_at=ends)
 
-        RenewedToken(Upstream(url, protocol="anthropic"), protocol="anthropic", fetch=fetch)
+        RenewedToken(Upstream(url, protocol="gemini"), protocol="gemini", fetch=fetch)
         preset("vertex").app(project="mine", token=fetch)
 
     It stands where a `KeyPool` would: other credentials are taken out of the request, and the token is masked in what
@@ -77,7 +79,7 @@ class RenewedToken:
 
     Args:
         app: The provider's app.
-        protocol: Its protocol, which shows keys in a header of its own.
+        protocol: Its protocol, in which a client is told that there is no token.
         fetch: Fetches a token; `token_of_command` makes one of a program.
         ahead: Seconds before its end at which the next one is fetched.
         timeout: Seconds that a fetch may take.
@@ -122,7 +124,7 @@ class RenewedToken:
             await self._refuse(scope, receive, send)
             return
         key = token.secret.reveal()
-        scope = with_credential(scope, self._protocol.authorize(key), _ALIAS)
+        scope = with_credential(scope, (b"authorization", b"Bearer " + key.encode("latin-1")), _ALIAS)
         masked = masking_socket(send, key) if scope["type"] == "websocket" else masking(send, key)
 
         async def watched(message: Message) -> None:

@@ -44,7 +44,7 @@ EXPECTED: dict[str, tuple[str, tuple[str, str]]] = {
     "openrouter": ("https://openrouter.ai/api/v1/chat/completions", BEARER),
     "groq": ("https://api.groq.com/openai/v1/chat/completions", BEARER),
     "mistral": ("https://api.mistral.ai/v1/chat/completions", BEARER),
-    "deepseek": ("https://api.deepseek.com/v1/chat/completions", BEARER),
+    "deepseek": ("https://api.deepseek.com/chat/completions", BEARER),
     "xai": ("https://api.x.ai/v1/chat/completions", BEARER),
     "together": ("https://api.together.ai/v1/chat/completions", BEARER),
     "fireworks": ("https://api.fireworks.ai/inference/v1/chat/completions", BEARER),
@@ -217,6 +217,19 @@ def test_an_empty_key_is_refused() -> None:
     for name in ("openai", "azure"):
         with pytest.raises(ConfigurationError):
             preset(name).upstream(api_key=" ", **PARAMETERS.get(name, {}))
+
+
+@pytest.mark.anyio
+async def test_azure_is_shown_tokens_where_it_wants_them_and_not_where_keys_are() -> None:
+    async def fetch() -> Token:
+        return Token(secret=Secret("eyJ.entra"))
+
+    for name in ("azure", "azure-deployment"):
+        seen = SeenRequest()
+        app = preset(name).app(sender=seen, token=fetch, **PARAMETERS[name])
+        await Driver(app).request("POST", "/v1/chat/completions", json=CHAT, headers=CLIENT)
+        sent = {key: seen.headers[key] for key in CREDENTIALS & set(seen.headers)}
+        assert sent == {"authorization": "Bearer eyJ.entra"}
 
 
 @pytest.mark.anyio
