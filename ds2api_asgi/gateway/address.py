@@ -14,7 +14,7 @@ from ..asgi.exchange import CREDENTIAL
 from ..asgi.masking import masking, masking_socket
 from ..asgi.path import raw_relative_path, relative_path
 from ..asgi.types import ASGIApp, Receive, Scope, Send
-from ..pool.credentials import with_credential
+from ..pool.credentials import BEARER, with_credential
 
 __all__ = ["Readdressed"]
 
@@ -65,7 +65,9 @@ class Readdressed:
         await self.app(scope, receive, send)
 
     def _key(self, scope: Scope) -> str | None:
-        """The key of a pool above, else our own."""
+        """The key of a pool above, else our own; None, too, for a token that is right where it is."""
+        if scope.get(BEARER):
+            return None
         if not scope.get(CREDENTIAL):
             return self._api_key
         value = next((value for name, value in scope["headers"] if name == self._own), None)

@@ -121,8 +121,7 @@ class Preset(Struct, frozen=True, kw_only=True):
         if api_key is not None and not api_key.strip():
             raise ConfigurationError("api_key is empty")
         name, _ = registry.get(self.protocol).authorize("key")
-        # Tokens are shown in the same header everywhere, whatever the provider's keys want.
-        own = token is not None or name == self.header.encode()
+        own = name == self.header.encode()
         authorize = None if own else partial(_authorization, self.header)
         values = self.check(given, elsewhere=base_url is not None)
         app: ASGIApp = Upstream(url, protocol=self.protocol, api_key=api_key if own else None, **options)

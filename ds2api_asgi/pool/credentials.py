@@ -7,7 +7,10 @@ from ..asgi.exchange import CREDENTIAL
 from ..asgi.headers import CREDENTIALS
 from ..asgi.types import Scope
 
-__all__ = ["with_credential"]
+__all__ = ["BEARER", "with_credential"]
+
+BEARER = "ds2api_asgi.bearer"
+"""Scope key of a credential that is an access token: it stays in the header that it is in, wherever keys belong."""
 
 
 def with_credential(scope: Scope, header: tuple[bytes, bytes], alias: str) -> Scope:

@@ -33,7 +33,7 @@ from ..errors import ConfigurationError
 from ..protocols import registry
 from ..universal import jsontext
 from ..universal.failure import Failure, FailureKind
-from .credentials import with_credential
+from .credentials import BEARER, with_credential
 
 __all__ = ["RenewedToken", "Token", "TokenSource", "token_of_command"]
 
@@ -125,6 +125,7 @@ class RenewedToken:
             return
         key = token.secret.reveal()
         scope = with_credential(scope, (b"authorization", b"Bearer " + key.encode("latin-1")), _ALIAS)
+        scope[BEARER] = True
         masked = masking_socket(send, key) if scope["type"] == "websocket" else masking(send, key)
 
         async def watched(message: Message) -> None:

@@ -17,12 +17,13 @@ from typing import Any
 
 import anthropic
 import anyio.to_thread
+import httpx2
 import openai
 import pytest
 from anyio.from_thread import start_blocking_portal
 from google import genai
 
-from commands import ROOT
+from commands import DS2API, ROOT, running
 from ds2api_asgi.asgi.body import read_body
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.gateway.gateway import Gateway
@@ -163,6 +164,17 @@ async def test_a_model_without_tools_is_told_of_them_in_words(tmp_path: Path) ->
     assert played.asked == ["default"]
     assert "tools" not in played.bodies[0]
     assert "Bash" in json.dumps(played.bodies[0]["messages"])
+
+
+@pytest.mark.parametrize("name", ["gateway.toml", "self_hosted.toml"])
+def test_its_one_command_starts_it(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.write_text((EXAMPLE / name).read_text().replace("port = 8000", "port = 0"))
+    assert f"ds2api serve examples/coding_agents/{name}" in file.read_text()
+    for variable, value in [("GATEWAY_KEY", KEY), ("OPENAI_API_KEY", "sk-x"), ("LOCAL_URL", "http://127.0.0.1:9")]:
+        monkeypatch.setenv(variable, value)
+    with running(*DS2API, "serve", str(file)) as process, httpx2.Client(base_url=process.base_url) as http:
+        assert http.get("/v1/models").status_code == 401
 
 
 # --- the agents themselves ---

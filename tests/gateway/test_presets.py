@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ds2api_asgi import Secret, Token
+from ds2api_asgi import RenewedToken, Secret, Token
 from ds2api_asgi.errors import ConfigurationError
 from ds2api_asgi.gateway.address import Readdressed
 from ds2api_asgi.gateway.presets import PRESETS, preset
@@ -226,10 +226,14 @@ async def test_azure_is_shown_tokens_where_it_wants_them_and_not_where_keys_are(
 
     for name in ("azure", "azure-deployment"):
         seen = SeenRequest()
-        app = preset(name).app(sender=seen, token=fetch, **PARAMETERS[name])
-        await Driver(app).request("POST", "/v1/chat/completions", json=CHAT, headers=CLIENT)
-        sent = {key: seen.headers[key] for key in CREDENTIALS & set(seen.headers)}
-        assert sent == {"authorization": "Bearer eyJ.entra"}
+        upstream = preset(name).upstream(sender=seen, **PARAMETERS[name])
+        for app in (
+            preset(name).app(sender=seen, token=fetch, **PARAMETERS[name]),
+            RenewedToken(upstream, protocol="openai-chat", fetch=fetch),
+        ):
+            await Driver(app).request("POST", "/v1/chat/completions", json=CHAT, headers=CLIENT)
+            sent = {key: seen.headers[key] for key in CREDENTIALS & set(seen.headers)}
+            assert sent == {"authorization": "Bearer eyJ.entra"}
 
 
 @pytest.mark.anyio
