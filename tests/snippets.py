@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from commands import ROOT
 
-__all__ = ["PAGES", "Block", "pages", "read"]
+__all__ = ["PAGES", "Block", "blocks", "pages", "read"]
 
 PAGES = ROOT / "docs" / "pages"
 
@@ -52,10 +52,11 @@ def pages() -> list[str]:
 
 def read(page: Path) -> list[Block]:
     """The blocks of a page, in their order."""
-    return list(_blocks(page.read_text()))
+    return list(blocks(page.read_text()))
 
 
-def _blocks(text: str) -> Iterator[Block]:
+def blocks(text: str) -> Iterator[Block]:
+    """The blocks of a text."""
     for found in _BLOCK.finditer(text):
         title = _TITLE.search(found["rest"] or "")
         hidden = found["check"] is not None
