@@ -51,6 +51,9 @@ ds2api check gateway.toml --probe --json
 echo '{"model": "m", "input": "Hello"}' > request.json
 ds2api convert --kind request --from openai-responses --to anthropic request.json
 """,
+    "init": """\
+ds2api init --provider openai --provider anthropic --no-local --stdout
+""",
     "keys": """\
 ds2api serve gateway.toml
 ds2api keys --url http://127.0.0.1:8000/console --password env:CONSOLE_PASSWORD

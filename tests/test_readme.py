@@ -103,7 +103,7 @@ def test_the_convert_command_converts() -> None:
 
 
 def test_the_commands_of_the_examples_are_those_at_their_heads() -> None:
-    for example in ("fastapi_app", "litestar_app"):
+    for example in ("fastapi_app", "litestar_app", "quart_app", "custom_gateway"):
         (line,) = [line for line in _lines("python3 -m venv") if example in line]
         command = line.split(" && ")[-1].removeprefix(".venv/bin/")
         assert f"    {command}\n" in (ROOT / "examples" / example / "main.py").read_text()
