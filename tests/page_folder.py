@@ -19,7 +19,7 @@ from commands import DS2API, ROOT, running, shell
 from providers_of_pages import provided, replaced
 from snippets import Block
 
-__all__ = ["Folder", "lines"]
+__all__ = ["KNOWN", "Folder", "lines"]
 
 GATEWAY = "http://127.0.0.1:8000"
 SERVES = re.compile(r"^ds2api (?:demo|serve)\b|^(?:uvicorn|granian|hypercorn) ")

@@ -23,7 +23,7 @@ from ds2api_asgi import Translator
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.protocols import registry
 from ds2api_asgi.testing import Driver, in_process_client, serve
-from page_folder import Folder
+from page_folder import KNOWN, Folder
 from providers_of_pages import provider
 from snippets import blocks
 
@@ -128,10 +128,9 @@ async def test_the_gateway_serves_what_the_curl_line_asks_for(anyio_backend: str
 
 
 def test_the_commands_that_are_named_exist() -> None:
-    known = shell(f"{' '.join(DS2API)} --help").stdout
     named = re.findall(r"^\| `ds2api (\w+)` \|", README, flags=re.MULTILINE)
     assert len(named) == 8
-    assert [name for name in named if f"    {name} " not in known] == []
+    assert [name for name in named if name not in KNOWN] == []
 
 
 # the tour
