@@ -72,7 +72,8 @@ _LABELS: Final = {
     "model": "what the client asked for",
     "status": "`2xx` … `5xx`; `1xx`: a websocket; `none`: no answer",
     "end": "`complete`, `failed`, `cut`, `gone`, `raised`, `cancelled`",
-    "kind": "`input`, `output`; of input: `cached`, `audio_input`, `audio_cached`; of output: `reasoning`, `audio_output`",
+    "kind": "`input`, `output`; of input: `cached`, `audio_input`, `audio_cached`; "
+    "of output: `reasoning`, `audio_output`",
     "direction": "of a websocket's messages: `received` from the client, or `sent` to it",
     "caller": "the client key's name",
     "code": "why a request was turned away; of a websocket, the code that it was closed with",
