@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
 from threading import Thread
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 from anyio.from_thread import BlockingPortal
@@ -107,6 +107,15 @@ class Gateway:
         return thread
 
 
+class Seen(Protocol):
+    """What can be visited."""
+
+    @property
+    def base(self) -> str:
+        """The console's address, with its slash."""
+        ...
+
+
 class Stage:
     """What a test needs: gateways, and visits to them, which are checked and closed at its end."""
 
@@ -129,11 +138,15 @@ class Stage:
         """Put it on a port until the test's end."""
         return self._stack.enter_context(gateway.on(self._portal))
 
+    def enter(self, manager: AbstractAsyncContextManager[Any]) -> Any:
+        """Enter an asynchronous context until the test's end."""
+        return self._stack.enter_context(self._portal.wrap_async_context_manager(manager))
+
     def serving(self, gateway: Gateway, **options: Any) -> Any:
         """Put it on a port until the block's end."""
         return gateway.on(self._portal, **options)
 
-    def visit(self, gateway: Gateway, view: str = "", *, logged_in: bool = True, **options: Any) -> Visit:
+    def visit(self, gateway: Seen, view: str = "", *, logged_in: bool = True, **options: Any) -> Visit:
         """A browser window on its console."""
         visit = Visit(self._chrome, gateway.base, **options)
         self._stack.callback(visit.close)
