@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from console_stage import Stage
-from ds2api_asgi.asgi.trace import Step, Trace
+from ds2api_asgi.asgi.trace import Step, Trace, encode_trace
 from ds2api_asgi.gateway.explain import story
 from ds2api_asgi.protocols import registry
 from ds2api_asgi.translator import convert
@@ -170,8 +170,6 @@ def test_the_page_tells_every_step_in_the_words_of_explain(stage: Stage) -> None
         id="1f", when=1_796_000_000.0, took=1.5, status=429, end="failed", why="all attempts were made",
         protocol="anthropic", operation="generate", model="m", caller="alice", steps=tuple(STEPS), omitted=7,
     )  # fmt: skip
-    from ds2api_asgi.asgi.trace import encode_trace
-
     told = page.evaluate(
         "async (text) => (await import('./static/trace.js')).textOf(JSON.parse(text))", encode_trace(trace)
     )
@@ -215,18 +213,21 @@ def test_json_is_indented_without_changing_a_value(stage: Stage) -> None:
     assert page.evaluate("async () => (await import('./static/indent.js')).indent('data: {}')") == "data: {}"
 
 
-@pytest.mark.parametrize(
-    ("path", "found"),
-    [
-        ("", '{"a": [1, {"b.c": "x]", "d": [null]}], "e": "f"}'),
-        ("a", '[1, {"b.c": "x]", "d": [null]}]'),
-        ("a[1].d[0]", "null"),
-        ("a[1].missing", '{"b.c": "x]", "d": [null]}'),
-        ("e", '"f"'),
-    ],
-)
-def test_a_path_is_found_in_the_text(stage: Stage, path: str, found: str) -> None:
+PLACES = {
+    "": '{"a": [1, {"b.c": "x]", "d": [null]}], "e": "f"}',
+    "a": '[1, {"b.c": "x]", "d": [null]}]',
+    "a[1].d[0]": "null",
+    "a[1].missing": '{"b.c": "x]", "d": [null]}',
+    "e": '"f"',
+}
+
+
+def test_a_path_is_found_in_the_text(stage: Stage) -> None:
     page = stage.visit(stage.gateway()).page
-    text = '{"a": [1, {"b.c": "x]", "d": [null]}], "e": "f"}'
-    said = page.evaluate("async ([text, path]) => (await import('./static/place.js')).place(text, path)", [text, path])
-    assert text[said[0] : said[1]] == found
+    text = PLACES[""]
+    script = "async ([text, path]) => (await import('./static/place.js')).place(text, path)"
+    for path, found in PLACES.items():
+        start, end = page.evaluate(script, [text, path])
+        assert text[start:end] == found
+    assert page.evaluate(script, ["{not json", "a"]) is None
+    assert page.evaluate(script, [text, "a[1"]) is None

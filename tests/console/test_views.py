@@ -66,7 +66,8 @@ def test_every_view_is_accessible_and_fits_wide_and_narrow(stage: Stage, theme: 
         for size in (NARROW, WIDE):
             page.set_viewport_size(size)
             visit.shot(f"{name}-{theme}-{size['width']}")
-            found[f"{name}, {size['width']} wide"] = violations(page, source)
+            if size is WIDE or theme == "dark":  # colours are the same, and places are
+                found[f"{name}, {size['width']} wide"] = violations(page, source)
             assert too_wide(page) <= 0, f"{name}, {size['width']} wide"
 
     examine("login")

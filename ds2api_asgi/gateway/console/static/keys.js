@@ -28,6 +28,7 @@ const COLUMNS = [
 ];
 const chosen = new Set(); // states to be seen; none: all
 const results = new Map(); // of tests, by pool and alias
+const busy = new Set(); // keys that are asked something, likewise
 const drawn = new Map(); // how many rows of a pool
 const shownBy = new WeakMap(); // rows
 let last = { pools: [] };
@@ -102,8 +103,8 @@ function updateBar(bar, head) {
 
 function makeKey(pool, key) {
   const button = (name, words, more) =>
-    el("button", { type: "button", class: more, "data-part": name, onclick: () => act(pool.name, key.alias, name, line) }, words);
-  const line = row(COLUMNS, {
+    el("button", { type: "button", class: more, "data-part": name, onclick: () => act(pool.name, key.alias, name) }, words);
+  return row(COLUMNS, {
     alias: el("span", { class: "alias", "data-part": "name" }),
     state: [
       el("ul", { class: "models", "data-part": "models" }),
@@ -115,13 +116,12 @@ function makeKey(pool, key) {
       el("p", { class: "result", "data-part": "result", role: "status" }, icon("dot"), el("span", { "data-part": "words" })),
     ],
   });
-  return line;
 }
 
 /** What a row shows, in one string; clocks run on between two states. */
 function shownOf(pool, key) {
   const runs = key.whole[1] !== null || Object.keys(key.models).length || key.headroom.some((one) => one.resets_in !== null);
-  return JSON.stringify([key, results.get(idOf(pool, key)), runs ? age : 0]);
+  return JSON.stringify([key, results.get(idOf(pool, key)), busy.has(idOf(pool, key)), runs ? age : 0]);
 }
 
 function updateKey(line, pool, key) {
@@ -155,9 +155,9 @@ function updateKey(line, pool, key) {
   write(at.failed, count(key.failed));
   flag(at.failed, "is-bad", key.failed > 0);
   write(at.leased, count(key.leased));
-  show(at.disable, !key.switched_off);
-  show(at.enable, enabling(key));
+  swap(at, key);
   for (const name of ["test", "enable", "disable"]) {
+    mark(at[name], "aria-disabled", busy.has(idOf(pool, key)) ? "true" : null); // `disabled` would take the focus away
     mark(at[name], "aria-label", `${at[name].textContent} key ${key.alias} of ${pool.name}`);
   }
   const result = results.get(idOf(pool, key));
@@ -168,25 +168,35 @@ function updateKey(line, pool, key) {
   write(at.words, result.words);
 }
 
-async function act(poolName, alias, action, line) {
+/** Show what may be done now; the focus goes from a button that leaves to what undoes it. */
+function swap(at, key) {
+  const focused = document.activeElement;
+  show(at.disable, !key.switched_off);
+  show(at.enable, enabling(key));
+  if (focused === at.disable && at.disable.hidden) at.enable.focus({ preventScroll: true });
+  if (focused === at.enable && at.enable.hidden) at.disable.focus({ preventScroll: true });
+}
+
+const find = (poolName, alias) =>
+  last.pools.find((pool) => pool.name === poolName)?.keys.find((one) => one.alias === alias);
+
+async function act(poolName, alias, action) {
   const id = JSON.stringify([poolName, alias]);
-  const key = last.pools.find((pool) => pool.name === poolName)?.keys.find((one) => one.alias === alias);
+  if (busy.has(id)) return;
   if (action === "disable") {
-    const busy = key?.in_flight ? ` ${many(key.in_flight, "request")} that ${key.in_flight === 1 ? "uses" : "use"} it now will finish.` : "";
-    const words = `No request gets it until it is enabled again.${busy}`;
-    if (!(await confirmed(`Disable the key ${alias}?`, words, "Disable"))) return;
+    const uses = find(poolName, alias)?.in_flight ?? 0;
+    const ends = uses ? ` ${many(uses, "request")} that ${uses === 1 ? "uses" : "use"} it now will finish.` : "";
+    if (!(await confirmed(`Disable the key ${alias}?`, `No request gets it until it is enabled again.${ends}`, "Disable"))) return;
   }
-  const buttons = [...line.querySelectorAll("button")];
-  for (const button of buttons) button.disabled = true;
+  busy.add(id);
   if (action === "test") results.set(id, { tone: "info", icon: "wait", words: "Asking the provider…" });
   redraw();
   try {
     const answer = await ask(keyPath(poolName, alias, action), null);
-    if (key && answer.key) Object.assign(key, answer.key);
+    Object.assign(find(poolName, alias) ?? {}, answer.key); // as it is known by now
     if (action === "test") {
-      const { ok, words, took, status } = answer.result;
-      const time = typeof took === "number" ? ` (${duration(took)})` : "";
-      results.set(id, { tone: ok ? "good" : "bad", icon: ok ? "check" : "cross", words: `${words ?? status}${time}` });
+      const { ok, words, took } = answer.result;
+      results.set(id, { tone: ok ? "good" : "bad", icon: ok ? "check" : "cross", words: `${words} (${duration(Math.max(took, 1e-6))})` });
     } else {
       results.delete(id);
       say(`Key ${alias} is ${action}d.`);
@@ -195,17 +205,9 @@ async function act(poolName, alias, action, line) {
     if (!(error instanceof ApiError)) throw error;
     results.set(id, { tone: "bad", icon: "cross", words: error.message });
   } finally {
-    for (const button of buttons) button.disabled = false;
+    busy.delete(id);
     redraw();
-    requestAnimationFrame(() => focusOn(line, action)); // after the frame that draws the answer
   }
-}
-
-/** The button that was pressed keeps the focus; where it is gone, what undoes it has it. */
-function focusOn(line, action) {
-  const at = partsOf(line);
-  const next = [at[action], at.enable, at.disable].find((button) => !button.hidden);
-  next.focus({ preventScroll: true });
 }
 
 function makePool(pool) {
