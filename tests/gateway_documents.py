@@ -54,6 +54,9 @@ FULL: dict[str, Any] = {
             ],
         },
         "azure": {"preset": "azure", "parameters": {"resource": "mine"}, "keys": ["env:GROQ_KEY"], "retry": False},
+        "vertex": {
+            "preset": "vertex", "parameters": {"project": "mine"}, "token": {"command": ["print-it"], "lifetime": 60}
+        },
         "local": {"protocol": "openai-chat", "base_url": "http://localhost:8000", "dialect": "vllm"},
     },
     "models": {

@@ -75,8 +75,11 @@ class Draft(Struct, frozen=True, kw_only=True):
             pairs = ", ".join(f"{parameter} = {_text(value)}" for parameter, value in given.items())
             lines.append(f"parameters = {{ {pairs} }}")
         variables = self.variables[name]
-        if variables:
-            if name == next(one for one, keys in self.variables.items() if keys):
+        if preset.token_command:
+            lines.append("# The command prints an access token; it is run again before the last one ends.")
+            lines.append(f"token = {{ command = {json.dumps(preset.token_command)} }}")
+        elif variables:
+            if name == next(one for one, keys in self.variables.items() if keys and not PRESETS[one].token_command):
                 lines.append("# With several keys, one that is limited or refused rests, and the others go on.")
             lines.append(f"keys = [{', '.join(_text(f'env:{variable}') for variable in variables)}]")
         return lines

@@ -24,6 +24,7 @@ from ..asgi.types import ASGIApp
 from ..errors import ConfigurationError
 from ..observe.watching import Watchers
 from ..pool import KeyPool, RedisKeyStore, SQLiteKeyStore
+from ..pool.renewed_token import RenewedToken, token_of_command
 from ..pool.store import KeyStore
 from ..resilience import Retry
 from ..transforms import Transform
@@ -55,6 +56,7 @@ _REACHING: Final = (
     "total_timeout",
     "max_body",
     "websockets",
+    "token",
 )
 """Members of an upstream's table that say how the provider is reached."""
 
@@ -277,8 +279,15 @@ def leaf_of(table: UpstreamTable, protocol: str) -> ASGIApp:
     }
     if table.preset is not None:
         make: Callable[..., ASGIApp] = preset(table.preset).upstream
-        return make(base_url=table.base_url, **table.parameters, **options)
-    if table.parameters:
+        leaf = make(base_url=table.base_url, **table.parameters, **options)
+    elif table.parameters:
         raise ConfigurationError("parameters are a preset's")
-    assert table.base_url is not None
-    return Upstream(table.base_url, protocol=protocol, **options)
+    else:
+        assert table.base_url is not None
+        leaf = Upstream(table.base_url, protocol=protocol, **options)
+    if table.token is None:
+        return leaf
+    if table.keys:
+        raise ConfigurationError("keys and token exclude each other")
+    fetch = token_of_command(table.token.command, lifetime=table.token.lifetime)
+    return RenewedToken(leaf, protocol=protocol, fetch=fetch)

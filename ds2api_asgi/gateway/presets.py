@@ -44,6 +44,7 @@ class Preset(Struct, frozen=True, kw_only=True):
         defaults: Values of parameters that need not be given.
         variables: Environment variables that the provider's own tools read its key from, the usual one first.
         variables_page: The page that says so, read on 2026-11-29; ``""``: they are from knowledge.
+        token_command: What prints an access token where the provider takes those in place of keys; none: it takes keys.
         families: What the names of its own models look like; none where it has other makers' models, too.
         strip: A pattern of what the protocol's paths begin with and its own do not.
         prefix: What comes instead.
@@ -65,6 +66,7 @@ class Preset(Struct, frozen=True, kw_only=True):
     defaults: dict[str, str] = field(default_factory=dict)
     variables: tuple[str, ...] = ()
     variables_page: str = ""
+    token_command: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
     strip: str = ""
     prefix: str = ""
@@ -267,6 +269,7 @@ _ALL: Final = (
     ),
     Preset(
         name="vertex",
+        token_command=("gcloud", "auth", "print-access-token"),
         title="Google Vertex AI",
         base_url="https://{location}-aiplatform.googleapis.com/v1/projects/{project}/locations/{location}",
         protocol="gemini",
@@ -274,7 +277,7 @@ _ALL: Final = (
         strip=r"(?:/v1(?:beta\d?|alpha)?)?(?:/projects/[^/]+/locations/[^/]+)?(?:/publishers/google)?",
         prefix="/publishers/google",
         quirks=(
-            "The key is an OAuth access token that lives for an hour: `token` fetches the next one in time.",
+            "In place of a key there is an OAuth access token, which lives for an hour.",
             "Models of other publishers (Anthropic's) have other paths and are not reached by this preset.",
         ),
         page="https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest-rpc",

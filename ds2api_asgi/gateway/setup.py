@@ -170,7 +170,7 @@ def _variables(
     questions: Questions | None,
     environ: Mapping[str, str],
 ) -> tuple[str, ...]:
-    keyed = [name for name in names if not PRESETS[name].keyless]
+    keyed = [name for name in names if not _needs_no_key(PRESETS[name])]
     given: list[str] = []
     for text in arguments.key_env:
         provider, equals, variable = text.rpartition("=")
@@ -180,9 +180,9 @@ def _variables(
             raise Missing("--key-env needs PROVIDER= in front: there is not exactly one provider with keys")
         if provider == preset.name or (not equals and keyed == [preset.name]):
             given.append(variable)
-    if given or preset.keyless:
+    if given or _needs_no_key(preset):
         return tuple(dict.fromkeys(given))
-    usual = _set_variables(preset, environ) or [*preset.variables[:1]] or [_own_variable(preset)]
+    usual = _set_variables(preset, environ) or [*preset.variables[:1]]
     if questions is None:
         return tuple(usual)
 
@@ -195,8 +195,8 @@ def _variables(
     return questions.ask(f"{preset.title}: environment variables with its keys", ", ".join(usual), read)
 
 
-def _own_variable(preset: Preset) -> str:
-    return f"{re.sub('[^A-Za-z0-9]', '_', preset.name).upper()}_KEY"
+def _needs_no_key(preset: Preset) -> bool:
+    return preset.keyless or bool(preset.token_command)
 
 
 def _choice(yes: bool, no: bool, questions: Questions | None, question: str) -> bool:

@@ -91,6 +91,7 @@ def _upstream(table: UpstreamTable) -> dict[str, Any]:
         "dialect": dialect,
         "base_url": address,
         "keys": aliases(table),
+        "token": None if table.token is None else table.token.command[0],
         "strategy": table.strategy,
     }
 
@@ -155,10 +156,16 @@ def _clients(access: dict[str, Any] | None) -> Iterable[list[str]]:
 
 def _upstream_row(name: str, one: dict[str, Any]) -> list[str]:
     keys = one["keys"]
-    count = "no keys" if not keys else "1 key" if len(keys) == 1 else f"{len(keys)} keys"
     named = f": {', '.join(keys[:4])}{', …' if len(keys) > 4 else ''}" if keys else ""
     strategy = f" ({one['strategy']})" if len(keys) > 1 else ""
-    return [name, one["protocol"], one["base_url"], f"{count}{strategy}{named}"]
+    return [name, one["protocol"], one["base_url"], f"{_credentials(one)}{strategy}{named}"]
+
+
+def _credentials(one: dict[str, Any]) -> str:
+    if one["token"]:
+        return f"token of {one['token']}"
+    count = len(one["keys"])
+    return "no keys" if not count else "1 key" if count == 1 else f"{count} keys"
 
 
 def _model_row(name: str, one: dict[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -259,6 +260,19 @@ targets = ["b/x"]
         ("models.gpt-7.targets[0]", 'a does not list this model; did you mean "gpt-6"?'),
     )
     assert [one.words for one in found.asked][2:] == ["was not reached: nobody answers there"]
+
+
+@pytest.mark.anyio
+async def test_a_token_of_a_command_is_asked_with(tmp_path: Path) -> None:
+    program = f"import pathlib; print(pathlib.Path({str(tmp_path / 'token')!r}).read_text())"
+    command = json.dumps([sys.executable, "-c", program])
+    async with serve(Provider(KEYS)) as url:
+        text = f'[upstreams.a]\nprotocol = "openai-chat"\nbase_url = "{url}"\ntoken = {{ command = {command} }}'
+        (tmp_path / "token").write_text("good")
+        found = await probed(tmp_path, text, timeout=20)
+        assert [(one.key, one.state, one.words) for one in found.asked] == [(None, "works", "works, 2 models")]
+        (tmp_path / "token").write_text("wrong")
+        assert not (await probed(tmp_path, text, timeout=20)).works
 
 
 @pytest.mark.anyio

@@ -30,6 +30,8 @@ def upstreams_found(config: Config) -> Iterator[Found]:
         yield from _where(place, upstream)
         yield from _headers(place, upstream)
         yield from _keys(place, upstream)
+        if upstream.token is not None and upstream.keys:
+            yield (*place, "token"), "stands in place of keys; leave out one of both"
         if upstream.retry is not False:
             yield from _retry((*place, "retry"), upstream.retry)
     yield from _retry(("failover",), config.failover)

@@ -15,7 +15,15 @@ from .either import MARK, OrFalse, WordOrTable, tagged
 from .resilience import RetryTable
 from .secrets import HiddenText, Reference, Text
 
-__all__ = ["KeyTable", "LimitsTable", "TextToolsTable", "ThinkTagsTable", "TransformTable", "UpstreamTable"]
+__all__ = [
+    "KeyTable",
+    "LimitsTable",
+    "TextToolsTable",
+    "ThinkTagsTable",
+    "TokenTable",
+    "TransformTable",
+    "UpstreamTable",
+]
 
 
 _Preset = Annotated[str, OneOf("preset", lambda: PRESETS)]
@@ -58,6 +66,15 @@ class KeyTable(Table):
     """What may be asked of it, or of its quota scope as a whole."""
     model_limits: dict[str, LimitsTable] = {}
     """The same for single models, beside `limits`."""
+
+
+class TokenTable(Table):
+    """An access token in place of keys, which is fetched anew before it ends (Vertex AI, Azure)."""
+
+    command: Annotated[tuple[str, ...], Field(min_length=1)]
+    """A program that prints one, with its arguments (`["gcloud", "auth", "print-access-token"]`); without a shell."""
+    lifetime: Seconds = 3_000.0
+    """Seconds that a token is used, from when it was printed; one that is refused before is fetched anew."""
 
 
 class TextToolsTable(Table):
@@ -116,6 +133,8 @@ class UpstreamTable(Table):
     keys: tuple[WordOrTable[Reference, KeyTable], ...] = ()
     """Keys of the pool: references to them, or tables with a key and its settings; none: the provider is asked
     without."""
+    token: TokenTable | None = None
+    """An access token that ends, in place of keys; missing: there is none."""
     strategy: _Strategy = "least-used"
     """Which of the usable keys is next: the one least used, each in turn, the first as long as it can (`fill-first`),
     the fastest, or the one that its conversation had (`affinity`)."""

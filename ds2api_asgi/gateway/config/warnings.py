@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from ..presets import PRESETS
@@ -30,7 +30,7 @@ def doubts_about(config: Config, known: Known) -> list[Found]:
 def _keys(config: Config) -> Iterator[Found]:
     for name, upstream in config.upstreams.items():
         preset = None if upstream.preset is None else PRESETS[upstream.preset]
-        if preset is not None and not preset.keyless and not upstream.keys:
+        if preset is not None and not preset.keyless and not upstream.keys and upstream.token is None:
             yield ("upstreams", name), f"has no keys, though {preset.title} demands one"
         if upstream.conversation_header is not None and upstream.strategy != "affinity":
             yield ("upstreams", name, "conversation_header"), 'counts only for the strategy "affinity"'
@@ -41,7 +41,7 @@ def _keys(config: Config) -> Iterator[Found]:
 
 
 def _models(config: Config) -> Iterator[Found]:
-    for name, hidden_by in _shadowed(list(config.models)):
+    for name, hidden_by in _shadowed(config.models):
         yield ("models", name), f'is never reached: "{hidden_by}" comes first'
     for name, model in config.models.items():
         for member in model.default:
@@ -56,18 +56,24 @@ def _models(config: Config) -> Iterator[Found]:
                 yield ("models", name, "targets"), f"no target has {words}; requests that need it are refused"
 
 
-def _shadowed(names: list[str]) -> Iterator[tuple[str, str]]:
-    """Patterns that another one comes before, whatever is asked for."""
-    patterns = sorted(
-        (name for name in names if "*" in name), key=lambda name: (name.count("*") - len(name), name.count("*"))
-    )
-    for number, name in enumerate(patterns):
-        for earlier in patterns[:number]:
-            pieces = (re.escape(piece) for piece in re.split(r"\*+", earlier))
-            # A star of the later one is any text, which only a star of the earlier one matches.
-            if re.fullmatch(".*".join(pieces), re.sub(r"\*+", "\0", name), re.DOTALL):
-                yield name, earlier
-                break
+def _shadowed(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Patterns that another one comes before, whatever is asked for.
+
+    One with more characters that are no star comes first, so only one with the very same ones can hide another.
+    """
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        if "*" in name:
+            alike.setdefault(name.replace("*", ""), []).append(name)
+    for group in alike.values():
+        group.sort(key=lambda name: name.count("*"))
+        for number, name in enumerate(group):
+            for earlier in group[:number]:
+                pieces = (re.escape(piece) for piece in re.split(r"\*+", earlier))
+                # A star of the later one is any text, which only a star of the earlier one matches.
+                if re.fullmatch(".*".join(pieces), re.sub(r"\*+", "\0", name), re.DOTALL):
+                    yield name, earlier
+                    break
 
 
 def _access(config: Config) -> Iterator[Found]:

@@ -76,6 +76,9 @@ PROBLEMS = [
      '{secret="k2", quota_scope="q", limits={rpm=1}}]',
      ["4: upstreams.a.keys[1]: shares its quota_scope with keys[0], but not its limits"]),
     (UP + 'strategy = "roundrobin"', ['4: upstreams.a.strategy: unknown strategy; did you mean "round-robin"?']),
+    (UP + 'token = { command = ["x"] }', ["4: upstreams.a.token: stands in place of keys; leave out one of both"]),
+    ('[upstreams.a]\npreset = "vertex"\nparameters = { project = "p" }\ntoken = { command = [] }',
+     ["4: upstreams.a.token.command: must not be empty"]),
     # failures
     (UP + "retry.hedge = { samples = 1000 }",
      ["4: upstreams.a.retry.hedge: samples of a hedge must be at least 1 and at most the window"]),
@@ -198,6 +201,7 @@ WARNINGS = [
     (UP + ACCESS, []),
     ('[upstreams.a]\npreset = "openai"', ["1: upstreams.a: has no keys, though OpenAI demands one"]),
     ('[upstreams.a]\npreset = "ollama"', []),
+    ('[upstreams.a]\npreset = "vertex"\nparameters = { project = "p" }\ntoken = { command = ["x"] }', []),
     (UP + 'conversation_header = "x-c"', ['4: upstreams.a.conversation_header: counts only for the strategy "affinity"']),
     (UP + 'base_url = "http://llm.example.com"', ["4: upstreams.a.base_url: sends keys without TLS"]),
     (UP + 'base_url = "http://vllm:8000"', []),
