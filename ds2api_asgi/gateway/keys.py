@@ -144,10 +144,12 @@ def _check_port(url: str) -> None:
 
 def _secret(reference: str) -> Secret:
     """The secret that an argument refers to; the secret itself would be seen in the list of processes."""
-    from pydantic import TypeAdapter, ValidationError
+    try:
+        from pydantic import TypeAdapter, ValidationError
 
-    from .config.secrets import Reference, Surroundings
-
+        from .config.secrets import Reference, Surroundings
+    except ImportError:
+        raise _Usage("reading references needs pydantic: pip install 'ds2api-asgi[serve]'") from None
     if reference.partition(":")[0] not in ("env", "file"):
         raise _Usage("--password is not the password itself, but env:NAME or file:PATH")
     try:

@@ -60,6 +60,9 @@ MAX_MODEL: Final = 256
 MAX_TESTS: Final = 4
 """Keys that are tested at a time."""
 
+MAX_TRANSLATIONS: Final = 2
+"""Documents that are translated at a time; the largest take a second of CPU."""
+
 _HTML: Final = b"text/html; charset=utf-8"
 _logger = logging.getLogger("ds2api_asgi.console")
 
@@ -126,6 +129,7 @@ class Console:
         )
         self._events = Events(self._standing, live, clock=clock)
         self._testing = 0
+        self._translating = 0
 
     def __repr__(self) -> str:
         return "<Console>"
@@ -170,6 +174,8 @@ class Console:
                 return _only(scope, "GET") or self._page(scope)
             case ["", "static", name]:
                 return _only(scope, "GET") or self._static.answer(name, scope)
+            case ["", "login" | "logout"] if scope["method"] in ("GET", "HEAD"):
+                return moved("./")  # the address of a form that was refused, asked for again
             case ["", "login"]:
                 return _only(scope, "POST") or await self._login(scope, receive)
             case ["", "logout"]:
@@ -256,7 +262,13 @@ class Console:
         body = await _body(scope, receive, MAX_DOCUMENT)
         if isinstance(body, Answer):
             return body
-        return await anyio.to_thread.run_sync(translate, body)
+        if self._translating >= MAX_TRANSLATIONS:
+            return failure(429, "busy", "Other documents are translated now.", headers=((b"retry-after", b"1"),))
+        self._translating += 1
+        try:
+            return await anyio.to_thread.run_sync(translate, body)
+        finally:
+            self._translating -= 1
 
     async def _key(self, pool: str, alias: str, action: str, scope: Scope, receive: Receive) -> Answer:
         body = await _body(scope, receive, MAX_FORM)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import re
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -33,6 +34,7 @@ __all__ = ["SHORTEST_PASSWORD", "Allowed", "Guard"]
 SHORTEST_PASSWORD: Final = 12
 """Characters; fewer could be guessed within the rate that attempts have."""
 
+_logger = logging.getLogger("ds2api_asgi.console")
 _COOKIE: Final = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
 _SAFE: Final = frozenset({"GET", "HEAD"})
 
@@ -101,6 +103,7 @@ class Guard:
                 headers=((b"retry-after", b"%d" % seconds),),
             )
         if not hmac.compare_digest(hashlib.sha256(given).digest(), self._digest):
+            _logger.warning("the console was shown a wrong password", extra={"address": address})
             return failure(401, "wrong_password", "That is not the password.")
         self._attempts.forgive(address, self._clock())
         return None

@@ -19,7 +19,7 @@ from ds2api_asgi.gateway.console.bench import MAX_DOCUMENT
 from ds2api_asgi.gateway.console.component import Console
 from ds2api_asgi.gateway.console.sessions import MAX_ENDED, Sessions
 from ds2api_asgi.pool import Secret
-from ds2api_asgi.testing import Driver
+from ds2api_asgi.testing import Driver, Hang
 from ds2api_asgi.universal import jsontext
 
 pytestmark = pytest.mark.anyio
@@ -102,6 +102,39 @@ async def test_guesses_at_the_api_count_alike_and_right_ones_do_not_count() -> N
     ]
     assert statuses == [401] * BURST + [429]
     assert (await attempt(console, PASSWORD)).status == 429
+
+
+async def test_a_wrong_password_is_logged_with_its_address_and_not_itself(caplog: Any) -> None:
+    await attempt(nest().console, "my-other-password", scope={"client": ("192.0.2.7", 1)})
+    (record,) = [one for one in caplog.records if one.name == "ds2api_asgi.console"]
+    assert record.address == "192.0.2.7"
+    assert "my-other-password" not in f"{record.getMessage()}{record.__dict__}"
+
+
+async def test_no_more_is_translated_at_a_time_than_may_be(monkeypatch: Any) -> None:
+    from ds2api_asgi.gateway.console import component
+
+    monkeypatch.setattr(component, "MAX_TRANSLATIONS", 0)
+    headers = {**bearer(), "content-type": "application/json"}
+    assert (await Driver(nest().console).request("POST", "/api/translate", headers=headers, body=b"{}")).status == 429
+
+
+async def test_no_more_keys_are_tested_at_a_time_than_may_be_and_who_leaves_ends_the_test() -> None:
+    from ds2api_asgi.gateway.console.component import MAX_TESTS
+
+    made = nest([[Hang()]] * MAX_TESTS)
+    statuses: list[int] = []
+
+    async def test_a_key() -> None:
+        with anyio.move_on_after(0.5):
+            answer = await Driver(made.console).request("POST", "/api/keys/openai/one/test", headers=bearer())
+            statuses.append(answer.status)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(MAX_TESTS + 1):
+            group.start_soon(test_a_key)
+    assert statuses == [429]
+    assert made.console._testing == 0
 
 
 async def test_time_gives_attempts_back() -> None:
@@ -317,8 +350,12 @@ async def test_no_path_leads_out_of_the_static_files(path: str) -> None:
 
 async def test_methods_are_those_of_the_contract() -> None:
     made = nest()
+    headers, _ = await log_in(made.console)
     for path in ("/login", "/logout"):
-        assert (await Driver(made.console).request("GET", path)).status == 405
+        assert (await Driver(made.console).request("PUT", path)).status == 405
+        answer = await Driver(made.console).request("GET", path, headers=headers)
+        assert (answer.status, answer.header("location"), answer.header("set-cookie")) == (303, "./", None)
+    assert (await Driver(made.console).request("GET", "/api/state", headers=headers)).status == 200
     for path in CHANGES:
         assert (await Driver(made.console).request("GET", path, headers=bearer())).status == 405
     for path in READS:
