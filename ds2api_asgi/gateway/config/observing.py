@@ -42,8 +42,9 @@ class MetricsTable(Table):
 class TelemetryTable(Table):
     """Spans and metrics for OpenTelemetry (extra `otel`), through the SDK that the environment configures."""
 
-    contents: Flag = False
-    """Whether spans hold what requests and answers say."""
+    contents: Flag | None = None
+    """Whether spans hold what requests and answers say; missing: as the environment variable
+    `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` says, which is no when it is not set."""
 
 
 class PriceTable(Table):
