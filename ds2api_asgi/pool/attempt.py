@@ -146,7 +146,11 @@ class Attempt:
                 if self._mask is not None:
                     message = self._mask(message)
             elif not self._judged:
-                failure = self._failure_in(chunk, last=last)
+                if (stream := self._stream) is not None:  # every delta comes along here
+                    stream.feed(chunk)
+                    failure = stream.failure
+                else:
+                    failure = self._failure_in(chunk, last=last)
                 if failure is not None:
                     await self._judge(failure, status=0)
                 elif not self._served and self._serves(last=last):
@@ -251,10 +255,7 @@ class Attempt:
             await self._judge_answer()
 
     def _failure_in(self, chunk: bytes, *, last: bool) -> Failure | None:
-        """The error that an answer with a success status turns out to be with its next part, if it does."""
-        if self._stream is not None:
-            self._stream.feed(chunk)
-            return self._stream.failure
+        """The error that a whole answer with a success status turns out to be with its last part, if it does."""
         judge = self._judge_whole
         if judge is None:
             return None

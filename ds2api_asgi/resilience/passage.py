@@ -254,20 +254,22 @@ class Passage:
         if self._alive is not None:
             self._alive.allowed = not self._tail.torn
         # The watch sees what may pass and no more, lest an end count that the client never gets.
-        if not more:
+        if more:
+            if ready:
+                watch.feed(ready)
+            if self.open:  # every delta comes along here
+                if ready:
+                    await self._line.send({"type": "http.response.body", "body": ready, "more_body": True})
+                self._dog.progress(ready)
+                return
+        else:
             rest = self._tail.rest()  # the last event of a stream may lack its blank line
             watch.feed(ready + rest)
             ready += rest if self.said else b""
-        elif ready:
-            watch.feed(ready)
-        if not self.open:
-            await self._hold(watch, ready, more)
-        elif not more:
+        if self.open:
             await self._end_stream(ready)
         else:
-            if ready:
-                await self._line.send({"type": "http.response.body", "body": ready, "more_body": True})
-            self._dog.progress(ready)
+            await self._hold(watch, ready, more)
 
     async def _hold(self, watch: StreamWatch, ready: bytes, more: bool) -> None:
         if watch.failure is not None:
