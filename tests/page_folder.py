@@ -8,24 +8,27 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
+import anyio.to_thread
 import pytest
 
 from commands import DS2API, ROOT, running, shell
-from providers_of_pages import provided, replaced
-from snippets import Block
+from providers_of_pages import provided, provider, replaced
+from snippets import PAGES, Block, pages, read
 
-__all__ = ["KNOWN", "Folder", "lines"]
+__all__ = ["KNOWN", "NEEDED", "Folder", "follow", "lines", "with_commands"]
 
 GATEWAY = "http://127.0.0.1:8000"
 SERVES = re.compile(r"^ds2api (?:demo|serve)\b|^(?:uvicorn|granian|hypercorn) ")
 ELSEWHERE = re.compile(r"^(?:claude|codex|gemini|docker|systemctl|npm|redis-server|ollama|vllm|llama-server)\b")
 """Programs that are not ours; a line that only starts one is not run."""
 SECONDS = 60
+NEEDED = ("bash", "curl")
+"""Programs without which no page can be followed."""
 KNOWN = re.findall(r"^    (\w+)  ", shell(f"{shlex.join(DS2API)} --help").stdout, flags=re.MULTILINE)
 EXTRA = re.compile(r"ds2api-asgi\[([\w,]+)\]")
 
@@ -135,3 +138,25 @@ class Folder:
     def __exit__(self, *_: object) -> None:
         """End what was started."""
         self._stack.close()
+
+
+def with_commands(*folders: str) -> list[str]:
+    """The pages of these folders (``""``: the uppermost) that have shell lines."""
+    found = []
+    for name in pages():
+        folder, _, _ = name.rpartition("/")
+        blocks = read(PAGES / name) if folder in folders else []
+        if any(block.language == "sh" and not block.title for block in blocks):
+            found.append(name)
+    return found
+
+
+async def follow(blocks: Sequence[Block], path: Path) -> None:
+    """Do what blocks say in an empty folder, against providers on this machine."""
+
+    def all_of_it(base_url: str) -> None:
+        with Folder(path, base_url) as folder:
+            folder.follow(blocks)
+
+    async with provider("\n".join(block.code for block in blocks)) as (base_url, _):
+        await anyio.to_thread.run_sync(all_of_it, base_url)

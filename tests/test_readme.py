@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import anthropic
-import anyio.to_thread
 import pytest
 
 import ds2api_asgi
@@ -23,8 +22,7 @@ from ds2api_asgi import Translator
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.protocols import registry
 from ds2api_asgi.testing import Driver, in_process_client, serve
-from page_folder import KNOWN, Folder
-from providers_of_pages import provider
+from page_folder import KNOWN, follow
 from snippets import blocks
 
 README = (ROOT / "README.md").read_text()
@@ -119,12 +117,7 @@ def _gateway() -> str:
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_the_gateway_serves_what_the_curl_line_asks_for(anyio_backend: str, tmp_path: Path) -> None:
-    def all_of_it(base_url: str) -> None:
-        with Folder(tmp_path, base_url) as folder:
-            folder.follow(blocks(_gateway()))
-
-    async with provider(_gateway()) as (base_url, _):
-        await anyio.to_thread.run_sync(all_of_it, base_url)
+    await follow(list(blocks(_gateway())), tmp_path)
 
 
 def test_the_commands_that_are_named_exist() -> None:
