@@ -121,6 +121,12 @@ priority = -1
 preset = "openai"
 keys = [{ secret = "env:OPENAI_KEY", limits = { rpm = 500 }, model_limits = { gpt-6 = { rpd = 100 } } }]
 """,
+    "upstreams.NAME.token": """\
+[upstreams.vertex]
+preset = "vertex"
+parameters = { project = "my-project" }
+token = { command = ["gcloud", "auth", "print-access-token"] }
+""",
     "upstreams.NAME.retry": """\
 [upstreams.openai.retry]
 max_attempts = 2
