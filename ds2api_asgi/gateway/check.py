@@ -41,6 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", default=15.0, type=_seconds, metavar="SECONDS", help="for each answer of --probe; default: 15"
     )
+    parser.add_argument("--strict", action="store_true", help="take warnings for problems")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--schema", action="store_true", help="print the JSON schema of configurations, for editors")
 
@@ -60,10 +61,13 @@ def run(arguments: argparse.Namespace) -> int:
     problems = list(examined.problems)
     if examined.config is not None:
         problems += _unbuildable(examined.config, arguments.file)
+    warnings = examined.warnings
+    if arguments.strict:
+        problems, warnings = [*problems, *warnings], ()
     if problems or examined.config is None:
-        return _wrong(arguments, problems, examined.warnings)
+        return _wrong(arguments, problems, warnings)
     probed = _probe(examined.config, arguments) if arguments.probe else None
-    _report(arguments, examined.config, examined.warnings, probed)
+    _report(arguments, examined.config, warnings, probed)
     return RIGHT if probed is None or probed.works else WRONG
 
 

@@ -129,6 +129,14 @@ def test_problems_are_told_with_their_lines(check: Callable[..., tuple[int, str,
     ]
 
 
+def test_warnings_can_count_as_problems(check: Callable[..., tuple[int, str, str]]) -> None:
+    text = '[upstreams.a]\npreset = "openai"\n'
+    code, out, err = check(text, "--strict")
+    assert (code, out) == (1, "")
+    assert err == "gateway.toml:1: upstreams.a: has no keys, though OpenAI demands one\n1 problem\n"
+    assert check(GOOD, "--strict")[0] == 0
+
+
 def test_what_only_parts_know_is_told_too(check: Callable[..., tuple[int, str, str]]) -> None:
     code, out, err = check('[upstreams.a]\npreset = "openai"\n[upstreams.a.headers]\n"connection" = "x"')
     assert (code, out) == (1, "")

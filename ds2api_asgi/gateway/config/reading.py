@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import tomllib
@@ -58,6 +59,9 @@ _SYNTAX: Final = (
 """What tomllib says, and what we say: its own messages repeat names and values."""
 
 
+_logger = logging.getLogger("ds2api_asgi.gateway")
+
+
 class Examined(Struct, frozen=True, kw_only=True):
     """A file and what was found in it.
 
@@ -73,7 +77,7 @@ class Examined(Struct, frozen=True, kw_only=True):
 
 
 def read_config(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None) -> Config:
-    """Read a configuration.
+    """Read a configuration; what is doubtful about it goes to the logger ``ds2api_asgi.gateway``.
 
     Args:
         path: A TOML file.
@@ -86,6 +90,8 @@ def read_config(path: str | os.PathLike[str], *, environ: Mapping[str, str] | No
     examined = examine(path, environ=environ)
     if examined.config is None:
         raise ConfigurationError("\n".join(map(str, examined.problems)))
+    for warning in examined.warnings:
+        _logger.warning("%s", warning)
     return examined.config
 
 

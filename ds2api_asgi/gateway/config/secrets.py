@@ -12,6 +12,7 @@ people have put the key itself.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,6 +48,11 @@ class Surroundings(Struct, kw_only=True):
     literals: int = field(default=0)
 
 
+def _here() -> Surroundings:
+    """Where the references of a configuration lead that is no file's."""
+    return Surroundings(environ=os.environ, folder=Path())
+
+
 class Hidden(str):
     """A text that its ``repr`` does not show, and with it no table's."""
 
@@ -60,9 +66,7 @@ def _found(value: Any, info: ValidationInfo) -> tuple[str, bool]:
     """What a reference leads to, and whether it stood in the file itself."""
     if not isinstance(value, str):
         raise ValueError('must be text: "env:NAME", "file:PATH" or the value itself')  # noqa: TRY004 - pydantic's
-    surroundings: Surroundings | None = info.context
-    if surroundings is None:
-        return value, True
+    surroundings = info.context if isinstance(info.context, Surroundings) else _here()
     kind, colon, name = value.partition(":")
     if not colon or kind not in ("env", "file"):
         if _KINDS.match(value):

@@ -226,6 +226,18 @@ headers = { "x-team" = "env:SPACED", "x-plain" = "a b" }
     }
 
 
+def test_a_configuration_of_no_file_refers_to_the_process_s_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_KEY", "sk-of-the-process")
+    config = Config.model_validate({"upstreams": {"a": {"preset": "openai", "keys": ["env:OPENAI_KEY"]}}})
+    assert config.upstreams["a"].keys[0].reveal() == "sk-of-the-process"  # type: ignore[union-attr]
+
+
+def test_doubts_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = write(tmp_path, '[upstreams.a]\npreset = "openai"\n')
+    read_config(file, environ=ENVIRON)
+    assert caplog.messages == [f"{file}:1: upstreams.a: has no keys, though OpenAI demands one"]
+
+
 def _tables(table: type[Table], seen: set[type[Table]]) -> None:
     seen.add(table)
     for field in table.model_fields.values():
