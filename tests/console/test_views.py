@@ -179,6 +179,7 @@ def test_a_fault_on_a_page_is_heard(stage: Stage) -> None:
         ("document.body.setAttribute('style', 'color: red')", "style"),
         ("document.body.append(Object.assign(new Image(), {src: 'http://127.0.0.2:9/x.png'}))", "127.0.0.2"),
         ("setTimeout(() => { throw new Error('on purpose'); })", "on purpose"),
+        ("setTimeout(() => { document.querySelector('#said').innerHTML = '<b>no</b>'; })", "TrustedHTML"),
         ("console.error('told')", "told"),
     ):
         visit.page.evaluate(f"() => {{ {script} }}")

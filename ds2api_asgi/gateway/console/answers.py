@@ -20,7 +20,8 @@ __all__ = ["HEADERS", "Answer", "failure", "json_answer", "moved"]
 
 _POLICY: Final = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    b"frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    b"frame-ancestors 'none'; base-uri 'none'; form-action 'self'; "
+    b"require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
 HEADERS: Final = (

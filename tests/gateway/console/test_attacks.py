@@ -45,6 +45,8 @@ def check_headers(answer: Any) -> None:
         "frame-ancestors 'none'",
         "base-uri 'none'",
         "form-action 'self'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
     ):
         assert rule in policy
     assert "unsafe" not in policy

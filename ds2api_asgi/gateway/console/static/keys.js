@@ -66,10 +66,8 @@ function renderFilters() {
 }
 
 const LIMITS = {
-  rpm: "Requests / min", rps: "Requests / s", rpd: "Requests / day", rph: "Requests / h", requests: "Requests",
-  tpm: "Tokens / min", tpd: "Tokens / day", tph: "Tokens / h", tokens: "Tokens",
-  itpm: "Input tokens / min", otpm: "Output tokens / min", input_tokens: "Input tokens", output_tokens: "Output tokens",
-  concurrency: "At once", in_flight: "At once", budget: "Budget",
+  rpm: "Requests / min", tpm: "Tokens / min", rpd: "Requests / day", tpd: "Tokens / day", concurrency: "At a time",
+  requests: "Requests", tokens: "Tokens", "input-tokens": "Input tokens", "output-tokens": "Output tokens",
 };
 const SOURCES = { configured: "configured", provider: "says the provider" };
 

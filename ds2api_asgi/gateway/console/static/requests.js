@@ -131,7 +131,7 @@ function render(state, age, again, traffic) {
     (line, one) => updateLive(line, one, state.now + age));
   const ended = traffic.recent();
   const found = ended.filter(wanted);
-  write(recentCount, found.length === ended.length ? `the last ${count(ended.length)}` : `${count(found.length)} of the last ${count(ended.length)}`);
+  write(recentCount, !ended.length ? "" : found.length === ended.length ? `the last ${count(ended.length)}` : `${count(found.length)} of the last ${count(ended.length)}`);
   show(noRecent, !found.length);
   show(recent.node, found.length > 0);
   write(noRecent, ended.length ? "None of them is like that." : "No request has ended yet.");
