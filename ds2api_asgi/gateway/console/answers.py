@@ -1,6 +1,7 @@
 """Answers of the console: `Answer`, and the headers that all of them have.
 
 Nothing of another origin may run in the page, be loaded by it, or put it into a frame, and nobody keeps an answer.
+Trusted types are required and none is allowed: no script can make markup of a text, not even ours by mistake.
 
 ``referrer-policy`` is ``same-origin``: it tells others as little as ``no-referrer`` does, but that one would make
 browsers say ``origin: null`` with the login form (https://fetch.spec.whatwg.org/#append-a-request-origin-header, read
