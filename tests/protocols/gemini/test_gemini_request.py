@@ -455,6 +455,31 @@ def test_a_json_schema_with_types_in_capitals_is_understood_and_comes_back() -> 
     assert equal(back(document), document)
 
 
+KINDS = st.sampled_from(["object", "OBJECT", "string", "STRING", "array", "ARRAY", "Integer", ["string", "null"]])
+SCHEMAS = st.recursive(
+    st.fixed_dictionaries({}, optional={"type": KINDS, "nullable": st.booleans(), "enum": st.just(["a", None])}),
+    lambda inner: st.fixed_dictionaries(
+        {"type": KINDS},
+        optional={
+            "properties": st.dictionaries(st.sampled_from(["type", "n"]), inner, max_size=2),
+            "items": inner,
+            "anyOf": st.lists(inner, max_size=2),
+        },
+    ),
+    max_leaves=6,
+)
+
+
+@given(SCHEMAS)
+def test_every_json_schema_comes_back_as_it_was_spelled(schema: dict[str, Any]) -> None:
+    function = {"name": "f", "parametersJsonSchema": schema}
+    for document in (
+        {"contents": [USER], "tools": [{"functionDeclarations": [function]}]},
+        config(responseMimeType="application/json", responseJsonSchema=schema),
+    ):
+        assert equal(back(document), document)
+
+
 # -- counting tokens
 
 
