@@ -231,7 +231,7 @@ def made_of(root: Any) -> Counter[str]:
         if isinstance(one, SKIPPED) or type(one).__module__ in ("_thread", "threading"):
             continue
         if id(one) in seen:
-            found[f"again {type(one).__qualname__}"] += 1
+            found[f"again {type(one).__qualname__} {getattr(one, 'name', '')!s:.40}"] += 1
             continue
         seen.add(id(one))
         keep.append(one)
