@@ -227,7 +227,7 @@ class Gateway:
         Raises:
             ConfigurationError: It cannot work.
         """
-        if self._draining:
+        if self._draining and self._group is not None:
             raise ConfigurationError("the gateway is about to end")
         before = self._current
         self.reload_error = None
@@ -303,9 +303,15 @@ class Gateway:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _open(self, group: anyio.abc.TaskGroup) -> None:
+        if self._draining:  # a host that starts again what it has ended: what is drained stays so, so others are made
+            self._forget(self._current)
+            self._draining = False
+            self._current = self._build(self.config, None)
+            self._use(self._current)
+            self._current.show()
         for resource in self._current.resources:
             await resource.open(group)
-        self._group, self._draining = group, False
+        self._group = group
         if self._watch is not None:
             group.start_soon(self._follow, self._watch)
 

@@ -28,7 +28,7 @@ import ds2api_asgi
 from ds2api_asgi import Secret
 from ds2api_asgi.gateway.config import Config
 from ds2api_asgi.gateway.config.base import Table
-from ds2api_asgi.gateway.config.upstreams import ThinkTagsTable
+from ds2api_asgi.gateway.config.upstreams import ThinkTagsTable, TokenTable
 from ds2api_asgi.gateway.gateway import Gateway
 from gateways import config_of
 
@@ -51,6 +51,11 @@ type = "think-tags"
 [upstreams.other]
 protocol = "openai-chat"
 base_url = "http://127.0.0.1:9"
+
+[upstreams.token]
+preset = "vertex"
+parameters = { project = "mine" }
+token = { command = ["true"] }
 
 [models.smart]
 targets = [{ upstream = "azure", model = "gpt" }, "other"]
@@ -124,6 +129,8 @@ OTHERS: dict[str, Any] = {
     "TargetTable.can": ("vision",),
     "TargetTable.upstream": "other",
     "TextToolsTable.dialect": "hermes",
+    "TokenTable.command": ("echo", "token"),
+    "UpstreamTable.token": None,
     "TextToolsTable.recognise": ("hermes",),
     "UpstreamTable.base_url": "http://127.0.0.1:10",
     "UpstreamTable.conversation_header": "x-talk",
@@ -141,6 +148,7 @@ TOGETHER: dict[str, dict[str, Any]] = {
     "ResponsesTable.type": {"type": "memory", "path": None},
     "StoreTable.type": {"type": "memory", "path": None},
     "StoreTable.url": {"type": "redis", "path": None, "url": Secret("redis://127.0.0.1:1")},
+    "UpstreamTable.token": {"keys": (), "token": TokenTable(command=("echo", "token"))},
     "UpstreamTable.preset": {"preset": "groq", "parameters": {}},
     "UpstreamTable.protocol": {
         "preset": None,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
+import weakref
 from pathlib import Path
 
 import anyio
@@ -182,3 +184,114 @@ def _tasks() -> int:
         return len(anyio.get_running_tasks())
     except RuntimeError:
         return 0
+
+
+async def test_breakers_and_counters_go_over_while_targets_stay() -> None:
+    async with demo() as url:
+        both = table("one", "http://127.0.0.1:9") + table("two", url)
+        rules = (
+            '[models.smart]\ntargets = ["one/demo-small", { upstream = "two", model = "demo-small", priority = 1 }]\n'
+        )
+        text = both + rules + "[failover.breaker]\nconsecutive = 2\nrest = 600\n[metrics]\n"
+        async with gateway_of(text) as gateway:
+            for _ in range(3):
+                assert (await chat(gateway, "smart")).status == 200
+            before = [one for one in gateway.breakers() if one.state == "open"]
+            assert [(one.target, one.model) for one in before] == [("one", None)]
+            await gateway.replace(config_of(text + '[models.more]\ntargets = ["two"]\n'))
+            assert [one.target for one in gateway.breakers() if one.state == "open"] == ["one"]
+            assert (await chat(gateway, "smart")).status == 200
+            assert [one.target for one in gateway.breakers() if one.state == "open"] == ["one"]
+            scraped = (await Driver(gateway).request("GET", "/metrics")).body.decode()
+            requests = [line for line in scraped.splitlines() if line.startswith("ds2api_requests_total{")]
+            assert [line.rpartition(" ")[2] for line in requests] == ["4.0"]
+            assert 'ds2api_breaker_state{model="",part="gateway",state="open",target="one"} 1.0' in scraped
+            await gateway.replace(config_of(text.replace("127.0.0.1:9", "127.0.0.1:10")))
+            assert not [one for one in gateway.breakers() if one.state == "open"]
+
+
+async def test_responses_limits_and_the_journal_go_over() -> None:
+    async with demo() as url:
+        access = "[access]\nkeys = [{ key = 'sk-client-0123456789', limits = { rpm = 2 } }]\n"
+        text = table("one", url) + "[responses]\n" + access
+        headers = {"authorization": "Bearer sk-client-0123456789"}
+        async with gateway_of(text) as gateway:
+            driver = Driver(gateway)
+            document = {"model": "one/demo-small", "input": "Hello"}
+            first = (await driver.request("POST", "/v1/responses", json=document, headers=headers)).json()
+            await gateway.replace(config_of(text + '[models.more]\ntargets = ["one"]\n'))
+            again = {**document, "previous_response_id": first["id"]}
+            assert (await driver.request("POST", "/v1/responses", json=again, headers=headers)).status == 200
+            assert (await driver.request("POST", "/v1/responses", json=again, headers=headers)).status == 429
+            assert len(gateway.journal) == 3
+            assert (await driver.request("POST", "/v1/responses", json=again)).status == 401
+
+
+async def test_a_models_own_transforms_are_for_that_model_alone() -> None:
+    async with demo() as url:
+        text = (
+            table("one", url)
+            + '[models.thinker]\ntargets = ["one/demo-small"]\n'
+            + '[[models.thinker.transforms]]\ntype = "think-tags"\nopening = "You wrote: "\nclosing = ". "\n'
+            + '[models.plain]\ntargets = ["one/demo-small"]\n'
+        )
+        async with gateway_of(text) as gateway:
+            plain = (await chat(gateway, "plain")).json()["choices"][0]["message"]
+            thinker = (await chat(gateway, "thinker")).json()["choices"][0]["message"]
+            assert "reasoning_content" not in plain
+            assert plain["content"] == f"You wrote: {thinker['reasoning_content']}. {thinker['content']}"
+            assert set((await Driver(gateway).request("GET", "/v1/models")).json()["data"][0]) >= {"id"}
+
+
+async def test_opaque_state_goes_back_to_its_upstream_only() -> None:
+    async with demo() as url:
+        text = table('"one.eu"', url) + table("two", url) + '[carry]\nsecret = "signs-it"\n'
+        async with gateway_of(text) as gateway:
+            origins = {name: line.translator()._settings.carriage for name, line in gateway._current.lines.items()}
+            assert len({carriage.minter.token for carriage in origins.values()}) == 2
+            assert {carriage.secret for carriage in origins.values()} == {b"signs-it"}
+            assert len({id(carriage.store) for carriage in origins.values()}) == 1
+
+
+async def test_the_console_outlives_reloads_and_shows_the_new_pools() -> None:
+    async with demo() as url:
+        text = table("one", url, keys=KEYS[:1]) + '[console]\npassword = "a-long-enough-password"\n'
+        headers = {"authorization": "Bearer a-long-enough-password"}
+        async with gateway_of(text) as gateway:
+            driver = Driver(gateway)
+            await chat(gateway, "one/demo-small")
+            await gateway.replace(config_of(text + table("two", url, keys=KEYS[1:])))
+            state = (await driver.request("GET", "/console/api/state", headers=headers)).json()
+            assert [pool["name"] for pool in state["pools"]] == ["one", "two"]
+            assert state["generation"] == 2
+            assert len(state["recent"]) == 1
+            assert (await driver.request("GET", "/console/api/state")).status in (401, 403)
+
+
+async def test_a_gateway_that_ends_takes_over_nothing() -> None:
+    async with demo() as url, gateway_of(table("one", url)) as gateway:
+        gateway.drain()
+        with pytest.raises(ConfigurationError, match="about to end"):
+            await gateway.replace(config_of(table("two", url)))
+
+
+async def test_a_gateway_works_without_a_lifespan_and_can_be_started_again() -> None:
+    async with demo() as url:
+        gateway = Gateway(config_of(table("one", url)))
+        for _ in range(2):
+            async with running(gateway):
+                assert (await chat(gateway, "one/demo-small")).status == 200
+        await gateway.replace(config_of(table("two", url)))
+        async with running(gateway):
+            assert (await chat(gateway, "two/demo-small")).status == 200
+
+
+async def test_replaced_generations_are_let_go() -> None:
+    async with demo() as url, gateway_of(table("one", url, keys=KEYS)) as gateway:
+        first = weakref.ref(gateway._current)
+        for number in range(3):
+            await gateway.replace(config_of(table("one", url, keys=KEYS, more=f"max_queue = {number}")))
+            assert (await chat(gateway, "one/demo-small")).status == 200
+        await until(lambda: not gateway._retired)
+        gc.collect()
+        assert first() is None
