@@ -405,6 +405,7 @@ def _console(
             # The same for all workers behind one port, and another one with another password.
             signing=hmac.digest(table.password.reveal().encode(), _SESSIONS, "sha256"),
             started=sight.started,
+            workers=config.server.workers,
         )
     return Resource(console)
 

@@ -24,9 +24,10 @@ from msgspec import Struct
 from ..asgi.facts import Caller, KeyLeased, Used
 from ..asgi.trace import MAX_TEXT, printable, why_of
 from ..errors import ConfigurationError
+from ..protocols.base import Operation
 from ..universal.estimate import BYTES_PER_TOKEN
 from .cost import Price, Pricing
-from .seen import RequestSeen
+from .seen import SWITCHED, RequestSeen
 from .series import Point, Series
 from .watching import Watcher
 
@@ -70,7 +71,7 @@ class Running(Struct, frozen=True, kw_only=True):
         operation: What is asked for (``"generate"``).
         model: The model that is asked for; None: not known yet.
         caller: The client key's alias; None: nobody's.
-        phase: ``"waiting"`` until content comes, then ``"streaming"``.
+        phase: ``"waiting"`` until content comes or a websocket is accepted, then ``"streaming"``.
         pool: The pool whose key is used now; None: none yet.
         key: The key's alias.
         first: Seconds to the first content; None: none yet.
@@ -298,7 +299,7 @@ class Live(Watcher):
             self._recent.append((self._version, told))
             self._series.add(
                 self._wall(),
-                took=told.took,
+                took=told.took if _is_telling(request) else None,
                 failed=told.end != "complete",
                 first=told.first,
                 output=told.output or 0,
@@ -328,7 +329,7 @@ class Live(Watcher):
             operation=request.claim.operation.value,
             model=_short(request.look()),
             caller=_caller(request),
-            phase="waiting" if request.first is None else "streaming",
+            phase="waiting" if request.first is None and request.status != SWITCHED else "streaming",
             pool=_short(entry.pool),
             key=_short(entry.key),
             first=_rounded(first),
@@ -366,6 +367,11 @@ class Live(Watcher):
 
 
 _SOONEST: Final = 0.1  # seconds of a stream before its speed says anything
+
+
+def _is_telling(request: RequestSeen) -> bool:
+    """Whether its time says how fast answers are: lists of models are faster, and sessions are as long as wanted."""
+    return not request.is_websocket and request.claim.operation in (Operation.GENERATE, Operation.EMBED)
 
 
 def _by_age(entry: _Entry) -> float:

