@@ -15,6 +15,7 @@ if not PAGES.exists():
 
 pytestmark = [
     pytest.mark.anyio,
+    pytest.mark.timeout(300),
     pytest.mark.skipif(not all(map(shutil.which, NEEDED)), reason=f"needs {' and '.join(NEEDED)}"),
 ]
 
