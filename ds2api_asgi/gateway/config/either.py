@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import Discriminator, Tag
 
-__all__ = ["MARK", "OrFalse", "WordOrTable", "tagged"]
+__all__ = ["MARK", "OrFalse", "WordOrNumber", "WordOrTable", "tagged"]
 
 MARK: Final = "·"
 """What a tag begins with, since pydantic puts tags into the places of errors; no member of ours has it."""
@@ -19,6 +19,7 @@ W = TypeVar("W")
 
 _TABLE: Final = f"{MARK}table"
 _WORD: Final = f"{MARK}word"
+_NUMBER: Final = f"{MARK}number"
 
 
 def _form(value: Any) -> str:
@@ -30,6 +31,14 @@ WordOrTable = Annotated[Annotated[W, Tag(_WORD)] | Annotated[T, Tag(_TABLE)], Di
 
 OrFalse = Annotated[Annotated[Literal[False], Tag(_WORD)] | Annotated[T, Tag(_TABLE)], Discriminator(_form)]
 """``OrFalse[T]``: a table, or ``false``."""
+
+
+def _kind(value: Any) -> str:
+    return _NUMBER if isinstance(value, int) and not isinstance(value, bool) else _WORD
+
+
+WordOrNumber = Annotated[Annotated[str, Tag(_WORD)] | Annotated[int, Tag(_NUMBER)], Discriminator(_kind)]
+"""A word, or a whole number."""
 
 
 def tagged(value: Any) -> str | None:

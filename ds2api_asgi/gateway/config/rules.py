@@ -9,6 +9,7 @@ from pydantic import Field
 from ...protocols.classification import Action
 from ...universal.failure import RequestFault
 from .base import Amount, Name, Table, Whole
+from .either import WordOrNumber
 
 __all__ = ["RuleTable"]
 
@@ -35,7 +36,7 @@ class RuleTable(Table):
     key and `cool-key`, `exhaust-key`, `disable-key` or `block-model` this one."""
     status: tuple[_Status, ...] = ()
     """Statuses that it is about; none: all."""
-    code: tuple[str | int, ...] = ()
+    code: tuple[WordOrNumber, ...] = ()
     """Codes or types of the error, as the provider says them; none: all."""
     message: str | None = None
     """Words that must stand in the error's message, in any letter case."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ds2api_asgi.gateway.config import examine
 from ds2api_asgi.gateway.config.base import Table
+from ds2api_asgi.gateway.config.places import dotted
 from gateway_documents import ENVIRON, FULL, changed, places, toml
 
 CANARY = "sk-cAnArY7w0rd"
@@ -98,6 +99,16 @@ def test_a_wrong_value_is_never_repeated(folder: Path, wrong: Any) -> None:
 def test_any_text_anywhere_is_told_or_taken(folder: Path, place: tuple[str | int, ...], value: Any) -> None:
     if "\0" not in toml({"a": value}) and not any(0xD800 <= ord(one) < 0xE000 for one in toml({"a": value})):
         told(folder, changed(FULL, place, value))
+
+
+@pytest.mark.parametrize("wrong", [CANARY, [], {}, 7], ids=repr)
+def test_a_problem_is_where_the_file_has_something_or_misses_it(folder: Path, wrong: Any) -> None:
+    for place in PLACES:
+        document = changed(FULL, place, wrong)
+        there = {dotted(one) for one in places(document)}
+        for one in told(folder, document):
+            path, words = one.split(": ", 1)
+            assert path in there or "missing" in words, one
 
 
 def test_a_secret_twice_is_not_repeated(folder: Path) -> None:

@@ -70,11 +70,11 @@ def test_lines_of_members_and_of_what_is_missing(text: str, path: Path, line: in
 @pytest.mark.parametrize(
     "text",
     [
-        "a = [" + "1, " * 300_000 + "]",
-        "a = '''" + "'\n" * 300_000 + "'''",
-        'a = "' + "\\\\" * 300_000 + '"',
-        "# x\n" * 300_000,
-        "".join(f"[[a.b]]\nc{number} = 1\n" for number in range(40_000)),
+        "a = [" + "1, " * 100_000 + "]",
+        "a = '''" + "'\n" * 100_000 + "'''",
+        'a = "' + "\\\\" * 100_000 + '"',
+        "# x\n" * 100_000,
+        "".join(f"[[a.b]]\nc{number} = 1\n" for number in range(20_000)),
         ".".join(["a"] * 3_000) + " = 1",
     ],
     ids=["array", "quotes", "escapes", "comments", "tables", "dots"],
