@@ -18,7 +18,7 @@ from ..asgi.body import Replay
 from ..asgi.claims import Claims
 from ..asgi.credentials import shown, without_credentials
 from ..asgi.exchange import KEY, Exchange, enter
-from ..asgi.facts import Caller, TurnedAway
+from ..asgi.facts import Caller, TurnedAway, Used
 from ..asgi.headers import replace
 from ..asgi.path import query, relative_path
 from ..asgi.types import ASGIApp, Receive, Scope, Send
@@ -79,10 +79,11 @@ class Access:
     know those routes: put it on what is mounted there. A browser's CORS preflight, which carries no key, passes.
 
     Websockets on ``/responses`` are held to models and limits message by message, as requests are. Other websockets
-    cost one request and no tokens; OpenAI's Realtime is held to models in its query and in its messages. Requests that
-    no protocol claims cost one request, and with ``POST`` the tokens that their answers state. A key with an allow-list
-    may only use such requests without a body or with one that names an allowed model, and no websockets but these two.
-    Work that goes on when its answer is over (``background``) costs what its request seemed to cost.
+    cost one request; OpenAI's Realtime is held to models in its query and in its messages, and costs, once it is over,
+    the tokens that a `KeyPool` within was told of. Requests that no protocol claims cost one request, and with ``POST``
+    the tokens that their answers state. A key with an allow-list may only use such requests without a body or with one
+    that names an allowed model, and no websockets but these two. Work that goes on when its answer is over
+    (``background``) costs what its request seemed to cost.
 
     Args:
         app: The ASGI app to ask.
@@ -214,19 +215,23 @@ class Access:
             )
             await socket.run(self.app, scope)
             return
-        permission = self._permission(key)
+        permission, limits = self._permission(key), key.limits
+        talks = is_realtime("openai-chat", relative_path(scope))
         if permission.limited:
-            if not is_realtime("openai-chat", relative_path(scope)):
+            if not talks:
                 raise Refused(
                     FailureKind.PERMISSION, 403, "This client key is for certain models, and this names none."
                 )
             check_query(permission, query(scope))
             receive = Realtime(self._checks, permission, key.name, exchange, receive, send).receive
-        admission = await self._turnstile.enter(key, 0)
+        counts = talks and not (limits.tpm is None and limits.tpd is None and limits.budget is None)
+        exchange.wants_usage = exchange.wants_usage or counts
+        admission = await self._turnstile.enter(key, 1 if counts else 0)  # with none left, nobody begins to talk
         try:
             await self.app(scope, receive, send)
         finally:
-            await self._turnstile.leave(admission, None)
+            used = sum(fact.input + fact.output for fact in exchange.all(Used)) if counts else None
+            await self._turnstile.leave(admission, used)
 
     def _claim(self, scope: Scope) -> Claim | None:
         claim = self._claims.of(scope if scope["type"] == "http" else {**scope, "method": "POST"})

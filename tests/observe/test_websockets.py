@@ -21,11 +21,13 @@ from websockets.exceptions import InvalidStatus
 from ds2api_asgi import (
     Access,
     ClientKey,
+    ClientLimits,
     Key,
     KeyPool,
     Metrics,
     RateLimits,
     Secret,
+    StatefulResponses,
     Telemetry,
     Traced,
     Translator,
@@ -40,8 +42,9 @@ from ds2api_asgi.observe.sockets import REALTIME, claim_of
 from ds2api_asgi.observe.watching import RequestSeen, Watcher
 from ds2api_asgi.pool.ask import Ask
 from ds2api_asgi.protocols.openai_sockets import usage_of_event
-from ds2api_asgi.testing import Driver, serve
+from ds2api_asgi.testing import Driver, ScriptedUpstream, event_script, serve
 from socket_provider import conversation, dial, provider, response_done
+from watched import WORDS, chunk
 
 ALICE = "sk-alice-canary-5f0c7a1be2d9"
 KEY = "sk-pool-canary-one-81c2d3"
@@ -345,3 +348,59 @@ async def test_an_app_that_raises_and_one_that_ends_silently_are_told() -> None:
         return traces[0]
 
     assert [(await run(app)).end for app in (silent, raises)] == ["complete", "cut"]
+
+
+async def test_each_response_of_a_responses_websocket_is_a_call_of_one_request() -> None:
+    usage = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
+    script = event_script(chunk("hi"), chunk(finish="stop"), chunk(usage=usage), done=True)
+    metrics, traces = Metrics(), list[Trace]()
+    watchers = Watchers([metrics])
+    upstream = watchers.calls(ScriptedUpstream([script], repeat=True), name="up", provider="openai")
+    pool = KeyPool(upstream, protocol="openai-chat", keys=[KEY])
+    app = Traced(
+        StatefulResponses(Translator(pool, speaks="openai-chat")),
+        watchers=watchers,
+        sinks=[traces.append],
+        usage=True,
+    )
+    async with serve(app, ws="websockets-sansio") as url:
+        async with dial(url, "/v1/responses") as client:
+            for _ in range(2):
+                await client.send(json.dumps({"type": "response.create", "model": "gpt-4o", "input": WORDS}))
+                while json.loads(await client.recv())["type"] != "response.completed":
+                    pass
+        with anyio.fail_after(5):
+            while not traces:  # noqa: ASYNC110 - the server's task ends on its own
+                await anyio.sleep(0.005)
+    (trace,) = traces
+    assert (trace.protocol, trace.model, trace.status, trace.end) == ("openai-responses", "gpt-4o", 101, "complete")
+    summary = summary_of(trace)
+    assert (summary.attempts, summary.input, summary.output, summary.received) == (2, 10, 6, 2)
+    assert (summary.upstream, summary.upstream_model, summary.code) == ("up", "gpt-4o", 1000)
+    answer = await Driver(metrics.exposition).request("GET", "/metrics")
+    labels = 'kind="input",model="gpt-4o",protocol="openai-responses"'
+    assert f"ds2api_tokens_total{{{labels}}} 10.0" in answer.text
+    assert 'ds2api_upstream_calls_total{end="complete",status="2xx",upstream="up"} 2.0' in answer.text
+    assert WORDS not in answer.text + str(trace)
+
+
+async def test_a_client_pays_for_a_session_when_it_is_over() -> None:
+    async with provider(conversation) as made:
+        upstream = Upstream(made.url, protocol="openai-chat", websockets=True)
+        pool = KeyPool(upstream, protocol="openai-chat", keys=[KEY])
+        alice = ClientKey(ALICE, name="alice", limits=ClientLimits(tpd=60))
+        async with serve(Access(pool, keys=[alice]), ws="websockets-sansio") as url:
+            async with connect(url) as client:
+                await talk(client)  # 67 tokens
+            with anyio.fail_after(5):
+                while made.open:  # noqa: ASYNC110 - the server's task ends on its own
+                    await anyio.sleep(0.005)
+            with anyio.fail_after(5):
+                status = 101
+                while status == 101:
+                    try:
+                        async with connect(url):
+                            await anyio.sleep(0.01)
+                    except InvalidStatus as denied:
+                        status = denied.response.status_code
+            assert status == 429
