@@ -21,6 +21,7 @@ from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.gateway.cli import main
 from ds2api_asgi.gateway.config import examine
 from ds2api_asgi.gateway.probe import MAX_AT_A_TIME, Probed, probe
+from ds2api_asgi.protocols import registry
 from ds2api_asgi.testing import serve
 
 KEY = "sk-never-shown-anywhere-0123"
@@ -319,12 +320,12 @@ async def test_progress_is_told_on_a_terminal_and_gone_at_the_end(tmp_path: Path
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("protocol", "path"), [("openai-chat", "/v1/models"), ("anthropic", "/v1/models")])
+@pytest.mark.parametrize("protocol", registry.names())
 async def test_the_demo_model_is_asked_in_its_protocol(
-    tmp_path: Path, protocol: str, path: str, check: Callable[..., tuple[int, str, str]]
+    protocol: str, check: Callable[..., tuple[int, str, str]]
 ) -> None:
     app: ASGIApp = DemoModel(keys=["sk-demo-key"])
-    if protocol == "anthropic":
+    if protocol != "openai-chat":
         from ds2api_asgi import Translator, Upstream
 
         async with (
