@@ -32,6 +32,7 @@ MODULES: Final = (
     "ds2api_asgi.gateway.routes",
     "ds2api_asgi.gateway.presets",
     "ds2api_asgi.gateway.config",
+    "ds2api_asgi.gateway.console",
     "ds2api_asgi.resilience",
     "ds2api_asgi.resilience.timeouts",
     "ds2api_asgi.pool",
