@@ -74,7 +74,7 @@ class Upstreams:
 def upstreams() -> Iterator[Upstreams]:
     """Two providers of different protocols, and one that takes its time."""
     known = [SECRETS[name].partition("+")[0] for name in ("CHAT_DEAD", "CHAT_WEARY", "CHAT_GOOD")]
-    apps: list[Any] = [DemoModel(keys=known), Claude(), DemoModel(pace=0.12)]
+    apps: list[Any] = [DemoModel(keys=known), Claude(), DemoModel(pace=0.15)]
     with ExitStack() as stack:
         portal = stack.enter_context(start_blocking_portal("asyncio"))
         yield Upstreams(*(stack.enter_context(portal.wrap_async_context_manager(serve(app))) for app in apps))
@@ -327,7 +327,7 @@ def test_a_reload_under_fifty_streams_loses_none_and_an_end_lets_them_end(
         one.write(config(upstreams, fresh, slow="total_timeout = 30").replace('"env:CHAT_DEAD", ', ""))
         one.until("took over the configuration")
         assert one.ask("fresh").status_code == 200
-        assert sum(not stream.done() for stream in streams) > 25
+        assert sum(not stream.done() for stream in streams) > 10
         for stream in streams:
             status, text = stream.result(20)
             assert status == 200
@@ -389,6 +389,35 @@ def test_workers_share_the_health_of_keys_and_read_a_new_configuration(
         assert sum(map(int, counted)) == 24
         assert one.end() == 0
         one.is_discreet()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are found in /proc")
+def test_a_worker_that_dies_is_replaced_and_none_outlives_its_crew(upstreams: Upstreams, tmp_path: Path) -> None:
+    with gateway(tmp_path, config(upstreams), "--workers", "2") as one:
+        workers = _workers(one)
+        assert len(workers) == 2
+        os.kill(workers[0], signal.SIGKILL)
+        one.until("a worker died")
+        _until(lambda: len(_workers(one)) == 2 and workers[0] not in _workers(one))
+        assert {one.ask("demo-small").status_code for _ in range(4)} == {200}
+        left = _workers(one)
+        one.process.kill()
+        one.process.wait(10)
+        _until(lambda: not any(_is_alive(number) for number in left))
+
+
+def _workers(one: Gateway) -> list[int]:
+    """The processes that serve: the children of the crew that listen to its pipes."""
+    pid = one.process.pid
+    children = [int(number) for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [child for child in children if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
+
+
+def _is_alive(number: int) -> bool:
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_what_cannot_be_served_is_told_at_once(upstreams: Upstreams, tmp_path: Path) -> None:

@@ -295,3 +295,18 @@ async def test_replaced_generations_are_let_go() -> None:
         await until(lambda: not gateway._retired)
         gc.collect()
         assert first() is None
+
+
+async def test_what_lingers_too_long_on_an_old_configuration_ends_with_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ds2api_asgi.gateway.gateway.LINGER", 0.05)
+    async with demo(DemoModel(pace=0.2)) as url, demo() as other, gateway_of(table("one", url)) as gateway:
+        document = {"model": "one/demo-small", "messages": HELLO, "stream": True}
+        async with Driver(gateway).open("POST", "/v1/chat/completions", json=document) as stream:
+            await anext(aiter(stream))
+            await gateway.replace(config_of(table("one", other)))
+            rest = b"".join([chunk async for chunk in stream])
+        assert b'"error"' in rest
+        await until(lambda: not gateway._retired)
+        assert (await chat(gateway, "one/demo-small")).status == 200
