@@ -243,16 +243,29 @@ def gateway(folder: Path, text: str, *options: str) -> Iterator[Gateway]:
                     ran.process.kill()
 
 
+@pytest.fixture(scope="module")
+def gateways(upstreams: Upstreams, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Gateway]]:
+    """The gateways that SDKs ask, by server; each is started once, when it is asked for."""
+    started: dict[str, Gateway] = {}
+    with ExitStack() as stack:
+
+        def start(server: str) -> Gateway:
+            if server not in started:
+                folder = tmp_path_factory.mktemp(server)
+                started[server] = stack.enter_context(gateway(folder, config(upstreams), "--server", server))
+            return started[server]
+
+        yield start
+        for one in started.values():
+            assert one.end() == 0
+            one.is_discreet()
+
+
 @pytest.fixture(scope="module", params=SERVERS)
-def served(
-    request: pytest.FixtureRequest, upstreams: Upstreams, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Gateway]:
-    """The gateway that SDKs ask, on each server."""
+def served(request: pytest.FixtureRequest, gateways: Callable[[str], Gateway]) -> Gateway:
+    """One of them."""
     pytest.importorskip(request.param)
-    with gateway(tmp_path_factory.mktemp(request.param), config(upstreams), "--server", request.param) as one:
-        yield one
-        assert one.end() == 0
-        one.is_discreet()
+    return gateways(request.param)
 
 
 @pytest.fixture(scope="module", params=SDKS)
