@@ -15,7 +15,8 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,11 +92,11 @@ def _serve(orders: Orders, config: Config) -> int:
         listener = listen(table.host, table.port)
     except OSError as error:
         return _fail(f"cannot listen on {table.host}:{table.port}: {_reason(error)}")
-    with listener:
+    with listener, ExitStack() as stack:
         port: int = listener.getsockname()[1]
         ready = partial(_announce, config, port)
         if table.workers > 1:
-            _share_numbers()
+            stack.enter_context(_shared_numbers())
         if table.server == "granian":
             from .granian_server import serve_granian
 
@@ -133,13 +134,16 @@ def _work(argument: tuple[Orders, socket.socket], ready: Callable[[], None]) -> 
     return 0 if served else 1
 
 
-def _share_numbers() -> None:
+@contextmanager
+def _shared_numbers() -> Iterator[None]:
     """Let workers count in files that each of them can read (see `observe.workers`)."""
     from ..observe.workers import VARIABLE, prepare
 
-    directory = os.environ.setdefault(VARIABLE, "") or tempfile.mkdtemp(prefix="ds2api-metrics-")
-    os.environ[VARIABLE] = directory
-    prepare(directory)
+    with tempfile.TemporaryDirectory(prefix="ds2api-metrics-", ignore_cleanup_errors=True) as own:
+        directory = os.environ.get(VARIABLE) or own
+        os.environ[VARIABLE] = directory
+        prepare(directory)
+        yield
 
 
 def _announce(config: Config, port: int) -> None:
