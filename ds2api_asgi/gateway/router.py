@@ -214,17 +214,8 @@ class Router:
         """The legs in the order in which they are asked: one of the first tier by weight, then all others."""
         if len(legs) == 1:
             return legs
-        sharing = [leg for leg in legs if leg.tier == legs[0].tier and leg.target.weight > 0]
-        if len(sharing) < 2:
-            first = sharing[0] if sharing else legs[0]
-        else:
-            point = self._point(claim, scope, body) * sum(leg.target.weight for leg in sharing)
-            first = sharing[-1]
-            for leg in sharing:
-                point -= leg.target.weight
-                if point < 0:
-                    first = leg
-                    break
+        sharing = _sharing(legs)
+        first = sharing[0] if len(sharing) == 1 else _drawn(sharing, self._point(claim, scope, body))
         return (first, *(leg for leg in legs if leg is not first))
 
     def _point(self, claim: Claim, scope: Scope, body: bytes) -> float:
@@ -283,7 +274,7 @@ class Router:
             named = unquote_to_bytes(pairs[at][len(b"model=") :]).decode("utf-8", "replace")
             found = self._table.find(named)
             if found is not None:
-                leg = found.way.legs[0]
+                leg = _drawn(_sharing(found.way.legs), self._rng.random())
                 model = leg.target.model or found.model
                 if model != named:
                     pairs[at] = b"model=" + quote(model, safe="").encode()
@@ -300,6 +291,22 @@ class Router:
             return
         await receive()
         await send({"type": "websocket.close", "code": 1008, "reason": "the request names no model that is known here"})
+
+
+def _sharing(legs: Sequence[Leg]) -> list[Leg]:
+    """Those of the lowest priority that share what comes by their weights; those without wait for others to fail."""
+    weighted = [leg for leg in legs if leg.target.weight > 0] or list(legs[:1])
+    return [leg for leg in weighted if leg.tier == weighted[0].tier]
+
+
+def _drawn(sharing: Sequence[Leg], point: float) -> Leg:
+    """One of them, by a number from 0 up to 1."""
+    point *= sum(leg.target.weight for leg in sharing)
+    for leg in sharing:
+        point -= leg.target.weight
+        if point < 0:
+            return leg
+    return sharing[-1]
 
 
 def _failover(apps: Sequence[ASGIApp]) -> ASGIApp:

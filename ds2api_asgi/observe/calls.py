@@ -82,6 +82,7 @@ class Calls:
             if next(exchange.since(mark, Called), None) is None:  # nobody who watches within has noted it
                 exchange.note(_told(call))
             watcher.tell(watcher.call_ended, call)
+            call.taps = ()  # which may hold it
 
 
 def _told(call: CallSeen) -> Called:

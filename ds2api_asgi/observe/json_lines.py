@@ -93,7 +93,7 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception:  # noqa: BLE001 - arguments that do not fit, or whose text raises
-        return str(record.msg)
+        return record.msg if isinstance(record.msg, str) else _name(record.msg)
 
 
 def _exception(formatter: logging.Formatter, record: logging.LogRecord) -> str:

@@ -291,10 +291,11 @@ class Live(Watcher):
     def ended(self, request: RequestSeen) -> None:
         """Keep how it went."""
         entry: _Entry = request.kept.pop(self)  # each holds the other: no garbage in cycles shall be left
-        told = self._ended(entry, request)
-        with self._lock:
+        with self._lock:  # before anything is told of it, which may go wrong
             self._running.pop(entry, None)
             self._stirred.pop(entry, None)
+        told = self._ended(entry, request)
+        with self._lock:
             self._version += 1
             self._recent.append((self._version, told))
             self._series.add(
@@ -307,7 +308,7 @@ class Live(Watcher):
 
     def _settle(self) -> None:
         stirred, self._stirred = self._stirred, {}
-        for entry in stirred:
+        for entry in list(stirred):
             self._touch(entry)
 
     def _touch(self, entry: _Entry) -> None:

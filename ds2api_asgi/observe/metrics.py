@@ -211,7 +211,7 @@ class Metrics(Watcher):
         while True:
             try:
                 await self.exposition.publish()
-            except OSError:
+            except Exception:  # nothing of this is worth the server's end
                 logger.exception("the other workers cannot be told how things stand")
             await anyio.sleep(every)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -74,14 +75,7 @@ class Requests:
         exchange.wants_usage = exchange.wants_usage or watcher.wants_usage
         watcher.tell(watcher.began, request)
 
-        def noted(fact: Any) -> None:
-            if isinstance(fact, Attempted):
-                request.waited += fact.after
-            elif isinstance(fact, Queued):
-                request.waited += fact.seconds
-            watcher.tell(watcher.noted, request, fact)
-
-        exchange.observe(noted)
+        exchange.observe(_noting(watcher, request))
         ends: _Ends
         if kind == "http":
             ends = _HttpEnds(watcher, request, receive, send)
@@ -105,6 +99,27 @@ class Requests:
             request.own.leave()  # what comes now is not the request's time
             ends.finish(raised)
             watcher.tell(watcher.ended, request)
+            request.forget()
+
+
+def _noting(watcher: Watcher, request: RequestSeen) -> Callable[[Any], None]:
+    """What an exchange shows its facts to. Requests hold their exchange, so it must not hold them: no cycles.
+
+    Whatever still works for a request that is over, in the background, holds it by its scope.
+    """
+    seen = weakref.ref(request)
+
+    def noted(fact: Any) -> None:
+        request = seen()
+        if request is None:
+            return
+        if isinstance(fact, Attempted):
+            request.waited += fact.after
+        elif isinstance(fact, Queued):
+            request.waited += fact.seconds
+        watcher.tell(watcher.noted, request, fact)
+
+    return noted
 
 
 class _HttpEnds:
@@ -178,7 +193,7 @@ class _HttpEnds:
             streams = media_type(message.get("headers", ())) == protocol.stream_type().encode()
             if 200 <= request.status < 300 and streams:
                 self._stream = protocol.stream_watch()
-            message = self._watcher.starting(request, message)
+            message = self._watcher.alter(self._watcher.starting, request, message)
         request.own.leave()
         try:
             await self._send(message)

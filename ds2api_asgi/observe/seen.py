@@ -156,7 +156,7 @@ class RequestSeen:
         end: As in `asgi.trace.Trace`.
         waited: Seconds that were waited on purpose: for a key, and before further attempts.
         own: Time that was neither the providers' nor the client's; of a websocket until it was accepted.
-        calls: The last `MAX_CALLS` calls, oldest first.
+        calls: The last `MAX_CALLS` calls, oldest first; forgotten when all watchers were told of the end.
         called: How many calls there were.
         body: The parts of its body that were read, while its model is not known.
         whole: Whether they are all.
@@ -168,6 +168,7 @@ class RequestSeen:
     """
 
     __slots__ = (
+        "__weakref__",
         "_looked",
         "began",
         "body",
@@ -227,6 +228,10 @@ class RequestSeen:
             self._find_model()
         self.body = []
         self.replay = None
+
+    def forget(self) -> None:
+        """Nobody is told any more: calls, which hold their request, must not be left as garbage in a cycle."""
+        self.calls = []
 
     def _find_model(self) -> None:
         body = Replay(b"".join(self.body), _nothing) if self.replay is None else self.replay

@@ -127,7 +127,7 @@ class SocketEnds:
             if request.status == SWITCHED:
                 request.own.leave()  # from here on both sides speak when they like
             if kind in ("websocket.accept", f"{DENIAL}.start"):
-                message = self._watcher.starting(request, message)
+                message = self._watcher.alter(self._watcher.starting, request, message)
         if kind == "websocket.send":
             request.sent += 1
         elif kind == "websocket.close" and request.status == SWITCHED and request.code is None:

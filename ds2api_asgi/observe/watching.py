@@ -78,6 +78,14 @@ class Watcher:
         except Exception:
             logger.exception("%s could not take note", type(self).__name__)
 
+    def alter(self, hook: Callable[[RequestSeen, Message], Message], request: RequestSeen, message: Message) -> Message:
+        """Call a hook that may change a message; what it raises is logged, and the message stays as it is."""
+        try:
+            return hook(request, message)
+        except Exception:
+            logger.exception("%s could not change an answer's start", type(self).__name__)
+            return message
+
     def began(self, request: RequestSeen) -> None:
         """A request began."""
 
@@ -157,10 +165,7 @@ class Watchers(Watcher):
     def starting(self, request: RequestSeen, message: Message) -> Message:
         """See `Watcher`."""
         for watcher, hook in self._starting:
-            try:
-                message = hook(request, message)
-            except Exception:
-                logger.exception("%s could not change an answer's start", type(watcher).__name__)
+            message = watcher.alter(hook, request, message)
         return message
 
     def passed(self, request: RequestSeen, chunk: bytes) -> None:

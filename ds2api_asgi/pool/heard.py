@@ -57,9 +57,10 @@ class Heard:
             limits: What its headers said; nothing is no word.
         """
         limits = tuple(limit for limit in limits if _is_sane(limit))
-        if not limits or (model is not None and len(model) > LONGEST_MODEL):
+        scope = self._scopes.get(key)  # None: a lease that began with keys which the pool has no more
+        if scope is None or not limits or (model is not None and len(model) > LONGEST_MODEL):
             return
-        place = self._scopes[key], model
+        place = scope, model
         with self._lock:
             self._words[place] = _Word(limits, self._clock())
             self._words.move_to_end(place)

@@ -112,6 +112,10 @@ class KeyStore(Protocol):
         """Count tokens that a lease has spent now, over what it reserved: of a websocket, which lasts for an hour.
 
         Windows of tokens take them, whether there is room or not; a lease that is not held any more does nothing.
+
+        Args:
+            lease: The lease.
+            tokens: How many, each time those since the last.
         """
         ...
 

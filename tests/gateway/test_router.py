@@ -659,6 +659,30 @@ async def test_websockets_go_by_the_model_in_the_query() -> None:
     assert sent[-1]["type"] == "websocket.close"
 
 
+async def test_websockets_are_shared_by_weights_and_a_target_without_one_waits_for_others_to_fail() -> None:
+    one, two, spare = App(), App(), App()
+    targets = [Target(app="c", weight=0), Target(app="a", weight=3), Target(app="b", weight=1)]
+    router = Router({"a": one, "b": two, "c": spare}, {"voice": Route(targets=tuple(targets))}, rng=Random(7))
+
+    async def nothing(message: Any = None) -> Any:
+        return {"type": "websocket.connect"}
+
+    scope = {"type": "websocket", "path": "/v1/realtime", "headers": [], "query_string": b"model=voice"}
+    for _ in range(200):
+        await router(scope, nothing, nothing)
+    assert not spare.paths
+    assert 25 < len(two.paths) < 75
+    assert len(one.paths) + len(two.paths) == 200
+
+
+async def test_a_target_without_weight_is_asked_last_though_it_is_alone_in_its_priority() -> None:
+    spare, main = App("spare"), App("main")
+    targets = (Target(app="spare", weight=0, priority=0), Target(app="main", priority=1))
+    router = Router({"spare": spare, "main": main}, {"m": Route(targets=targets)})
+    await Driver(router).request("POST", "/v1/chat/completions", json={"model": "m", "messages": HELLO})
+    assert (len(main.paths), len(spare.paths)) == (1, 0)
+
+
 @pytest.mark.parametrize("renames", [False, True])
 async def test_messages_of_a_websocket_say_each_sides_name(renames: bool) -> None:
     said = [

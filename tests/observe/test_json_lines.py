@@ -123,6 +123,9 @@ def test_arguments_that_do_not_fit_and_things_that_cannot_be_told_are_no_trouble
     for arguments in ((1, 2), (Mute(),)):
         record = logging.LogRecord("x", logging.INFO, "f.py", 1, "one %s", arguments, None)
         assert read(JsonLines().format(record))["message"] == "one %s"
+    assert (
+        read(JsonLines().format(logging.LogRecord("x", logging.INFO, "f.py", 1, Mute(), (), None)))["message"] == "Mute"
+    )
 
 
 def test_what_callers_give_beside_a_message_is_told_as_data() -> None:

@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 from ds2api_asgi.asgi.exchange import Exchange
 from ds2api_asgi.asgi.facts import KeyLeased
 from ds2api_asgi.observe import Journal, Live, Price, Traced
+from ds2api_asgi.observe.cost import Pricing
 from ds2api_asgi.observe.live import Ended, Running, _Entry, text_bytes
 from ds2api_asgi.observe.seen import RequestSeen
 from ds2api_asgi.observe.series import Series
 from ds2api_asgi.pool import Secret
 from ds2api_asgi.protocols import registry
 from ds2api_asgi.testing import Driver, Set, Wait, event_script, json_script
-from watched import ANSWER, CANARY, QUESTION, SLOW, SPARE, WORDS, chunk, nest
+from watched import ANSWER, CANARY, QUESTION, SLOW, SPARE, WORDS, ask, chunk, nest
 
 STREAMED = {**QUESTION, "stream": True, "stream_options": {"include_usage": True}}
 USAGE = {"prompt_tokens": 5, "completion_tokens": 9, "total_tokens": 14}
@@ -289,3 +290,16 @@ async def test_what_is_kept_of_a_request_is_no_garbage_in_cycles() -> None:
         assert not [one for one in gc.get_objects() if isinstance(one, _Entry)]
     finally:
         gc.enable()
+
+
+async def test_a_request_whose_costs_cannot_be_told_is_over_nevertheless(caplog: pytest.LogCaptureFixture) -> None:
+    class Unsure(Pricing):
+        def of_request(self, request: RequestSeen) -> float | None:
+            raise ArithmeticError("a price of another kind")
+
+    live = Live()
+    live.price(Unsure({"m": Price(input=Decimal(1), output=Decimal(1))}))
+    app, _ = nest(live, [json_script(ANSWER)])
+    assert (await ask(app)).status == 200
+    assert live.in_flight == 0
+    assert [record.getMessage() for record in caplog.records] == ["Live could not take note"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import anyio
@@ -14,11 +15,15 @@ from opentelemetry.sdk.trace import TracerProvider
 from ds2api_asgi import ClientGone, Metrics, Telemetry
 from ds2api_asgi.asgi.body import Replay
 from ds2api_asgi.asgi.exchange import KEY, Exchange
+from ds2api_asgi.asgi.facts import KeyLeased
+from ds2api_asgi.asgi.types import Message, Receive, Scope, Send
+from ds2api_asgi.observe import Live, Traced
 from ds2api_asgi.observe.answers import AnswerReader
 from ds2api_asgi.observe.seen import MAX_CALLS, CallSeen, RequestSeen, status_class
-from ds2api_asgi.observe.watching import Watcher
+from ds2api_asgi.observe.watching import Watcher, Watchers
 from ds2api_asgi.protocols import registry
-from watched import QUESTION, ask
+from ds2api_asgi.testing import json_script
+from watched import ANSWER, QUESTION, ask, nest
 
 pytestmark = pytest.mark.anyio
 
@@ -179,6 +184,8 @@ async def test_calls_that_are_remembered_are_bounded() -> None:
 
         def ended(self, request: RequestSeen) -> None:
             self.request = request
+            self.numbers = [call.number for call in request.calls]
+            self.answering = request.answering
 
     watcher = Keeping()
 
@@ -198,9 +205,9 @@ async def test_calls_that_are_remembered_are_bounded() -> None:
 
     await ask(watcher.requests(many), QUESTION)
     assert watcher.request.called == MAX_CALLS + 5
-    assert [seen.number for seen in watcher.request.calls] == list(range(6, MAX_CALLS + 6))
-    assert isinstance(watcher.request.answering, CallSeen)
-    assert watcher.request.answering.number == MAX_CALLS + 5
+    assert watcher.numbers == list(range(6, MAX_CALLS + 6))
+    assert isinstance(watcher.answering, CallSeen)
+    assert watcher.answering.number == MAX_CALLS + 5
 
 
 def test_every_protocol_has_its_path_here() -> None:
@@ -210,3 +217,86 @@ def test_every_protocol_has_its_path_here() -> None:
 @pytest.mark.parametrize(("status", "label"), [(0, "none"), (200, "2xx"), (404, "4xx"), (599, "5xx"), (999, "none")])
 def test_a_status_is_told_by_its_class(status: int, label: str) -> None:
     assert status_class(status) == label
+
+
+@pytest.mark.parametrize("telling", ["one", "several", "traced"])
+async def test_what_is_seen_of_a_request_is_no_garbage_in_cycles(telling: str) -> None:
+    watcher: Watcher = Watchers(watchers()) if telling == "several" else Live()
+    app, _ = nest(watcher, [json_script(ANSWER)] * 2)
+    if telling == "traced":
+        app = Traced(app, log=False)
+    await ask(app)  # what is made once is made
+
+    def left() -> int:
+        return sum(isinstance(one, (Exchange, RequestSeen, CallSeen)) for one in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = left()
+        await ask(app)
+        assert left() == before
+    finally:
+        gc.enable()
+
+
+class Broken(Watcher):
+    """Raises whatever it is told."""
+
+    def starting(self, request: RequestSeen, message: Message) -> Message:
+        raise ValueError("no start for you")
+
+    def ended(self, request: RequestSeen) -> None:
+        raise ValueError("no end for you")
+
+
+@pytest.mark.parametrize("wrap", [lambda watcher: watcher, lambda watcher: Watchers([watcher])])
+async def test_what_goes_wrong_in_a_watcher_is_not_the_requests_affair(
+    wrap: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, _ = nest(wrap(Broken()), [json_script(ANSWER)])
+    answer = await ask(app)
+    assert answer.status == 200
+    assert [record.getMessage() for record in caplog.records] == [
+        "Broken could not change an answer's start",
+        "Broken could not take note",
+    ]
+
+
+async def test_what_goes_wrong_in_a_watcher_is_not_a_websockets_affair(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 1000})
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    scope = {"type": "websocket", "path": "/v1/responses", "headers": [], "query_string": b""}
+    await Broken().requests(app)(scope, receive, send)
+    assert [message["type"] for message in sent] == ["websocket.accept", "websocket.close"]
+    assert len(caplog.records) == 2
+
+
+async def test_a_fact_of_work_in_the_background_is_told_when_its_request_is_over() -> None:
+    told: list[object] = []
+
+    class Listening(Watcher):
+        def noted(self, request: RequestSeen, fact: object) -> None:
+            told.append(fact)
+
+    kept: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        kept.append(scope)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    await ask(Listening().requests(app))
+    fact = KeyLeased(pool="p", key="k")
+    kept[0][KEY].note(fact)
+    assert told == [fact]

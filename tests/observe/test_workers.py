@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +24,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
-from ds2api_asgi import ConfigurationError
+from ds2api_asgi import ConfigurationError, Metrics
 from ds2api_asgi.observe.standing import (
     BREAKER_STATES,
     KEY_STATES,
@@ -188,6 +190,27 @@ def test_a_directory_is_emptied_of_what_an_earlier_run_left_and_of_nothing_else(
     assert sorted(file.name for file in mine.iterdir()) == ["lock", "note.txt"]
     with pytest.raises(ConfigurationError):
         Workers(tmp_path / "nowhere")
+
+
+@pytest.mark.anyio
+async def test_what_cannot_be_told_to_other_workers_ends_nobody(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    again, calls = anyio.Event(), itertools.count(1)
+
+    class Lost:
+        def breakers(self) -> list[Any]:
+            if next(calls) == 3:
+                again.set()
+            raise LookupError("no breaker is where it was")
+
+    metrics = Metrics()
+    metrics.breakers("targets", Lost())
+    monkeypatch.setattr(metrics, "_shares", True)
+    with anyio.fail_after(10):
+        async with metrics.publishing(every=0.01):
+            await again.wait()
+    assert {record.getMessage() for record in caplog.records} == {"the other workers cannot be told how things stand"}
 
 
 def test_one_process_alone_has_no_files() -> None:

@@ -148,3 +148,9 @@ def test_a_window_that_says_when_all_is_left_keeps_its_word(taken: list[tuple[in
         assert left == 10
     else:
         assert window.standing(now + whole) == (10, None)
+
+
+def test_a_word_on_a_key_that_the_pool_has_no_more_is_no_word() -> None:
+    heard = Heard({"one": "org"}, clock=Clock())
+    heard.take("gone", "m", [Limits(dimension="requests", limit=60, remaining=12, reset_after=3)])
+    assert len(heard) == 0
