@@ -8,6 +8,7 @@ the connection back at the end of its body.
 
 from __future__ import annotations
 
+import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -30,6 +31,7 @@ READ_BUFFER = 64 * 1024
 
 _TARGETS = 128  # that are remembered; clients choose paths, so there is a bound
 _LARGE_BODY = 64 * 1024  # bytes from which a body is not copied to stand behind its headers
+_VISIBLE = re.compile(r"[!-~]+")
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # methods of which a missing length says that, too
 
 # Exception class -> (reason, whether the upstream may have begun to work); the first row that matches.
@@ -52,7 +54,19 @@ _RACE = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientC
 
 
 class _Connection(ResponseHandler):
-    """Ends a body whose connection is lost; after nonsense between two chunks aiohttp 3.14 would wait on."""
+    """Takes nothing for an answer that nobody asked for, and ends a body whose connection is lost.
+
+    aiohttp would keep what arrives on an idle connection, and give it to whoever asks next: somebody else's answer.
+    After nonsense between two chunks aiohttp 3.14 would wait on.
+    """
+
+    asked = False
+
+    def data_received(self, data: bytes) -> None:
+        if self.asked:
+            super().data_received(data)
+        elif data.strip(b"\r\n"):  # RFC 9112, 9.2: no valid response, and nobody knows where the next one begins
+            self.close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         payload = self._payload
@@ -69,8 +83,13 @@ class _Connector(aiohttp.TCPConnector):
         self._factory = partial(_Connection, loop=self._loop)  # type: ignore[assignment]
 
     async def used(self, key: Any) -> Connection | None:
-        """An idle connection that is still alive, as far as one can tell."""
-        return await super()._get(key, [])
+        """An idle connection that is still alive and owes nothing, as far as one can tell."""
+        while (connection := await super()._get(key, [])) is not None:
+            protocol = connection.protocol
+            if protocol is not None and not protocol.should_close:
+                return connection
+            connection.close()  # another answer came with the end of the last one
+        return None
 
     async def _get(self, *_: Any) -> Connection | None:
         return None
@@ -94,7 +113,10 @@ class _Target:
         verified = shared_ssl_context() if where.scheme == "https" else True
         self.request = request = aiohttp.ClientRequest(method, where, ssl=verified)
         self.key = request.connection_key
-        self.start = f"{method} {where.raw_path_qs} HTTP/1.1\r\nHost: {request.headers['Host']}\r\n".encode("ascii")
+        asked, host = where.raw_path_qs, request.headers["Host"]
+        if not _VISIBLE.fullmatch(asked) or not _VISIBLE.fullmatch(host):
+            raise ValueError("an address holds a blank, a line break or what is not ASCII")
+        self.start = f"{method} {asked} HTTP/1.1\r\nHost: {host}\r\n".encode("ascii")
 
 
 class AiohttpSender:
@@ -180,8 +202,9 @@ class AiohttpAnswer:
 async def _exchange(connection: Connection, method: str, message: Sequence[bytes]) -> AiohttpAnswer:
     """Write a request and wait for the head of its answer."""
     protocol, transport = connection.protocol, connection.transport
-    if protocol is None or transport is None:
+    if not isinstance(protocol, _Connection) or transport is None:
         raise aiohttp.ClientConnectionResetError("the connection was closed at once")
+    protocol.asked = True
     try:
         protocol.set_response_params(
             skip_payload=method == "HEAD", read_until_eof=True, auto_decompress=False, read_bufsize=READ_BUFFER
@@ -189,7 +212,9 @@ async def _exchange(connection: Connection, method: str, message: Sequence[bytes
         transport.writelines(message)
         while True:
             head, content = await protocol.read()
-            if not 100 <= head.code <= 199 or head.code == 101:
+            if head.code == 101:
+                raise aiohttp.ClientError("it switched to a protocol that nobody asked for")  # noqa: TRY301
+            if not 100 <= head.code <= 199:
                 return AiohttpAnswer(connection, head.code, head.raw_headers, content)
     except BaseException:
         connection.close()
@@ -198,7 +223,9 @@ async def _exchange(connection: Connection, method: str, message: Sequence[bytes
 
 def _give_back(connection: Connection) -> None:
     """The body has ended: the connection may serve again, unless the request is still on its way."""
-    transport = connection.transport
+    protocol, transport = connection.protocol, connection.transport
+    if isinstance(protocol, _Connection):
+        protocol.asked = False
     if transport is not None and transport.get_write_buffer_size():
         connection.close()
     else:

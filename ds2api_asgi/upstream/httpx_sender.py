@@ -94,7 +94,12 @@ class HttpxSender:
         )
         if not body and method in ("GET", "HEAD"):
             request.headers.pop("content-length", None)
-        return await self._client.send(request, stream=True, follow_redirects=False)
+        response = await self._client.send(request, stream=True, follow_redirects=False)
+        if response.status_code == 101:  # nobody asked for another protocol, and whoever passes it on invites to one
+            await response.aclose()
+            raise self._httpx.RemoteProtocolError("the upstream switched to another protocol")
+        fresh.state = _state_of(response)
+        return response
 
     async def aclose(self) -> None:
         """Close our own client; a user's client stays open."""
@@ -136,14 +141,36 @@ class HttpxAnswer:
 
 
 class _Freshness:
-    """Hears from the connection pool whether a connection was made for this request."""
+    """Hears from the connection pool whether a connection was made for this request, and whether it may serve another.
+
+    h11 keeps what came behind the end of an answer, and httpcore would give it to whoever asks next: somebody else's.
+
+    Attributes:
+        connected: Whether one was made.
+        state: h11's of the connection; None: not known yet, or it has none.
+    """
 
     def __init__(self) -> None:
         self.connected = False
+        self.state: Any = None
 
     async def trace(self, event: str, _: Any) -> None:
         if event == "connection.connect_tcp.started":
             self.connected = True
+        elif event == "http11.response_closed.started" and self._has_more():
+            self.state.send_failed()  # httpcore closes such a connection
+
+    def _has_more(self) -> bool:
+        """Whether something came behind the answer, which nobody asked for (RFC 9112, 9.2)."""
+        return self.state is not None and bool(self.state.trailing_data[0].strip(b"\r\n"))
+
+
+def _state_of(response: Any) -> Any:
+    """h11's state of the connection that an answer comes over, beneath what httpx and httpcore put around it."""
+    found = response.stream
+    for name in ("_stream", "_httpcore_stream", "_stream", "_connection", "_h11_state"):
+        found = getattr(found, name, None)
+    return found
 
 
 def _new_client() -> Any:

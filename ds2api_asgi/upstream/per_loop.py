@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+from functools import cache
+from importlib import metadata
 from weakref import ref
 
 import anyio
@@ -13,7 +16,11 @@ from ..asgi.loop import asyncio_loop
 from .httpx_sender import HttpxSender
 from .sender import Sender
 
-__all__ = ["CLOSE_TIMEOUT", "PerLoop", "default_sender"]
+__all__ = ["CLOSE_TIMEOUT", "KNOWN", "PerLoop", "default_sender", "is_known"]
+
+KNOWN = ("3.12", "3.13", "3.14")
+"""Versions of aiohttp that the fast sender was tried with. It uses aiohttp's connections without its session, so it
+needs more of them than is promised; what a later version changed could mix up answers rather than fail."""
 
 CLOSE_TIMEOUT = 1.0
 """Seconds that closing a sender may take."""
@@ -22,18 +29,40 @@ _logger = logging.getLogger("ds2api_asgi.upstream")
 
 
 def default_sender(*, connect_timeout: float, write_timeout: float = 30.0) -> Sender:
-    """The fastest sender that works here: aiohttp on asyncio where it is installed, else httpx2.
+    """The fastest sender that works here: aiohttp on asyncio where a version that we know is installed, else httpx2.
 
     Args:
         connect_timeout: Seconds.
         write_timeout: Seconds between two writes of a request, where httpx2 is it; aiohttp has no such bound.
     """
-    try:
+    if _knows_aiohttp():
         from .aiohttp_sender import AiohttpSender
 
-        return AiohttpSender(connect_timeout=connect_timeout)
-    except (ImportError, RuntimeError):  # not installed; or no asyncio loop, that is trio
-        return HttpxSender(connect_timeout=connect_timeout, write_timeout=write_timeout)
+        with suppress(RuntimeError):  # no asyncio loop, that is trio
+            return AiohttpSender(connect_timeout=connect_timeout)
+    return HttpxSender(connect_timeout=connect_timeout, write_timeout=write_timeout)
+
+
+@cache
+def _knows_aiohttp() -> bool:
+    """Whether aiohttp is installed in a version of which we know the parts that it does not promise to keep."""
+    try:
+        version = metadata.version("aiohttp")
+    except metadata.PackageNotFoundError:
+        return False
+    if is_known(version):
+        return True
+    _logger.warning("aiohttp %s is not among the versions that work (%s): httpx2 sends", version, ", ".join(KNOWN))
+    return False
+
+
+def is_known(version: str) -> bool:
+    """Whether a version of aiohttp is one of `KNOWN`.
+
+    Args:
+        version: ``"3.13.2"``.
+    """
+    return ".".join(version.split(".")[:2]) in KNOWN
 
 
 class _Opened:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -10,6 +11,7 @@ import pytest
 
 from ds2api_asgi.errors import BrokenStream, ConfigurationError, TransportError
 from ds2api_asgi.upstream.httpx_sender import HttpxSender
+from ds2api_asgi.upstream.per_loop import is_known
 from ds2api_asgi.upstream.sender import Sender
 
 pytestmark = [
@@ -370,3 +372,97 @@ async def test_a_cancelled_request_closes_its_connection(sender: Sender, serve: 
 def test_a_client_of_another_library_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="object"):
         HttpxSender(object())
+
+
+STRANGE = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret"
+
+
+@pytest.mark.parametrize("when", ["with the head", "with the end", "in pieces", "idle", "half"])
+async def test_an_answer_that_nobody_asked_for_is_nobodys(sender: Sender, serve: Any, when: str) -> None:
+    """Somebody else's answer, of an upstream that lost count, must not be taken for the next one."""
+    told = anyio.Event()
+
+    async def script(connection: Any) -> None:
+        while await connection.request():
+            if connection.number > 1:
+                await connection.send(OK)
+                continue
+            if when == "with the head":
+                await connection.send(OK + STRANGE)
+            elif when == "with the end":
+                await connection.send(OK[:-2])
+                await anyio.sleep(0.05)
+                await connection.send(OK[-2:] + STRANGE)
+            elif when == "in pieces":
+                await connection.send(OK[:-2])
+                await anyio.sleep(0.05)
+                await connection.send(OK[-2:] + STRANGE[:9])
+                await anyio.sleep(0.02)
+                await connection.send(STRANGE[9:])
+            else:
+                await connection.send(OK)
+                await anyio.sleep(0.05)
+                await connection.send(STRANGE if when == "idle" else STRANGE[:20])
+            told.set()
+
+    async with serve(script) as server:
+        try:
+            assert await ask(sender, server.url + "/") == (200, b"{}")
+        except TransportError:
+            assert when == "with the head"  # it may as well be refused whole
+        with anyio.fail_after(2):
+            await told.wait()
+        await anyio.sleep(0.05)
+        assert await ask(sender, server.url + "/") == (200, b"{}")
+    assert server.connections == 2
+
+
+async def test_empty_lines_after_an_answer_do_not_matter(sender: Sender, serve: Any) -> None:
+    async def script(connection: Any) -> None:
+        while await connection.request():
+            await connection.send(OK)
+            await anyio.sleep(0.02)
+            await connection.send(b"\r\n")
+
+    async with serve(script) as server:
+        for _ in range(3):
+            assert await ask(sender, server.url + "/") == (200, b"{}")
+            await anyio.sleep(0.05)
+
+
+async def test_no_other_protocol_is_switched_to(sender: Sender, serve: Any) -> None:
+    """A status of 101 that went on to a client would have proxies between take the rest for no HTTP."""
+
+    async def script(connection: Any) -> None:
+        await connection.request()
+        await connection.send(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nhello")
+        await connection.eof()
+
+    async with serve(script) as server:
+        with pytest.raises(TransportError) as raised:
+            await sender.send("GET", server.url + "/", [], b"")
+        assert raised.value.reason == "protocol"
+        with anyio.fail_after(1):
+            await server.left.wait()
+
+
+@pytest.mark.parametrize(
+    "path", ["/a b", "/a\r\nx-other: b", "/a HTTP/1.1\r\nhost: b\r\n\r\nGET /", "/?q=a b", "/\x7f"]
+)
+@pytest.mark.parametrize(("anyio_backend", "sender_name"), [("asyncio", "aiohttp")])  # httpx encodes what it is given
+async def test_a_path_that_would_be_more_than_one_is_not_sent(
+    sender: Sender, serve: Any, well_behaved: Any, path: str
+) -> None:
+    async with serve(well_behaved) as server:
+        with pytest.raises(TransportError) as raised:
+            await sender.send("GET", server.url + path, [], b"")
+    assert raised.value.reason == "protocol"
+    assert server.heads == []
+
+
+def test_only_versions_of_aiohttp_that_were_tried_are_used() -> None:
+    found = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    assert 'fast = ["aiohttp>=3.12,<3.15"]' in found
+    assert [is_known(version) for version in ("3.12.0", "3.14.5", "3.11.18", "3.15.0a1", "4.0.0")] == [True, True] + [
+        False
+    ] * 3
