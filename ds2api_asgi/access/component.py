@@ -97,6 +97,8 @@ class Access:
         on_store_error: What happens while the store of limits cannot be asked: ``"serve"`` without limits, or
             ``"refuse"`` with 503. Either is logged once a minute.
         checks: Bounds other than the defaults of `Bounds`.
+        preflights: Whether a browser's CORS preflight passes without a key. It is for who answers CORS within; where
+            nobody does, strangers would reach an upstream.
         wall: Unix time in seconds, for keys that expire and for dates in headers.
 
     Raises:
@@ -114,6 +116,7 @@ class Access:
         limit_store: LimitStore | None = None,
         on_store_error: OnStoreError = "serve",
         checks: Checks | None = None,
+        preflights: bool = True,
         wall: Callable[[], float] = time.time,
     ) -> None:
         if others not in get_args(Others):
@@ -127,6 +130,7 @@ class Access:
         self._others = others
         self._forward = forward
         self._checks = Checks() if checks is None else checks
+        self._preflights = preflights
         self._wall = wall
         self._turnstile = Turnstile(
             MemoryLimitStore() if limit_store is None else limit_store, on_store_error=on_store_error
@@ -158,7 +162,7 @@ class Access:
         claim: Claim | None = None
         try:
             self._checks.head(scope)
-            if kind == "http" and is_preflight(scope):
+            if self._preflights and kind == "http" and is_preflight(scope):
                 await self.app(scope if self._forward else without_credentials(scope), receive, send)
                 return
             claim = self._claim(scope)

@@ -446,6 +446,7 @@ def _door(table: AccessTable | None, config: Config, lasting: Lasting, app: ASGI
         others=table.others,
         limit_store=lasting.limits,
         checks=checks_of(config.bounds),
+        preflights=False,  # nobody within answers CORS
     )
 
 
