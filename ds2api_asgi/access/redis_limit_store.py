@@ -158,7 +158,10 @@ class RedisLimitStore:
                 from redis.asyncio import Redis
             except ImportError as error:
                 raise ConfigurationError("RedisLimitStore needs redis-py: pip install ds2api-asgi[redis]") from error
-            client = self._own = Redis.from_url(client)
+            try:
+                client = self._own = Redis.from_url(client)
+            except ValueError:  # its words repeat parts of the address, in which a password may be
+                raise ConfigurationError("the address of Redis cannot be read") from None
         self._prefix = prefix
         self._lease_seconds = lease_seconds
         self._timeout = timeout

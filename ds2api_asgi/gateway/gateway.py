@@ -185,6 +185,11 @@ class Gateway:
                 self.reload_error = str(error)
                 _logger.error("the configuration was not taken over: %s", error)  # noqa: TRY400 - the operator's error
                 raise
+            except Exception as error:  # noqa: BLE001 - what serves goes on, whatever another configuration makes of it
+                # What it says may repeat a secret, so only its kind is told.
+                self.reload_error = f"it could not be put together ({type(error).__name__})"
+                _logger.error("the configuration was not taken over: %s", self.reload_error)  # noqa: TRY400
+                raise ConfigurationError(self.reload_error) from None
 
     async def replace(self, config: Config) -> bool:
         """Take a configuration over; otherwise as `reload`."""

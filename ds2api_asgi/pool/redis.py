@@ -104,15 +104,18 @@ class RedisLedger:
         from redis.backoff import NoBackoff
 
         assert self._url is not None
-        pool = BlockingConnectionPool.from_url(
-            self._url,
-            max_connections=_CONNECTIONS,
-            timeout=self._timeout,
-            socket_timeout=self._timeout,
-            socket_connect_timeout=self._timeout,
-            decode_responses=False,
-            retry=Retry(NoBackoff(), 0),  # who cannot reach it says so, and the store knows what to do then
-        )
+        try:
+            pool = BlockingConnectionPool.from_url(
+                self._url,
+                max_connections=_CONNECTIONS,
+                timeout=self._timeout,
+                socket_timeout=self._timeout,
+                socket_connect_timeout=self._timeout,
+                decode_responses=False,
+                retry=Retry(NoBackoff(), 0),  # who cannot reach it says so, and the store knows what to do then
+            )
+        except ValueError:  # its words repeat parts of the address, in which a password may be
+            raise ConfigurationError("the address of Redis cannot be read") from None
         return Redis.from_pool(pool)
 
     async def _until_the_end(self, client: Any) -> AsyncGenerator[None, None]:

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import math
 import secrets
+import traceback
 from collections.abc import Coroutine
 from typing import Any
 
@@ -18,6 +19,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, multipl
 from ds2api_asgi.access import MemoryLimitStore, RedisLimitStore
 from ds2api_asgi.access.client_limits import Limit, Unit
 from ds2api_asgi.access.limit_store import Take, Taken
+from ds2api_asgi.errors import ConfigurationError
 
 LIMITS = (
     Limit(Unit.REQUESTS, 3, 60.0),
@@ -172,6 +174,13 @@ async def test_the_redis_store_counts_by_the_servers_clock_and_leaves_nothing_be
         keys = [key async for key in client.scan_iter(match=f"*{prefix}*")]
         assert len(keys) == len(LIMITS) + 1
         assert min([await client.pttl(key) for key in keys]) > 0
+
+
+def test_an_address_that_is_none_is_not_repeated() -> None:
+    password = "ds2-canary"
+    with pytest.raises(ConfigurationError) as raised:
+        RedisLimitStore(f"redis://:{password}/x@localhost/0")
+    assert password not in "".join(traceback.format_exception(raised.value))
 
 
 @pytest.mark.anyio

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import traceback
 import weakref
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from ds2api_asgi.asgi.lifespan import running
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.errors import ConfigurationError
+from ds2api_asgi.gateway.config import Config
 from ds2api_asgi.gateway.gateway import Gateway
 from ds2api_asgi.testing import Driver
 from gateways import HELLO, chat, config_of, demo, gateway_of, table, until
@@ -105,6 +107,28 @@ async def test_a_file_is_followed_and_a_bad_one_says_why(tmp_path: Path, caplog:
     told = [record.getMessage() for record in caplog.records if record.name == "ds2api_asgi.gateway"]
     assert any("was not taken over" in line and "preset" in line for line in told)
     assert not any(key in line for line in told for key in KEYS)
+
+
+async def test_what_nobody_thought_of_stops_no_gateway(caplog: pytest.LogCaptureFixture) -> None:
+    """Not even what is no error of configurations; what it says may repeat a secret."""
+    fails = True
+
+    def read() -> Config:
+        if fails:
+            raise ValueError(KEYS[0])
+        return config_of(table("demo", url, keys=KEYS[1:]))
+
+    async with demo() as url:
+        gateway = Gateway(config_of(table("demo", url, keys=KEYS)), read=read)
+        async with running(gateway):
+            with pytest.raises(ConfigurationError, match="ValueError") as raised:
+                await gateway.reload()
+            assert gateway.reload_error == str(raised.value)
+            assert KEYS[0] not in "".join(traceback.format_exception(raised.value)) + caplog.text
+            assert (await chat(gateway, "demo/demo-small")).status == 200
+            fails = False
+            assert await gateway.reload()
+            assert gateway.reload_error is None
 
 
 async def test_an_unchanged_upstream_keeps_its_very_parts() -> None:

@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path as File
 from typing import Final
+from urllib.parse import urlsplit
 
 from ...protocols import registry
 from ...protocols.base import Operation
@@ -89,6 +90,11 @@ def _is_file(path: File) -> bool:
 def _stores(config: Config) -> Iterator[Found]:
     if config.store.type == "redis" and config.store.url is None:
         yield ("store", "url"), 'missing; the type "redis" needs it'
+    if config.store.url is not None and not _is_redis(config.store.url.reveal()):
+        yield (
+            ("store", "url"),
+            "is no address such as redis://:PASSWORD@HOST:6379/0, in which / ? # @ : are written %2F …",
+        )
     if config.store.type != "redis" and config.store.url is not None:
         yield ("store", "url"), 'only the type "redis" has one'
     for name, store in (("store", config.store), ("responses", config.responses)):
@@ -100,6 +106,16 @@ def _stores(config: Config) -> Iterator[Found]:
             yield (name, "path"), 'only the type "sqlite" has one'
     if config.console is not None and len(config.console.password.reveal()) < _PASSWORD:
         yield ("console", "password"), f"has fewer than {_PASSWORD} characters"
+
+
+def _is_redis(url: str) -> bool:
+    """Whether an address can be one of Redis; the library's own words would repeat parts of it."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in ("redis", "rediss", "unix") and port != 0
 
 
 def _paths(config: Config) -> Iterator[Found]:

@@ -128,6 +128,17 @@ def test_a_name_of_a_key_that_is_the_key_is_not_repeated(folder: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "url", ["redis://:{}/x@localhost/0", "{}", "http://{}@localhost", "redis://localhost:{}", "redis://[{}/0"]
+)
+def test_an_address_of_redis_that_is_none_is_not_repeated(folder: Path, url: str) -> None:
+    """A password with ``/`` in it is taken for a port, and Python and redis-py would tell which port is none."""
+    words = told(folder, changed(FULL, ("store", "url"), url.format(CANARY)))
+    assert len(words) == 1
+    assert words[0].startswith("store.url: is no address such as redis://")
+    assert CANARY not in words[0]
+
+
 def test_syntax_errors_repeat_nothing(folder: Path) -> None:
     file = folder / "gateway.toml"
     for text in (
