@@ -12,8 +12,10 @@ people have put the key itself.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -92,7 +94,10 @@ def _variable(environ: Mapping[str, str], name: str) -> str:
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        # Opening a pipe would wait for who writes to it, and a gateway reads its secrets anew at each reload.
+        with open(path, "rb", opener=_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(errno.EINVAL, "not a regular file")  # noqa: TRY301
             content = file.read(_LONGEST + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not the name of a file"
@@ -106,6 +111,10 @@ def _read(path: Path) -> str:
     if not text:
         raise ValueError("the file after file: is empty")
     return text
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _secret(value: Any, info: ValidationInfo) -> Secret:

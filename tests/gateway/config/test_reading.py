@@ -195,6 +195,9 @@ REFERENCES = [
     ("file:empty", "the file after file: is empty"),
     ("file:binary", "the file after file: is not text"),
     ("file:large", "the file after file: is over 64 KiB"),
+    ("file:pipe", "cannot read the file after file: (not a regular file)"),
+    ("file:/dev/zero", "cannot read the file after file: (not a regular file)"),
+    ("file:.", "cannot read the file after file: (Is a directory)"),
 ]
 
 
@@ -203,6 +206,7 @@ def test_what_a_reference_does_not_lead_to_is_told(tmp_path: Path, reference: st
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     (tmp_path / "large").write_bytes(b"x" * (64 * 1024 + 1))
+    os.mkfifo(tmp_path / "pipe")
     text = f'[upstreams.a]\npreset = "openai"\nkeys = ["{reference}"]'
     assert problems(tmp_path, text) == [f"gateway.toml:3: upstreams.a.keys[0]: {words}"]
 
