@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from subprocess import DEVNULL
 from typing import Final, TypeAlias
 
 import anyio
@@ -40,6 +41,9 @@ __all__ = ["RenewedToken", "Token", "TokenSource", "token_of_command"]
 _ALIAS: Final = "token"
 _PAUSE: Final = 5.0
 """Seconds between two fetches ahead of time, where the first has failed and the token is still good."""
+
+_MAX_PRINTED: Final = 64 * 1024
+"""Bytes that a command may print; tokens have some 2,000."""
 
 _logger = logging.getLogger("ds2api_asgi.pool")
 
@@ -199,7 +203,8 @@ def token_of_command(command: Sequence[str], *, lifetime: float = 3000.0) -> Tok
             print the one that they have, which may be older.
 
     Returns:
-        A source. It raises what starting a program raises, and ConfigurationError when what was printed is no token.
+        A source. It raises what starting a program raises, and ConfigurationError when the program fails, or prints
+        what is no token.
 
     Raises:
         ConfigurationError: No program is named, or the lifetime is not more than 0.
@@ -209,7 +214,17 @@ def token_of_command(command: Sequence[str], *, lifetime: float = 3000.0) -> Tok
         raise ConfigurationError("a command has a name, and a lifetime is more than 0 seconds")
 
     async def fetch() -> Token:
-        done = await anyio.run_process(words)
-        return Token(secret=Secret(done.stdout.decode("ascii", "replace").strip()), expires_at=time.time() + lifetime)
+        # What it says of failures goes nowhere: it may show what it was told, and nobody can be asked a question.
+        async with await anyio.open_process(words, stdin=DEVNULL, stderr=DEVNULL) as process:
+            assert process.stdout is not None
+            printed = bytearray()
+            async for part in process.stdout:
+                printed += part
+                if len(printed) > _MAX_PRINTED:
+                    process.kill()
+                    raise ConfigurationError("the command prints more than a token")
+            if await process.wait() != 0:
+                raise ConfigurationError("the command failed")
+        return Token(secret=Secret(printed.decode("ascii", "replace").strip()), expires_at=time.time() + lifetime)
 
     return fetch

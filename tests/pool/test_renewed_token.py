@@ -252,7 +252,14 @@ async def test_a_program_may_print_the_token() -> None:
     app = RenewedToken(upstream, protocol="gemini", fetch=fetch)
     assert (await Driver(app).request("POST", "/v1beta/models/m:generateContent")).status == 200
     assert shown(upstream) == ["ya29.token"]
-    for program in ("print('two words')", "raise SystemExit(1)", ""):
+    asks = "import sys; print(sys.stdin.readline() or 'nobody')"
+    assert (await token_of_command([sys.executable, "-c", asks])()).secret.reveal() == "nobody"
+    for program in (
+        "print('two words')",
+        "print('ya29.token'); raise SystemExit(1)",
+        "while True: print('x' * 999)",
+        "",
+    ):
         bad = RenewedToken(upstream, protocol="gemini", fetch=token_of_command([sys.executable, "-c", program]))
         assert (await Driver(bad).request("POST", "/v1beta/models/m:generateContent")).status == 502
 
