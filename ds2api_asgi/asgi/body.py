@@ -50,6 +50,11 @@ class Replay:
         """The same body from its start, for another attempt."""
         return Replay(self.body, self._receive, peeked=self._peeked)
 
+    def through(self, receive: Receive) -> Replay:
+        """Hand the body on, as a replay that asks another ``receive`` for what comes after it, which asks this one."""
+        self.begun = True
+        return Replay(self.body, receive, peeked=self._peeked)
+
     def take(self) -> bytes:
         """The body, handed out; what is left to receive is the disconnect."""
         self.begun = True

@@ -41,3 +41,23 @@ async def test_a_body_that_was_taken_does_not_come_again() -> None:
     assert replay.take() == b"{}"
     assert await replay() == {"type": "http.disconnect"}
     assert not replay.again().begun
+
+
+@pytest.mark.anyio
+async def test_a_body_that_was_handed_on_is_followed_through_the_other_receive() -> None:
+    async def gone() -> Any:
+        return {"type": "http.disconnect"}
+
+    read = Replay(b"no JSON at all", gone, peeked=("m", False))
+    heard = []
+
+    async def listening() -> Any:
+        heard.append(await read())
+        return heard[-1]
+
+    handed = read.through(listening)
+    assert handed.peek() == ("m", False)
+    assert (await handed())["body"] == read.body
+    assert not heard
+    assert await handed() == {"type": "http.disconnect"}
+    assert heard == [{"type": "http.disconnect"}]
