@@ -16,6 +16,7 @@
 | `demo` | ``ds2api demo``: a gateway over the demo model on a port |
 | `draft` | what somebody chose for a gateway, as a commented file |
 | `explain` | the command that tells from a log what happened to requests |
+| `foreign` | pages of other sites, which a browser on this machine may show |
 | `front` | the app around a gateway: a first page, and 404 for what no protocol claims |
 | `gateway` | `Gateway`: one app from a configuration, which takes over another one at work |
 | `granian_server` | granian as the server of a gateway |

@@ -16,11 +16,15 @@ from typing import Final
 
 import anyio
 
+from ..asgi.denial import deny
 from ..asgi.lifespan import running
+from ..asgi.path import relative_path
+from ..asgi.respond import respond
 from ..asgi.types import Receive, Scope, Send
 from ..asgi.unwrapped import unwrapped
 from ..errors import ConfigurationError
 from .config import Config
+from .foreign import is_foreign
 from .gateway import Gateway
 from .logs import start_logs
 
@@ -34,6 +38,9 @@ _logger = logging.getLogger("ds2api_asgi.gateway")
 
 class Attended:
     """Run a gateway, and heed signals as long as it runs; for the main thread of a process.
+
+    Without ``[access]`` it is for this machine, and pages of other sites that its browsers show are not of it: they get
+    403 (see `foreign`), except at the console, which judges for itself.
 
     Args:
         gateway: The gateway.
@@ -52,6 +59,9 @@ class Attended:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve (the ASGI interface)."""
         if scope["type"] != "lifespan":
+            if self.gateway.config.access is None and is_foreign(scope) and not self._is_console(scope):
+                await _turn_away(scope, receive, send)
+                return
             await self.gateway(scope, receive, send)
             return
         await receive()
@@ -73,6 +83,10 @@ class Attended:
             return
         await send({"type": "lifespan.shutdown.complete"})
 
+    def _is_console(self, scope: Scope) -> bool:
+        console, path = self.gateway.config.console, relative_path(scope)
+        return console is not None and (path == console.path or path.startswith(console.path + "/"))
+
     async def _heed(self) -> None:
         assert DRAIN is not None
         with anyio.open_signal_receiver(signal.SIGHUP, DRAIN) as signals:
@@ -85,6 +99,16 @@ class Attended:
                         _logger.info("the configuration has not changed")
                 except ConfigurationError:
                     continue  # it was logged
+
+
+async def _turn_away(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await deny(scope, send, status=403)
+        return
+    words = "A page of another site made this request; [access] with keys or open = true lets pages in."
+    document = {"error": {"type": "foreign_origin", "message": words}}
+    await respond(send, status=403, document=document, head=scope["method"] == "HEAD")
 
 
 def tell_of_restarts(before: Config, after: Config) -> None:

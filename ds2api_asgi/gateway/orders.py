@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from ..errors import ConfigurationError
 from .config import Config
@@ -24,6 +24,7 @@ class Orders(Struct, frozen=True, kw_only=True):
         port: 0 for a free one.
         workers: Processes.
         server: ``"uvicorn"`` or ``"granian"``.
+        bound: The host of the port that is listened on already, whatever a file says that is read anew; None: none is.
     """
 
     file: str
@@ -31,6 +32,11 @@ class Orders(Struct, frozen=True, kw_only=True):
     port: int | None = None
     workers: int | None = None
     server: str | None = None
+    bound: str | None = None
+
+    def on(self, host: str) -> Orders:
+        """The same for processes whose port is listened on already."""
+        return structs.replace(self, bound=host)
 
     def gateway(self) -> Gateway:
         """A gateway that follows the file.
@@ -52,6 +58,11 @@ class Orders(Struct, frozen=True, kw_only=True):
         if self.host is not None and not is_own(self.host) and config.access is None:
             raise ConfigurationError(
                 f"--host {self.host}: other machines reach this: say in [access] who may come in, or open = true there"
+            )
+        if self.bound is not None and not is_own(self.bound) and config.access is None:
+            raise ConfigurationError(
+                f"other machines reach this until it is started again, for it listens on {self.bound}: "
+                "say in [access] who may come in, or open = true there"
             )
         server = config.server.model_copy(update=said)
         file = config.log.file

@@ -92,6 +92,7 @@ def _serve(orders: Orders, config: Config) -> int:
         listener = listen(table.host, table.port)
     except OSError as error:
         return _fail(f"cannot listen on {table.host}:{table.port}: {_reason(error)}")
+    orders = orders.on(table.host)
     with listener, ExitStack() as stack:
         port: int = listener.getsockname()[1]
         ready = partial(_announce, config, port)
