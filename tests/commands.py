@@ -46,7 +46,7 @@ def running(*command: str, cwd: Path = ROOT, env: Mapping[str, str] | None = Non
                 chunk = process.stdout.read1(65536)  # type: ignore[attr-defined]
                 assert chunk, f"ended before it was ready: {said}"
                 said += chunk.decode()
-                url = re.search(r"http://[\w.\[\]:]+:\d+", said)
+                url = re.search(r"https?://[\w.\[\]:]+:\d+", said)
             yield Running(process, url[0], said)
         finally:
             if process.poll() is None:

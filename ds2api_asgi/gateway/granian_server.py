@@ -10,8 +10,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from multiprocessing import connection
@@ -31,6 +33,7 @@ from .serving import spare_the_collector
 __all__ = ["Crowd", "serve_granian"]
 
 _LEAST_KILL: Final = 5  # seconds beyond the graceful timeout
+_LISTEN: Final = 10.0  # seconds that a worker which has started may take to listen
 
 
 def serve_granian(orders: Orders, port: int, *, ready: Callable[[], None]) -> int:
@@ -61,7 +64,7 @@ def serve_granian(orders: Orders, port: int, *, ready: Callable[[], None]) -> in
         respawn_failed_workers=True,
         log_enabled=False,
     )
-    told = threading.Thread(target=_await_workers, args=(ours, table.workers, ready), daemon=True)
+    told = threading.Thread(target=_await_workers, args=(ours, table.workers, (table.host, port), ready), daemon=True)
     told.start()
     try:
         server.serve(target_loader=partial(_load, orders, theirs), wrap_loader=False)
@@ -142,10 +145,26 @@ def _load(orders: Orders, line: connection.Connection) -> ASGIApp:
     return app
 
 
-def _await_workers(line: connection.Connection, count: int, ready: Callable[[], None]) -> None:
+def _await_workers(
+    line: connection.Connection, count: int, address: tuple[str, int], ready: Callable[[], None]
+) -> None:
     try:
         for _ in range(count):
             line.recv()
     except (EOFError, OSError):
         return
+    _await_port(*address)
     ready()
+
+
+def _await_port(host: str, port: int) -> None:
+    """Return when connections are taken: granian's workers listen only after they have started."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    until = time.monotonic() + _LISTEN
+    while time.monotonic() < until:
+        try:
+            socket.create_connection((host, port), timeout=1).close()
+        except OSError:
+            time.sleep(0.01)
+        else:
+            return

@@ -15,6 +15,7 @@ from msgspec import UNSET
 
 from ..asgi.body import DEFAULT_MAX_BODY, read_body
 from ..asgi.claims import Claims
+from ..asgi.denial import deny
 from ..asgi.exchange import KEY, Exchange, enter
 from ..asgi.lifespan import lifespan_of
 from ..asgi.respond import respond
@@ -24,6 +25,7 @@ from ..pool.conversation import conversation_of
 from ..protocols import registry
 from ..protocols.base import Claim, Operation, Protocol
 from ..resilience import Failover
+from ..universal import jsontext
 from ..universal.failure import FailureKind
 from .model_lists import Kept, collect, merged
 from .needs import needs_of
@@ -290,7 +292,9 @@ class Router:
             await self._default(scope, receive, send)
             return
         await receive()
-        await send({"type": "websocket.close", "code": 1008, "reason": "the request names no model that is known here"})
+        error = {"type": "not_found", "message": "the request names no model that is known here"}
+        headers = ((b"content-type", b"application/json"),)
+        await deny(scope, send, status=404, headers=headers, body=jsontext.dumps({"error": error}))
 
 
 def _sharing(legs: Sequence[Leg]) -> list[Leg]:

@@ -152,7 +152,7 @@ def _announce(config: Config, port: int) -> None:
     table = config.server
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(table.host, table.host)
     scheme = "http" if table.certfile is None else "https"
-    url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{table.root_path}"
+    url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"  # no prefix: that is the proxy's
     workers = f"{table.workers} workers" if table.workers > 1 else "1 worker"
     lines = [f"Ready: {url} (ds2api {__version__}, {table.server}, {workers}; Ctrl-C ends it)"]
     for name in registry.names():

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import anyio
 import uvicorn
 from msgspec import Struct
 
@@ -23,6 +24,7 @@ SHUTDOWN_SECONDS = 3
 """Seconds that running requests get to end after Ctrl-C; uvicorn would wait for streams without limit."""
 
 _BACKLOG = 2048
+_GOODBYE = 1.0  # seconds that TLS clients have to answer one
 _COLLECT_AFTER = 10_000  # objects
 
 
@@ -88,7 +90,8 @@ def serve(
     """
     options: dict[str, Any] = {
         "access_log": False,  # it would show the queries of URLs, and some clients put their key there
-        "limit_concurrency": serving.max_connections,
+        # uvicorn refuses what makes the bound full, the connection that asks among it.
+        "limit_concurrency": None if serving.max_connections is None else serving.max_connections + 1,
         "log_level": "warning",
         "proxy_headers": bool(serving.trusted),
         "forwarded_allow_ips": list(serving.trusted),
@@ -126,6 +129,12 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not (record.exc_info and type(record.exc_info[1]).__name__ == "CancelledError")
 
 
+def _is_told(connection: Any) -> bool:
+    """Whether a connection is closed on our side, and all that was to be said is."""
+    transport = connection.transport
+    return transport is not None and transport.is_closing() and transport.get_write_buffer_size() == 0
+
+
 class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None], ending: Callable[[], None]) -> None:
         super().__init__(config)
@@ -143,7 +152,20 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._ending()
-        await super().shutdown(sockets)
+        async with anyio.create_task_group() as group:
+            if self.config.is_ssl:
+                group.start_soon(self._hang_up)
+            await super().shutdown(sockets)
+            group.cancel_scope.cancel()
+
+    async def _hang_up(self) -> None:
+        """Part from TLS clients that were told goodbye and do not answer: idle ones don't, and 30 s would pass."""
+        while True:
+            told = {one for one in self.server_state.connections if _is_told(one)}
+            await anyio.sleep(_GOODBYE)
+            for connection in told & self.server_state.connections:
+                if _is_told(connection):
+                    connection.transport.abort()  # type: ignore[union-attr]
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End in peace: uvicorn would raise the signal once more when all is done, and the process die of it."""

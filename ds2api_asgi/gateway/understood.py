@@ -57,7 +57,7 @@ def _listens(config: Config) -> dict[str, Any]:
     host = f"[{server.host}]" if ":" in server.host and not server.host.startswith("[") else server.host
     scheme = "http" if server.certfile is None else "https"
     return {
-        "url": f"{scheme}://{host}:{server.port}{server.root_path}",
+        "url": f"{scheme}://{host}:{server.port}",
         "server": server.server,
         "workers": server.workers,
         "others": not is_own(server.host),

@@ -858,3 +858,20 @@ def test_a_routed_document_is_equal_but_for_its_model(document: dict[str, Any], 
 
     anyio.run(run)
     assert [json.loads(body) for body in app.bodies] == [{**document, "model": "o\u00f6"}]
+
+
+async def test_a_websocket_for_nobody_is_answered_404_where_the_server_can() -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "websocket", "path": "/v1/realtime", "headers": [], "query_string": b"model=nobody"}
+    await Router({"a": App()}, prefixes=False)(scope, receive, send)
+    assert sent == [{"type": "websocket.close", "code": 1008, "reason": ""}]
+    await Router({"a": App()})({**scope, "extensions": {"websocket.http.response": {}}}, receive, send)
+    assert sent[1]["status"] == 404
+    assert b"no model that is known here" in sent[2]["body"]

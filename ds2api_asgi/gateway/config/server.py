@@ -26,7 +26,7 @@ class ServerTable(Table):
     graceful_timeout: Seconds = 30.0
     """Seconds that running requests get to end after SIGTERM."""
     max_connections: Count | None = None
-    """Connections at a time; more are answered 503."""
+    """Connections at a time (granian: requests); more are answered 503."""
     root_path: RootPath = ""
     """The prefix that a proxy in front takes away (`/llm`)."""
     trust_forwarded: tuple[str, ...] = ()
