@@ -3,7 +3,7 @@
 | signal | what happens |
 |---|---|
 | SIGHUP | the configuration is read anew; a bad one changes nothing |
-| SIGUSR1 | the end begins: nothing is repeated any more, and what runs gets its time (for servers that have SIGTERM) |
+| SIGUSR1 | the end begins: nothing is repeated, websockets close, the rest gets its time (where servers have SIGTERM) |
 """
 
 from __future__ import annotations
@@ -93,6 +93,7 @@ class Attended:
             async for number in signals:
                 if number == DRAIN:
                     self.end()
+                    self.gateway.sever("websocket")  # sessions have no end to wait for
                     continue
                 try:
                     if not await self.gateway.reload():

@@ -215,15 +215,18 @@ class Gateway:
         if severed:
             _logger.warning("broke off %d requests that had not ended within %g seconds", severed, seconds)
 
-    def sever(self) -> int:
+    def sever(self, *kinds: str) -> int:
         """Break off what still runs: streams end with an error of their protocol, as far as they can say one.
+
+        Args:
+            kinds: The only types of scopes that are meant, as ``"websocket"``; none: all.
 
         Returns:
             How many calls of upstreams were broken off.
         """
         generations = (self._current, *self._retired)
         return sum(
-            severable.sever() for severable in {line.severable for g in generations for line in g.lines.values()}
+            severable.sever(*kinds) for severable in {line.severable for g in generations for line in g.lines.values()}
         )
 
     async def _replace(self, config: Config) -> bool:

@@ -33,6 +33,7 @@ from .serving import spare_the_collector
 __all__ = ["Crowd", "serve_granian"]
 
 _LEAST_KILL: Final = 5  # seconds beyond the graceful timeout
+_FAREWELL: Final = 0.5  # seconds to close websockets in: granian itself would cut them off
 _LISTEN: Final = 10.0  # seconds that a worker which has started may take to listen
 
 
@@ -117,6 +118,7 @@ class _Server(Server):  # type: ignore[misc, valid-type]
     def _stop_workers(self) -> None:
         if DRAIN is not None:
             self._tell(DRAIN)
+            time.sleep(_FAREWELL)
         super()._stop_workers()
 
     def _tell(self, number: int) -> None:

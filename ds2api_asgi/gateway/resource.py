@@ -112,15 +112,18 @@ class Severable:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self._running: set[anyio.CancelScope] = set()
+        self._running: dict[anyio.CancelScope, str] = {}
 
-    def sever(self) -> int:
+    def sever(self, *kinds: str) -> int:
         """Break off what runs now.
+
+        Args:
+            kinds: The only types of scopes that are meant, as ``"websocket"``; none: all.
 
         Returns:
             How many requests and websockets that were.
         """
-        severed = list(self._running)
+        severed = [scope for scope, kind in self._running.items() if not kinds or kind in kinds]
         for scope in severed:
             scope.cancel()
         return len(severed)
@@ -135,12 +138,12 @@ class Severable:
             await self.app(scope, receive, send)
             return
         cutting = cancel_scope()
-        self._running.add(cutting)
+        self._running[cutting] = scope["type"]
         try:
             with cutting:
                 await self.app(scope, receive, send)
         finally:
-            self._running.discard(cutting)
+            del self._running[cutting]
         if cutting.cancelled_caught:
             if scope["type"] == "http":
                 raise BrokenStream("reset", "the gateway shuts down")

@@ -26,6 +26,7 @@ from ds2api_asgi.asgi.types import Receive, Scope, Send
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.testing import serve
 from sdks import SDKS, Sdk
+from served import Held
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
@@ -64,20 +65,24 @@ class Claude:
 
 
 class Upstreams:
-    def __init__(self, chat: str, claude: str, slow: str) -> None:
+    def __init__(self, chat: str, claude: str, slow: str, held: Held) -> None:
         self.chat = chat
         self.claude = claude
         self.slow = slow
+        self.held = held
 
 
 @pytest.fixture(scope="module")
 def upstreams() -> Iterator[Upstreams]:
-    """Two providers of different protocols, and one that takes its time."""
+    """Two providers of different protocols, and one whose streams end when they are told to."""
     known = [SECRETS[name].partition("+")[0] for name in ("CHAT_DEAD", "CHAT_WEARY", "CHAT_GOOD")]
-    apps: list[Any] = [DemoModel(keys=known), Claude(), DemoModel(pace=0.15)]
+    held = Held()
+    apps: list[Any] = [DemoModel(keys=known), Claude(), held]
     with ExitStack() as stack:
         portal = stack.enter_context(start_blocking_portal("asyncio"))
-        yield Upstreams(*(stack.enter_context(portal.wrap_async_context_manager(serve(app))) for app in apps))
+        urls = [stack.enter_context(portal.wrap_async_context_manager(serve(app))) for app in apps]
+        stack.callback(held.release)
+        yield Upstreams(*urls, held)
 
 
 def config(upstreams: Upstreams, more: str = "", *, slow: str = "") -> str:
@@ -171,6 +176,9 @@ class Gateway:
 
     def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> int:
         code = self.process.wait(20)
         self._reader.join(5)
         return code
@@ -331,7 +339,9 @@ def test_a_reload_under_fifty_streams_loses_none_and_an_end_lets_them_end(
     server: str, upstreams: Upstreams, tmp_path: Path
 ) -> None:
     pytest.importorskip(server)
-    with gateway(tmp_path, config(upstreams), "--server", server) as one, ThreadPoolExecutor(50) as pool:
+    held = upstreams.held
+    held.hold()
+    with ThreadPoolExecutor(50) as pool, gateway(tmp_path, config(upstreams), "--server", server) as one:
         assert one.ask("demo-small").status_code == 200
         before = one.keys("chat")
         streams = [pool.submit(one.stream, "slow") for _ in range(50)]
@@ -340,13 +350,15 @@ def test_a_reload_under_fifty_streams_loses_none_and_an_end_lets_them_end(
         one.write(config(upstreams, fresh, slow="total_timeout = 30").replace('"env:CHAT_DEAD", ', ""))
         one.until("took over the configuration")
         assert one.ask("fresh").status_code == 200
-        assert sum(not stream.done() for stream in streams) > 10
+        assert held.running == 50
+        assert not any(stream.done() for stream in streams)
+        held.release()
         for stream in streams:
             status, text = stream.result(20)
             assert status == 200
             assert text.rstrip().endswith("data: [DONE]")
+        _until(lambda: len(one.keys("chat")) == 2)
         after = one.keys("chat")
-        assert len(after) == 2
         for alias, key in after.items():
             assert key["state"] == before[alias]["state"]
             assert key["leased"] >= before[alias]["leased"]
@@ -357,9 +369,15 @@ def test_a_reload_under_fifty_streams_loses_none_and_an_end_lets_them_end(
         one.process.send_signal(signal.SIGHUP)
         _until(lambda: "gateway.toml:" in (one.state()["reload_error"] or ""))
         assert one.ask("fresh").status_code == 200
+        held.hold()
         last = [pool.submit(one.stream, "slow") for _ in range(5)]
         _until_running(one, 5)
-        assert one.end() == 0
+        one.process.send_signal(signal.SIGTERM)
+        _until(lambda: not _is_taken(one))
+        assert one.process.poll() is None
+        assert not any(stream.done() for stream in last)
+        held.release()
+        assert one.ended() == 0
         for stream in last:
             assert stream.result(20)[1].rstrip().endswith("data: [DONE]")
         one.is_discreet()
@@ -371,7 +389,8 @@ def test_what_has_not_ended_in_time_ends_with_an_error_of_its_protocol(
 ) -> None:
     pytest.importorskip(server)
     text = config(upstreams, "[server]\ngraceful_timeout = 0.3\n")
-    with gateway(tmp_path, text, "--server", server) as one, ThreadPoolExecutor(2) as pool:
+    upstreams.held.hold()
+    with ThreadPoolExecutor(2) as pool, gateway(tmp_path, text, "--server", server) as one:
         stream = pool.submit(one.stream, "slow")
         _until_running(one, 1)
         assert one.end() == 0
@@ -460,6 +479,16 @@ def test_what_cannot_be_served_is_told_at_once(upstreams: Upstreams, tmp_path: P
             assert told in said
             assert "sk-canary" not in said
             assert "Traceback" not in said
+
+
+def _is_taken(one: Gateway) -> bool:
+    """Whether it still takes connections."""
+    host, _, port = one.url.removeprefix("http://").partition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=2).close()
+    except OSError:
+        return False
+    return True
 
 
 def _until_running(one: Gateway, count: int) -> None:
