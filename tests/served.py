@@ -18,6 +18,7 @@ import httpx
 
 from commands import DS2API, Running, running
 from ds2api_asgi.asgi.body import read_body
+from ds2api_asgi.asgi.respond import respond
 from ds2api_asgi.asgi.types import Receive, Scope, Send
 
 __all__ = ["HELLO", "Held", "Served", "question", "served"]
@@ -31,7 +32,7 @@ def question(model: str, *, stream: bool = False) -> dict[str, Any]:
 
 
 class Held:
-    """Speaks Chat Completions; its streams go on until `release`.
+    """Speaks Chat Completions, and knows no other path; its streams go on from `hold` to `release`.
 
     Attributes:
         running: How many are held now.
@@ -40,6 +41,7 @@ class Held:
     def __init__(self) -> None:
         self.running = 0
         self._free = threading.Event()
+        self._free.set()
 
     def hold(self) -> None:
         """Let no stream end from now on."""
@@ -53,9 +55,10 @@ class Held:
         if scope["type"] != "http":
             return
         await read_body(receive)
-        await send(
-            {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
-        )
+        if scope["method"] != "POST":  # who lists models asks all upstreams
+            await respond(send, status=404, document={"error": {"message": "no"}})
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
         await self._say(send, {"role": "assistant", "content": "Held"})
         self.running += 1
         try:

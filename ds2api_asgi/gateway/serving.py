@@ -165,7 +165,7 @@ class _Server(uvicorn.Server):
             await anyio.sleep(_GOODBYE)
             for connection in told & self.server_state.connections:
                 if _is_told(connection):
-                    connection.transport.abort()  # type: ignore[union-attr]
+                    connection.transport.abort()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End in peace: uvicorn would raise the signal once more when all is done, and the process die of it."""

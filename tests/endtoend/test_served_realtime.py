@@ -1,4 +1,4 @@
-"""OpenAI Realtime through ``ds2api serve``: a file with ``websockets = true``, a pool's keys, clients' keys, the end."""
+"""OpenAI Realtime through ``ds2api serve``: a file with ``websockets``, a pool's keys, clients' keys, the end."""
 
 from __future__ import annotations
 

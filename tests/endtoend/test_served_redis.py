@@ -1,4 +1,4 @@
-"""``ds2api serve`` with ``[store] type = "redis"``: keys and clients' limits are shared, outlive reloads and restarts."""
+"""``ds2api serve`` with Redis as its store: keys and clients' limits are shared, and outlive reloads."""
 
 from __future__ import annotations
 

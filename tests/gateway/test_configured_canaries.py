@@ -92,9 +92,7 @@ class Provider:
             whole = {**base, "object": "chat.completion", "choices": [choice], "usage": usage}
             await respond(send, status=200, document=whole)
             return
-        await send(
-            {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
-        )
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
         deltas: list[Any] = [({"role": "assistant", "content": SAID}, None), ({}, "stop")]
         events: list[Any] = [
             {"choices": [{"index": 0, "delta": delta, "finish_reason": end}], "usage": None} for delta, end in deltas
