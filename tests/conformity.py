@@ -7,8 +7,10 @@ import binascii
 import collections.abc
 import types
 import typing
+from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from enum import Enum
+from functools import cache
 from typing import Any
 
 import typing_extensions
@@ -27,6 +29,41 @@ def problems(value: Any, kind: Any, path: str = "$") -> list[str]:
     Returns:
         One line per problem; empty when it conforms.
     """
+    return list(_problems(value, kind, path))
+
+
+def _problems(value: Any, kind: Any, path: str) -> Iterator[str]:
+    """Each when it is asked for: most of a union's members are left at their first."""
+    shape, inner = _shape(kind)
+    match shape:
+        case "union":
+            if all(next(_problems(value, member, path), None) for member in inner):
+                found = [problems(value, member, path) for member in inner]
+                yield from min(found, key=lambda lines: (_depth(lines), len(lines)))
+        case "literal":
+            if value not in inner:
+                yield f"{path}: {value!r} is not one of {inner}"
+        case "list":
+            if not isinstance(value, list):
+                yield f"{path}: not a list"
+            else:
+                for index, item in enumerate(value):
+                    yield from _problems(item, inner, f"{path}[{index}]")
+        case "object":
+            if not isinstance(value, dict):
+                yield f"{path}: not an object"
+            else:
+                for key, item in value.items():
+                    yield from _problems(item, inner, f"{path}.{key}")
+        case "document":
+            yield from _document(value, inner, path)
+        case _:
+            yield from _scalar(value, inner, path)
+
+
+@cache
+def _shape(kind: Any) -> tuple[str, Any]:
+    """What an annotation is, and of what."""
     origin = typing.get_origin(kind)
     if origin in (
         typing.Annotated,
@@ -35,28 +72,18 @@ def problems(value: Any, kind: Any, path: str = "$") -> list[str]:
         typing_extensions.Required,
         typing_extensions.NotRequired,
     ):
-        return problems(value, typing.get_args(kind)[0], path)
+        return _shape(typing.get_args(kind)[0])
     if isinstance(kind, typing_extensions.TypeAliasType):
-        return problems(value, kind.__value__, path)
+        return _shape(kind.__value__)
     if origin in (typing.Union, types.UnionType):
-        found = [problems(value, member, path) for member in typing.get_args(kind) if usable(member)]
-        return min(found, key=lambda lines: (_depth(lines), len(lines))) if all(found) else []
+        return "union", [member for member in typing.get_args(kind) if usable(member)]
     if origin is typing.Literal:
-        return [] if value in typing.get_args(kind) else [f"{path}: {value!r} is not one of {typing.get_args(kind)}"]
+        return "literal", typing.get_args(kind)
     if origin in (list, collections.abc.Iterable, collections.abc.Sequence):
-        if not isinstance(value, list):
-            return [f"{path}: not a list"]
-        (member,) = typing.get_args(kind)
-        return [line for index, item in enumerate(value) for line in problems(item, member, f"{path}[{index}]")]
+        return "list", typing.get_args(kind)[0]
     if origin in (dict, collections.abc.Mapping):
-        if not isinstance(value, dict):
-            return [f"{path}: not an object"]
-        return [
-            line for key, item in value.items() for line in problems(item, typing.get_args(kind)[1], f"{path}.{key}")
-        ]
-    if is_document(kind):
-        return _document(value, kind, path)
-    return _scalar(value, kind, path)
+        return "object", typing.get_args(kind)[1]
+    return ("document" if is_document(kind) else "scalar"), kind
 
 
 def _depth(lines: list[str]) -> int:
@@ -64,33 +91,29 @@ def _depth(lines: list[str]) -> int:
     return -max(line.split(":")[0].count(".") + line.split(":")[0].count("[") for line in lines)
 
 
-def _document(value: Any, kind: Any, path: str) -> list[str]:
+def _document(value: Any, kind: Any, path: str) -> Iterator[str]:
     if not isinstance(value, dict):
-        return [f"{path}: not an object"]
+        yield f"{path}: not an object"
+        return
     members = members_of(kind)
-    lines = [f"{path}: {name} is missing" for name, (_, required) in members.items() if required and name not in value]
+    for name, (_, required) in members.items():
+        if required and name not in value:
+            yield f"{path}: {name} is missing"
     for name, item in value.items():
         if name not in members:
-            lines.append(f"{path}.{name}: unknown to {kind.__name__}")
+            yield f"{path}.{name}: unknown to {kind.__name__}"
         else:
-            lines += problems(item, members[name][0], f"{path}.{name}")
-    return lines
+            yield from _problems(item, members[name][0], f"{path}.{name}")
 
 
-def _scalar(value: Any, kind: Any, path: str) -> list[str]:
+def _scalar(value: Any, kind: Any, path: str) -> Iterator[str]:
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return [] if value in [member.value for member in kind] else [f"{path}: {value!r} is not one of {kind!r}"]
-    fits = {
-        str: isinstance(value, str),
-        bytes: isinstance(value, str) and _is_base64(value),
-        bool: isinstance(value, bool),
-        int: isinstance(value, int) and not isinstance(value, bool),
-        float: isinstance(value, (int, float)) and not isinstance(value, bool),
-        type(None): value is None,
-        datetime: isinstance(value, str),
-        date: isinstance(value, str),
-    }
-    return [] if fits.get(kind, True) else [f"{path}: not {kind!r}"]
+        if value not in [member.value for member in kind]:
+            yield f"{path}: {value!r} is not one of {kind!r}"
+        return
+    fits = _FITS.get(kind)
+    if fits is not None and not fits(value):
+        yield f"{path}: not {kind!r}"
 
 
 def _is_base64(text: str) -> bool:
@@ -99,3 +122,15 @@ def _is_base64(text: str) -> bool:
     except (binascii.Error, ValueError):
         return False
     return True
+
+
+_FITS: dict[Any, Callable[[Any], bool]] = {
+    str: lambda value: isinstance(value, str),
+    bytes: lambda value: isinstance(value, str) and _is_base64(value),
+    bool: lambda value: isinstance(value, bool),
+    int: lambda value: isinstance(value, int) and not isinstance(value, bool),
+    float: lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
+    type(None): lambda value: value is None,
+    datetime: lambda value: isinstance(value, str),
+    date: lambda value: isinstance(value, str),
+}

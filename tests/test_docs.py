@@ -49,6 +49,7 @@ def test_the_table_of_failures_is_what_the_parts_go_by(written: ModuleType) -> N
 
 
 @needs_shared
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("written", ["corpus"], indirect=True)
 def test_the_table_of_recorded_traffic_is_true(written: ModuleType) -> None:
     assert (PAGES / "corpus.md").read_text() == written.page(), "python docs/corpus.py > docs/pages/corpus.md"

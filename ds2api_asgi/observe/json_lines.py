@@ -108,7 +108,14 @@ def _exception(formatter: logging.Formatter, record: logging.LogRecord) -> str:
 
 def _extra(members: dict[str, Any]) -> dict[str, Any]:
     names = [name for name in members if name not in _STANDARD and name not in _OWN]
-    return {_cut(name, 100): plain(members[name]) for name in names[:_MAX_EXTRA]}
+    return {_cut(name, 100): _plain(members[name]) for name in names[:_MAX_EXTRA]}
+
+
+def _plain(value: Any) -> Any:
+    try:
+        return plain(value)
+    except Exception:  # noqa: BLE001 - the proxy of a thing that is gone, or what else raises when it is looked at
+        return _name(value)
 
 
 def _document(line: str) -> Any:

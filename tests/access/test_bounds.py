@@ -184,6 +184,6 @@ def test_a_scan_takes_time_linear_in_the_body(kind: str) -> None:
 
 
 def _timed(body: bytes) -> float:
-    started = time.perf_counter()
+    started = time.thread_time()
     SCAN.problem(body)
-    return time.perf_counter() - started
+    return time.thread_time() - started

@@ -27,10 +27,10 @@ def test_the_ways_of_writing_a_name_are_one(name: str, pattern: str) -> None:
 
 def test_a_hostile_name_takes_no_longer_than_another() -> None:
     patterns = Patterns(["*a*a*a*ab", "x*a*a*a*b"])
-    began = time.perf_counter()
+    began = time.thread_time()
     assert not patterns.match("a" * 255 + "c")
     assert not patterns.match("x" + "a" * 254)
-    assert time.perf_counter() - began < 0.25  # with backtracking it is a second
+    assert time.thread_time() - began < 0.25  # with backtracking it is a second
     assert not patterns.match("a" * (LONGEST + 1))
 
 

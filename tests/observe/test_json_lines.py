@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import unicodedata
+import weakref
 from decimal import Decimal
 from typing import Any
 
@@ -131,6 +132,18 @@ def test_arguments_that_do_not_fit_and_things_that_cannot_be_told_are_no_trouble
 def test_what_callers_give_beside_a_message_is_told_as_data() -> None:
     record = logging.makeLogRecord({"msg": "hello", "levelname": "INFO", "pool": "p", "left": 3, "thing": object()})
     assert read(JsonLines().format(record))["extra"] == {"pool": "p", "left": 3, "thing": "object"}
+
+
+def test_a_thing_that_is_gone_or_cannot_be_looked_at_is_told_by_its_name() -> None:
+    class Odd(dict[str, str]):
+        def items(self) -> Any:
+            raise RuntimeError("nothing to see")
+
+    record = logging.LogRecord("x", logging.INFO, "f.py", 1, "hello", (), None)
+    record.connection, record.odd = weakref.proxy(Odd()), Odd()
+    extra = read(JsonLines().format(record))["extra"]
+    assert extra["odd"] == "Odd"
+    assert "proxy" in extra["connection"].lower()
 
 
 def nest(scripts: Any, *, speaks: str = "openai-chat", **options: Any) -> Any:

@@ -163,10 +163,10 @@ def test_counting_is_linear() -> None:
     import time
 
     hostile = b'"content":"' + b"\\" * 2_000_000
-    began = time.perf_counter()
+    began = time.thread_time()
     text_bytes("openai-chat", hostile)
     text_bytes("openai-chat", b'"content":' * 200_000)
-    assert time.perf_counter() - began < 10
+    assert time.thread_time() - began < 10
 
 
 ends = st.lists(

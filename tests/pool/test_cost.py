@@ -45,11 +45,11 @@ def test_an_image_does_not_cost_its_bytes() -> None:
 
 
 def test_bodies_made_to_be_slow_are_not() -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     cost_of((b"a" * 4_095 + b" ") * 2_000)
     cost_of(b'"' * 2_000_000)
     cost_of(b"[" * 1_000_000)
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
 
 
 def test_requests_of_about_the_same_size_are_the_same_to_a_queue() -> None:

@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -116,15 +116,26 @@ async def test_what_a_client_sent_before_it_left_arrives() -> None:
     assert heard == [f"{number}" for number in range(50)]
 
 
+async def is_at_once(ends: Callable[[], Awaitable[float]]) -> bool:
+    """Whether it takes 100 ms at most, which a busy machine exceeds now and then, but not each time."""
+    for _ in range(5):
+        if await ends() < 0.1:
+            return True
+    return False
+
+
 async def test_a_client_that_vanishes_ends_the_provider_at_once() -> None:
-    async with provider(echo) as made, passed(made) as url:
-        client = await dial(url)
-        await client.send("here")
-        await client.recv()
-        began = time.monotonic()
-        client.transport.abort()
-        await made.closed()
-        assert time.monotonic() - began < 0.1 + 0.1  # 100 ms, and a busy machine
+    async def vanish() -> float:
+        async with provider(echo) as made, passed(made) as url:
+            client = await dial(url)
+            await client.send("here")
+            await client.recv()
+            began = time.monotonic()
+            client.transport.abort()
+            await made.closed()
+            return time.monotonic() - began
+
+    assert await is_at_once(vanish)
 
 
 async def test_a_provider_that_vanishes_ends_the_client_at_once_and_is_named() -> None:
@@ -132,31 +143,38 @@ async def test_a_provider_that_vanishes_ends_the_client_at_once_and_is_named() -
         await connection.recv()
         connection.transport.abort()
 
-    async with provider(vanish) as made, passed(made) as url, dial(url) as client:
-        began = time.monotonic()
-        await client.send("go")
-        assert await ending(client) == (1014, "the upstream is gone")
-        assert time.monotonic() - began < 0.1 + 0.1
+    async def ends() -> float:
+        async with provider(vanish) as made, passed(made) as url, dial(url) as client:
+            began = time.monotonic()
+            await client.send("go")
+            assert await ending(client) == (1014, "the upstream is gone")
+            return time.monotonic() - began
+
+    assert await is_at_once(ends)
 
 
 async def test_who_cancels_ends_the_provider_at_once() -> None:
-    async with provider(echo) as made:
-        sent: list[Any] = []
-        opened = anyio.Event()
+    async def cancel() -> float:
+        async with provider(echo) as made:
+            sent: list[Any] = []
+            opened = anyio.Event()
 
-        async def send(message: Any) -> None:
-            sent.append(message)
-            opened.set()
+            async def send(message: Any) -> None:
+                sent.append(message)
+                opened.set()
 
-        async with anyio.create_task_group() as group:
-            app = Upstream(made.url, websockets=True)
-            group.start_soon(app, {"type": "websocket", "path": "/", "headers": []}, connects(), send)
-            await opened.wait()
-            began = time.monotonic()
-            group.cancel_scope.cancel()
-        assert await made.closed() == (1001, "")
-        assert time.monotonic() - began < 0.1 + 0.1
-        assert [message["type"] for message in sent] == ["websocket.accept"]
+            async with anyio.create_task_group() as group:
+                app = Upstream(made.url, websockets=True)
+                group.start_soon(app, {"type": "websocket", "path": "/", "headers": []}, connects(), send)
+                await opened.wait()
+                began = time.monotonic()
+                group.cancel_scope.cancel()
+            assert await made.closed() == (1001, "")
+            took = time.monotonic() - began
+            assert [message["type"] for message in sent] == ["websocket.accept"]
+            return took
+
+    assert await is_at_once(cancel)
 
 
 async def test_a_crash_of_the_server_reaches_who_called_as_itself() -> None:

@@ -71,7 +71,7 @@ class ConsoleTable(Table):
     path: HttpPath = "/console"
     """Where it is."""
     password: Reference
-    """What opens it; 12 characters or more."""
+    """What opens it: 12 characters or more, of ASCII and without white space, since commands show it in a header."""
     session: Seconds = 43_200.0
     """Seconds after which it must be given again."""
     journal: Count = 1000

@@ -81,7 +81,7 @@ class Console:
     server that waits for them before it ends the lifespan needs the call.
 
     Args:
-        password: What opens it; 12 characters or more.
+        password: What opens it; 12 characters or more, without white space, as a `Secret` is.
         pools: The key pools by name, asked each time.
         journal: Where traces are kept; None: no request has one.
         live: The requests; None: none are shown.

@@ -15,7 +15,13 @@ from ds2api_asgi.gateway.config.places import dotted
 from gateway_documents import ENVIRON, FULL, changed, places, toml
 
 CANARY = "sk-cAnArY7w0rd"
-PLACES = list(places(FULL))
+EVERYWHERE = set(places(FULL))
+# A failover's numbers are those of an upstream's retry: one table, which is tried out there.
+PLACES = [
+    place
+    for place in places(FULL)
+    if place[0] != "failover" or ("upstreams", "openai", "retry", *place[1:]) not in EVERYWHERE or len(place) == 1
+]
 
 
 @pytest.fixture(scope="module")
@@ -59,37 +65,39 @@ def test_the_full_document_is_right_and_has_every_member(folder: Path) -> None:
     assert len(said) > 25
 
 
-WRONG: list[Any] = [
-    CANARY,
-    f"env:{CANARY}",
-    f"file:{CANARY}",
-    "file:canary",
-    "env:CANARY",
-    f"{CANARY} {CANARY}\n",
-    CANARY * 100,
-    f"/{CANARY}",
-    f"openai/{CANARY}*",
-    [CANARY],
-    [{CANARY.lower(): CANARY, "type": CANARY}],
-    {"secret": CANARY, "key": CANARY, "upstream": CANARY, "type": CANARY, "x": [CANARY]},
-    7,
-    -1.5,
-    True,
-    float("nan"),
-    [],
-    {},
+# What is written at every place in turn; of several in a tuple, the places take turns.
+WRONG: list[tuple[Any, ...]] = [
+    (CANARY,),
+    (f"env:{CANARY}",),
+    (f"file:{CANARY}",),
+    ("file:canary",),
+    ("env:CANARY",),
+    (f"{CANARY} {CANARY}\n", CANARY * 100),
+    (f"/{CANARY}",),
+    (f"openai/{CANARY}*",),
+    ([CANARY],),
+    ([{CANARY.lower(): CANARY, "type": CANARY}],),
+    ({"secret": CANARY, "key": CANARY, "upstream": CANARY, "type": CANARY, "x": [CANARY]},),
+    (7,),
+    (-1.5, True, float("nan")),
+    ([],),
+    ({},),
 ]
 
 
-@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: repr(wrong)[:20])
-def test_a_wrong_value_is_never_repeated(folder: Path, wrong: Any) -> None:
-    for place in PLACES:
-        words = told(folder, changed(FULL, place, wrong), CANARY=f"{CANARY} \x7f")
-        named = CANARY.lower() if isinstance(wrong, list) and wrong and isinstance(wrong[0], dict) else None
-        for one in words:
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: repr(wrong[0])[:20])
+def test_a_wrong_value_is_never_repeated_and_told_where_it_is(folder: Path, wrong: tuple[Any, ...]) -> None:
+    for number, place in enumerate(PLACES):
+        value = wrong[number % len(wrong)]
+        document = changed(FULL, place, value)
+        there = {dotted(one) for one in places(document)}
+        named = CANARY.lower() if isinstance(value, list) and value and isinstance(value[0], dict) else None
+        for one in told(folder, document, CANARY=f"{CANARY} \x7f"):
+            path, words = one.split(": ", 1)
             assert CANARY not in one, place
-            assert named is None or named not in one.split(": ", 1)[1], place
-            assert "cannot be this" not in one, place
+            assert named is None or named not in words, place
+            assert "cannot be this" not in words, place
+            assert path in there or "missing" in words, one
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
@@ -99,16 +107,6 @@ def test_a_wrong_value_is_never_repeated(folder: Path, wrong: Any) -> None:
 def test_any_text_anywhere_is_told_or_taken(folder: Path, place: tuple[str | int, ...], value: Any) -> None:
     if "\0" not in toml({"a": value}) and not any(0xD800 <= ord(one) < 0xE000 for one in toml({"a": value})):
         told(folder, changed(FULL, place, value))
-
-
-@pytest.mark.parametrize("wrong", [CANARY, [], {}, 7], ids=repr)
-def test_a_problem_is_where_the_file_has_something_or_misses_it(folder: Path, wrong: Any) -> None:
-    for place in PLACES:
-        document = changed(FULL, place, wrong)
-        there = {dotted(one) for one in places(document)}
-        for one in told(folder, document):
-            path, words = one.split(": ", 1)
-            assert path in there or "missing" in words, one
 
 
 def test_a_secret_twice_is_not_repeated(folder: Path) -> None:
