@@ -3,7 +3,7 @@
 | module | noun |
 |---|---|
 | `types` | ASGI's types at our doors |
-| `path` | where a request points, relative to the mount |
+| `path`, `own_scope` | where a request points, relative to the mount; the scope of a request of our own |
 | `headers` | raw headers, and which may cross us |
 | `credentials`, `secret` | where clients put keys, and who a client is; a key that nothing shows |
 | `claims` | whose a request is |

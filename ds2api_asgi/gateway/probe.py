@@ -25,6 +25,7 @@ from ..asgi.exchange import Exchange
 from ..asgi.facts import Unreachable
 from ..asgi.headers import decode
 from ..asgi.lifespan import running
+from ..asgi.own_scope import own_scope
 from ..asgi.secret import Secret
 from ..asgi.types import ASGIApp, Scope
 from ..errors import Ds2apiError, InvalidDocument
@@ -229,20 +230,8 @@ async def _ask(question: _Question, timeout: float) -> Asked:
 def _scope(question: _Question) -> Scope:
     route = question.protocol.route(Operation.LIST_MODELS, stream=False, model="", dialect="")
     assert route is not None
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.1",
-        "method": route.method,
-        "scheme": "http",
-        "path": route.path,
-        "raw_path": route.path.encode(),
-        "root_path": "",
-        "query_string": route.query,
-        "headers": [*route.headers, (b"accept", b"application/json")],
-        "client": None,
-        "server": None,
-    }
+    headers = [*route.headers, (b"accept", b"application/json")]
+    return own_scope(route.method, route.path, query=route.query, headers=headers)
 
 
 def _meaning(question: _Question, kept: Kept, exchange: Exchange, rows: Sequence[Any]) -> tuple[State, str]:

@@ -58,6 +58,7 @@ from ..asgi.facts import (
     Used,
 )
 from ..errors import ConfigurationError
+from .buckets import DURATIONS, FIRST_TOKEN, PER_TOKEN
 from .cost import Price, Pricing
 from .exposition import Exposition
 from .extras import need
@@ -74,15 +75,9 @@ __all__ = ["Metrics"]
 
 logger = logging.getLogger("ds2api_asgi.observe")
 
-# As Envoy's AI gateway has them, which follow OpenTelemetry's conventions: 0.01 and on, each twice the last.
-_DURATIONS: Final = tuple(0.01 * 2**step for step in range(14))
-_FIRST_TOKEN: Final = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10, 30, 60)
-_PER_TOKEN: Final = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
 _OVERHEAD: Final = tuple(0.0001 * 2**step for step in range(15))
 _SESSIONS: Final = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0)
 _WAITS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-
-
 _SOUND: Final = ("audio_input", "audio_output", "audio_cached")
 _KINDS: Final = ("input", "output", "cached", "reasoning", *_SOUND)
 
@@ -246,15 +241,15 @@ class Metrics(Watcher):
         self._in_flight = client.Gauge(
             "ds2api_requests_in_flight", "Requests now.", registry=self.registry, multiprocess_mode="livesum"
         )
-        self._duration = histogram("request_duration_seconds", "From first to last byte.", _DURATIONS, *asked)
+        self._duration = histogram("request_duration_seconds", "From first to last byte.", DURATIONS, *asked)
         self._overhead = histogram(
             "overhead_seconds", "Neither provider nor client nor a wait.", _OVERHEAD, "protocol", "operation"
         )
         self._first_token = histogram(
-            "time_to_first_token_seconds", "Until a stream's first content.", _FIRST_TOKEN, "protocol", "model"
+            "time_to_first_token_seconds", "Until a stream's first content.", FIRST_TOKEN, "protocol", "model"
         )
         self._per_token = histogram(
-            "time_per_output_token_seconds", "Of a stream's tokens after the first.", _PER_TOKEN, "protocol", "model"
+            "time_per_output_token_seconds", "Of a stream's tokens after the first.", PER_TOKEN, "protocol", "model"
         )
         self._tokens = counter("tokens", "Tokens that answers state.", "protocol", "model", "kind")
         if self._pricing is not None:
@@ -266,8 +261,8 @@ class Metrics(Watcher):
         self._messages = counter("websocket_messages", "Messages of websockets.", "protocol", "direction")
         self._closes = counter("websockets_closed", "Websockets by how they were closed.", "protocol", "code")
         self._calls = counter("upstream_calls", "Calls of upstreams.", "upstream", "status", "end")
-        self._call_first = histogram("upstream_first_byte_seconds", "Until its body.", _FIRST_TOKEN, "upstream")
-        self._call_duration = histogram("upstream_duration_seconds", "Of a call.", _DURATIONS, "upstream")
+        self._call_first = histogram("upstream_first_byte_seconds", "Until its body.", FIRST_TOKEN, "upstream")
+        self._call_duration = histogram("upstream_duration_seconds", "Of a call.", DURATIONS, "upstream")
         self._unreachable = counter("upstream_unreachable", "Upstreams that did not answer.", "reason")
         self._failures = counter("failures", "Failed answers by whose fault it is.", "by", "fault")
         self._broken = counter("broken_streams", "Answers that broke off.", "reason")

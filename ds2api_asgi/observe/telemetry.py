@@ -32,6 +32,7 @@ from ..errors import ConfigurationError
 from ..protocols.base import Operation
 from . import semconv
 from .answers import AnswerReader
+from .buckets import DURATIONS, FIRST_TOKEN, PER_TOKEN
 from .cost import Price, Pricing
 from .extras import need
 from .labels import Labels
@@ -46,10 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Telemetry"]
 
-_DURATIONS: Final = tuple(0.01 * 2**step for step in range(14))
 _TOKENS: Final = tuple(float(4**step) for step in range(14))
-_FIRST_TOKEN: Final = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10, 30, 60)
-_PER_TOKEN: Final = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
 
 
 class _Open(Struct):
@@ -132,11 +130,11 @@ class Telemetry(Watcher):
             return meter.create_histogram(name, unit, text, explicit_bucket_boundaries_advisory=tuple(bounds))
 
         self._tokens = histogram(semconv.CLIENT_TOKENS, "{token}", "Tokens that answers state.", _TOKENS)
-        self._call_duration = histogram(semconv.CLIENT_DURATION, "s", "Of a provider's call.", _DURATIONS)
-        self._call_first = histogram(semconv.CLIENT_FIRST_CHUNK, "s", "Until a stream's first bytes.", _FIRST_TOKEN)
-        self._duration = histogram(semconv.SERVER_DURATION, "s", "Of a client's request.", _DURATIONS)
-        self._first_token = histogram(semconv.SERVER_FIRST_TOKEN, "s", "Until a stream's first content.", _FIRST_TOKEN)
-        self._per_token = histogram(semconv.SERVER_PER_TOKEN, "s", "Of a stream's tokens after the first.", _PER_TOKEN)
+        self._call_duration = histogram(semconv.CLIENT_DURATION, "s", "Of a provider's call.", DURATIONS)
+        self._call_first = histogram(semconv.CLIENT_FIRST_CHUNK, "s", "Until a stream's first bytes.", FIRST_TOKEN)
+        self._duration = histogram(semconv.SERVER_DURATION, "s", "Of a client's request.", DURATIONS)
+        self._first_token = histogram(semconv.SERVER_FIRST_TOKEN, "s", "Until a stream's first content.", FIRST_TOKEN)
+        self._per_token = histogram(semconv.SERVER_PER_TOKEN, "s", "Of a stream's tokens after the first.", PER_TOKEN)
 
     # A request
 

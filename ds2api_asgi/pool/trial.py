@@ -17,7 +17,7 @@ from msgspec import UNSET, Struct
 from ..asgi.exchange import enter
 from ..asgi.facts import Unreachable
 from ..asgi.headers import decode, find
-from ..asgi.path import percent_encode
+from ..asgi.own_scope import own_scope
 from ..asgi.types import ASGIApp, Message, Scope
 from ..errors import InvalidDocument
 from ..protocols.base import Operation, Protocol, UpstreamRoute
@@ -190,20 +190,7 @@ class _Trial:
         headers = [*route.headers, (b"accept", b"application/json"), (b"content-length", b"%d" % len(body))]
         if body:
             headers.append((b"content-type", b"application/json"))
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": "1.1",
-            "method": route.method,
-            "scheme": "http",
-            "path": route.path,
-            "raw_path": percent_encode(route.path).encode("ascii"),
-            "query_string": route.query,
-            "root_path": "",
-            "headers": headers,
-            "client": None,
-            "server": None,
-        }
+        return own_scope(route.method, route.path, query=route.query, headers=headers)
 
     def _count(self, answer: _Answer) -> str:
         """How many models a list has."""
