@@ -19,7 +19,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from types import FrameType
@@ -44,6 +44,7 @@ class _Worker(Struct, eq=False):
     line: connection.Connection
     born: float
     ready: bool = False
+    hung_up: bool = False  # SIGHUP came before it was ready
 
 
 class Crew:
@@ -92,9 +93,7 @@ class Crew:
                 ready()
             if told:
                 self._replace()
-            if self._hung_up:
-                self._hung_up = False
-                self._pass_on(signal.SIGHUP)
+            self._pass_on_hang_up()
         return 0 if self._stop() else 1
 
     def _end(self, number: int, frame: FrameType | None) -> None:
@@ -137,14 +136,26 @@ class Crew:
                 time.sleep(_PAUSE)
             self._start()
 
-    def _pass_on(self, number: int) -> None:
-        for worker in self._workers:
+    def _pass_on_hang_up(self) -> None:
+        """Send SIGHUP to those that are ready, and later to others: it would end a process that does not heed it."""
+        if self._hung_up:
+            self._hung_up = False
+            for worker in self._workers:
+                worker.hung_up = True
+        due = [worker for worker in self._workers if worker.hung_up and worker.ready]
+        for worker in due:
+            worker.hung_up = False
+        if due:
+            self._pass_on(signal.SIGHUP, due)
+
+    def _pass_on(self, number: int, workers: Iterable[_Worker]) -> None:
+        for worker in workers:
             if worker.process.pid is not None and worker.process.is_alive():
                 os.kill(worker.process.pid, number)
 
     def _stop(self) -> bool:
         """End all workers; whether none had to be killed."""
-        self._pass_on(signal.SIGTERM)
+        self._pass_on(signal.SIGTERM, self._workers)
         until = time.monotonic() + self._patience
         clean = True
         for worker in self._workers:

@@ -185,6 +185,17 @@ def _called(told: dict[str, Any]) -> str:
     return f"{told['upstream']} said {said}{_model(told)}: {told.get('end', 'complete')} in {told['took']:.3g} s{first}"
 
 
+def _routed(told: dict[str, Any]) -> str:
+    renamed = f" as {told['upstream_model']}" if told["upstream_model"] != told["model"] else ""
+    return f"model {told['model']} is asked of {told['target']}{renamed}"
+
+
+def _ruled(told: dict[str, Any]) -> str:
+    said = {"removed": "removed", "overridden": "set", "defaulted": "added"}
+    changes = [f"{word} {', '.join(told[name])}" for name, word in said.items() if told.get(name)]
+    return f"rules {'; '.join(changes)}"
+
+
 def _model(told: dict[str, Any]) -> str:
     return f" for model {told['model']}" if told.get("model") else ""
 
@@ -218,6 +229,8 @@ _WORDS: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     "Called": _called,
     "Closed": lambda told: f"the {told['by']} closed the websocket with code {told['code']}",
     "Committed": lambda told: f"{told['status']} let through to the client",
+    "Routed": _routed,
+    "Ruled": _ruled,
     "Used": _used,
     "Lost": lambda told: f"translation lost {told['count']}: {', '.join(told['paths'][:4])}",
     "TurnedAway": lambda told: f"turned away at the door: {told.get('code') or told['status']}",

@@ -235,8 +235,7 @@ class Gateway:
         Raises:
             ConfigurationError: It cannot work.
         """
-        if self._draining and self._group is not None:
-            raise ConfigurationError("the gateway is about to end")
+        self._check_time()
         before = self._current
         self.reload_error = None
         if config == before.config:
@@ -249,6 +248,7 @@ class Gateway:
                     if not resource.users:
                         opened.append(resource)
                         await resource.open(self._group)
+                self._check_time()  # the end may have begun since
         except BaseException:
             with anyio.CancelScope(shield=True):
                 for resource in opened:
@@ -258,6 +258,8 @@ class Gateway:
             await successor.take_over(before)
             self._use(successor)
             self._current = successor
+            if self._draining and self._group is not None:  # too late to go back
+                successor.drain()
             successor.show()
             self.generation += 1
             self.reloaded = self._wall()
@@ -267,10 +269,14 @@ class Gateway:
             self._group.start_soon(self._let_end, before)
         else:
             self._forget(before)
-        _logger.info("took over the configuration, the %d. since the start", self.generation)
+        _logger.info("took over the configuration, number %d since the start", self.generation)
         for listener in self._listeners:
             listener(before.config, config)
         return True
+
+    def _check_time(self) -> None:
+        if self._draining and self._group is not None:
+            raise ConfigurationError("the gateway is about to end")
 
     def _build(self, config: Config, before: Generation | None) -> Generation:
         return build(
@@ -325,6 +331,10 @@ class Gateway:
 
     async def _end(self) -> None:
         self.drain()
+        async with self._lock:  # a reload that has begun comes to its end first
+            await self._close()
+
+    async def _close(self) -> None:
         self._group = None
         for generation in (*self._retired, self._current):
             for resource in reversed(generation.resources):  # the outer ones first
@@ -349,13 +359,13 @@ class Gateway:
             await generation.idle.wait()
         if generation.running:
             _logger.warning("%d exchanges of an old configuration are broken off", generation.running)
-        current = {id(line) for line in self._current.lines.values()}
-        for other in self._retired - {generation}:
-            current |= {id(line) for line in other.lines.values()}
+        generation.idle.set()  # its time is up
+        others = [self._current, *(other for other in self._retired if not other.idle.is_set())]
+        used = {id(line) for other in others for line in other.lines.values()}
         for line in generation.lines.values():
             if line.leaf.users == 1:
                 line.severable.sever()
-            if id(line) not in current:
+            if id(line) not in used:
                 await line.close()
         for resource in reversed(generation.resources):
             await resource.drop()

@@ -114,10 +114,10 @@ class Probed(Struct, frozen=True, kw_only=True):
 
     def lines(self) -> Iterator[str]:
         """As lines for people."""
-        names = [f"{one.upstream}  {one.key or ''}".rstrip() for one in self.asked]
-        width = max(map(len, names), default=0)
-        for name, one in zip(names, self.asked, strict=True):
-            yield f"{_MARKS[one.state]:<5}  {name:<{width}}  {one.words}"
+        upstreams = max((len(one.upstream) for one in self.asked), default=0)
+        keys = max((len(one.key or "-") for one in self.asked), default=0)
+        for one in self.asked:
+            yield f"{_MARKS[one.state]:<5}  {one.upstream:<{upstreams}}  {one.key or '-':<{keys}}  {one.words}"
         for path, words in self.unlisted:
             yield f"{path}: {words}"
 

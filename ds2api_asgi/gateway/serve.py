@@ -50,6 +50,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C; the exit code is as the module says."""
+    if sys.platform != "win32" and not arguments.check:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until somebody heeds it; it would end the process
     try:
         from .orders import Orders
     except ModuleNotFoundError as error:
@@ -86,8 +88,6 @@ def _serve(orders: Orders, config: Config) -> int:
         start_logs(config.log)
     except OSError as error:
         return _fail(f"[log] file: cannot be opened: {_reason(error)}")
-    if sys.platform != "win32":
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until somebody heeds it
     try:
         listener = listen(table.host, table.port)
     except OSError as error:

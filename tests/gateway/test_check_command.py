@@ -20,7 +20,7 @@ from ds2api_asgi.asgi.types import ASGIApp, Receive, Scope, Send
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.gateway.cli import main
 from ds2api_asgi.gateway.config import examine
-from ds2api_asgi.gateway.probe import MAX_AT_A_TIME, Probed, probe
+from ds2api_asgi.gateway.probe import MAX_AT_A_TIME, Asked, Probed, probe
 from ds2api_asgi.protocols import registry
 from ds2api_asgi.testing import serve
 
@@ -349,3 +349,16 @@ async def _checked(check: Callable[..., tuple[int, str, str]], protocol: str, ur
     assert last[0].startswith("ok     demo  key-")
     assert "works, " in last[0]
     assert last[1].startswith("models.fast.targets[0]: demo does not list this model")
+
+
+def test_what_came_of_asking_stands_in_columns() -> None:
+    asked = [
+        Asked(upstream="demo", key="blue", state="works", words="works, 1 model"),
+        Asked(upstream="a", key="a-longer-one", state="fails", words="answers 400"),
+        Asked(upstream="local", key=None, state="works", words="works, 2 models"),
+    ]
+    assert list(Probed(asked=tuple(asked)).lines()) == [
+        "ok     demo   blue          works, 1 model",
+        "FAILS  a      a-longer-one  answers 400",
+        "ok     local  -             works, 2 models",
+    ]

@@ -143,3 +143,17 @@ def test_every_fact_of_the_library_is_told_in_words(
         "used 9 tokens in, 5 out (3 cached)",
         "retry gave up after 3 attempts: attempts",
     ]
+
+
+def test_where_a_gateway_sent_a_request_is_told_in_words() -> None:
+    steps = (
+        Step(at=0.0, what="Routed", members={"model": "smart", "target": "claude", "upstream_model": "claude-opus-5"}),
+        Step(at=0.0, what="Routed", members={"model": "gpt-6", "target": "openai", "upstream_model": "gpt-6"}),
+        Step(at=0.0, what="Ruled", members={"removed": ["seed"], "defaulted": ["top_p", "user"]}),
+    )
+    told = explain_command.story(Trace(id="one", when=1.7e9, took=0.1, status=200, steps=steps)).splitlines()
+    assert told[1:4] == [
+        "    +0.000 s  model smart is asked of claude as claude-opus-5",
+        "    +0.000 s  model gpt-6 is asked of openai",
+        "    +0.000 s  rules removed seed; added top_p, user",
+    ]

@@ -7,16 +7,20 @@ import logging
 import os
 import traceback
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from ds2api_asgi.asgi.lifespan import running
+from ds2api_asgi.asgi.types import Receive, Scope, Send
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.errors import ConfigurationError
 from ds2api_asgi.gateway.config import Config
 from ds2api_asgi.gateway.gateway import Gateway
+from ds2api_asgi.pool import SQLiteKeyStore
 from ds2api_asgi.testing import Driver
 from gateways import HELLO, chat, config_of, demo, gateway_of, table, until
 
@@ -297,6 +301,91 @@ async def test_a_gateway_that_ends_takes_over_nothing() -> None:
         gateway.drain()
         with pytest.raises(ConfigurationError, match="about to end"):
             await gateway.replace(config_of(table("two", url)))
+
+
+async def test_what_nobody_foresaw_in_a_file_changes_nothing_and_is_followed_still(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    quick = "[reload]\ninterval = 0.01\n"
+    async with demo() as url:
+        file.write_text(table("demo", url) + quick)
+        tried: list[int] = []
+
+        def amend(config: Config) -> Config:
+            tried.append(1)
+            if len(tried) == 2:
+                raise RecursionError("sk-secret")
+            return config
+
+        gateway = Gateway.from_toml(file, amend=amend)
+        async with running(gateway):
+            file.write_text(table("demo", url, keys=KEYS) + quick)
+            await until(lambda: gateway.reload_error is not None)
+            assert gateway.reload_error == "it could not be put together (RecursionError)"
+            assert (await chat(gateway, "demo/demo-small")).status == 200
+            file.write_text(table("demo", url, keys=KEYS[:2]) + quick)
+            await until(lambda: gateway.generation == 2)
+
+
+async def test_an_end_that_begins_within_a_reload_finds_its_parts() -> None:
+    for ticks in range(12):
+        async with demo() as url, anyio.create_task_group() as group:
+            gateway = Gateway(config_of(table("one", url)))
+
+            async def take_over(gateway: Gateway = gateway, url: str = url) -> None:
+                with suppress(ConfigurationError):
+                    await gateway.replace(config_of(table("two", url) + "[responses]\n"))
+
+            async with running(gateway):
+                group.start_soon(take_over)
+                for _ in range(ticks):
+                    await anyio.lowlevel.checkpoint()
+                gateway.drain()
+                await until(lambda gateway=gateway: not gateway._lock.locked())
+                for name in gateway.config.upstreams:
+                    assert (await chat(gateway, f"{name}/demo-fail-500!1")).status == 500, ticks
+
+
+async def test_an_end_within_a_reload_leaves_nothing_open() -> None:
+    for ticks in range(16):
+        async with demo() as url, anyio.create_task_group() as group:
+            gateway = Gateway(config_of(table("one", url)))
+            generations = [gateway._current]
+
+            async def take_over(gateway: Gateway = gateway, url: str = url) -> None:
+                with suppress(ConfigurationError):
+                    await gateway.replace(config_of(table("two", url) + "[responses]\n"))
+
+            async with running(gateway):
+                group.start_soon(take_over)
+                for _ in range(ticks):
+                    await anyio.lowlevel.checkpoint()
+            generations.append(gateway._current)
+            opened = [one for generation in generations for one in generation.resources if one._end is not None]
+            assert not opened, ticks
+
+
+async def test_generations_that_end_together_let_go_of_what_they_shared(tmp_path: Path) -> None:
+    store = f'[store]\ntype = "sqlite"\npath = "{tmp_path / "keys.db"}"\n'
+    async with demo() as url, gateway_of(table("one", url, keys=KEYS) + store) as gateway:
+        assert (await chat(gateway, "one/demo-small")).status == 200
+        end = anyio.Event()
+
+        async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+            await end.wait()
+
+        async with anyio.create_task_group() as group:
+            for number in range(2):
+                generation = gateway._current
+                group.start_soon(generation.serve, wait, {}, None, None)
+                await anyio.wait_all_tasks_blocked()
+                more = table("two", url, keys=KEYS, more=f"max_queue = {number}") if number == 0 else ""
+                kept = table("one", url, keys=KEYS) if number == 0 else table("three", url)
+                await gateway.replace(config_of(kept + more + store))
+            shared = generation.lines["one"]
+            end.set()
+        await until(lambda: not gateway._retired)
+        assert isinstance(shared.store, SQLiteKeyStore)
+        assert shared.store._file._database is None
 
 
 async def test_a_gateway_works_without_a_lifespan_and_can_be_started_again() -> None:

@@ -31,6 +31,8 @@ __all__ = ["Examined", "examine", "read_config"]
 
 _NO_RULE: Final = {"id": "none", "then": "stop", "message": "none"}  # stands for a rule that is wrong
 _LARGEST: Final = 4 * 1024 * 1024  # bytes of a configuration
+_DEEPEST: Final = 64  # tables and lists in one another
+_BEYOND: Final = "is nested too deeply, or has a number that is too long"
 _WHERE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _SYNTAX: Final = (
     ("Cannot declare", "this table stands in the file already"),
@@ -122,7 +124,9 @@ def examine(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None =
     except tomllib.TOMLDecodeError as error:
         return _failed(name, *_syntax(str(error), text))
     except (RecursionError, ValueError):
-        return _failed(name, None, "is nested too deeply, or has a number that is too long")
+        return _failed(name, None, _BEYOND)
+    if _is_deep(document):  # dotted names nest without brackets, which tomllib does not mind
+        return _failed(name, None, _BEYOND)
     surroundings = Surroundings(environ=os.environ if environ is None else environ, folder=file.parent)
     places = Places(text)
 
@@ -142,6 +146,16 @@ def examine(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None =
 
 def _failed(name: str, line: int | None, words: str) -> Examined:
     return Examined(config=None, problems=(Problem(file=name, line=line, path="", words=words),))
+
+
+def _is_deep(document: dict[str, Any]) -> bool:
+    level: list[Any] = [document]
+    for _ in range(_DEEPEST):
+        inner = [one for outer in level for one in (outer.values() if isinstance(outer, dict) else outer)]
+        level = [one for one in inner if isinstance(one, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _syntax(message: str, text: str) -> tuple[int, str]:

@@ -146,6 +146,7 @@ SYNTAX = [
     ("a.é = 1", "1: not TOML: a name must stand here; any but A-Z a-z 0-9 _ - need quotes"),
     ("a = 1979-02-30", "1: not TOML: this is no date"),
     ("a = " + "[" * 5000, "is nested too deeply, or has a number that is too long"),
+    (".".join("a" * 5000) + " = 1", "is nested too deeply, or has a number that is too long"),
     ("a = " + "9" * 5000, "is nested too deeply, or has a number that is too long"),
 ]
 
