@@ -9,11 +9,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from .. import __version__
 from . import check, convert, demo, explain, init, keys, serve, simulate
 
 __all__ = ["main"]
+
+_INTERRUPTED: Final = 130  # as shells tell it: 128 and the signal's number
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,14 +26,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Its arguments; None: those of the process.
 
     Returns:
-        The exit code.
+        The exit code; 130 after Ctrl-C, where a command has no other.
 
     Raises:
         SystemExit: The usage is wrong (2), or help or the version was asked for (0).
     """
     arguments = _parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] = arguments.run
-    return run(arguments)
+    try:
+        return run(arguments)
+    except KeyboardInterrupt:  # before a command has begun, or within one that has nothing to put away
+        return _INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:

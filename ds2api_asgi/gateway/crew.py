@@ -19,8 +19,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
-from multiprocessing import connection
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from multiprocessing import connection, resource_tracker
 from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any, Final
@@ -35,6 +36,8 @@ Work = Callable[[Any, Callable[[], None]], int]
 _TICK: Final = 0.1  # seconds between two looks at signals
 _PAUSE: Final = 1.0  # seconds before a worker that died young is replaced
 _YOUNG: Final = 5.0
+
+_HELD: Final = frozenset() if sys.platform == "win32" else frozenset({signal.SIGINT, signal.SIGHUP})
 
 _logger = logging.getLogger("ds2api_asgi.gateway")
 
@@ -107,7 +110,8 @@ class Crew:
     def _start(self) -> None:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_run, args=(self._work, self._argument, theirs), name="ds2api-worker")
-        process.start()
+        with _held():  # until the worker can tell what it does about them
+            process.start()
         theirs.close()
         self._workers.append(_Worker(process, ours, time.monotonic()))
 
@@ -168,11 +172,27 @@ class Crew:
         return clean
 
 
+@contextmanager
+def _held() -> Iterator[None]:
+    """Hold signals back, also in a process that is begun here."""
+    if sys.platform == "win32":
+        yield
+        return
+    resource_tracker.ensure_running()  # beginning this process lets them through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _run(work: Work, argument: Any, line: connection.Connection) -> None:
     """The life of a worker."""
     if sys.platform != "win32":
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until somebody heeds it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the crew decides
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
     threading.Thread(target=_watch, args=(line,), daemon=True).start()
     sys.exit(work(argument, lambda: line.send(True)))
 

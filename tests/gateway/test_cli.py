@@ -8,6 +8,7 @@ import pytest
 
 from commands import DS2API, ROOT
 from ds2api_asgi import __version__
+from ds2api_asgi.gateway import convert
 from ds2api_asgi.gateway.cli import main
 
 
@@ -37,3 +38,11 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_package_runs_as_a_module() -> None:
     done = subprocess.run([*DS2API, "version"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"ds2api {__version__}\n", "")
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(convert, "run", interrupted)
+    assert main(["convert", "--kind", "request", "--from", "anthropic", "--to", "gemini"]) == 130
