@@ -225,7 +225,6 @@ _WORDS: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     "Judged": _judged,
     "Unreachable": lambda told: f"upstream not reached: {told['reason']}",
     "Broke": lambda told: f"the answer broke off: {told['reason']}",
-    "Routed": lambda told: f"{told['model']} goes to {told['target']} as {told['upstream_model']}",
     "Called": _called,
     "Closed": lambda told: f"the {told['by']} closed the websocket with code {told['code']}",
     "Committed": lambda told: f"{told['status']} let through to the client",
