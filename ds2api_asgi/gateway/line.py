@@ -34,6 +34,7 @@ from ..universal.digest import sha256
 from ..upstream import Upstream
 from .config.resilience import RetryTable
 from .config.rules import RuleTable
+from .config.secrets import Referred
 from .config.server import StoreTable
 from .config.upstreams import UpstreamTable
 from .parts import key_of, key_store_of, retry_arguments, rules_of, transform_of
@@ -269,6 +270,8 @@ def leaf_of(table: UpstreamTable, protocol: str) -> ASGIApp:
     """
     options: dict[str, Any] = {
         "headers": table.headers,
+        # The scheme of an ``authorization`` is no secret, and too short to be masked.
+        "secrets": [part for value in table.headers.values() if isinstance(value, Referred) for part in value.split()],
         "connect_timeout": table.connect_timeout,
         "write_timeout": table.write_timeout,
         "first_byte_timeout": table.first_byte_timeout,

@@ -7,7 +7,7 @@ The one rule: where a request goes is configuration (`Address`), and what goes w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, lru_cache, partial
 from importlib import metadata
 from typing import Any
@@ -71,6 +71,7 @@ class Upstream:
             spelled in it, and it says how `api_key` is sent.
         api_key: Sent with every request that no key pool has equipped.
         headers: Further headers of every request; they replace the client's.
+        secrets: Texts within `headers` that no error of the provider may show to a client, as it may not `api_key`.
         forward_credentials: Send the client's own credentials on.
         client: An ``AsyncClient`` of httpx or httpx2 to send through; closing it is the caller's affair.
         sender: What to send through instead; closing it is the caller's affair.
@@ -97,6 +98,7 @@ class Upstream:
         protocol: str | None = None,
         api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
+        secrets: Iterable[str] = (),
         forward_credentials: bool = False,
         client: Any = None,
         sender: Sender | None = None,
@@ -113,6 +115,8 @@ class Upstream:
             raise ConfigurationError("api_key and forward_credentials exclude each other")
         if api_key is not None and not api_key.strip():
             raise ConfigurationError("api_key is empty")
+        if isinstance(secrets, str):
+            raise ConfigurationError("secrets takes a list of texts")
         if client is not None and sender is not None:
             raise ConfigurationError("client and sender exclude each other")
         self._address = Address(base_url)
@@ -120,6 +124,7 @@ class Upstream:
         self._protocol = None if protocol is None else registry.get(protocol)
         self._claims = Claims((self._protocol or registry).claim)
         self._api_key = api_key
+        self._secrets = (*secrets,) if api_key is None else (api_key, *secrets)
         self._forward_credentials = forward_credentials
         self._first_byte = first_byte_timeout if callable(first_byte_timeout) else None
         self._timeouts = Timeouts(
@@ -186,8 +191,8 @@ class Upstream:
         if self._first_byte is not None and streams:
             timeouts = replace(timeouts, first_byte=self._first_byte(self._model(scope, body)))
         forward = Forward(await self._per_loop.get(), timeouts, deadline=exchange.deadline)
-        if self._api_key is not None:
-            send = masking(send, self._api_key)
+        for secret in self._secrets:
+            send = masking(send, secret)
         try:
             await forward.run(outgoing, receive, send)
         except TransportError as error:
@@ -208,8 +213,8 @@ class Upstream:
         if not self._forwards_credentials(scope):
             scope = without_credentials(scope)
         scope = {**scope, "method": "GET"}
-        if self._api_key is not None:
-            send = masking_socket(send, self._api_key)
+        for secret in self._secrets:
+            send = masking_socket(send, secret)
         passage = Passage(self._websockets, receive, send, deadline=exchange.deadline)
         fields = [field for field in self._fields(scope) if field[0] not in _NOT_FOR_SOCKETS]
         try:

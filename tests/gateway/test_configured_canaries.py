@@ -80,7 +80,7 @@ class Provider:
         assert headers[b"x-more"].decode() == SECRETS["HEADER"]
         if SECRETS["DEAD"] in shown or document.get("temperature") == 2:
             status = 401 if SECRETS["DEAD"] in shown else 400
-            words = f"Incorrect: {shown}"
+            words = f"Incorrect: {shown}, {headers[b'x-more'].decode()}"
             error = {"message": words, "type": "invalid_request_error", "code": None}
             await respond(send, status=status, document={"error": error})
             return

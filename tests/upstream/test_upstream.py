@@ -477,6 +477,7 @@ async def test_a_client_of_the_user_is_used_and_left_open(serve: Any, well_behav
         {"headers": {"host": "evil"}},
         {"headers": {"x": "a\r\nb"}},
         {"headers": {"a b": "c"}},
+        {"headers": {"x": "secret-of-ours"}, "secrets": "secret-of-ours"},
         {"client": object()},
         {"protocol": "no-such-protocol"},
     ],

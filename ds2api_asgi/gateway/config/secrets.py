@@ -27,7 +27,7 @@ from ...asgi.secret import Secret
 from ...errors import ConfigurationError
 from .guess import near
 
-__all__ = ["Hidden", "HiddenText", "Reference", "Surroundings", "Text"]
+__all__ = ["Hidden", "HiddenText", "Reference", "Referred", "Surroundings", "Text"]
 
 _LONGEST: Final = 64 * 1024  # bytes of a file with a secret
 _SHOWN: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
@@ -62,6 +62,12 @@ class Hidden(str):
 
     def __repr__(self) -> str:
         return "'***'"
+
+
+class Referred(Hidden):
+    """One that stood elsewhere than in the file: a secret, most likely."""
+
+    __slots__ = ()
 
 
 def _found(value: Any, info: ValidationInfo) -> tuple[str, bool]:
@@ -130,7 +136,10 @@ def _secret(value: Any, info: ValidationInfo) -> Secret:
 
 
 def _hidden(value: Any, info: ValidationInfo) -> Hidden:
-    return value if isinstance(value, Hidden) else Hidden(_found(value, info)[0])
+    if isinstance(value, Hidden):
+        return value
+    found, literal = _found(value, info)
+    return Hidden(found) if literal else Referred(found)
 
 
 def _text(value: Any, info: ValidationInfo) -> str:
