@@ -13,6 +13,7 @@ import argparse
 import os
 import signal
 import socket
+import ssl
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from ..protocols.base import Operation
 
 if TYPE_CHECKING:
     from .config import Config
+    from .config.server import ServerTable
     from .orders import Orders
 
 __all__ = ["DESCRIPTION", "configure", "run"]
@@ -65,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     try:
         config = orders.gateway().config  # all of it, for what can be wrong only shows when it is put together
+        _try_certificate(config.server, orders.folder)
     except ConfigurationError as error:
         return _fail(str(error))
     if arguments.check:
@@ -77,6 +80,28 @@ def run(arguments: argparse.Namespace) -> int:
         return _fail(f"serving needs {error.name}: pip install 'ds2api-asgi[{extra}]'")
     except ConfigurationError as error:
         return _fail(str(error))
+
+
+def _try_certificate(table: ServerTable, folder: Path) -> None:
+    """See whether a server could use what it is given.
+
+    Raises:
+        ConfigurationError: It cannot be read, is none, needs a password, or the key is another one's.
+    """
+    if table.certfile is None or table.keyfile is None:
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(folder / table.certfile, folder / table.keyfile, password=lambda: "")
+    except ssl.SSLError as error:
+        told = (
+            "the key is another certificate's"
+            if error.reason == "KEY_VALUES_MISMATCH"
+            else "not PEM without a password"
+        )
+        raise ConfigurationError(f"[server] certfile, keyfile: {told}") from None
+    except OSError as error:
+        raise ConfigurationError(f"[server] certfile, keyfile: cannot be read: {_reason(error)}") from None
 
 
 def _serve(orders: Orders, config: Config) -> int:

@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from console_stage import Stage
 from ds2api_asgi.asgi.trace import Step, Trace, encode_trace
+from ds2api_asgi.gateway import explain
 from ds2api_asgi.gateway.explain import story
 from ds2api_asgi.protocols import registry
 from ds2api_asgi.translator import convert
@@ -141,6 +142,15 @@ STEPS = [
     Step(at=0.3, what="PoolEmpty", members={"pool": "main", "reason": "disabled"}),
     Step(at=0.3, what="Unreachable", members={"reason": "connect", "processed": False}),
     Step(at=0.3, what="Broke", members={"reason": "closed"}),
+    Step(at=0.3, what="Called", members={
+        "upstream": "openai", "model": "m", "status": 200, "first": 0.12, "took": 1.5}),
+    Step(at=0.3, what="Called", members={"upstream": "openai", "took": 0.0321, "end": "cancelled"}),
+    Step(at=0.3, what="Called", members={"upstream": "openai"}),
+    Step(at=0.3, what="Closed", members={"by": "client", "code": 1000}),
+    Step(at=0.3, what="Routed", members={"model": "smart", "target": "claude", "upstream_model": "claude-opus-5"}),
+    Step(at=0.3, what="Routed", members={"model": "gpt-6", "target": "openai", "upstream_model": "gpt-6"}),
+    Step(at=0.3, what="Ruled", members={"removed": ["seed"], "defaulted": ["top_p", "user"]}),
+    Step(at=0.3, what="Used", members={"input": 3, "audio_input": 2, "audio_output": 1}),
     Step(at=0.3, what="Committed", members={"status": 200, "held": 0.3}),
     Step(at=0.3, what="Used", members={"input": 3, "output": 4, "cached": 2}),
     Step(at=0.3, what="Used", members={"input": 3, "cached": 2, "reasoning": 1}),
@@ -162,6 +172,10 @@ STEPS = [
     Step(at=0.3, what="Unheard", members={"a": "b", "list": [1, {"c": None}], "yes": True}),
     Step(at=0.3, what="constructor", members={}),
 ]  # fmt: skip
+
+
+def test_every_fact_that_has_words_is_among_the_steps() -> None:
+    assert explain._WORDS.keys() <= {step.what for step in STEPS}
 
 
 def test_the_page_tells_every_step_in_the_words_of_explain(stage: Stage) -> None:

@@ -17,6 +17,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from ds2api_asgi.demo import DemoModel
+from ds2api_asgi.gateway.cli import main
 from ds2api_asgi.testing import serve
 from served import Held, Served, question, served
 
@@ -142,3 +143,26 @@ def until(condition: object, *, seconds: float = 10.0) -> None:
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("cert", "key", "told"),
+    [
+        ("cert.pem", "other.pem", "the key is another certificate's"),
+        ("key.pem", "key.pem", "not PEM without a password"),
+        ("cert.pem", "locked.pem", "not PEM without a password"),
+    ],
+)
+def test_a_certificate_that_no_server_can_use_is_told_in_a_line(
+    cert: str, key: str, told: str, certificate: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("cert.pem", "key.pem"):
+        shutil.copy(certificate / name, tmp_path)
+    make = ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    subprocess.run([*make, "-out", "other.pem"], cwd=tmp_path, check=True, capture_output=True)
+    lock = ["openssl", "pkey", "-in", "key.pem", "-aes256", "-passout", "pass:long-enough", "-out", "locked.pem"]
+    subprocess.run(lock, cwd=tmp_path, check=True, capture_output=True)
+    settings = f'[server]\ncertfile = "{cert}"\nkeyfile = "{key}"\n'
+    (tmp_path / "gateway.toml").write_text(f'[upstreams.local]\npreset = "ollama"\n{settings}')
+    assert main(["serve", "--check", str(tmp_path / "gateway.toml")]) == 1
+    assert capsys.readouterr().err == f"ds2api serve: [server] certfile, keyfile: {told}\n"

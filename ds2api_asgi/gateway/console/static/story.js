@@ -65,8 +65,26 @@ function stopped(step) {
   return `${need(step, "by")} gave up after ${attempts}: ${need(step, "reason")}`;
 }
 
+function called(step) {
+  const first = told(step.first) ? `, first byte after ${general(step.first, 3)} s` : "";
+  const end = `${step.end ?? "complete"} in ${general(need(step, "took"), 3)} s${first}`;
+  return `${need(step, "upstream")} said ${step.status || "nothing"}${forModel(step)}: ${end}`;
+}
+
+function routed(step) {
+  const asked = need(step, "upstream_model");
+  const renamed = asked === need(step, "model") ? "" : ` as ${asked}`;
+  return `model ${step.model} is asked of ${need(step, "target")}${renamed}`;
+}
+
+function ruled(step) {
+  const said = { removed: "removed", overridden: "set", defaulted: "added" };
+  const changes = Object.entries(said).filter(([name]) => step[name]?.length);
+  return `rules ${changes.map(([name, word]) => `${word} ${step[name].join(", ")}`).join("; ")}`;
+}
+
 function used(step) {
-  const more = ["cached", "reasoning"].filter((name) => step[name]).map((name) => `${step[name]} ${name}`);
+  const more = ["cached", "reasoning", "audio_input", "audio_output"].filter((name) => step[name]).map((name) => `${step[name]} ${name}`);
   const beside = more.length ? ` (${more.join(", ")})` : "";
   return `used ${step.input ?? 0} tokens in, ${step.output ?? 0} out${beside}`;
 }
@@ -78,7 +96,11 @@ const WORDS = {
   Judged: judged,
   Unreachable: (step) => `upstream not reached: ${need(step, "reason")}`,
   Broke: (step) => `the answer broke off: ${need(step, "reason")}`,
+  Called: called,
+  Closed: (step) => `the ${need(step, "by")} closed the websocket with code ${need(step, "code")}`,
   Committed: (step) => `${need(step, "status")} let through to the client`,
+  Routed: routed,
+  Ruled: ruled,
   Used: used,
   Lost: (step) => `translation lost ${need(step, "count")}: ${need(step, "paths").slice(0, 4).join(", ")}`,
   TurnedAway: (step) => `turned away at the door: ${step.code || need(step, "status")}`,
@@ -117,7 +139,11 @@ const LOOKS = {
   Judged: ["cross", "bad"],
   Unreachable: ["cross", "bad"],
   Broke: ["cut", "bad"],
+  Called: ["dot", "off"],
+  Closed: ["dot", "off"],
   Committed: ["check", "good"],
+  Routed: ["send", "info"],
+  Ruled: ["dot", "info"],
   Used: ["dot", "off"],
   Lost: ["warn", "warn"],
   TurnedAway: ["bar", "bad"],
