@@ -95,11 +95,11 @@ def test_health_and_limits_are_shared_and_outlive_a_reload(
         # A reload keeps both, until the limit is another.
         one.write(file(upstream, more='[models.fresh]\ntargets = ["demo/demo-small"]\n'))
         one.process.send_signal(signal.SIGHUP)
-        until(lambda: "took over the configuration, the 2." in one.said)
+        until(lambda: "took over the configuration, number 2 " in one.said)
         assert ask(one, "fresh") == 429
         one.write(file(upstream, rpm=600))
         one.process.send_signal(signal.SIGHUP)
-        until(lambda: "took over the configuration, the 3." in one.said)
+        until(lambda: "took over the configuration, number 3 " in one.said)
         until(lambda: ask(one) == 200)
         assert ask(one, "fresh") == 404
         assert states(one) == {"dead": "disabled", "good": "active"}
@@ -107,7 +107,7 @@ def test_health_and_limits_are_shared_and_outlive_a_reload(
         redis_server.stop()
         one.write(file(upstream, rpm=1000))
         one.process.send_signal(signal.SIGHUP)
-        until(lambda: "took over the configuration, the 4." in one.said)
+        until(lambda: "took over the configuration, number 4 " in one.said)
         assert ask(one) == 200
         assert one.end() == 0
         for secret in (*KEYS, CLIENT, PASSWORD):
