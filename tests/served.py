@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
-import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -84,21 +82,18 @@ class Served:
         url: Where it is.
         folder: Where its file is, ``gateway.toml``.
         process: Its process.
-        said: All that it said.
     """
 
     def __init__(self, ran: Running, folder: Path) -> None:
+        self._ran = ran
         self.url = ran.base_url
         self.folder = folder
         self.process = ran.process
-        self.said = ran.said
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
 
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        while chunk := self.process.stdout.read1(65536):  # type: ignore[attr-defined]
-            self.said += chunk.decode()
+    @property
+    def said(self) -> str:
+        """All that it said."""
+        return self._ran.said
 
     def announced(self, name: str) -> str:
         """The address that it said something is at, as ``openai-chat``."""
@@ -119,10 +114,7 @@ class Served:
 
     def end(self, *, seconds: float = 20) -> int:
         """SIGTERM; its exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(seconds)
-        self._reader.join(5)
-        return code
+        return self._ran.end(seconds=seconds)
 
 
 @contextmanager
@@ -133,13 +125,4 @@ def served(folder: Path, text: str, *options: str, env: Mapping[str, str] | None
     command = (*DS2API, "serve", "gateway.toml", "--port", "0", *options)
     environ = {**os.environ, **(env or {}), "PYTHONPATH": os.getcwd()}
     with running(*command, cwd=folder, env=environ) as ran:
-        one = Served(ran, folder)
-        try:
-            yield one
-        finally:
-            if ran.process.poll() is None:
-                ran.process.terminate()
-                try:
-                    ran.process.wait(10)
-                except subprocess.TimeoutExpired:
-                    ran.process.kill()
+        yield Served(ran, folder)

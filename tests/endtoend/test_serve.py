@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -146,14 +145,16 @@ class Gateway:
         url: Where it is.
         file: Its configuration.
         process: Its process.
-        heard: All that it said, and all that it answered.
+        answered: All that it answered.
+        heard: That, and all that it said.
     """
 
     def __init__(self, ran: Running, file: Path) -> None:
         self.url = ran.base_url
         self.file = file
         self.process = ran.process
-        self.heard = ran.said
+        self.answered = ""
+        self._ran = ran
         self.client = httpx.Client(
             base_url=self.url,
             headers={"authorization": f"Bearer {SECRETS['CLIENT']}"},
@@ -162,48 +163,42 @@ class Gateway:
             verify=False,  # of no use here, and slow to make
             timeout=20,
         )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
 
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        while chunk := self.process.stdout.read1(65536):  # type: ignore[attr-defined]
-            self.heard += chunk.decode()
+    @property
+    def heard(self) -> str:
+        return self._ran.said + self.answered
 
     @property
     def log(self) -> str:
         return (self.file.parent / "gateway.log").read_text()
 
     def end(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.ended()
+        return self._ran.end(number)
 
     def ended(self) -> int:
-        code = self.process.wait(20)
-        self._reader.join(5)
-        return code
+        return self._ran.ended()
 
     def ask(self, model: str) -> httpx.Response:
         answer = self.client.post("/v1/chat/completions", json=_question(model))
-        self.heard += answer.text + repr(answer.headers)
+        self.answered += answer.text + repr(answer.headers)
         return answer
 
     def stream(self, model: str) -> tuple[int, str]:
         with self.client.stream("POST", "/v1/chat/completions", json=_question(model, stream=True)) as answer:
             text = answer.read().decode()
-        self.heard += text + repr(answer.headers)
+        self.answered += text + repr(answer.headers)
         return answer.status_code, text
 
     def state(self) -> Any:
         headers = {"authorization": f"Bearer {SECRETS['PASSWORD']}"}
         answer = self.client.get("/console/api/state", headers=headers)
-        self.heard += answer.text + repr(answer.headers)
+        self.answered += answer.text + repr(answer.headers)
         return answer.json()
 
     def scrape(self) -> str:
         assert self.client.get("/metrics").status_code == 401
         answer = self.client.get("/metrics", headers={"authorization": f"Bearer {SECRETS['SCRAPER']}"})
-        self.heard += answer.text + repr(answer.headers)
+        self.answered += answer.text + repr(answer.headers)
         return answer.text
 
     def keys(self, pool: str) -> dict[str, Any]:
@@ -243,12 +238,6 @@ def gateway(folder: Path, text: str, *options: str) -> Iterator[Gateway]:
             yield served
         finally:
             served.client.close()
-            if ran.process.poll() is None:
-                ran.process.terminate()
-                try:
-                    ran.process.wait(10)
-                except subprocess.TimeoutExpired:
-                    ran.process.kill()
 
 
 @pytest.fixture(scope="module")
