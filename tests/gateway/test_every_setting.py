@@ -223,8 +223,8 @@ def other(name: str, value: Any) -> Any:
             raise AssertionError(f"say in OTHERS what {name} is changed to")
 
 
-def made_of(root: Any) -> Counter[str]:
-    """All numbers, texts and truths that can be reached."""
+def made_of(root: Any, since: tuple[float, float]) -> Counter[str]:
+    """All numbers, texts and truths that can be reached, but for times since a moment (of both clocks)."""
     found: Counter[str] = Counter()
     seen: set[int] = set()
     left: deque[Any] = deque([root])
@@ -232,7 +232,7 @@ def made_of(root: Any) -> Counter[str]:
     while left:
         one = left.popleft()
         if isinstance(one, ATOMS):
-            if _is_of_the_moment(one):
+            if _is_of_the_moment(one, since):
                 continue
             found[f"{type(one).__name__} {one!r}"] += 1
             continue
@@ -268,17 +268,25 @@ def made_of(root: Any) -> Counter[str]:
     return found
 
 
-def _is_of_the_moment(one: Any) -> bool:
-    """Times, and names that are drawn or counted."""
+def _is_of_the_moment(one: Any, since: tuple[float, float]) -> bool:
+    """Times, and names that are drawn or counted.
+
+    A machine that has just been started has a clock that shows what settings also say: 30.0 is a time only while
+    that is the time.
+    """
     match one:
         case float():
-            return any(abs(one - now) < 1_000 for now in (time.time(), time.monotonic()))
+            return any(began <= one <= now for began, now in zip(since, _moment(), strict=True))
         case str():
             return re.fullmatch(r"ds2api_asgi\.observe\.\d+|[0-9a-f]{5,8}", one) is not None
         case int():
             return one > 1 << 40
         case _:
             return False
+
+
+def _moment() -> tuple[float, float]:
+    return time.time(), time.monotonic()
 
 
 def _is_filled(cell: Any) -> bool:
@@ -302,10 +310,11 @@ def _members(one: Any) -> Iterator[Any]:
 
 
 def parts(settings: Config) -> Counter[str]:
+    since = _moment()
     gateway = Gateway(settings, folder=Path("/nowhere"), wall=lambda: 0.0)
     legs = [leg for way in gateway._current.router._table.ways.values() for leg in way.legs]
     failover = gateway._current.failover([gateway._current.router._asking(leg) for leg in legs])
-    return made_of([gateway._current.app, gateway._current.lines, failover])
+    return made_of([gateway._current.app, gateway._current.lines, failover], since)
 
 
 CASES = {
