@@ -14,7 +14,7 @@ upstream = Upstream(os.environ["UPSTREAM"])
 pool = KeyPool(upstream, protocol="openai-chat", keys=os.environ["API_KEYS"].split(","))
 app = Translator(Retry(pool), speaks="openai-chat", on_loss="allow")
 
-# As the command line does (`gateway.serving`).
+# As the command line does (`gateway.serving.uvicorn_server`).
 gc.collect()
 gc.freeze()
 gc.set_threshold(10_000)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
-from ds2api_asgi.gateway.presets import PRESETS, Preset
+from ds2api_asgi.gateway.providers.presets import PRESETS, Preset
 
 __all__ = ["page"]
 

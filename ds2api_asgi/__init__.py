@@ -50,9 +50,9 @@ from .errors import (
     LossRejected,
     TransportError,
 )
-from .gateway.presets import PRESETS, Preset, preset
-from .gateway.router import Router
-from .gateway.routes import Route, Rules, Target
+from .gateway.providers.presets import PRESETS, Preset, preset
+from .gateway.routing.router import Router
+from .gateway.routing.routes import Route, Rules, Target
 from .observe import Cost, Journal, JsonLines, Metrics, Price, Telemetry, Traced, Watchers, cost_of
 from .pool import (
     Key,

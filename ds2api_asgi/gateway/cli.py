@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from .. import __version__
-from . import check, convert, demo, explain, init, keys, serve, simulate
+from .commands import check, convert, demo, explain, init, keys, serve, simulate
 
 __all__ = ["main"]
 

@@ -24,10 +24,10 @@ from ..asgi.unwrapped import unwrapped
 from ..errors import ConfigurationError
 from ..observe import Journal
 from ..pool import KeyPool
-from .build import Generation, build
+from .assembly.build import Generation, build
+from .assembly.resource import Resource
 from .config import Config, read_config
 from .console.standing import BreakerSeen
-from .resource import Resource
 from .watch import FileWatch
 
 __all__ = ["LINGER", "Gateway"]

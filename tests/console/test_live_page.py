@@ -8,7 +8,7 @@ from typing import Any
 from playwright.sync_api import expect
 
 from console_stage import Stage, key
-from ds2api_asgi.gateway.explain import story
+from ds2api_asgi.gateway.commands.explain import story
 from ds2api_asgi.pool import KeyPool, RateLimits
 
 HOSTILE = "<img src=x onerror=window.pwned=1>"

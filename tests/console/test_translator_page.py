@@ -10,8 +10,8 @@ from playwright.sync_api import expect
 
 from console_stage import Stage
 from ds2api_asgi.asgi.trace import Step, Trace, encode_trace
-from ds2api_asgi.gateway import explain
-from ds2api_asgi.gateway.explain import story
+from ds2api_asgi.gateway.commands import explain
+from ds2api_asgi.gateway.commands.explain import story
 from ds2api_asgi.protocols import registry
 from ds2api_asgi.translator import convert
 

@@ -42,7 +42,7 @@ from ds2api_asgi import (
     Watchers,
 )
 from ds2api_asgi.asgi.body import read_body
-from ds2api_asgi.gateway.explain import traces_in
+from ds2api_asgi.gateway.commands.explain import traces_in
 from ds2api_asgi.observe import JsonLines
 from ds2api_asgi.observe import metrics as metrics_module
 from ds2api_asgi.resilience import BreakerPolicy, Hedge

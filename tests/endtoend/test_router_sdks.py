@@ -16,8 +16,8 @@ from google import genai
 
 from ds2api_asgi import Translator
 from ds2api_asgi.demo import DemoModel
-from ds2api_asgi.gateway.router import Router
-from ds2api_asgi.gateway.routes import Route, Target
+from ds2api_asgi.gateway.routing.router import Router
+from ds2api_asgi.gateway.routing.routes import Route, Target
 from ds2api_asgi.testing import serve
 from sdks import SDKS, Sdk
 

@@ -16,7 +16,7 @@ import openai
 import pytest
 from pydantic import BaseModel
 
-from ds2api_asgi.gateway.demo import demo_gateway
+from ds2api_asgi.gateway.commands.demo import demo_gateway
 from ds2api_asgi.testing import serve
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]

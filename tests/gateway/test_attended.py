@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from ds2api_asgi.errors import ConfigurationError
-from ds2api_asgi.gateway.attended import Attended
 from ds2api_asgi.gateway.gateway import Gateway
-from ds2api_asgi.gateway.orders import Orders
+from ds2api_asgi.gateway.serving.attended import Attended
+from ds2api_asgi.gateway.serving.orders import Orders
 from ds2api_asgi.testing import Driver
 from gateways import HELLO, config_of, demo, table
 

@@ -19,8 +19,8 @@ from ds2api_asgi.asgi.respond import respond
 from ds2api_asgi.asgi.types import ASGIApp, Receive, Scope, Send
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.gateway.cli import main
+from ds2api_asgi.gateway.commands.probe import MAX_AT_A_TIME, Asked, Probed, probe
 from ds2api_asgi.gateway.config import examine
-from ds2api_asgi.gateway.probe import MAX_AT_A_TIME, Asked, Probed, probe
 from ds2api_asgi.protocols import registry
 from ds2api_asgi.testing import serve
 

@@ -8,8 +8,8 @@ import pytest
 
 from commands import DS2API, ROOT
 from ds2api_asgi import __version__
-from ds2api_asgi.gateway import convert
 from ds2api_asgi.gateway.cli import main
+from ds2api_asgi.gateway.commands import convert
 
 
 def test_version_is_a_command_and_an_option(capsys: pytest.CaptureFixture[str]) -> None:

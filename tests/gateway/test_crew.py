@@ -15,7 +15,7 @@ import signal
 import time
 from pathlib import Path
 
-from ds2api_asgi.gateway.crew import Crew
+from ds2api_asgi.gateway.serving.crew import Crew
 
 HERE = Path(__file__).parent
 

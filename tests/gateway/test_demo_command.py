@@ -15,8 +15,8 @@ from httpx2 import Client
 
 from commands import DS2API, ROOT, Running, running, shell
 from ds2api_asgi.gateway.cli import main
-from ds2api_asgi.gateway.quickstart import Snippet, snippets
-from ds2api_asgi.gateway.serving import listen
+from ds2api_asgi.gateway.commands.quickstart import Snippet, snippets
+from ds2api_asgi.gateway.serving.uvicorn_server import listen
 
 
 @pytest.fixture(scope="module")

@@ -159,7 +159,7 @@ TOGETHER: dict[str, dict[str, Any]] = {
 }
 # What the process does with them, not the app.
 OF_THE_PROCESS = {"ServerTable", "ReloadTable", "LogTable"}
-SERVES = ("attended", "gateway", "granian_server", "logs", "serve", "serving")
+SERVES = ("gateway.py", "commands/serve.py", "serving/*.py")
 WORDS = {"TextToolsTable.type", "ThinkTagsTable.type"}  # which table it is
 ATOMS = (str, bytes, int, float, Decimal, bool, type(None), enum.Enum)
 SKIPPED = (type, types.ModuleType, Random, RunVar, BaseModel, types.CodeType)
@@ -370,8 +370,9 @@ def test_every_setting_of_the_process_is_read_by_who_serves() -> None:
     folder = Path(ds2api_asgi.__file__).parent / "gateway"
     read = {
         node.attr
-        for name in SERVES
-        for node in ast.walk(ast.parse((folder / f"{name}.py").read_text()))
+        for pattern in SERVES
+        for module in folder.glob(pattern)
+        for node in ast.walk(ast.parse(module.read_text()))
         if isinstance(node, ast.Attribute)
     }
     for _, table in tables(config()):

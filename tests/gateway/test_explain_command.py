@@ -25,8 +25,8 @@ from ds2api_asgi.asgi.facts import (
     Used,
 )
 from ds2api_asgi.asgi.trace import Step, Trace, decode_trace, encode_trace, trace_of
-from ds2api_asgi.gateway import explain as explain_command
 from ds2api_asgi.gateway.cli import main
+from ds2api_asgi.gateway.commands import explain as explain_command
 
 COOLED = {"row": "openai-chat.429", "fault": "rate", "retry": "key", "key": "cool", "hint": 20.0,
           "hint_source": "retry-after"}  # fmt: skip

@@ -6,7 +6,7 @@ import pytest
 
 from ds2api_asgi import __version__
 from ds2api_asgi.asgi.lifespan import running
-from ds2api_asgi.gateway.demo import demo_gateway
+from ds2api_asgi.gateway.commands.demo import demo_gateway
 from ds2api_asgi.protocols import registry
 from ds2api_asgi.testing import Driver
 

@@ -24,9 +24,9 @@ from commands import DS2API, ROOT
 from ds2api_asgi.access.client_key import digest_of
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.gateway.cli import main
+from ds2api_asgi.gateway.commands.draft import Draft
 from ds2api_asgi.gateway.config import Config, examine
-from ds2api_asgi.gateway.draft import Draft
-from ds2api_asgi.gateway.presets import PRESETS
+from ds2api_asgi.gateway.providers.presets import PRESETS
 from ds2api_asgi.testing import serve
 
 VALUES = {"resource": "res", "deployment": "dep", "project": "mine"}

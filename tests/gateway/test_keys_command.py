@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from console_kit import PASSWORD, Nest, nest
 from ds2api_asgi.asgi.lifespan import Mounted
 from ds2api_asgi.gateway.cli import main
+from ds2api_asgi.gateway.commands.keys import table
 from ds2api_asgi.gateway.console.attempts import BURST
-from ds2api_asgi.gateway.keys import table
 from ds2api_asgi.pool import Key, RateLimits, Secret
 from ds2api_asgi.testing import json_script, serve
 from watched import CANARY, SPARE
@@ -197,7 +197,7 @@ def test_a_file_without_a_console_or_its_password_is_told(capsys: Any, tmp_path:
 
 
 def test_watching_shows_them_again(capsys: Any, monkeypatch: Any) -> None:
-    from ds2api_asgi.gateway import keys
+    from ds2api_asgi.gateway.commands import keys
 
     naps: list[float] = []
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ds2api_asgi.gateway.config.observing import LogTable
-from ds2api_asgi.gateway.logs import NAME, start_logs
+from ds2api_asgi.gateway.serving.logs import NAME, start_logs
 
 NAMES = ("", "ds2api_asgi", "httpx2", "httpcore2", "uvicorn", "uvicorn.error", "uvicorn.access", "websockets")
 

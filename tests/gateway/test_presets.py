@@ -10,8 +10,8 @@ import pytest
 
 from ds2api_asgi import RenewedToken, Secret, Token
 from ds2api_asgi.errors import ConfigurationError
-from ds2api_asgi.gateway.address import Readdressed
-from ds2api_asgi.gateway.presets import PRESETS, preset
+from ds2api_asgi.gateway.providers.address import Readdressed
+from ds2api_asgi.gateway.providers.presets import PRESETS, preset
 from ds2api_asgi.pool import KeyPool
 from ds2api_asgi.protocols import registry
 from ds2api_asgi.testing import Driver

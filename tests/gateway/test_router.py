@@ -20,10 +20,10 @@ from ds2api_asgi.asgi.lifespan import running
 from ds2api_asgi.asgi.types import Receive, Scope, Send
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.errors import ClientGone, ConfigurationError
-from ds2api_asgi.gateway.model_lists import MAX_PAGES
-from ds2api_asgi.gateway.renamed import Renamed
-from ds2api_asgi.gateway.router import Router
-from ds2api_asgi.gateway.routes import Route, Routed, Ruled, Rules, Table, Target
+from ds2api_asgi.gateway.routing.model_lists import MAX_PAGES
+from ds2api_asgi.gateway.routing.renamed import Renamed
+from ds2api_asgi.gateway.routing.router import Router
+from ds2api_asgi.gateway.routing.routes import Route, Routed, Ruled, Rules, Table, Target
 from ds2api_asgi.testing import Driver
 from ds2api_asgi.testing.driver import Answer
 from ds2api_asgi.translator import Translator

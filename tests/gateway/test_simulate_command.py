@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from commands import DS2API, ROOT
-from ds2api_asgi.gateway import simulate
 from ds2api_asgi.gateway.cli import main
+from ds2api_asgi.gateway.commands import simulate
 from ds2api_asgi.simulation import Report, Violation, chance_report
 
 SCENARIO = """

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ds2api_asgi.gateway.splice import change, rename, renamed
+from ds2api_asgi.gateway.routing.splice import change, rename, renamed
 
 NAMES = st.sampled_from(["model", "messages", "stream", "a", 'q"uote', "mod\\el", "é"])
 VALUES = st.recursive(

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from access_kit import ALICE, guarded
 from ds2api_asgi import KeyPool, Metrics, Price, Retry, Traced, Translator, Watchers
 from ds2api_asgi.asgi.trace import Step, Trace, decode_trace
-from ds2api_asgi.gateway.explain import traces_in
+from ds2api_asgi.gateway.commands.explain import traces_in
 from ds2api_asgi.observe import JsonLines, TextLines, summary_of
 from ds2api_asgi.observe.json_lines import MAX_EXCEPTION, MAX_MESSAGE
 from ds2api_asgi.observe.summary import Summary

@@ -36,7 +36,7 @@ from ds2api_asgi import (
 )
 from ds2api_asgi.asgi.facts import Used
 from ds2api_asgi.asgi.trace import Trace
-from ds2api_asgi.gateway.explain import story
+from ds2api_asgi.gateway.commands.explain import story
 from ds2api_asgi.observe import JsonLines, Live, summary_of
 from ds2api_asgi.observe.sockets import REALTIME, claim_of
 from ds2api_asgi.observe.watching import RequestSeen, Watcher

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import ConfigurationError
 from ...protocols.classification import rule
-from ..routes import LONGEST, OWN_MEMBERS
+from ..routing.routes import LONGEST, OWN_MEMBERS
 from .base import unknown
 from .known import Found, Known, meant
 from .models import ModelTable, TargetTable

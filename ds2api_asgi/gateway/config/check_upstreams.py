@@ -12,7 +12,7 @@ from ...resilience.budget import BudgetPolicy
 from ...resilience.hedge import Hedge
 from ...upstream.address import Address
 from ...upstream.component import NOT_CONFIGURED
-from ..presets import PRESETS, Preset
+from ..providers.presets import PRESETS, Preset
 from .base import unknown
 from .known import Found
 from .places import Path

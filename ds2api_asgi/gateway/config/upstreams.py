@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag
 from ...pool.strategies import STRATEGIES
 from ...protocols import registry
 from ...transforms.text_tools.dialects import DIALECTS
-from ..presets import PRESETS
+from ..providers.presets import PRESETS
 from .base import Amount, Bytes, Count, Flag, HeaderName, OneOf, Seconds, Table, Whole
 from .either import MARK, OrFalse, WordOrTable, tagged
 from .resilience import RetryTable

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from ..presets import PRESETS
-from ..routes import Table as Routes
+from ..providers.presets import PRESETS
+from ..routing.routes import Table as Routes
 from .access import ClientKeyTable
 from .checks import is_own
 from .known import Found, Known

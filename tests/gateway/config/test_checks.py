@@ -16,7 +16,7 @@ from ds2api_asgi.errors import ConfigurationError
 from ds2api_asgi.gateway.config import checks, examine
 from ds2api_asgi.gateway.config.checks import is_own
 from ds2api_asgi.gateway.config.warnings import _shadowed
-from ds2api_asgi.gateway.routes import Table
+from ds2api_asgi.gateway.routing.routes import Table
 from gateway_documents import ENVIRON
 
 UP = '[upstreams.a]\npreset = "openai"\nkeys = ["env:OPENAI_KEY"]\n'

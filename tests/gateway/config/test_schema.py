@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ds2api_asgi.gateway.config.schema import schema
-from ds2api_asgi.gateway.presets import PRESETS
+from ds2api_asgi.gateway.providers.presets import PRESETS
 from gateway_documents import FULL, changed, toml
 
 jsonschema = pytest.importorskip("jsonschema")

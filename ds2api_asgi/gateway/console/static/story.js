@@ -1,4 +1,4 @@
-// The decision trace in words: the same ones as `ds2api explain` has (gateway/explain.py; a test holds them together).
+// The decision trace in words: the same ones as `ds2api explain` has (gateway/commands/explain.py; a test holds them together).
 
 /** As Python's format "{:.3g}" (or "{:g}" with 6 digits). */
 export function general(value, digits = 6) {
