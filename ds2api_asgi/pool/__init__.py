@@ -11,8 +11,7 @@ clock and its event loops. `component` is the ASGI app, `attempt` watches an ans
 limits, for who looks at the keys, and `trial` tries a key out by itself. `renewed_token` stands in a pool's place where
 the key is a token that ends.
 
-What several processes share goes through a `ledger`, in `sqlite` or in `redis`, and each of them follows it with a
-`mirror`; `shared` is the store on top.
+What several processes share is in `shared`.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from .gauge import Spent
 from .health import KeyState, Outcome
 from .keys import Key, Secret
 from .limits import RateLimits
-from .redis import RedisKeyStore
 from .renewed_token import RenewedToken, Token, TokenSource, token_of_command
-from .sqlite import SQLiteKeyStore
+from .shared.redis import RedisKeyStore
+from .shared.sqlite import SQLiteKeyStore
 from .store import KeyStore, Lease, MemoryStore
 from .strategies import Affinity, FillFirst, Latency, LeastUsed, Lineup, RoundRobin, Seat, Strategy, Traffic
 from .survey import Empty, EmptyReason, Headroom, KeyReport

@@ -12,9 +12,9 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ds2api_asgi.pool.ledger import Change, Seen, Status, Step, Take, WindowUse
-from ds2api_asgi.pool.redis import RedisLedger
-from ds2api_asgi.pool.sqlite import SQLiteLedger
+from ds2api_asgi.pool.shared.ledger import Change, Seen, Status, Step, Take, WindowUse
+from ds2api_asgi.pool.shared.redis import RedisLedger
+from ds2api_asgi.pool.shared.sqlite import SQLiteLedger
 from ds2api_asgi.pool.windows import Window
 
 _names = (f"ledger-{os.getpid()}-{number}" for number in itertools.count())

@@ -35,13 +35,13 @@ from ds2api_asgi.pool import (
 )
 from ds2api_asgi.pool.health import Event, Lane
 from ds2api_asgi.pool.keys import as_keys
-from ds2api_asgi.pool.ledger import Change, Seen, Status, Step
-from ds2api_asgi.pool.mirror import Mirror
-from ds2api_asgi.pool.records import lane_of, text_of
-from ds2api_asgi.pool.redis import RedisKeyStore
 from ds2api_asgi.pool.roster import MAX_MODELS
-from ds2api_asgi.pool.shared import SharedStore
-from ds2api_asgi.pool.sqlite import SQLiteKeyStore
+from ds2api_asgi.pool.shared.ledger import Change, Seen, Status, Step
+from ds2api_asgi.pool.shared.mirror import Mirror
+from ds2api_asgi.pool.shared.records import lane_of, text_of
+from ds2api_asgi.pool.shared.redis import RedisKeyStore
+from ds2api_asgi.pool.shared.sqlite import SQLiteKeyStore
+from ds2api_asgi.pool.shared.store import SharedStore
 
 TTL = 64.0
 SPENT = [Spent(), Spent(tokens=0, called=False), Spent(tokens=0), Spent(tokens=5), Spent(tokens=60)]

@@ -31,8 +31,8 @@ from ds2api_asgi.pool import (
 )
 from ds2api_asgi.pool.health import Event
 from ds2api_asgi.pool.keys import as_keys
-from ds2api_asgi.pool.redis import RedisKeyStore
-from ds2api_asgi.pool.sqlite import SQLiteKeyStore
+from ds2api_asgi.pool.shared.redis import RedisKeyStore
+from ds2api_asgi.pool.shared.sqlite import SQLiteKeyStore
 
 TTL = 64.0  # a power of two, so that deadlines are exact whatever is added first
 MODELS = ["m1", "m2", "größe", "two\nlines"]

@@ -22,7 +22,8 @@ module for each group of them:
 | `warnings` | what is probably not meant |
 | `schema` | all of it for editors |
 
-Tables know nothing of parts; `gateway.assembly` makes parts of them. Members are called as the parts' own parameters are.
+Tables know nothing of parts; `gateway.assembly` makes parts of them. Members are called as the parts' own parameters
+are.
 """
 
 from .reading import Examined, examine, read_config

@@ -19,10 +19,10 @@ import anyio
 import msgspec
 from anyio.lowlevel import RunVar
 
-from ..asgi.loop import asyncio_loop
-from ..errors import ConfigurationError
+from ...asgi.loop import asyncio_loop
+from ...errors import ConfigurationError
 from .ledger import KEEP, LedgerDown, Seen, Step
-from .shared import DEFAULT_LEASE_TTL, DEFAULT_RETRY, DEFAULT_TIMEOUT, OnFailure, SharedStore
+from .store import DEFAULT_LEASE_TTL, DEFAULT_RETRY, DEFAULT_TIMEOUT, OnFailure, SharedStore
 
 __all__ = ["RedisKeyStore", "RedisLedger"]
 
@@ -50,7 +50,7 @@ class RedisLedger:
         self.clock = clock
         self._timeout = timeout
         self._keys: tuple[str, ...] = ()
-        self._opened: RunVar[_Opened | None] = RunVar("ds2api_asgi.pool.redis", None)
+        self._opened: RunVar[_Opened | None] = RunVar("ds2api_asgi.pool.shared.redis", None)
 
     def open(self, pool: str) -> None:
         """Say which pool it is for; see `Ledger.open`."""

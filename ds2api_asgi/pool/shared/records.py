@@ -14,8 +14,8 @@ import hashlib
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from .health import Event, KeyState, Lane
-from .keys import Key
+from ..health import Event, KeyState, Lane
+from ..keys import Key
 
 __all__ = ["PROVEN", "lane_name", "lane_of", "owner_names", "pool_digest", "proven_name", "text_of"]
 

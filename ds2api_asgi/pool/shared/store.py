@@ -26,19 +26,19 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from ..asgi.loop import cancel_scope, current_time
-from ..errors import ConfigurationError
-from .ask import Ask
-from .gauge import NOTHING_SENT, RESERVED, Spent, Taken
-from .health import Event, Outcome
-from .keys import Key
+from ...asgi.loop import cancel_scope, current_time
+from ...errors import ConfigurationError
+from ..ask import Ask
+from ..gauge import NOTHING_SENT, RESERVED, Spent, Taken
+from ..health import Event, Outcome
+from ..keys import Key
+from ..roster import Journal
+from ..store import LONGEST_MODEL, Lease
+from ..strategies import Strategy
+from ..survey import SOON, Empty, EmptyReason, KeyReport, plainly_empty, survey, why_empty
 from .ledger import Ledger, LedgerDown, Seen, Status, Step, Take
 from .mirror import Mirror
 from .records import pool_digest
-from .roster import Journal
-from .store import LONGEST_MODEL, Lease
-from .strategies import Strategy
-from .survey import SOON, Empty, EmptyReason, KeyReport, plainly_empty, survey, why_empty
 
 __all__ = ["DEFAULT_LEASE_TTL", "DEFAULT_RETRY", "DEFAULT_TIMEOUT", "OnFailure", "SharedStore"]
 

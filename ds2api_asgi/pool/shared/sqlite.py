@@ -19,10 +19,10 @@ from typing import Final
 
 import anyio.to_thread
 
-from ..errors import ConfigurationError
+from ...errors import ConfigurationError
 from .ledger import KEEP, LedgerDown, Seen, Step
-from .shared import DEFAULT_LEASE_TTL, DEFAULT_RETRY, DEFAULT_TIMEOUT, OnFailure, SharedStore
 from .sqlite_step import SCHEMA, TABLES, Transaction
+from .store import DEFAULT_LEASE_TTL, DEFAULT_RETRY, DEFAULT_TIMEOUT, OnFailure, SharedStore
 
 __all__ = ["SCHEMA_VERSION", "SQLiteKeyStore", "SQLiteLedger"]
 

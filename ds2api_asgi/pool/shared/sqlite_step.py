@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
+from ..windows import PARTS, Window
 from .ledger import Change, Seen, Status, Step, Take, WindowUse
-from .windows import PARTS, Window
 
 __all__ = ["SCHEMA", "TABLES", "Transaction"]
 

@@ -20,13 +20,13 @@ from random import Random
 from msgspec import Struct
 from msgspec.structs import replace
 
-from .gauge import Gauge, Spent, Taken
-from .health import Lane
-from .keys import Key
+from ..gauge import Gauge, Spent, Taken
+from ..health import Lane
+from ..keys import Key
+from ..roster import Journal, Roster
+from ..strategies import Strategy
 from .ledger import Change, Seen, Take, WindowUse
 from .records import PROVEN, lane_name, lane_of, owner_names, proven_name, text_of
-from .roster import Journal, Roster
-from .strategies import Strategy
 
 __all__ = ["Mirror"]
 
