@@ -25,7 +25,7 @@ from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import ClientGone, ConfigurationError
 from ..protocols import registry
 from ..protocols.base import Claim, Operation
-from ..protocols.openai_sockets import is_realtime
+from ..protocols.openai_shared.sockets import is_realtime
 from ..universal.failure import FailureKind
 from .admitted import Admitted
 from .asked import estimate

@@ -17,7 +17,7 @@ from ..asgi.facts import Closed
 from ..asgi.path import query, relative_path
 from ..asgi.types import Message, Receive, Scope, Send
 from ..protocols.base import Claim, Operation
-from ..protocols.openai_sockets import is_realtime, model_asked
+from ..protocols.openai_shared.sockets import is_realtime, model_asked
 from .seen import SWITCHED, RequestSeen
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from ..asgi.unwrapped import unwrapped
 from ..errors import BodyTooLarge, ClientGone, ConfigurationError
 from ..protocols import registry
 from ..protocols.base import Operation, Protocol
-from ..protocols.openai_sockets import is_realtime, model_asked
+from ..protocols.openai_shared.sockets import is_realtime, model_asked
 from ..universal import jsontext
 from ..universal.failure import Failure, FailureKind, KeyAction, Row, Verdict
 from .ask import Ask

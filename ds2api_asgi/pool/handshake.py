@@ -18,7 +18,7 @@ from ..asgi.facts import Judged
 from ..asgi.masking import masking_socket
 from ..asgi.types import Message, Receive, Scope, Send
 from ..asgi.unwrapped import unwrapped
-from ..protocols.openai_sockets import error_of_close, error_of_event, usage_of_event
+from ..protocols.openai_shared.sockets import error_of_close, error_of_event, usage_of_event
 from .attempt import MAX_ERROR_BODY, Attempt
 from .outcome import is_the_keys_fault
 

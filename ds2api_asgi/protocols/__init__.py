@@ -19,7 +19,7 @@
 | `mould` | `Mould`: frames of a stream that differ from an earlier one in a single string |
 | `embedding` | what embeddings of all protocols share |
 | `namespaces` | namespaces of tools, spelled out for protocols that have none |
-| `openai_…` | what all protocols of OpenAI spell alike: errors, paths, settings, contents, usage, envelopes, models |
+| `openai_shared` | what all protocols of OpenAI spell alike |
 | `registry` | protocols by name, and whose a request is |
 
 To add one:

@@ -10,7 +10,7 @@ from typing import Any
 from ..asgi.respond import respond
 from ..asgi.types import Send
 from ..errors import Ds2apiError, InvalidDocument
-from ..protocols.openai_errors import encode_error
+from ..protocols.openai_shared.errors import encode_error
 from ..universal.failure import Failure, FailureKind
 
 __all__ = [

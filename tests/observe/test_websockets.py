@@ -41,7 +41,7 @@ from ds2api_asgi.observe import JsonLines, Live, summary_of
 from ds2api_asgi.observe.sockets import REALTIME, claim_of
 from ds2api_asgi.observe.watching import RequestSeen, Watcher
 from ds2api_asgi.pool.ask import Ask
-from ds2api_asgi.protocols.openai_sockets import usage_of_event
+from ds2api_asgi.protocols.openai_shared.sockets import usage_of_event
 from ds2api_asgi.testing import Driver, ScriptedUpstream, event_script, serve
 from socket_provider import conversation, dial, provider, response_done
 from watched import WORDS, chunk

@@ -22,9 +22,10 @@ https://platform.openai.com/docs/api-reference/chat (read 2026-11-23). Decisions
 from __future__ import annotations
 
 from ...framing.sse import write_comment
-from .. import openai_embeddings, openai_models
 from ..base import Protocol
 from ..codec import Codec
+from ..openai_shared import embeddings as openai_embeddings
+from ..openai_shared import models as openai_models
 from . import errors, request, response, routes, verdicts
 from .dialects import DIALECTS
 from .profile import NAME

@@ -20,7 +20,7 @@ from ...errors import InvalidDocument
 from ...universal.content import OpaquePart, Part, ToolCall
 from ...universal.jsontext import JsonText
 from ..fields import OBJECT, STRING, Json, expect
-from ..openai_marks import merge
+from ..openai_shared.marks import merge
 from .profile import NAME
 
 __all__ = ["decode_call", "decode_legacy_call", "encode_call", "encode_legacy_call"]

@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from ...universal.content import Citation
 from ..fields import Json
-from ..openai_marks import merge
+from ..openai_shared.marks import merge
 
 __all__ = ["decode_citation", "encode_citation", "foreign_citation"]
 

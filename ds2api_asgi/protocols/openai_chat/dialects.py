@@ -29,7 +29,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct, field
 
 from ..dialects import unknown
-from ..openai_settings import EFFORTS, TIERS
+from ..openai_shared.settings import EFFORTS, TIERS
 from ..scope import Target
 from .profile import CALL_ID, MAX_STOP, NAME, TOOL_NAME
 from .vendors import MEMBERS

@@ -13,9 +13,9 @@ from msgspec import UNSET, UnsetType
 from ...framing.sse import write_event
 from ...universal.failure import Failure
 from ...universal.jsontext import dumps
-from .. import openai_errors
 from ..base import WireError
 from ..hidden import marked
+from ..openai_shared import errors as openai_errors
 from .profile import NAME
 
 __all__ = ["answer_error", "decode_error", "decode_failure", "encode_error", "error_of", "stream_error"]

@@ -24,8 +24,8 @@ from ...universal.content import Base64, FileId, Inline, Media, OpaquePart, Part
 from ...universal.loss import LossKind, Severity
 from ...universal.media import data_url, parse_data_url, sniff_mime
 from ..fields import OBJECT, STRING, Json, expect
-from ..openai_marks import SPELLINGS, decode_cache, encode_cache, merged, without
-from ..openai_results import write_text_document
+from ..openai_shared.marks import SPELLINGS, decode_cache, encode_cache, merged, without
+from ..openai_shared.results import write_text_document
 from ..scope import Scope
 from .profile import NAME
 

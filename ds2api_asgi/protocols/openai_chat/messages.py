@@ -25,7 +25,7 @@ from ...errors import InvalidDocument
 from ...universal.content import OpaquePart, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from ...universal.request import Turn
 from ..fields import OBJECT, STRING, Json, expect
-from ..openai_marks import SPELLINGS, decode_cache, encode_cache
+from ..openai_shared.marks import SPELLINGS, decode_cache, encode_cache
 from ..scope import Scope
 from .calls import decode_call, decode_legacy_call, encode_call, encode_legacy_call
 from .carry import decode_details, encode_detail

@@ -20,7 +20,7 @@ from ...errors import InvalidDocument
 from ...universal.content import Media, OpaquePart, Part, Reasoning, Refusal, Text
 from ...universal.loss import Severity
 from ..fields import STRING, Json, expect
-from ..openai_marks import SPELLINGS, decode_cache, encode_cache, merged, without
+from ..openai_shared.marks import SPELLINGS, decode_cache, encode_cache, merged, without
 from ..scope import Scope
 from .media import decode_audio, decode_file, decode_image, encode_media
 from .profile import NAME

@@ -22,7 +22,7 @@ from ...universal.node import Origin
 from ...universal.request import Request
 from ..base import Encoded, Operation
 from ..fields import INTEGER, OBJECT, STRINGS, Json, expect, put, take, unplaced
-from ..openai_settings import effort_in, write_tier
+from ..openai_shared.settings import effort_in, write_tier
 from ..scope import Scope
 from .dialects import Dialect
 from .dialects import dialect as dialect_of

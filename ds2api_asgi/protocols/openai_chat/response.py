@@ -24,8 +24,8 @@ from ...universal.response import Response
 from ..arguments import unwrap_text
 from ..base import Context, Encoded
 from ..fields import Json, put, take
-from ..openai_answers import answer_digest, created_of, model_of, report_rest
-from ..openai_settings import ANSWER_TIERS, tier_of
+from ..openai_shared.answers import answer_digest, created_of, model_of, report_rest
+from ..openai_shared.settings import ANSWER_TIERS, tier_of
 from ..scope import Scope
 from .choices import decode_choice, encode_foreign_choice, encode_home_choice, legacy_client
 from .errors import decode_failure, error_of

@@ -12,7 +12,7 @@ from msgspec import UnsetType
 from msgspec.structs import replace
 
 from ..base import Claim, Operation, UpstreamRoute
-from ..openai_routes import PREFIX, Paths, authorize
+from ..openai_shared.routes import PREFIX, Paths, authorize
 from .dialects import dialect as dialect_of
 from .profile import NAME
 

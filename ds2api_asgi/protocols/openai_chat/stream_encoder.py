@@ -38,9 +38,9 @@ from ...universal.response import Response, Usage
 from ..arguments import unwrap_text
 from ..base import Context
 from ..fields import Json
-from ..openai_answers import created_of, model_of
-from ..openai_marks import merge
-from ..openai_settings import ANSWER_TIERS, tier_of
+from ..openai_shared.answers import created_of, model_of
+from ..openai_shared.marks import merge
+from ..openai_shared.settings import ANSWER_TIERS, tier_of
 from ..scope import Scope
 from .carry import EXTRA, encode_detail, encode_extra, foreign_payloads
 from .choices import legacy_client

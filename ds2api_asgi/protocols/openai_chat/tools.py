@@ -32,7 +32,7 @@ from ...universal.request import (
     ToolSubset,
 )
 from ..fields import BOOLEAN, OBJECT, STRING, Field, Json, expect, put, table, take
-from ..openai_marks import SPELLINGS, decode_cache, encode_cache, merge
+from ..openai_shared.marks import SPELLINGS, decode_cache, encode_cache, merge
 from ..scope import Scope
 from .profile import NAME
 

@@ -23,8 +23,8 @@ from ...universal.loss import LossKind, Severity
 from ...universal.request import Request, Turn
 from ...universal.templates import TOOL_MEDIA
 from ..fields import Json
-from ..openai_marks import encode_cache
-from ..openai_results import say_failure, string_or_parts
+from ..openai_shared.marks import encode_cache
+from ..openai_shared.results import say_failure, string_or_parts
 from ..scope import Scope
 from .calls import encode_call
 from .carry import DETAILS, EXTRA, encode_detail, encode_extra, foreign_payloads, joined_details, vendors

@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from ...universal.loss import LossKind, Severity
 from ...universal.response import Usage
-from ..openai_usage import Details, take_counts
+from ..openai_shared.usage import Details, take_counts
 from ..scope import Scope
 
 __all__ = ["decode_usage", "encode_usage"]

@@ -9,9 +9,9 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from ...universal.failure import Failure, Verdict
-from ..openai_errors import stated_status
-from ..openai_limits import encode_limits, limits
-from ..openai_rows import ROWS
+from ..openai_shared.errors import stated_status
+from ..openai_shared.limits import encode_limits, limits
+from ..openai_shared.rows import ROWS
 from ..verdict import verdict_of
 from .profile import NAME
 

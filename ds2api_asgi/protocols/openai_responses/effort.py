@@ -12,7 +12,7 @@ from msgspec import UNSET
 from ...universal.loss import LossKind, Severity
 from ...universal.request import Request
 from ..fields import OBJECT, STRING, Json, expect
-from ..openai_settings import effort_in
+from ..openai_shared.settings import effort_in
 from ..scope import Scope
 from .profile import NAME, SUMMARIES
 

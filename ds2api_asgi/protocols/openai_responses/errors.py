@@ -16,9 +16,9 @@ from msgspec.structs import replace
 from ...framing.sse import write_event
 from ...universal.failure import Failure, FailureKind
 from ...universal.jsontext import dumps
-from .. import openai_errors
 from ..base import WireError
 from ..hidden import marked
+from ..openai_shared import errors as openai_errors
 from .profile import NAME
 
 __all__ = [

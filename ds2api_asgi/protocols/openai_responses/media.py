@@ -19,8 +19,8 @@ from ...universal.content import Base64, FileId, Inline, Media, OpaquePart, Part
 from ...universal.loss import LossKind, Severity
 from ...universal.media import data_url, parse_data_url
 from ..fields import STRING, Field, Json, expect, table, take
-from ..openai_marks import decode_cache, encode_cache, merged
-from ..openai_results import write_text_document
+from ..openai_shared.marks import decode_cache, encode_cache, merged
+from ..openai_shared.results import write_text_document
 from ..scope import Scope
 from .profile import NAME
 

@@ -19,7 +19,7 @@ from ...errors import InvalidDocument
 from ...universal.content import Media, OpaquePart, Part, Refusal, Text
 from ...universal.loss import LossKind, Severity
 from ..fields import STRING, Json, expect
-from ..openai_marks import decode_cache, encode_cache, merged, without
+from ..openai_shared.marks import decode_cache, encode_cache, merged, without
 from ..scope import Scope
 from .citations import decode_citations, encode_citation, foreign_citation
 from .media import decode_file, decode_image, encode_media

@@ -25,7 +25,7 @@ from ...universal.node import Origin
 from ...universal.request import Request
 from ..base import Encoded, Operation
 from ..fields import BOOLEAN, OBJECT, STRING, Json, expect, put, take, unplaced
-from ..openai_settings import write_tier
+from ..openai_shared.settings import write_tier
 from ..scope import Scope
 from .effort import decode_reasoning, encode_reasoning, write_reasoning
 from .fields import COUNTED, PLACED, REQUEST, REQUEST_HANDLED

@@ -28,8 +28,8 @@ from ..arguments import unwrap_text
 from ..base import Context, Encoded
 from ..fields import Json, put, take
 from ..namespaces import flat_names
-from ..openai_answers import answer_digest, created_of, model_of, report_rest
-from ..openai_settings import tier_of
+from ..openai_shared.answers import answer_digest, created_of, model_of, report_rest
+from ..openai_shared.settings import tier_of
 from ..scope import Scope
 from .errors import encode_failed, failure_of
 from .fields import ECHOES, RESPONSE, RESPONSE_HANDLED

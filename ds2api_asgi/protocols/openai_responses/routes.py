@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import UnsetType
 
 from ..base import Claim, Operation, UpstreamRoute
-from ..openai_routes import Paths, authorize
+from ..openai_shared.routes import Paths, authorize
 from .profile import NAME
 
 __all__ = ["authorize", "claim", "dialect", "route"]

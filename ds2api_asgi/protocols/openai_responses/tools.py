@@ -29,7 +29,7 @@ from ...universal.request import (
     ToolSubset,
 )
 from ..fields import BOOLEAN, OBJECT, STRING, Field, Json, expect, put, table, take
-from ..openai_marks import encode_cache, merged
+from ..openai_shared.marks import encode_cache, merged
 from ..scope import Scope
 from .profile import NAME
 

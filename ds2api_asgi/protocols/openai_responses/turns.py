@@ -26,8 +26,8 @@ from ...universal.content import OpaquePart, Part, Reasoning, Refusal, Text, Too
 from ...universal.loss import LossKind, Severity
 from ...universal.request import Request, Turn
 from ..fields import STRING, Json, expect
-from ..openai_marks import encode_cache
-from ..openai_results import say_failure, string_or_parts
+from ..openai_shared.marks import encode_cache
+from ..openai_shared.results import say_failure, string_or_parts
 from ..scope import Scope
 from .items import ENCRYPTED, SUMMARY, THOUGHT, decode_item, encode_call, encode_item, typed_texts
 from .minted import foreign_payloads, id_of, message_of

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from ...universal.loss import Severity
 from ...universal.response import Usage
 from ..fields import Json
-from ..openai_usage import Details, take_counts
+from ..openai_shared.usage import Details, take_counts
 from ..scope import Scope
 
 __all__ = ["decode_usage", "encode_usage"]

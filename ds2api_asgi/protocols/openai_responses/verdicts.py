@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...universal.failure import Failure, Verdict
-from ..openai_limits import encode_limits, limits
-from ..openai_rows import ROWS
+from ..openai_shared.limits import encode_limits, limits
+from ..openai_shared.rows import ROWS
 from ..verdict import verdict_of
 from .profile import NAME
 

@@ -16,11 +16,11 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from ..errors import InvalidDocument
-from ..universal.content import CacheMark
-from ..universal.loss import Severity
-from .fields import STRING, Json
-from .scope import Scope
+from ...errors import InvalidDocument
+from ...universal.content import CacheMark
+from ...universal.loss import Severity
+from ..fields import STRING, Json
+from ..scope import Scope
 
 __all__ = ["SPELLINGS", "decode_cache", "encode_cache", "merge", "merged", "without"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from ..universal.failure import Fault, KeyAction, RetryScope, Row
+from ...universal.failure import Fault, KeyAction, RetryScope, Row
 
 __all__ = ["QUOTA", "ROWS"]
 

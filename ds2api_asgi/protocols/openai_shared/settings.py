@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from ..universal.effort import effort_of
-from ..universal.loss import LossKind, Severity
-from ..universal.request import Request
-from .fields import Json
-from .scope import Scope
+from ...universal.effort import effort_of
+from ...universal.loss import LossKind, Severity
+from ...universal.request import Request
+from ..fields import Json
+from ..scope import Scope
 
 __all__ = ["ANSWER_TIERS", "EFFORTS", "TIERS", "effort_in", "tier_of", "write_tier"]
 

@@ -20,7 +20,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from .base import Limits
+from ..base import Limits
 
 __all__ = ["encode_limits", "limits"]
 

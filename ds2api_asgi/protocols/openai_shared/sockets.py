@@ -12,9 +12,9 @@ import re
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from ..errors import InvalidDocument
-from ..universal import jsontext
-from .metering import Meter, Tokens
+from ...errors import InvalidDocument
+from ...universal import jsontext
+from ..metering import Meter, Tokens
 
 __all__ = ["MAX_ERROR_EVENT", "error_of_close", "error_of_event", "is_realtime", "model_asked", "usage_of_event"]
 

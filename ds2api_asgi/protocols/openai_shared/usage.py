@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from .fields import Json
+from ..fields import Json
 
 __all__ = ["Details", "take_counts"]
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
-from ..universal.content import Inline, Media, PlainText, Text, ToolResult
-from ..universal.loss import LossKind, Severity
-from ..universal.templates import ERROR_PREFIX
-from .fields import Json
-from .scope import Scope
+from ...universal.content import Inline, Media, PlainText, Text, ToolResult
+from ...universal.loss import LossKind, Severity
+from ...universal.templates import ERROR_PREFIX
+from ..fields import Json
+from ..scope import Scope
 
 __all__ = ["say_failure", "string_or_parts", "write_text_document"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import InvalidDocument
+from ...errors import InvalidDocument
 
 __all__ = ["decode_model", "decode_models", "decode_token_count", "encode_model", "encode_models", "encode_token_count"]
 

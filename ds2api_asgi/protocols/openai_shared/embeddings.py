@@ -15,14 +15,14 @@ from typing import Any, Final
 
 from msgspec import UNSET, UnsetType
 
-from ..errors import InvalidDocument
-from ..universal.embedding import EmbeddingInput, EmbeddingRequest, EmbeddingResponse, Vector, pack
-from ..universal.loss import LossKind, Severity
-from ..universal.node import Origin
-from ..universal.response import Usage
-from .base import Encoded
-from .embedding import Report, numbers, read_numbers, vectors_for
-from .fields import INTEGER, STRING, Field, Json, expect, put, table, take
+from ...errors import InvalidDocument
+from ...universal.embedding import EmbeddingInput, EmbeddingRequest, EmbeddingResponse, Vector, pack
+from ...universal.loss import LossKind, Severity
+from ...universal.node import Origin
+from ...universal.response import Usage
+from ..base import Encoded
+from ..embedding import Report, numbers, read_numbers, vectors_for
+from ..fields import INTEGER, STRING, Field, Json, expect, put, table, take
 
 __all__ = [
     "decode_embedding_request",

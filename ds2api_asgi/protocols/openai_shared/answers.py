@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
-from ..universal.digest import sha256
-from ..universal.loss import Severity
-from ..universal.response import Response
-from .base import Context
-from .scope import Scope
+from ...universal.digest import sha256
+from ...universal.loss import Severity
+from ...universal.response import Response
+from ..base import Context
+from ..scope import Scope
 
 __all__ = ["answer_digest", "created_of", "model_of", "report_rest"]
 

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 
 from msgspec import UNSET, UnsetType
 
-from .base import Claim, Operation, UpstreamRoute
+from ..base import Claim, Operation, UpstreamRoute
 
 __all__ = ["PREFIX", "Paths", "authorize"]
 

@@ -14,16 +14,16 @@ from typing import Any, Final
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from ..errors import InvalidDocument
-from ..universal.failure import (
+from ...errors import InvalidDocument
+from ...universal.failure import (
     Failure,
     FailureKind,
     kind_of_status,
 )
-from ..universal.jsontext import loads
-from ..universal.retry_after import retry_after
-from .base import WireError
-from .openai_rows import QUOTA
+from ...universal.jsontext import loads
+from ...universal.retry_after import retry_after
+from ..base import WireError
+from .rows import QUOTA
 
 __all__ = ["decode_error", "decode_failure", "encode_error", "encode_failure", "stated_status", "type_of"]
 
