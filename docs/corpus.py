@@ -19,6 +19,7 @@ from typing import Any, Literal
 from msgspec import UNSET
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
 from ds2api_asgi import InvalidDocument, convert
 from ds2api_asgi.protocols.base import Claim

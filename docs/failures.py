@@ -2,7 +2,7 @@
 
     python docs/failures.py > docs/pages/failures.md
 
-Each cell is run, over a real socket and through all parts (`tests/matrix.py`); it needs the test dependencies.
+Each cell is run, over a real socket and through all parts (`tests/support/matrix.py`); it needs the test dependencies.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 import anyio
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
 from faults import FAULTS
 from matrix import CLIENTS, row, told

@@ -37,7 +37,8 @@ from ds2api_asgi.observe.standing import (
 from ds2api_asgi.observe.workers import STALE, VARIABLE, Workers, is_multiprocess, prepare
 from watched import CANARY, QUESTION, SPARE, WORDS
 
-TESTS = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
+SUPPORT = ROOT / "tests" / "support"
 
 names = st.sampled_from(["a", "b", "c"])
 keys = st.builds(
@@ -227,8 +228,8 @@ def gateway(directory: Path) -> Iterator[int]:
         port = int(listener.getsockname()[1])
     prepare(directory)
     command = [sys.executable, "-m", "uvicorn", "--factory", "counting_worker:app", "--workers", "2"]
-    command += ["--port", str(port), "--log-level", "error", "--app-dir", str(TESTS)]
-    environment = {**os.environ, VARIABLE: str(directory), "PYTHONPATH": f"{TESTS}:{TESTS.parent}"}
+    command += ["--port", str(port), "--log-level", "error", "--app-dir", str(SUPPORT)]
+    environment = {**os.environ, VARIABLE: str(directory), "PYTHONPATH": f"{SUPPORT}:{ROOT}"}
     process = subprocess.Popen(command, env=environment)
     try:
         _until(lambda: ask(port, "/metrics")[1])

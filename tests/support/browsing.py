@@ -28,7 +28,7 @@ FLAGS = [
     "--disable-sync",
 ]
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-SHOTS = Path(__file__).resolve().parents[1] / ".artifacts" / "console"
+SHOTS = Path(__file__).resolve().parents[2] / ".artifacts" / "console"
 """Where screenshots go; git ignores it."""
 
 TIMEOUT = 15_000.0

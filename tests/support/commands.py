@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DS2API = (sys.executable, "-W", "error", "-m", "ds2api_asgi")
 START_SECONDS = 60
 END_SECONDS = 20

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-_ROOT = Path(__file__).resolve().parents[1]
+_ROOT = Path(__file__).resolve().parents[2]
 _BESIDE = _ROOT.parent / "shared"
 SHARED: Path | None = _BESIDE if (_BESIDE / "corpus").is_dir() else None
 

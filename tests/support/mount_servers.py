@@ -112,7 +112,7 @@ def granian_process(host: str, provider: str, log: Path, *options: str) -> Itera
     environment["PYTHONPATH"] = str(Path(__file__).parent)
     command = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "--no-ws", "--log-level", "error"]
     command += ["--host", "127.0.0.1", "--port", str(port), *options, "mount_hosts:from_environment"]
-    process = subprocess.Popen(command, env=environment, cwd=Path(__file__).parents[1])
+    process = subprocess.Popen(command, env=environment, cwd=Path(__file__).parents[2])
     try:
         _await_port(port, lambda: process.poll() is None)
         yield f"http://127.0.0.1:{port}"
