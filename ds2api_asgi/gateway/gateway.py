@@ -24,7 +24,8 @@ from ..asgi.unwrapped import unwrapped
 from ..errors import ConfigurationError
 from ..observe import Journal
 from ..pool import KeyPool
-from .assembly.build import Generation, build
+from .assembly.build import build
+from .assembly.generation import Generation
 from .assembly.resource import Resource
 from .config import Config, read_config
 from .console.standing import BreakerSeen

@@ -21,7 +21,7 @@ from ...asgi.loop import cancel_scope
 from ...asgi.types import ASGIApp, Receive, Scope, Send
 from ...errors import BrokenStream, ConfigurationError
 
-__all__ = ["Resource", "Severable"]
+__all__ = ["Resource", "Severable", "nobody"]
 
 _logger = logging.getLogger("ds2api_asgi.gateway")
 
@@ -149,3 +149,8 @@ class Severable:
                 raise BrokenStream("reset", "the gateway shuts down")
             with suppress(OSError, RuntimeError):  # it may be closed already
                 await send({"type": "websocket.close", "code": _GOING_AWAY, "reason": "the gateway shuts down"})
+
+
+async def nobody(scope: Scope, receive: Receive, send: Send) -> None:
+    """An app without a lifespan, for what has no app of its own."""
+    raise NotImplementedError
