@@ -43,7 +43,6 @@ MODULES: Final = (
     "ds2api_asgi.stateful",
     "ds2api_asgi.translator",
     "ds2api_asgi.transforms",
-    "ds2api_asgi.transforms.transform",
     "ds2api_asgi.upstream",
     "ds2api_asgi.asgi.exchange",
     "ds2api_asgi.asgi.facts",
@@ -68,7 +67,7 @@ MODULES: Final = (
 def write() -> None:
     """Write all pages, and remove what other runs have left."""
     FOLDER.mkdir(exist_ok=True)
-    modules = [module for name in MODULES if (module := _module(name)) is not None]
+    modules = [import_module(name) for name in MODULES]
     homes: dict[int, tuple[str, str]] = {}
     links: dict[str, str] = {}
     for module in modules:
@@ -83,15 +82,6 @@ def write() -> None:
             old.unlink()
     for name, text in written.items():
         (FOLDER / name).write_text(text)
-
-
-def _module(name: str) -> ModuleType | None:
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name and name.startswith(error.name):
-            return None
-        raise
 
 
 def _public(module: ModuleType) -> list[tuple[str, Any]]:

@@ -4,18 +4,17 @@
 
 | module | noun |
 |---|---|
-| `assembly` | from a configuration to parts |
-| `cli` | the command ``ds2api``: its parser and exit codes |
-| `commands` | what ``ds2api`` can be told to do, a module for each command |
-| `config` | a gateway's configuration as data |
-| `console` | a page to look at rather than read logs |
-| `front` | the app around a gateway: a first page, and 404 for what no protocol claims |
 | `gateway` | `Gateway`: one app from a configuration, which takes over another one at work |
-| `pages` | what a gateway answers beside its protocols |
+| `config` | a gateway's configuration as data |
+| `assembly` | from a configuration to parts |
 | `providers` | providers that are known by name |
 | `routing` | which app a request goes to, by the model that it names |
+| `front`, `pages` | what is answered beside the protocols: first page and 404; health, console, metrics |
+| `console` | a page to look at rather than read logs |
 | `serving` | servers, workers, signals and logs of a gateway in a process of its own |
 | `watch` | tells that a file has changed |
+| `cli` | the command ``ds2api``: its parser and exit codes |
+| `commands` | what ``ds2api`` can be told to do, a module for each command |
 """
 
 from __future__ import annotations

@@ -2,16 +2,23 @@
 
     KeyPool(Upstream("https://api.openai.com"), protocol="openai-chat", keys=[KEY_1, KEY_2])
 
-`keys` holds secrets and `limits` what may be asked of them; `health` is the state machine of a key, `gauge` counts how
-much of a limit is used (in the `windows` of a minute and a day), `strategies` choose among usable keys, `roster` keeps
-all three in step, and `store` is where that lives. `queue` knows who waits for a key and who is next, `waiting` is its
-clock and its event loops. `component` is the ASGI app, `attempt` watches an answer, `cost` guesses tokens before it and
-`refusal` is what a client is told when there is no key. `handshake` is an attempt at a websocket,
-`makers` remembers whose account has a response that later ones build on. `heard` remembers what providers say of their
-limits, for who looks at the keys, and `trial` tries a key out by itself. `renewed_token` stands in a pool's place where
-the key is a token that ends.
-
-What several processes share is in `shared`.
+| module | noun |
+|---|---|
+| `component` | `KeyPool`, the ASGI app |
+| `keys`, `limits`, `credentials` | what a pool is told of a key; where its secret goes |
+| `attempt`, `handshake` | an answer, or a websocket, watched for what it says of its key |
+| `outcome`, `health` | what an answer means for a key; the state machine of a key |
+| `ask`, `cost`, `conversation`, `makers` | what a request asks for: tokens, a conversation, whose response it builds on |
+| `strategies` | which of the usable keys is next |
+| `roster`, `book` | which keys are usable for which model, kept in step |
+| `gauge`, `windows` | how much of a limit is used, in a minute and a day |
+| `store` | `KeyStore`: where all of that lives; in memory |
+| `shared` | what several processes share of it |
+| `waiting`, `queue` | who waits for a key, and who is next |
+| `refusal` | what a client is told when there is none |
+| `survey`, `heard`, `trial` | what operators see of keys: states, what providers said of limits, a key tried out |
+| `succession` | what is known of keys, taken over by a roster of other keys |
+| `renewed_token` | in a pool's place, where the key is a token that ends |
 """
 
 from __future__ import annotations

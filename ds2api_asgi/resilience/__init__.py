@@ -4,6 +4,20 @@
 generator of `Try`, which is sent an `Outcome` each time::
 
     Engine(apps, my_plan, protocol="anthropic", terms=Terms(policy=RetryPolicy(), timeouts=Timeouts()))
+
+| module | noun |
+|---|---|
+| `retry`, `failover` | the two apps |
+| `plan`, `steps` | what to try next, as a generator; what the engine makes of its words |
+| `engine`, `terms` | runs plans over apps; what holds for every request |
+| `course`, `attempt`, `race`, `pair` | one attempt at a target, start to end; the app run; two side by side |
+| `hedge` | when a second one is begun |
+| `passage`, `alive`, `frames` | the answer on its way: held, let through, kept alive; whole events only |
+| `answer`, `judging` | answers that went wrong, held; what a failure means |
+| `targets`, `breaker`, `budget`, `pace` | what is learned: who fails, who is repeated too much, how fast they are |
+| `line`, `stated`, `timeouts` | the client's end, how long it says that it waits, and how long what may take |
+| `pinned` | requests that one target only can serve, and those that may not be asked twice |
+| `untouched` | requests that are not ours to repeat |
 """
 
 from .breaker import BreakerPolicy, BreakerState

@@ -1,4 +1,13 @@
-"""The kit for tests: a streaming driver, a transport for SDKs in process, a scripted upstream, a server in a thread."""
+"""The kit for tests: a streaming driver, a transport for SDKs in process, a scripted upstream, a server in a thread.
+
+| module | noun |
+|---|---|
+| `driver` | `Driver`: an app asked without a socket |
+| `transport` | the same for clients of httpx |
+| `wire` | one exchange, beneath both |
+| `scripted` | `ScriptedUpstream`: an app that plays a script |
+| `server` | `serve`: an app on a port |
+"""
 
 from __future__ import annotations
 

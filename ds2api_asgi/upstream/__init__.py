@@ -1,4 +1,15 @@
-"""Room 3: the only place with an HTTP client: answer by asking a provider."""
+"""Room 3: the only place with an HTTP client: answer by asking a provider.
+
+| module | noun |
+|---|---|
+| `component` | `Upstream`, the ASGI app |
+| `address` | where the provider is |
+| `forward`, `inflated` | one request on its way up and its answer down; answers that came compressed |
+| `websocket` | a websocket, passed through |
+| `sender` | what is needed of an HTTP client |
+| `httpx_sender`, `aiohttp_sender` | the two that are |
+| `per_loop` | senders by event loop |
+"""
 
 from .component import Upstream
 from .sender import Sender, UpstreamAnswer

@@ -2,16 +2,12 @@
 
 | module | noun |
 |---|---|
-| `answers` | an answer, and the headers that all have |
-| `attempts` | how often the password may be guessed |
-| `bench` | a pasted document in every protocol |
 | `component` | `Console`, the app |
-| `events` | what happens, as a stream |
-| `files` | script, style and icon |
-| `guard` | who may do what |
-| `pages` | its two pages as bytes |
-| `sessions` | who gave the password |
-| `standing` | how everything stands |
+| `guard`, `sessions`, `attempts` | who may do what; who gave the password, and how often it may be guessed |
+| `standing`, `events` | how everything stands; what happens, as a stream |
+| `bench` | a pasted document in every protocol |
+| `pages`, `files` | its two pages as bytes; script, style and icon |
+| `answers` | an answer, and the headers that all have |
 """
 
 from .component import Console

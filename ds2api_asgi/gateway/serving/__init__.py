@@ -4,9 +4,9 @@
 |---|---|
 | `attended` | a gateway in a process of its own, which heeds signals |
 | `crew` | worker processes that serve one port |
-| `foreign` | pages of other sites, which a browser on this machine may show |
-| `granian_server` | granian as the server of a gateway |
-| `logs` | one place and one format for the log of a process |
-| `orders` | what a command line says about serving |
 | `uvicorn_server` | uvicorn on a port, its start told and its end bounded |
+| `granian_server` | granian in its place |
+| `orders` | what a command line says about serving |
+| `logs` | one place and one format for the log of a process |
+| `foreign` | pages of other sites, which a browser on this machine may show |
 """

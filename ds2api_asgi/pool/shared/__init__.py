@@ -5,11 +5,10 @@ a `mirror`, and `store` is the one state machine on top.
 
 | module | noun |
 |---|---|
-| `ledger` | one atomic step: the seam between the store and its back ends |
+| `store` | `SharedStore`: the interface of stores over a ledger |
 | `mirror` | a roster that follows a ledger |
+| `ledger` | one atomic step: the seam between the store and its back ends |
 | `records` | how the health of keys is written |
 | `redis` | a ledger in Redis or Valkey, for several machines |
-| `sqlite` | a ledger in a file, for several processes of one machine |
-| `sqlite_step` | its tables, and what a transaction does with them |
-| `store` | `SharedStore`: the interface of stores over a ledger |
+| `sqlite`, `sqlite_step` | a ledger in a file, for several processes of one machine; its tables, and its transactions |
 """

@@ -1,6 +1,12 @@
 """Strategies: which of the usable keys is used next.
 
-`strategy` is the interface, `named` what configuration calls them, `tiers` puts priorities before any of them.
+| module | noun |
+|---|---|
+| `strategy` | the interface, and what strategies know of keys |
+| `round_robin`, `fill_first`, `least_used`, `latency`, `affinity` | one strategy each |
+| `named` | what configuration calls them |
+| `tiers` | priorities, put before any of them |
+| `turns`, `two_choices`, `wheel` | what they choose by |
 """
 
 from __future__ import annotations

@@ -16,6 +16,17 @@ Decisions:
 * An answer keeps its upstream's id, whatever it looks like.
 * ``service_tier`` of an answer stands in its ``usage``.
 * A stop is ``tool_use`` when a tool of the client was called, ``refusal`` when the model declined or was filtered.
+
+| module | noun |
+|---|---|
+| `profile`, `fields` | what the provider accepts; members that are one value on both sides |
+| `routes`, `request`, `response`, `errors`, `verdicts`, `companions` | the protocol's sides |
+| `stream_decoder`, `stream_encoder`, `stream_watch` | streams read, written, watched |
+| `turns`, `parts`, `media`, `reasoning`, `calls`, `tools` | what requests and answers are made of |
+| `groups`, `thinking` | members that are objects of settings; whether thoughts are asked for |
+| `marks` | cache marks and citations of a block |
+| `stops`, `usage`, `limits`, `times` | why an answer ended; counts, rate limits, dates |
+| `stream_blocks`, `scan` | parts of a stream, one after the other; whether JSON in pieces is complete |
 """
 
 from __future__ import annotations

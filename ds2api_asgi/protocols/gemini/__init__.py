@@ -20,6 +20,18 @@ https://ai.google.dev/api/generate-content (read 2026-11-23). Decisions:
 * The provider's own tools, in requests and answers, stay as they are and go to nobody else.
 * A blocked prompt is an answer that was filtered, not an error.
 * ``groundingMetadata`` goes back as it came; to others it is citations, counted in code points.
+
+| module | noun |
+|---|---|
+| `profile`, `fields` | what the provider accepts; members that are one value on both sides |
+| `spelling` | the two spellings of each member |
+| `routes`, `request`, `response`, `errors`, `verdicts`, `companions`, `embeddings` | the protocol's sides |
+| `stream_decoder`, `stream_encoder`, `stream_watch` | streams read, written, watched |
+| `turns`, `parts`, `media`, `calls`, `pairing`, `tools`, `schema` | what requests and answers are made of |
+| `groups` | ``generationConfig`` |
+| `citations` | ``groundingMetadata`` |
+| `stops`, `usage`, `limits`, `times` | why an answer ended; counts, rate limits, dates |
+| `stream_frames`, `stream_candidate`, `stream_args` | frames of both kinds; a candidate; arguments in pieces |
 """
 
 from __future__ import annotations

@@ -16,6 +16,15 @@ https://docs.ollama.com/api (read 2026-11-23). Decisions:
   client fails on one.
 * An answer with calls has ended to call them, whatever its reason says.
 * Nanoseconds of an answer are members that only Ollama knows.
+
+| module | noun |
+|---|---|
+| `profile`, `fields` | what servers accept; members that are one value on both sides |
+| `routes`, `request`, `response`, `errors`, `verdicts`, `companions`, `embeddings` | the protocol's sides |
+| `generate` | one prompt in place of a conversation |
+| `stream_decoder`, `stream_encoder`, `stream_watch` | streams read, written, watched |
+| `messages`, `turns`, `calls`, `tools` | what requests and answers are made of |
+| `stops`, `usage`, `times` | why an answer ended, counts, dates |
 """
 
 from __future__ import annotations

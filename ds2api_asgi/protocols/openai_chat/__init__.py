@@ -17,6 +17,18 @@ https://platform.openai.com/docs/api-reference/chat (read 2026-11-23). Decisions
 * Tools of a provider never become calls of a client; what has no place in an answer is dropped and reported.
 * A client that offers only the legacy ``functions`` is answered with ``function_call``.
 * ``[DONE]`` without any finish reason is believed (Snowflake); so is the end of a stream whose choices all had one.
+
+| module | noun |
+|---|---|
+| `profile`, `fields` | what servers accept; members that are one value on both sides |
+| `routes`, `request`, `response`, `errors`, `verdicts` | the protocol's sides; `openai_shared` has the others |
+| `stream_decoder`, `stream_encoder`, `stream_watch` | streams read, written, watched |
+| `messages`, `turns`, `parts`, `media`, `calls`, `tools` | what requests and answers are made of |
+| `choices`, `stops`, `usage` | messages of an answer, why it ended, counts |
+| `citations`, `carry` | annotations; payloads that clients carry |
+| `dialects`, `vendors` | what vendors take otherwise, as data |
+| `fitting`, `fitting_turns`, `spelling` | requests made to fit a vendor, and spelled as it does |
+| `stream_choice`, `stream_live`, `stream_envelope` | a choice; what has been shown; what stands beside choices |
 """
 
 from __future__ import annotations

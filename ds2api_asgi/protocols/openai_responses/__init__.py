@@ -14,6 +14,16 @@ https://platform.openai.com/docs/api-reference/responses (read 2026-11-23). Deci
   text goes as ``reasoning_text``, summaries as summaries.
 * State on a server (``previous_response_id``, ``conversation``, ``prompt``, ``background``) is refused elsewhere.
 * A stream that fails after its beginning ends in ``response.failed``, before it in ``error``.
+
+| module | noun |
+|---|---|
+| `profile`, `fields` | what servers accept; members that are one value on both sides |
+| `routes`, `request`, `response`, `errors`, `verdicts` | the protocol's sides; `openai_shared` has the others |
+| `stream_decoder`, `stream_encoder`, `stream_watch` | streams read, written, watched |
+| `turns`, `items`, `parts`, `media`, `tools` | what requests and answers are made of |
+| `effort`, `stops`, `usage`, `citations` | how much to think; why an answer ended; counts, annotations |
+| `minted`, `remade` | items come back through other clients; items made of others on their way |
+| `stream_item`, `stream_live`, `settle` | an item of a stream; what has been shown; what item a part stands in |
 """
 
 from __future__ import annotations

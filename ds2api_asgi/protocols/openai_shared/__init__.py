@@ -2,16 +2,12 @@
 
 | module | noun |
 |---|---|
-| `answers` | envelopes of answers |
-| `embeddings` | ``POST /v1/embeddings`` |
-| `errors` | errors, and what a failure is called |
+| `routes`, `sockets` | paths; websockets that a key is put into: Realtime |
+| `errors`, `rows` | errors; what follows from each, of OpenAI and of the vendors that speak its protocols |
 | `limits` | rate limits in headers |
-| `marks` | members with no place, and cache marks |
-| `models` | models and token counts |
+| `models`, `embeddings` | models and token counts; ``POST /v1/embeddings`` |
+| `answers`, `usage` | envelopes of answers; token counts |
 | `results` | contents, and what tools say of their failure |
-| `routes` | paths |
-| `rows` | what follows from each failure of OpenAI and the vendors that speak its protocols |
 | `settings` | how much to think, and the service tier |
-| `sockets` | websockets that a key is put into: Realtime |
-| `usage` | token counts |
+| `marks` | members with no place, and cache marks |
 """

@@ -1,4 +1,12 @@
-"""The dialects that calls are written in: how each looks, and a small recogniser that reads it back."""
+"""The dialects that calls are written in: how each looks, and a small recogniser that reads it back.
+
+| module | noun |
+|---|---|
+| `xml` | ``xml`` |
+| `tags`, `invoke`, `cdata` | what it is made of |
+| `hermes`, `llama`, `mistral`, `fence` | one dialect of JSON each |
+| `json_form` | calls and results as JSON |
+"""
 
 from typing import Final
 
