@@ -19,7 +19,8 @@ _HEAD = """\
 Written by `docs/classification.py` from the tables that the parts go by. The first row of a protocol that matches
 decides; a rule of your own (`rules=[rule(…)]`) comes before all of them. The id of the row stands in the decision
 trace and in logs. Status 0 is an error inside a stream that states no status. A failure that no row matches is judged
-by its status alone, as `PROTOCOL.kind.KIND`.
+by its status alone, as `PROTOCOL.kind.KIND`. The page is what a row follows, with the day on which it was read: the
+provider's documentation, its SDK, or a report that shows the wire; *unchecked* is from knowledge.
 """
 
 
@@ -47,8 +48,8 @@ def _table(listed: Iterable[Listed]) -> Iterator[str]:
     for one in listed:
         row = one.row
         fault = row.fault.value + (f" ({row.reason})" if row.reason else "")
-        read = f", {row.read}" if row.read else ""
-        yield f"| `{one.id}` | {_matches(row)} | {fault} | {row.retry} | {row.key} | [page]({row.source}){read} |"
+        page = f"[page]({row.source}), {row.read}" if row.source else "our own"
+        yield f"| `{one.id}` | {_matches(row)} | {fault} | {row.retry} | {row.key} | {page} |"
     yield ""
 
 

@@ -192,9 +192,10 @@ class Row(Struct, frozen=True, kw_only=True):
         word: What must be its type or its code, for words that vendors put in either place.
         message: A pattern searched in the message: only for cases that a provider tells by words alone.
         detail: (name, value) that must stand in the error's details.
-        source: The provider's page it follows.
-        read: The day on which that page was read (``"2026-11-28"``), or ``"unchecked"``: the row is from knowledge or
-            from reports, and that page is where it should stand.
+        source: The page it follows: the provider's, its SDK's, or a report with the wire in it; ``""`` for rules of
+            our own, which no provider states.
+        read: The day on which that page was read (``"2026-11-28"``), or ``"unchecked"``: the row is from knowledge,
+            and that page is where it should stand.
     """
 
     id: str

@@ -1,7 +1,7 @@
 """What follows from a failure that has no answer: rows beside those of the protocols, with ids of their own.
 
 A failure's ``code`` is the reason of a `ds2api_asgi.errors.TransportError` (``network``), what of a stream or an app
-failed (``answer``), or the bound that was missed (``late``).
+failed (``answer``), or the bound that was missed (``late``). The rules are our own: no provider's page speaks of them.
 """
 
 from __future__ import annotations
@@ -12,12 +12,9 @@ from .failure import Failure, FailureKind, Fault, RetryScope, Row, Verdict, judg
 
 __all__ = ["UNANSWERED", "network", "unanswered"]
 
-_RFC: Final = "https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2"
-_READ: Final = "unchecked"
-
 
 def _row(family: str, code: str, fault: Fault, retry: RetryScope) -> Row:
-    return Row(id=f"{family}.{code}", fault=fault, retry=retry, code=(f"{family}.{code}",), source=_RFC, read=_READ)
+    return Row(id=f"{family}.{code}", fault=fault, retry=retry, code=(f"{family}.{code}",))
 
 
 UNANSWERED: Final = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -41,10 +41,18 @@ def test_every_row_has_an_example_so_that_none_is_unreachable() -> None:
 def test_bedrocks_exceptions_are_known_in_every_protocol(protocol: str, row: Any) -> None:
     (name,) = row.type
     named = {"X-Amzn-ErrorType": f"{name}:http://internal.amazon.com/coral/"}
-    inside = json.dumps({"message": "m", "__type": f"com.amazon.coral#{name}"}).encode()
-    assert classify(400, named, b'{"message": "m"}', protocol=protocol, now=NOW).row == f"{protocol}.{row.id}"
+    words = {"message": "Input is too long for requested model." if row.message else "m"}
+    inside = json.dumps({**words, "__type": f"com.amazon.coral#{name}"}).encode()
+    assert classify(400, named, json.dumps(words).encode(), protocol=protocol, now=NOW).row == f"{protocol}.{row.id}"
     if protocol in ("openai-chat", "openai-responses", "anthropic", "ollama"):
         assert classify(400, {}, inside, protocol=protocol, now=NOW).row == f"{protocol}.{row.id}"
+
+
+def test_a_prompt_that_is_too_long_for_a_model_of_bedrock_is_told_from_other_refusals() -> None:
+    refused = {"x-amzn-errortype": "ValidationException"}
+    too_long = b'{"message": "Input is too long for requested model."}'
+    assert classify(400, refused, too_long, protocol="anthropic").reason == "context-window"
+    assert classify(400, refused, b'{"message": "Malformed input request"}', protocol="anthropic").reason is None
 
 
 def test_bedrocks_exceptions_inside_streams_are_known() -> None:
@@ -68,10 +76,15 @@ def test_failures_without_an_answer_have_rows(listed: Any) -> None:
     assert (verdict.fault, verdict.retry) == (listed.row.fault, listed.row.retry)
 
 
-def test_every_row_names_its_page_and_no_two_have_one_id() -> None:
+def test_every_row_about_a_provider_names_its_page_and_no_two_have_one_id() -> None:
     ids = [one.id for one in rows()]
     assert len(ids) == len(set(ids))
-    assert all(one.row.source.startswith("https://") and one.row.read for one in rows())
+    for one in rows():
+        if one.protocol:
+            assert one.row.source.startswith("https://")
+            assert one.row.read == "unchecked" or date.fromisoformat(one.row.read)
+        else:
+            assert (one.row.source, one.row.read) == ("", "")
 
 
 def test_dates_of_quotas_are_read() -> None:
