@@ -118,12 +118,16 @@ def test_a_full_window_and_a_policy_are_told_from_all_other_faults() -> None:
     }
     assert {name for (_, name), reason in found.items() if reason == "context-window"} == {
         "context_length",
+        "context_length.type",
         "context_length.words",
         "400.context_window",
     }
     assert {name for (_, name), reason in found.items() if reason == "content-policy"} == {
         "content_filter",
+        "content_filter.content_policy_violation",
         "content_filter.detail",
+        "content_filter.refusal",
+        "403.guidelines",
         "403.moderation",
         "400.content_policy",
     }

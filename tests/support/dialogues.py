@@ -363,11 +363,12 @@ def error_of(protocol: str, document: dict[str, Any]) -> dict[str, Any]:
     if protocol == "ollama":
         assert type(error) is str, document
         error = {"message": error}
-    elif protocol == "gemini":
+    assert isinstance(error, dict), document
+    if protocol == "gemini":
         assert isinstance(error["code"], int)
         assert isinstance(error["status"], str)
-    else:
-        assert isinstance(error.get("type"), str) or protocol != "anthropic"
+    elif protocol == "anthropic":
+        assert isinstance(error.get("type"), str)
     assert isinstance(error["message"], str)
     assert error["message"]
     return dict(error)

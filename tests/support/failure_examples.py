@@ -12,6 +12,10 @@ def openai(code: Any = None, message: str = "m", type_: Any = "invalid_request_e
     return json.dumps({"error": {"message": message, "type": type_, "param": None, "code": code, **more}}).encode()
 
 
+def xai(code: str, error: str) -> bytes:
+    return json.dumps({"code": code, "error": error}).encode()
+
+
 def anthropic(type_: str, message: str = "m", **details: Any) -> bytes:
     error = {"type": type_, "message": message, **({"details": details} if details else {})}
     return json.dumps({"type": "error", "error": error, "request_id": "req_1"}).encode()
@@ -36,6 +40,15 @@ def ollama(message: str) -> bytes:
 TPM = "Request too large for gpt-5 in organization org-1 on tokens per min (TPM): Limit 30000, Requested 45000."
 GROQ_TPM = "Request too large for model `m` in organization `o` service tier `on_demand` on tokens per minute (TPM)"
 VLLM_LONG = "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens"
+TOGETHER_LONG = (
+    "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 8193. Given: 9000 `inputs` tokens"
+)
+XAI_LONG = "This model's maximum prompt length is 131072 but the request contains 136973 tokens."
+XAI_KEY = "Incorrect API key provided: sk***gA. You can obtain an API key from https://console.x.ai."
+XAI_SPENT = "Your team t has either used all available credits or reached its monthly spending limit."
+XAI_FLAGGED = "Content violates usage guidelines. Team: t, Model: m, Failed check: SAFETY_CHECK_TYPE_BIO"
+FIREWORKS_SPENT = "Account a is suspended, possibly due to reaching the monthly spending limit"
+MISTRAL_FULL = "Service tier capacity exceeded for this model."
 LIMITED = "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC."
 
 OPENAI: dict[str, list[tuple[int, bytes]]] = {
@@ -45,7 +58,18 @@ OPENAI: dict[str, list[tuple[int, bytes]]] = {
         (429, openai(None, type_="insufficient_quota")),
         (0, openai("credit_balance_exhausted")),
     ],
+    "quota.spent": [
+        (429, xai("Some resource has been exhausted", XAI_SPENT)),
+        (403, xai("The caller does not have permission to execute the specified operation", XAI_SPENT)),
+    ],
+    "403.budget": [(403, openai(403, "Workspace monthly budget of $500.00 exceeded. Contact your org admin."))],
+    "412.suspended": [(412, openai("PRECONDITION_FAILED", FIREWORKS_SPENT, "error"))],
+    **{
+        f"budget.{source}": [(403, openai(403, metadata={"limit_source": f"openrouter_{source}"}))]
+        for source in ("key_limit", "workspace_budget", "guardrail_budget")
+    },
     "402.in_flight": [(402, openai(402, metadata={"limit_source": "openrouter_in_flight_budget"}))],
+    "402.request_too_large": [(402, openai(402, metadata={"reason": "weight_exceeds_budget"}))],
     "429.request_too_large": [
         (429, openai("rate_limit_exceeded", TPM, "tokens")),
         (413, openai("rate_limit_exceeded", GROQ_TPM, "tokens")),
@@ -56,14 +80,29 @@ OPENAI: dict[str, list[tuple[int, bytes]]] = {
         (400, openai("context_length_exceeded")),
         (400, openai(400, type_="exceed_context_size_error")),
     ],
-    "content_filter": [(400, openai("content_filter")), (0, openai("bio_policy")), (0, openai("invalid_prompt"))],
+    "context_length.type": [(400, openai(400, metadata={"error_type": "context_length_exceeded"}))],
+    "content_filter": [
+        (400, openai("content_filter")),
+        (0, openai("bio_policy")),
+        (0, openai("invalid_prompt")),
+        (0, openai("misalignment_policy_violation")),
+    ],
+    **{
+        f"content_filter.{word}": [(400, openai(400, metadata={"error_type": word}))]
+        for word in ("content_policy_violation", "refusal")
+    },
     "content_filter.detail": [(400, openai(None, innererror={"code": "ResponsibleAIPolicyViolation"}))],
     "capacity": [(498, openai("capacity_exceeded")), (0, openai("capacity_exceeded"))],
+    "capacity.words": [
+        (429, json.dumps({"object": "error", "message": MISTRAL_FULL, "type": "invalid_request_error"}).encode()),
+        (503, json.dumps({"object": "error", "message": MISTRAL_FULL, "type": "invalid_request_error"}).encode()),
+    ],
     "overloaded": [(503, openai("server_is_overloaded")), (0, openai("provider_overloaded"))],
     "overloaded_error": [(0, openai(None, type_="overloaded_error")), (529, openai(None, type_="overloaded_error"))],
     "403.country": [(403, openai("unsupported_country_region_territory"))],
     "403.resource": [
         (403, openai("AccessDenied", "Access denied due to Virtual Network/Firewall rules.")),
+        (403, openai("403", "A Virtual Network is configured for this resource. Please use the correct endpoint.")),
         (403, openai("403", "Your resource has been temporarily blocked because we detected abuse.")),
     ],
     "404.deployment": [(404, openai("DeploymentNotFound"))],
@@ -79,14 +118,24 @@ OPENAI: dict[str, list[tuple[int, bytes]]] = {
     "context_length.words": [
         (400, openai(400, VLLM_LONG, "BadRequestError")),
         (400, json.dumps({"object": "error", "message": VLLM_LONG, "type": "BadRequestError", "code": 400}).encode()),
+        (400, xai("Client specified an invalid argument", XAI_LONG)),
+        (403, openai(None, TOGETHER_LONG)),
     ],
-    "403.moderation": [(403, openai(403, "m requires moderation. Your input was flagged"))],
+    "403.moderation": [
+        (403, openai(403, "m requires moderation. Your input was flagged")),
+        (403, openai(403, "Request blocked: prompt injection patterns detected")),
+    ],
+    "403.guidelines": [
+        (403, xai("The caller does not have permission to execute the specified operation", XAI_FLAGGED))
+    ],
+    "400.key": [(400, xai("Client specified an invalid argument", XAI_KEY))],
     "400": [(400, openai("unknown_parameter")), (400, b"")],
     "401": [(401, openai(401))],
     "402": [(402, openai("invalid_request_error", "Insufficient Balance")), (402, openai(402))],
     "403": [(403, openai(None))],
     "404": [(404, openai(404, type_="NotFoundError"))],
     "408.409": [(408, openai(408)), (409, openai(None))],
+    "412": [(412, openai("PRECONDITION_FAILED", "the LoRA failed to load", "error"))],
     "413": [(413, openai(None, "Request Entity Too Large"))],
     "422": [(422, json.dumps({"detail": [{"msg": "field required"}]}).encode())],
     "429": [(429, openai("rate_limit_exceeded", "Rate limit reached", "requests")), (429, b"slow")],

@@ -1,4 +1,4 @@
-"""What follows from each failure of OpenAI and the vendors that speak its protocols (pages read 2026-11-23)."""
+"""What follows from each failure of OpenAI and the vendors that speak its protocols."""
 
 from __future__ import annotations
 
@@ -12,11 +12,21 @@ __all__ = ["QUOTA", "ROWS"]
 _CODES: Final = "https://platform.openai.com/docs/guides/error-codes"
 _LIMITS: Final = "https://platform.openai.com/docs/guides/rate-limits"
 _AZURE: Final = "https://learn.microsoft.com/azure/ai-services/openai/quotas-limits"
+_AZURE_ERRORS: Final = "https://learn.microsoft.com/azure/foundry/openai/how-to/troubleshoot-errors"
+_AZURE_DEPLOYMENT: Final = (
+    "https://learn.microsoft.com/en-us/answers/questions/1189174/how-do-i-resolve-error-deploymentnotfound-for-azur"
+)
 _GROQ: Final = "https://console.groq.com/docs/errors"
 _OPENROUTER: Final = "https://openrouter.ai/docs/api/reference/errors-and-debugging"
+_OPENROUTER_LIMITS: Final = "https://openrouter.ai/docs/api/reference/limits"
+_OPENROUTER_BUDGETS: Final = "https://openrouter.ai/docs/guides/features/workspaces/workspace-budgets"
+_OPENROUTER_SPENT: Final = "https://www.developersdigest.tech/errors/api/openrouter/403-budget-limit-exceeded"
 _DEEPSEEK: Final = "https://api-docs.deepseek.com/quick_start/error_codes"
-_VLLM: Final = "https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html"
-_RESPONSES: Final = "https://platform.openai.com/docs/api-reference/responses/object"
+_FIREWORKS: Final = "https://docs.fireworks.ai/guides/inference-error-codes"
+_XAI: Final = "https://docs.x.ai/developers/debugging"
+_VLLM: Final = "https://github.com/vllm-project/vllm/blob/main/vllm/renderers/params.py"
+_RESPONSES: Final = "https://github.com/openai/openai-python/blob/main/src/openai/types/responses/response_error.py"
+_GITHUB: Final = "https://github.com"
 _CLOUDFLARE: Final = (
     "https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/"
 )
@@ -32,11 +42,11 @@ QUOTA: Final = (
 """Codes and types of a key whose money or quota is used up."""
 
 CONTEXT: Final = re.compile(
-    r"maximum (?:context|model) length|context length (?:is|of) only|exceeds? the (?:available )?context|"
-    r"longer than the maximum model length",
+    r"maximum (?:context|model|prompt) length|context length (?:is|of) only|exceeds? the (?:available )?context|"
+    r"longer than the maximum model length|tokens \+ .?max_new_tokens.? must be <=",
     re.IGNORECASE,
 )
-"""What vLLM, DeepSeek, OpenRouter and llama.cpp say of a prompt that is too long, without a code for it."""
+"""What vLLM, DeepSeek, OpenRouter, xAI, Together and llama.cpp say of a prompt that is too long, without a code."""
 
 CONTEXT_CODES: Final = ("context_length_exceeded", "exceed_context_size_error")
 """What OpenAI and Groq, and llama.cpp, call a prompt that is too long."""
@@ -58,9 +68,12 @@ _IMAGES: Final = (
     "failed_to_download_image",
     "image_file_not_found",
 )
-"""Codes of answers that failed, https://platform.openai.com/docs/api-reference/responses/object#error."""
+"""Codes of answers that failed."""
 
 _EDGE: Final = (502, 504, 520, 521, 522, 523, 524, 525, 526, 529, 530)
+
+
+_BEFORE: Final = "2026-11-23"
 
 
 def _row(
@@ -70,7 +83,7 @@ def _row(
     key: KeyAction = KeyAction.NONE,
     *,
     source: str,
-    read: str = "2026-11-23",
+    read: str = "2026-11-29",
     **match: Any,
 ) -> Row:
     return Row(id=id, fault=fault, retry=retry, key=key, source=source, read=read, **match)
@@ -87,29 +100,69 @@ _STOP: Final = (Fault.REQUEST, RetryScope.NONE)
 ROWS: Final = (
     # The error's own codes, types and details.
     _row("quota", *_EXHAUST, word=QUOTA, source=_CODES),
+    *(
+        _row(f"budget.{name}", *_EXHAUST, detail=("metadata.limit_source", f"openrouter_{name}"), source=page)
+        for name, page in (
+            ("key_limit", _OPENROUTER_LIMITS),
+            ("workspace_budget", _OPENROUTER_SPENT),
+            ("guardrail_budget", _OPENROUTER_SPENT),
+        )
+    ),
     # What waiting requests may cost at most is reserved: it comes back with their answers.
     _row(
         "402.in_flight",
         *_COOL,
         status=(402,),
         detail=("metadata.limit_source", "openrouter_in_flight_budget"),
-        source=_OPENROUTER,
-        read="2026-11-28",
+        source=_OPENROUTER_LIMITS,
+    ),
+    # More than what waiting requests may cost at all: the key is fine for cheaper ones.
+    _row(
+        "402.request_too_large",
+        Fault.RATE,
+        RetryScope.ROUTE,
+        status=(402,),
+        detail=("metadata.reason", "weight_exceeds_budget"),
+        source=_OPENROUTER_LIMITS,
     ),
     # Waiting never helps, and the key is fine for smaller requests. OpenAI says it with 429, Groq with 413; it comes
     # with the code of a rate, which its words must therefore precede.
-    _row("429.request_too_large", Fault.RATE, RetryScope.ROUTE, status=(413, 429), message=_TOO_LARGE, source=_LIMITS),
+    _row(
+        "429.request_too_large",
+        Fault.RATE,
+        RetryScope.ROUTE,
+        status=(413, 429),
+        message=_TOO_LARGE,
+        source=_LIMITS,
+        read=_BEFORE,
+    ),
     _row(
         "413.rate",
         Fault.RATE,
         RetryScope.ROUTE,
         status=(413,),
         word=("rate_limit_exceeded",),
-        source=_GROQ,
-        read="unchecked",
+        source=f"{_GITHUB}/HunorLaczko/ha-groq-cloud-api/issues/27",
     ),
     _row("429.slow_down", *_COOL, word=("slow_down",), source=_CODES),
     _row("context_length", *_STOP, word=CONTEXT_CODES, reason="context-window", source=_CODES),
+    _row(
+        "context_length.type",
+        *_STOP,
+        detail=("metadata.error_type", "context_length_exceeded"),
+        reason="context-window",
+        source=_OPENROUTER,
+    ),
+    *(
+        _row(
+            f"content_filter.{word}",
+            *_STOP,
+            detail=("metadata.error_type", word),
+            reason="content-policy",
+            source=_OPENROUTER,
+        )
+        for word in ("content_policy_violation", "refusal")
+    ),
     _row(
         "content_filter",
         *_STOP,
@@ -119,9 +172,10 @@ ROWS: Final = (
             "image_content_policy_violation",
             "invalid_prompt",
             "bio_policy",
+            "misalignment_policy_violation",
         ),
         reason="content-policy",
-        source=_AZURE,
+        source=_AZURE_ERRORS,
     ),
     _row(
         "content_filter.detail",
@@ -129,6 +183,7 @@ ROWS: Final = (
         detail=("innererror.code", "ResponsibleAIPolicyViolation"),
         reason="content-policy",
         source=_AZURE,
+        read=_BEFORE,
     ),
     _row("capacity", *_ROUTE, code=("capacity_exceeded",), source="https://console.groq.com/docs/flex-processing"),
     _row(
@@ -153,61 +208,91 @@ ROWS: Final = (
         "403.resource",
         *_DISABLE,
         status=(403,),
-        message=re.compile(r"Virtual Network/Firewall rules|resource has been temporarily blocked", re.IGNORECASE),
-        source=_AZURE,
-        read="unchecked",
+        message=re.compile(r"Virtual Network|resource has been temporarily blocked", re.IGNORECASE),
+        source=_AZURE_ERRORS,
     ),
-    _row("404.deployment", *_BLOCK, code=("DeploymentNotFound",), source=_AZURE, read="unchecked"),
-    _row("404.model", *_BLOCK, code=("model_not_found",), source=_CODES, read="unchecked"),
-    _row("401.invalid_api_key", *_DISABLE, code=("invalid_api_key",), source=_CODES, read="unchecked"),
-    _row("image", *_STOP, code=_IMAGES, source=_RESPONSES, read="unchecked"),
-    _row("residency", *_STOP, code=("data_residency_mismatch",), source=_RESPONSES, read="unchecked"),
-    _row("vector_store_timeout", *_AGAIN, code=("vector_store_timeout",), source=_RESPONSES, read="unchecked"),
+    _row("404.deployment", *_BLOCK, code=("DeploymentNotFound",), source=_AZURE_DEPLOYMENT),
+    _row("404.model", *_BLOCK, code=("model_not_found",), source=f"{_GITHUB}/Codium-ai/AlphaCodium/discussions/51"),
+    _row("401.invalid_api_key", *_DISABLE, code=("invalid_api_key",), source=_OPENROUTER),
+    _row("image", *_STOP, code=_IMAGES, source=_RESPONSES),
+    _row("residency", *_STOP, code=("data_residency_mismatch",), source=_RESPONSES),
+    _row("vector_store_timeout", *_AGAIN, code=("vector_store_timeout",), source=_RESPONSES),
     # Under a success status and in streams there is no status to go by.
-    _row(
-        "rate.word",
-        *_COOL,
-        status=(0,),
-        word=("rate_limit_exceeded", "rate_limit_error"),
-        source=_CODES,
-        read="unchecked",
-    ),
-    _row("server_error", *_AGAIN, status=(0,), word=("server_error",), source=_CODES, read="unchecked"),
+    _row("rate.word", *_COOL, status=(0,), word=("rate_limit_exceeded", "rate_limit_error"), source=_RESPONSES),
+    _row("server_error", *_AGAIN, status=(0,), word=("server_error",), source=_RESPONSES),
     # The code tells OpenRouter's from a network's in front: the provider of the model is away, not OpenRouter.
     _row("502.provider", *_ROUTE, status=(502,), code=(502,), source=_OPENROUTER),
-    _row("529.overloaded", *_ROUTE, status=(529,), code=(529,), source=_OPENROUTER),
+    _row("529.overloaded", *_ROUTE, status=(529,), code=(529,), source=_OPENROUTER, read=_BEFORE),
     # Words, where a provider has nothing else.
     _row(
         "context_length.words",
         *_STOP,
-        status=(400, 413, 422),
+        status=(400, 403, 413, 422),  # 403: https://docs.together.ai/docs/error-codes
         message=CONTEXT,
         reason="context-window",
         source=_VLLM,
-        read="unchecked",
     ),
     _row(
         "403.moderation",
         *_STOP,
         status=(403,),
-        message=re.compile(r"moderation|flagged", re.IGNORECASE),
+        message=re.compile(r"moderation|flagged|^Request blocked", re.IGNORECASE),
         reason="content-policy",
         source=_OPENROUTER,
     ),
+    _row(
+        "403.guidelines",
+        *_STOP,
+        status=(403,),
+        message=re.compile(r"^Content violates usage guidelines"),
+        reason="content-policy",
+        source=f"{_GITHUB}/UKGovernmentBEIS/inspect_ai/pull/2267",
+    ),
+    _row(
+        "quota.spent",
+        *_EXHAUST,
+        status=(403, 429),
+        message=re.compile(r"used all available credits or reached its monthly spending limit"),
+        source=f"{_GITHUB}/continuedev/continue/issues/10373",
+    ),
+    _row(
+        "403.budget",
+        *_EXHAUST,
+        status=(403,),
+        message=re.compile(r"\bbudget of \$[\d,.]{1,20} exceeded"),
+        source=_OPENROUTER_BUDGETS,
+    ),
+    _row(
+        "412.suspended",
+        *_EXHAUST,
+        status=(412,),
+        message=re.compile(r"^Account .{1,200} is suspended"),
+        source=f"{_GITHUB}/pollinations/pollinations/issues/12136",
+    ),
+    _row("400.key", *_DISABLE, status=(400,), message=re.compile(r"^Incorrect API key provided"), source=_XAI),
+    # Full for everybody: no limit of the key's.
+    _row(
+        "capacity.words",
+        *_ROUTE,
+        status=(0, 429, 503),
+        message=re.compile(r"^Service tier capacity exceeded"),
+        source=f"{_GITHUB}/BerriAI/litellm/pull/25078",
+    ),
     # Statuses.
-    _row("400", *_STOP, status=(400,), source=_CODES, read="unchecked"),
+    _row("400", *_STOP, status=(400,), source=_DEEPSEEK),
     _row("401", *_DISABLE, status=(401,), source=_CODES),
     _row("402", *_EXHAUST, status=(402,), source=_DEEPSEEK),
     _row("403", *_BLOCK, status=(403,), source=_CODES),
-    _row("404", *_BLOCK, status=(404,), source=_CODES),
-    _row("408.409", Fault.PROVIDER, RetryScope.SAME, status=(408, 409), source=_CODES),
-    _row("413", *_STOP, status=(413,), source=_GROQ, read="unchecked"),
-    _row("422", *_STOP, status=(422,), source=_CODES, read="unchecked"),
-    _row("429", *_COOL, status=(429,), source=_LIMITS),
+    _row("404", *_BLOCK, status=(404,), source=_CODES, read=_BEFORE),
+    _row("408.409", Fault.PROVIDER, RetryScope.SAME, status=(408, 409), source=_CODES, read=_BEFORE),
+    _row("412", *_BLOCK, status=(412,), source=_FIREWORKS),  # an adapter that could not be loaded
+    _row("413", *_STOP, status=(413,), source=_GROQ),
+    _row("422", *_STOP, status=(422,), source=_DEEPSEEK),
+    _row("429", *_COOL, status=(429,), source=_LIMITS, read=_BEFORE),
     _row("498.capacity", *_ROUTE, status=(498,), source=_GROQ),
-    _row("499", Fault.CLIENT, RetryScope.NONE, status=(499,), source=_GROQ, read="unchecked"),
+    _row("499", Fault.CLIENT, RetryScope.NONE, status=(499,), source=_GROQ),
     _row("500", *_AGAIN, status=(500,), source=_CODES),
     _row("503", *_ROUTE, status=(503,), source=_CODES),
-    _row("cloudflare", Fault.PROVIDER, RetryScope.SAME, status=_EDGE, source=_CLOUDFLARE),
+    _row("cloudflare", Fault.PROVIDER, RetryScope.SAME, status=_EDGE, source=_CLOUDFLARE, read=_BEFORE),
 )
 """What follows from a failure, most specific first."""
