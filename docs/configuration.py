@@ -127,6 +127,12 @@ preset = "vertex"
 parameters = { project = "my-project" }
 token = { command = ["gcloud", "auth", "print-access-token"] }
 """,
+    "upstreams.NAME.tls": """\
+[upstreams.inside]
+protocol = "openai-chat"
+base_url = "https://llm.internal.example"
+tls = { cafile = "internal-ca.pem" }
+""",
     "upstreams.NAME.retry": """\
 [upstreams.openai.retry]
 max_attempts = 2

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import trustme
 
 from ds2api_asgi.gateway import Gateway
 from ds2api_asgi.gateway.config import Examined, examine
@@ -56,6 +57,8 @@ def examined(text: str, folder: Path) -> Examined:
     for name in re.findall(r'"file:([^"]+)"', text):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(f"key-of-{Path(name).stem}-1")
+    for name in re.findall(r'cafile = "([^"]+)"', text):
+        trustme.CA().cert_pem.write_to_path(str(folder / name))
     (folder / "gateway.toml").write_text(text)
     (folder / "gateway.toml").chmod(0o600)
     return examine(folder / "gateway.toml", environ=_environ(text))

@@ -101,6 +101,7 @@ class _Target:
     Args:
         method: ``"POST"``.
         url: Absolute, percent-encoded.
+        ssl_context: For ``https``; None: the shared one.
 
     Raises:
         ValueError: Nothing can be there.
@@ -108,9 +109,9 @@ class _Target:
 
     __slots__ = ("key", "request", "start")
 
-    def __init__(self, method: str, url: str) -> None:
+    def __init__(self, method: str, url: str, ssl_context: ssl.SSLContext | None) -> None:
         where = URL(url, encoded=True)
-        verified = shared_ssl_context() if where.scheme == "https" else True
+        verified = ssl_context or shared_ssl_context() if where.scheme == "https" else True
         self.request = request = aiohttp.ClientRequest(method, where, ssl=verified)
         self.key = request.connection_key
         asked, host = where.raw_path_qs, request.headers["Host"]
@@ -124,15 +125,16 @@ class AiohttpSender:
 
     Args:
         connect_timeout: Seconds for DNS, and again for TCP and TLS.
+        ssl_context: Whom to trust and as whom to appear; None: the shared one.
 
     Raises:
         RuntimeError: No asyncio event loop is running.
     """
 
-    def __init__(self, *, connect_timeout: float = 5.0) -> None:
+    def __init__(self, *, connect_timeout: float = 5.0, ssl_context: ssl.SSLContext | None = None) -> None:
         self._connector = _Connector(limit=0, keepalive_timeout=KEEP_ALIVE)
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout, sock_connect=connect_timeout)
-        self._target = lru_cache(maxsize=_TARGETS)(_Target)
+        self._target = lru_cache(maxsize=_TARGETS)(partial(_Target, ssl_context=ssl_context))
 
     async def send(self, method: str, url: str, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> AiohttpAnswer:
         """See `Sender.send`."""

@@ -7,6 +7,7 @@ The one rule: where a request goes is configuration (`Address`), and what goes w
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, lru_cache, partial
 from importlib import metadata
@@ -37,6 +38,7 @@ from .address import Address, UnsafePath, strip_secrets
 from .forward import Forward, Outgoing, Timeouts
 from .httpx_sender import HttpxSender
 from .per_loop import PerLoop, default_sender
+from .proxy import proxy_url
 from .sender import Sender
 from .websocket import Denied, Passage, WebSockets, is_installed
 
@@ -73,6 +75,10 @@ class Upstream:
         headers: Further headers of every request; they replace the client's.
         secrets: Texts within `headers` that no error of the provider may show to a client, as it may not `api_key`.
         forward_credentials: Send the client's own credentials on.
+        proxy: Where a proxy is, as ``"http://user:password@proxy.example:3128"``; None: there is none, whatever the
+            environment says. Requests go through httpx2 then, also where the extra ``fast`` is installed.
+        ssl_context: Which certificates to trust and which one to show, as ``ssl.create_default_context(cafile=…)``;
+            None: the system's.
         client: An ``AsyncClient`` of httpx or httpx2 to send through; closing it is the caller's affair.
         sender: What to send through instead; closing it is the caller's affair.
         connect_timeout: Seconds (5).
@@ -100,6 +106,8 @@ class Upstream:
         headers: Mapping[str, str] | None = None,
         secrets: Iterable[str] = (),
         forward_credentials: bool = False,
+        proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
         client: Any = None,
         sender: Sender | None = None,
         connect_timeout: float = 5.0,
@@ -119,6 +127,10 @@ class Upstream:
             raise ConfigurationError("secrets takes a list of texts")
         if client is not None and sender is not None:
             raise ConfigurationError("client and sender exclude each other")
+        if (client is not None or sender is not None) and (proxy is not None or ssl_context is not None):
+            raise ConfigurationError("proxy and ssl_context are for what sends by itself, not for a client or sender")
+        self._proxy = None if proxy is None else proxy_url(proxy)
+        self._ssl_context = ssl_context
         self._address = Address(base_url)
         self._url_of_path = lru_cache(_PATHS)(partial(_url_at, self._address))
         self._protocol = None if protocol is None else registry.get(protocol)
@@ -143,6 +155,8 @@ class Upstream:
                 connect_timeout=_seconds("connect_timeout", connect_timeout),
                 write_timeout=_seconds("write_timeout", write_timeout),
                 pool_timeout=_seconds("pool_timeout", pool_timeout),
+                ssl_context=ssl_context,
+                proxy=self._proxy,
             )
         )
 
@@ -215,7 +229,14 @@ class Upstream:
         scope = {**scope, "method": "GET"}
         for secret in self._secrets:
             send = masking_socket(send, secret)
-        passage = Passage(self._websockets, receive, send, deadline=exchange.deadline)
+        passage = Passage(
+            self._websockets,
+            receive,
+            send,
+            deadline=exchange.deadline,
+            ssl_context=self._ssl_context,
+            proxy=self._proxy,
+        )
         fields = [field for field in self._fields(scope) if field[0] not in _NOT_FOR_SOCKETS]
         try:
             url = "ws" + self._url(scope).removeprefix("http")
@@ -313,7 +334,14 @@ class Upstream:
 
 
 def _maker(
-    client: Any, sender: Sender | None, *, connect_timeout: float, write_timeout: float, pool_timeout: float
+    client: Any,
+    sender: Sender | None,
+    *,
+    connect_timeout: float,
+    write_timeout: float,
+    pool_timeout: float,
+    ssl_context: ssl.SSLContext | None,
+    proxy: str | None,
 ) -> Callable[[], Sender]:
     if sender is not None:
         return lambda: _Borrowed(sender)
@@ -322,7 +350,9 @@ def _maker(
             client, connect_timeout=connect_timeout, write_timeout=write_timeout, pool_timeout=pool_timeout
         )
         return lambda: borrowed
-    return lambda: default_sender(connect_timeout=connect_timeout, write_timeout=write_timeout)
+    return lambda: default_sender(
+        connect_timeout=connect_timeout, write_timeout=write_timeout, ssl_context=ssl_context, proxy=proxy
+    )
 
 
 def _url_at(address: Address, path: str, raw: bytes | None, root: str | None, app_root: str | None) -> str:

@@ -6,6 +6,7 @@ from, and exceptions are told apart by their names.
 
 from __future__ import annotations
 
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -55,6 +56,8 @@ class HttpxSender:
         connect_timeout: Seconds to connect, TLS included.
         write_timeout: Seconds between two writes of a request.
         pool_timeout: Seconds to wait for a free connection; only a client with a bound of them waits at all.
+        ssl_context: Whom our own client trusts and as whom it appears; None: the shared one.
+        proxy: Address of a proxy for our own client; None: there is none.
 
     Raises:
         ConfigurationError: The client is none of httpx or httpx2.
@@ -67,9 +70,11 @@ class HttpxSender:
         connect_timeout: float = 5.0,
         write_timeout: float = 30.0,
         pool_timeout: float = 5.0,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
     ) -> None:
         self._owned = client is None
-        self._client = _new_client() if client is None else client
+        self._client = _new_client(ssl_context or shared_ssl_context(), proxy) if client is None else client
         self._httpx = _module_of(self._client)
         self._timeout = {"connect": connect_timeout, "read": None, "write": write_timeout, "pool": pool_timeout}
         self._foreign = (self._httpx.HTTPError, self._httpx.InvalidURL, self._httpx.StreamError, OSError)
@@ -173,11 +178,12 @@ def _state_of(response: Any) -> Any:
     return found
 
 
-def _new_client() -> Any:
+def _new_client(ssl_context: ssl.SSLContext, proxy: str | None) -> Any:
     import httpx2
 
     return httpx2.AsyncClient(
-        verify=shared_ssl_context(),
+        verify=ssl_context,
+        proxy=proxy,
         trust_env=False,
         http2=False,
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=MAX_IDLE, keepalive_expiry=KEEP_ALIVE),

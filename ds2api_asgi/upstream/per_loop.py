@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from functools import cache
@@ -28,19 +29,29 @@ CLOSE_TIMEOUT = 1.0
 _logger = logging.getLogger("ds2api_asgi.upstream")
 
 
-def default_sender(*, connect_timeout: float, write_timeout: float = 30.0) -> Sender:
+def default_sender(
+    *,
+    connect_timeout: float,
+    write_timeout: float = 30.0,
+    ssl_context: ssl.SSLContext | None = None,
+    proxy: str | None = None,
+) -> Sender:
     """The fastest sender that works here: aiohttp on asyncio where a version that we know is installed, else httpx2.
 
     Args:
         connect_timeout: Seconds.
         write_timeout: Seconds between two writes of a request, where httpx2 is it; aiohttp has no such bound.
+        ssl_context: Whom to trust and as whom to appear; None: `shared_ssl_context`.
+        proxy: Address of a proxy, through which httpx2 sends; None: there is none.
     """
-    if _knows_aiohttp():
+    if proxy is None and _knows_aiohttp():
         from .aiohttp_sender import AiohttpSender
 
         with suppress(RuntimeError):  # no asyncio loop, that is trio
-            return AiohttpSender(connect_timeout=connect_timeout)
-    return HttpxSender(connect_timeout=connect_timeout, write_timeout=write_timeout)
+            return AiohttpSender(connect_timeout=connect_timeout, ssl_context=ssl_context)
+    return HttpxSender(
+        connect_timeout=connect_timeout, write_timeout=write_timeout, ssl_context=ssl_context, proxy=proxy
+    )
 
 
 @cache

@@ -75,5 +75,5 @@ class Sender(typing.Protocol):
 
 @cache
 def shared_ssl_context() -> ssl.SSLContext:
-    """The one TLS context of the process, made when first needed: each costs some 50 ms and a megabyte."""
+    """The TLS context of all that is given none of its own, made when first needed: each costs 50 ms and a megabyte."""
     return ssl.create_default_context()

@@ -23,6 +23,7 @@ from ..asgi.loop import current_time
 from ..asgi.types import Message, Receive, Send
 from ..asgi.unwrapped import unwrapped
 from ..errors import ConfigurationError, TransportError
+from .sender import shared_ssl_context
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -106,12 +107,25 @@ class Passage:
         receive: The client's; ``websocket.connect`` was received.
         send: The client's.
         deadline: When it must have ended, in seconds of `anyio.current_time`.
+        ssl_context: For ``wss``; None: the shared one.
+        proxy: Address of a proxy; None: there is none.
     """
 
-    def __init__(self, settings: WebSockets, receive: Receive, send: Send, *, deadline: float) -> None:
+    def __init__(
+        self,
+        settings: WebSockets,
+        receive: Receive,
+        send: Send,
+        *,
+        deadline: float,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+    ) -> None:
         self._settings = settings
         self._receive = receive
         self._send = send
+        self._ssl_context = ssl_context
+        self._proxy = proxy
         self._deadline = min(deadline, current_time() + settings.total_timeout)
         self._moved = float("-inf")
         self._scope: anyio.CancelScope | None = None
@@ -158,7 +172,7 @@ class Passage:
             await self._tell_client()
 
     async def _dial(self, url: str, headers: RawHeaders, subprotocols: Sequence[str]) -> ClientConnection:
-        from websockets.exceptions import InvalidHandshake, InvalidStatus
+        from websockets.exceptions import InvalidHandshake, InvalidStatus, ProxyError
         from websockets.typing import Subprotocol
 
         try:
@@ -168,7 +182,8 @@ class Passage:
                 additional_headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers],
                 user_agent_header=None,
                 compression=None,
-                proxy=None,
+                proxy=self._proxy,
+                ssl=(self._ssl_context or shared_ssl_context()) if url.startswith("wss:") else None,
                 open_timeout=None,
                 close_timeout=CLOSE_TIMEOUT,
                 ping_interval=self._settings.ping_interval,
@@ -183,6 +198,8 @@ class Passage:
             # A 2xx is no websocket either, and a redirect would take the key elsewhere.
             status = answer.status_code if answer.status_code >= 400 else 502
             raise Denied(status, response_headers(raw), bytes(answer.body or b"")) from None
+        except ProxyError:
+            raise TransportError("connect", "the proxy does not lead to the upstream", processed=False) from None
         except InvalidHandshake:
             raise TransportError("protocol", "the upstream's handshake is none", processed=True) from None
         except ssl.SSLError:

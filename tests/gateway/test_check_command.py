@@ -230,7 +230,7 @@ async def probed(folder: Path, text: str, out: io.StringIO | None = None, timeou
     file.write_text(text)
     config = examine(file, environ=ENVIRON).config
     assert config is not None
-    return await anyio.to_thread.run_sync(lambda: probe(config, timeout=timeout, out=out))
+    return await anyio.to_thread.run_sync(lambda: probe(config, folder=Path(), timeout=timeout, out=out))
 
 
 @pytest.mark.anyio

@@ -36,6 +36,8 @@ FULL: dict[str, Any] = {
             "base_url": "https://api.openai.com",
             "dialect": "",
             "headers": {"x-team": "blue and green", "x-more": "env:TOKEN"},
+            "proxy": "http://user:secret@proxy.example:3128",
+            "tls": {"cafile": "cert.pem", "certfile": "cert.pem", "keyfile": "key.pem"},
             "keys": [
                 "env:OPENAI_KEY",
                 {

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import anyio
 import anyio.abc
+from anyio.streams.tls import TLSListener
 
 __all__ = ["Connection", "RawUpstream", "Script", "raw_upstream"]
 
@@ -16,7 +19,7 @@ __all__ = ["Connection", "RawUpstream", "Script", "raw_upstream"]
 class Connection:
     """One accepted connection; `number` counts from 1."""
 
-    def __init__(self, stream: anyio.abc.SocketStream, number: int, server: RawUpstream) -> None:
+    def __init__(self, stream: Any, number: int, server: RawUpstream) -> None:
         self.stream = stream
         self.number = number
         self.server = server
@@ -89,11 +92,14 @@ Script = Callable[[Connection], Awaitable[None]]
 
 
 @asynccontextmanager
-async def raw_upstream(script: Script) -> AsyncIterator[RawUpstream]:
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    server = RawUpstream(f"http://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}")
+async def raw_upstream(script: Script, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[RawUpstream]:
+    listener: Any = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    scheme = "http" if tls is None else "https"
+    server = RawUpstream(f"{scheme}://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}")
+    if tls is not None:
+        listener = TLSListener(listener, tls, standard_compatible=False)
 
-    async def accept(stream: anyio.abc.SocketStream) -> None:
+    async def accept(stream: Any) -> None:
         server.connections += 1
         async with stream:
             with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):

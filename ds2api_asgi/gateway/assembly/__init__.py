@@ -7,6 +7,7 @@
 | `lasting` | what outlives generations: counters, traces, sessions, stores |
 | `line` | one upstream of a gateway, from translator to connections |
 | `parts` | single tables of a configuration as what parts take |
+| `certificates` | certificates in files, of servers and of upstreams |
 | `blaming` | in which table the trouble is |
 | `resource` | a part with a lifespan, which several generations of a gateway use |
 | `sight` | what parts see of the gateway that they are in |

@@ -38,6 +38,7 @@ from ..config.secrets import Referred
 from ..config.server import StoreTable
 from ..config.upstreams import UpstreamTable
 from ..providers.presets import preset
+from .certificates import client_context
 from .parts import key_of, key_store_of, retry_arguments, rules_of, transform_of
 from .resource import Resource, Severable
 
@@ -50,6 +51,8 @@ _REACHING: Final = (
     "protocol",
     "base_url",
     "headers",
+    "proxy",
+    "tls",
     "connect_timeout",
     "write_timeout",
     "first_byte_timeout",
@@ -180,7 +183,7 @@ def line_of(name: str, table: UpstreamTable, ground: Ground, before: Line | None
     if before is not None and _reaching(before.table) == _reaching(table):
         leaf, severable = before.leaf, before.severable
     else:
-        severable = Severable(leaf_of(table, protocol))
+        severable = Severable(leaf_of(table, protocol, ground.folder))
         leaf = Resource(severable)
     app = ground.watchers.calls(severable, name=name, provider=provider, base_url=address)
     rules = rules_of(ground.rules, name)
@@ -258,12 +261,13 @@ def spoken_by(table: UpstreamTable) -> tuple[str, str, str | None, str]:
     return known.protocol, dialect, _PROVIDERS.get(known.name, known.name), address
 
 
-def leaf_of(table: UpstreamTable, protocol: str) -> ASGIApp:
+def leaf_of(table: UpstreamTable, protocol: str, folder: Path) -> ASGIApp:
     """What reaches an upstream's provider, for requests in its own protocol.
 
     Args:
         table: The upstream's.
         protocol: As `spoken_by` tells it.
+        folder: What relative paths start from.
 
     Raises:
         ConfigurationError: See `Upstream` and `Preset.upstream`.
@@ -272,6 +276,8 @@ def leaf_of(table: UpstreamTable, protocol: str) -> ASGIApp:
         "headers": table.headers,
         # The scheme of an ``authorization`` is no secret, and too short to be masked.
         "secrets": [part for value in table.headers.values() if isinstance(value, Referred) for part in value.split()],
+        "proxy": None if table.proxy is None else table.proxy.reveal(),
+        "ssl_context": client_context(table.tls, folder),
         "connect_timeout": table.connect_timeout,
         "write_timeout": table.write_timeout,
         "first_byte_timeout": table.first_byte_timeout,

@@ -88,7 +88,8 @@ def _unbuildable(config: Config, file: str) -> list[Problem]:
 def _probe(config: Config, arguments: argparse.Namespace) -> Probed:
     from .probe import probe
 
-    return probe(config, timeout=arguments.timeout, out=None if arguments.json else sys.stderr)
+    out = None if arguments.json else sys.stderr
+    return probe(config, folder=Path(arguments.file).parent, timeout=arguments.timeout, out=out)
 
 
 def _wrong(arguments: argparse.Namespace, problems: Iterable[Problem], warnings: Iterable[Problem]) -> int:

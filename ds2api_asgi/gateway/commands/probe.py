@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, Final, Literal, TextIO
 
 import anyio
@@ -158,25 +159,26 @@ class _Progress:
         self._out.flush()
 
 
-def probe(config: Config, *, timeout: float, out: TextIO | None = None) -> Probed:
+def probe(config: Config, *, folder: Path, timeout: float, out: TextIO | None = None) -> Probed:
     """Ask all upstreams of a configuration for their models.
 
     Args:
         config: The configuration.
+        folder: What relative paths in it start from.
         timeout: Seconds for each answer.
         out: Where progress is told; None: nowhere.
     """
-    return anyio.run(_probe, config, timeout, out)
+    return anyio.run(_probe, config, folder, timeout, out)
 
 
-async def _probe(config: Config, timeout: float, out: TextIO | None) -> Probed:
+async def _probe(config: Config, folder: Path, timeout: float, out: TextIO | None) -> Probed:
     found: dict[int, Asked] = {}
     limiter = anyio.CapacityLimiter(MAX_AT_A_TIME)
     async with AsyncExitStack() as stack:
         questions: list[_Question] = []
         for name, table in config.upstreams.items():
             protocol = registry.get(spoken_by(table)[0])
-            leaf = leaf_of(table, protocol.name)
+            leaf = leaf_of(table, protocol.name, folder)
             await stack.enter_async_context(running(leaf))
             questions += _questions(name, table, protocol, leaf)
         progress = _Progress(out, len(questions))

@@ -86,22 +86,14 @@ def _try_certificate(table: ServerTable, folder: Path) -> None:
     """See whether a server could use what it is given.
 
     Raises:
-        ConfigurationError: It cannot be read, is none, needs a password, or the key is another one's.
+        ConfigurationError: See `load_pair`.
     """
-    if table.certfile is None or table.keyfile is None:
-        return
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(folder / table.certfile, folder / table.keyfile, password=lambda: "")
-    except ssl.SSLError as error:
-        told = (
-            "the key is another certificate's"
-            if error.reason == "KEY_VALUES_MISMATCH"
-            else "not PEM without a password"
-        )
-        raise ConfigurationError(f"[server] certfile, keyfile: {told}") from None
-    except OSError as error:
-        raise ConfigurationError(f"[server] certfile, keyfile: cannot be read: {_reason(error)}") from None
+    from ..assembly.blaming import blaming
+    from ..assembly.certificates import load_pair
+
+    if table.certfile is not None and table.keyfile is not None:
+        with blaming("server"):
+            load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), folder / table.certfile, folder / table.keyfile)
 
 
 def _serve(orders: Orders, config: Config) -> int:

@@ -120,7 +120,7 @@ def _local_servers() -> list[str]:
     """Presets of servers that answer where they do by default."""
     names = [name for name, preset in PRESETS.items() if preset.keyless]
     config = Config.model_validate({"upstreams": {name: {"preset": name} for name in names}})
-    return [one.upstream for one in probe(config, timeout=_LOCAL_TIMEOUT).asked if one.state == "works"]
+    return [one.upstream for one in probe(config, folder=Path(), timeout=_LOCAL_TIMEOUT).asked if one.state == "works"]
 
 
 def _set_variables(preset: Preset, environ: Mapping[str, str]) -> list[str]:

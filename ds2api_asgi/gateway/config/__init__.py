@@ -18,7 +18,7 @@ module for each group of them:
 | `reading` | a file, and everything that is wrong with it |
 | `places` | lines of a TOML document |
 | `problems`, `guess`, `known` | errors in words, with suggestions |
-| `checks`, `check_upstreams`, `check_models`, `check_access` | what tables demand of each other |
+| `checks`, `check_files`, `check_upstreams`, `check_models`, `check_access` | what tables demand of each other |
 | `warnings` | what is probably not meant |
 | `schema` | all of it for editors |
 

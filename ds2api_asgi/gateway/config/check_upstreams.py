@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path as File
 
 from ...asgi.secret import Secret
 from ...errors import ConfigurationError
@@ -12,8 +13,10 @@ from ...resilience.budget import BudgetPolicy
 from ...resilience.hedge import Hedge
 from ...upstream.address import Address
 from ...upstream.component import NOT_CONFIGURED
+from ...upstream.proxy import proxy_url
 from ..providers.presets import PRESETS, Preset
 from .base import unknown
+from .check_files import certificate_found, is_file
 from .known import Found
 from .places import Path
 from .resilience import RetryTable
@@ -23,12 +26,18 @@ from .upstreams import KeyTable, UpstreamTable
 __all__ = ["upstreams_found"]
 
 
-def upstreams_found(config: Config) -> Iterator[Found]:
-    """What is wrong with upstreams."""
+def upstreams_found(config: Config, folder: File) -> Iterator[Found]:
+    """What is wrong with upstreams.
+
+    Args:
+        config: The configuration.
+        folder: What relative names of files start from.
+    """
     for name, upstream in config.upstreams.items():
         place: Path = ("upstreams", name)
         yield from _where(place, upstream)
         yield from _headers(place, upstream)
+        yield from _way(place, upstream, folder)
         yield from _keys(place, upstream)
         if upstream.token is not None and upstream.keys:
             yield (*place, "token"), "stands in place of keys; leave out one of both"
@@ -86,6 +95,18 @@ def _headers(place: Path, upstream: UpstreamTable) -> Iterator[Found]:
             yield (*place, "headers", name), "is set by the gateway itself"
         if any((one < " " and one != "\t") or one == "\x7f" for one in value):
             yield (*place, "headers", name), "has control characters, which no header can carry"
+
+
+def _way(place: Path, upstream: UpstreamTable, folder: File) -> Iterator[Found]:
+    if upstream.proxy is not None:
+        try:
+            proxy_url(upstream.proxy.reveal())
+        except ConfigurationError as error:
+            yield (*place, "proxy"), str(error).removeprefix("proxy ")
+    tls: Path = (*place, "tls")
+    yield from certificate_found(tls, upstream.tls, folder)
+    if upstream.tls.cafile is not None and not is_file(folder / upstream.tls.cafile):
+        yield (*tls, "cafile"), "there is no such file"
 
 
 def _keys(place: Path, upstream: UpstreamTable) -> Iterator[Found]:

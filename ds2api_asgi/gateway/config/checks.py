@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from ...protocols import registry
 from ...protocols.base import Operation
 from .check_access import access_found
+from .check_files import certificate_found
 from .check_models import models_found, rules_found
 from .check_upstreams import upstreams_found
 from .known import Found, Known
@@ -44,7 +45,7 @@ def found_in(config: Config, known: Known, folder: File) -> list[Found]:
         folder: What relative names of files start from.
     """
     return [
-        *upstreams_found(config),
+        *upstreams_found(config, folder),
         *models_found(config, known),
         *rules_found(config, known),
         *access_found(config),
@@ -70,21 +71,7 @@ def _server(config: Config, known: Known, folder: File) -> Iterator[Found]:
     if not is_own(server.host) and "access" not in known.tables:
         where = ("server", "host") if "server" in known.tables else ("server",)
         yield where, "other machines reach this: say in [access] who may come in, or open = true there for everybody"
-    for name, other in (("certfile", "keyfile"), ("keyfile", "certfile")):
-        file = getattr(server, name)
-        if file is None:
-            continue
-        if getattr(server, other) is None:
-            yield ("server", name), f"needs {other} beside it"
-        if not _is_file(folder / file):
-            yield ("server", name), "there is no such file"
-
-
-def _is_file(path: File) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # no name of a file
-        return False
+    yield from certificate_found(("server",), server, folder)
 
 
 def _stores(config: Config) -> Iterator[Found]:

@@ -20,6 +20,7 @@ __all__ = [
     "LimitsTable",
     "TextToolsTable",
     "ThinkTagsTable",
+    "TlsTable",
     "TokenTable",
     "TransformTable",
     "UpstreamTable",
@@ -113,6 +114,17 @@ TransformTable = Annotated[
 ]
 
 
+class TlsTable(Table):
+    """Certificates between the gateway and a provider, in files relative to this one; read when the gateway starts."""
+
+    cafile: str | None = None
+    """The authorities that are trusted, in place of the system's (a private one, in PEM)."""
+    certfile: str | None = None
+    """A certificate that the gateway shows, with `keyfile`."""
+    keyfile: str | None = None
+    """Its private key."""
+
+
 class UpstreamTable(Table):
     """A provider: where it is, what it speaks, and which keys there are for it."""
 
@@ -149,6 +161,11 @@ class UpstreamTable(Table):
     conversation_header: HeaderName | None = None
     """A header that names a request's conversation, for the strategy `affinity`."""
 
+    proxy: Reference | None = None
+    """A proxy that leads to the provider, as `http://proxy.example:3128` or `env:HTTPS_PROXY`; it may hold a password.
+    The environment's is used only where it is named here."""
+    tls: TlsTable = TlsTable()
+    """Certificates."""
     connect_timeout: Seconds = 5.0
     """Seconds to connect."""
     write_timeout: Seconds = 30.0

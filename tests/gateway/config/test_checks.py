@@ -129,6 +129,11 @@ PROBLEMS = [
      ["5: access.keys[1].name: is that of keys[0] as well"]),
     (UP + f'[access]\nkeys = [{{ key = "{DIGEST}", models = ["a", "*a*b*c*d*"] }}]',
      ["5: access.keys[0].models[1]: has at most four stars"]),
+    (UP + 'proxy = "proxy.example:3128"', ["4: upstreams.a.proxy: is no address such as http://proxy.example:3128"]),
+    (UP + 'proxy = "socks5://h:1"',
+     ["4: upstreams.a.proxy: takes http:// and https://; for others hand in a client"]),
+    (UP + 'tls = { cafile = "none.pem", certfile = "cert.pem" }',
+     ["4: upstreams.a.tls.certfile: needs keyfile beside it", "4: upstreams.a.tls.cafile: there is no such file"]),
     # the server
     (UP + '[server]\nhost = "0.0.0.0"',
      ["5: server.host: other machines reach this: say in [access] who may come in, or open = true there for everybody"]),

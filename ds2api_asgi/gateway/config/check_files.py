@@ -1,0 +1,33 @@
+"""Files that a configuration names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path as File
+
+from .known import Found
+from .places import Path
+from .server import ServerTable
+from .upstreams import TlsTable
+
+__all__ = ["certificate_found", "is_file"]
+
+
+def certificate_found(place: Path, table: ServerTable | TlsTable, folder: File) -> Iterator[Found]:
+    """What is wrong with a certificate and its key, as far as their names tell."""
+    for name, other in (("certfile", "keyfile"), ("keyfile", "certfile")):
+        file = getattr(table, name)
+        if file is None:
+            continue
+        if getattr(table, other) is None:
+            yield (*place, name), f"needs {other} beside it"
+        if not is_file(folder / file):
+            yield (*place, name), "there is no such file"
+
+
+def is_file(path: File) -> bool:
+    """Whether there is a file of this name."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no name of a file
+        return False
