@@ -3,7 +3,7 @@
 | module | noun |
 |---|---|
 | `component` | `Upstream`, the ASGI app |
-| `address` | where the provider is |
+| `address`, `proxy` | where the provider is, and a proxy on the way there |
 | `forward`, `inflated` | one request on its way up and its answer down; answers that came compressed |
 | `websocket` | a websocket, passed through |
 | `sender` | what is needed of an HTTP client |
