@@ -50,6 +50,10 @@ class Replay:
         """The same body from its start, for another attempt."""
         return Replay(self.body, self._receive, peeked=self._peeked)
 
+    def fresh(self) -> Replay:
+        """The same body from its start: this one, while nobody has begun it."""
+        return self.again() if self.begun else self
+
     def through(self, receive: Receive) -> Replay:
         """Hand the body on, as a replay that asks another ``receive`` for what comes after it, which asks this one."""
         self.begun = True
@@ -114,7 +118,7 @@ async def read_body(receive: Receive, *, limit: int = DEFAULT_MAX_BODY) -> Repla
     if isinstance(receive, Replay):
         if len(receive.body) > limit:
             raise BodyTooLarge(limit)
-        return receive.again() if receive.begun else receive
+        return receive.fresh()
     message = await receive()
     parts: list[bytes] = []
     size = 0

@@ -57,6 +57,8 @@ class Gate:
     @property
     def body(self) -> bytes:
         """The body bytes that are held."""
+        if not self._size:
+            return b""
         return b"".join(message.get("body", b"") for message in self._held if message["type"] == "http.response.body")
 
     def push(self, message: Message) -> Sequence[Message]:

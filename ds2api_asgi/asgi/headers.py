@@ -19,6 +19,7 @@ __all__ = [
     "find",
     "may_state_limits",
     "media_type",
+    "readable_type",
     "replace",
     "request_headers",
     "response_headers",
@@ -81,6 +82,8 @@ _RESPONSE = frozenset(
 _SILENT = (_RESPONSE - {b"retry-after", b"retry-after-ms"}) | {b"content-length", b"date", b"server"}
 _RATE_LIMITS = (b"x-ratelimit-", b"x-tokenlimit-", b"anthropic-ratelimit-", b"anthropic-priority-", b"ratelimit")
 _UNSAFE = re.compile(rb"[\r\n\0]")
+_TYPE_LENGTH = len(b"content-type")
+_CODING_LENGTH = len(b"content-encoding")
 
 
 def decode(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -144,7 +147,19 @@ def find(raw: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
 
 def media_type(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """The ``content-type`` without its parameters, in lower case; ``b""`` when there is none."""
-    return (find(headers, b"content-type") or b"").partition(b";")[0].strip().lower()
+    return _without_parameters(find(headers, b"content-type") or b"")
+
+
+def readable_type(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """What `media_type` says of a body that can be read as it is; None when it has a ``content-encoding``."""
+    kind: bytes | None = None
+    for name, value in headers:
+        length = len(name)
+        if length == _TYPE_LENGTH and kind is None and name.lower() == b"content-type":
+            kind = _without_parameters(value)
+        elif length == _CODING_LENGTH and name.lower() == b"content-encoding" and (value or b"identity") != b"identity":
+            return None
+    return kind or b""
 
 
 def may_state_limits(raw: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -249,6 +264,10 @@ def response_headers(raw: Iterable[tuple[bytes, bytes]], *, rate_limits: bool = 
         elif key == b"connection":
             named |= _named(value)
     return _drop(headers, named) if named else headers
+
+
+def _without_parameters(value: bytes) -> bytes:
+    return value.partition(b";")[0].strip().lower()
 
 
 def _named(connection: bytes) -> frozenset[bytes]:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ..asgi.exchange import Exchange
 from ..asgi.facts import Judged, Unreachable, Used
-from ..asgi.headers import decode, find, may_state_limits, media_type
+from ..asgi.headers import decode, may_state_limits, readable_type
 from ..asgi.masking import Mask
 from ..asgi.types import Message, Send
 from ..protocols.base import Limits, Operation, Protocol, StreamWatch
@@ -237,8 +237,8 @@ class Attempt:
         if self._status >= 400:
             self._mask = Mask(self._secret.reveal())
         self._raw_headers = headers = message.get("headers", ())
-        if self._is_success() and (find(headers, b"content-encoding") or b"identity") == b"identity":
-            kind = media_type(headers)
+        kind = readable_type(headers) if self._is_success() else None
+        if kind is not None:
             streams = kind == self._terms.stream_type
             if self._terms.counts or self._exchange.wants_usage:
                 self._meter = Meter(stream=streams)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from random import Random
 
 import anyio
@@ -283,11 +284,13 @@ class KeyPool:
         attempt = Attempt(self._terms, secret, Operation.GENERATE, lease, exchange, nowhere)
         handshake = Handshake(scope, exchange, send, secret.reveal())
 
-        async def ask(scope: Scope) -> None:
-            inner = handshake.inner(scope)
-            await handshake.run(attempt, lambda send: self._ask_app(inner, line.attempt(), send, lease))
-
-        await self._with_key(scope, exchange, lease, attempt, ask)
+        began = self._clock()
+        try:
+            inner = handshake.inner(self._keyed(scope, exchange, lease))
+            app = self._app(lease)
+            await handshake.run(attempt, lambda send: app(inner, line.attempt(), send))
+        finally:
+            await self._give_back(attempt, lease, began)
         return handshake
 
     async def _wait(self, exchange: Exchange, asks: tuple[Ask, ...], line: Line) -> Visit:
@@ -430,44 +433,26 @@ class KeyPool:
         if self._makers is not None:
             send = self._makers.learning(lease.key, send)
         attempt = Attempt(self._terms, self._secrets[lease.key], operation, lease, exchange, send, tokens=tokens)
-
-        async def ask(scope: Scope) -> None:
-            await self._ask_app(scope, receive, attempt.send, lease)
-
-        await self._with_key(scope, exchange, lease, attempt, ask)
-
-    async def _with_key(
-        self,
-        scope: Scope,
-        exchange: Exchange,
-        lease: Lease,
-        attempt: Attempt,
-        ask: Callable[[Scope], Awaitable[None]],
-    ) -> None:
-        """Ask with the key in its place, and give it back whatever comes."""
         began = self._clock()
         try:
-            exchange.note(KeyLeased(pool=self.name, key=lease.key))
-            group = self._groups.get(lease.key)
-            if group is not None:
-                exchange.note(AccountGroup(group=group))
-            header = self.protocol.authorize(self._secrets[lease.key].reveal())
-            await ask(with_credential(scope, header, lease.key))
+            await self._app(lease)(self._keyed(scope, exchange, lease), receive, attempt.send)
         finally:
-            if self._store_waits:
-                with anyio.move_on_after(RELEASE_TIMEOUT, shield=True):
-                    await self._give_back(attempt, lease, began)
-            else:
-                await self._give_back(attempt, lease, began)
+            await self._give_back(attempt, lease, began)
 
-    async def _ask_app(self, scope: Scope, receive: Receive, send: Send, lease: Lease) -> None:
-        if self._store.renewal is None:
-            await self.app(scope, receive, send)
-        else:
-            await self._run_renewed(scope, receive, send, lease, self._store.renewal)
+    def _keyed(self, scope: Scope, exchange: Exchange, lease: Lease) -> Scope:
+        """The scope with the key in its place."""
+        exchange.note(KeyLeased(pool=self.name, key=lease.key))
+        group = self._groups.get(lease.key)
+        if group is not None:
+            exchange.note(AccountGroup(group=group))
+        return with_credential(scope, self.protocol.authorize(self._secrets[lease.key].reveal()), lease.key)
 
-    async def _run_renewed(self, scope: Scope, receive: Receive, send: Send, lease: Lease, every: float) -> None:
-        """Ask the app, and keep the lease meanwhile."""
+    def _app(self, lease: Lease) -> ASGIApp:
+        """The app, which keeps the lease as long as it runs."""
+        every = self._store.renewal
+        return self.app if every is None else partial(self._run_renewed, lease, every)
+
+    async def _run_renewed(self, lease: Lease, every: float, scope: Scope, receive: Receive, send: Send) -> None:
 
         async def renew() -> None:
             while True:
@@ -481,6 +466,14 @@ class KeyPool:
                 group.cancel_scope.cancel()
 
     async def _give_back(self, attempt: Attempt, lease: Lease, began: float) -> None:
+        """The attempt is over, whatever came of it."""
+        if self._store_waits:
+            with anyio.move_on_after(RELEASE_TIMEOUT, shield=True):
+                await self._release(attempt, lease, began)
+        else:
+            await self._release(attempt, lease, began)
+
+    async def _release(self, attempt: Attempt, lease: Lease, began: float) -> None:
         try:
             if attempt.unread:
                 await attempt.conclude()

@@ -259,7 +259,7 @@ class Engine:
             )
             if hedging is None or lost or exchange.hedging:
                 course = Course(asked, turn, exchange, line, patience, alive=alive)
-                outcome = await course.run(self._apps[step.target], asked.own_scope(), asked.body.again())
+                outcome = await course.run(self._apps[step.target], asked.own_scope(), asked.body.fresh())
             else:
                 exchange.hedging = True
                 enter_second = partial(self._enter_beside, asked, steps, step)

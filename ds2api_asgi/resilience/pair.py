@@ -78,7 +78,7 @@ class Pair:
         due = hedging.due(asked.targets.pace(turn.target, stream=asked.stream))
         if due is None or not is_stateless(asked.protocol.name, asked.body.body):
             course = Course(asked, turn, self._exchange, self._line, self._patience)
-            return await self._follow(course, asked.body.again()), None
+            return await self._follow(course, asked.body.fresh()), None
         self._due = due
         race = Race(self._line, self._exchange)
         course = Course(asked, turn, self._exchange, race.first.line, self._patience)

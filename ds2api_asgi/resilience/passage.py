@@ -19,14 +19,14 @@ from collections.abc import Awaitable, Callable
 from ..asgi.exchange import Exchange
 from ..asgi.facts import Committed
 from ..asgi.gate import Gate, GateState
-from ..asgi.headers import RawHeaders, find, media_type, replace
+from ..asgi.headers import RawHeaders, find, media_type, readable_type, replace
 from ..asgi.types import Message
 from ..protocols.base import Protocol, StreamWatch
 from ..protocols.hidden import MAX_JUDGED, AnswerJudge, judge_of
 from ..universal.failure import Failure, FailureKind
 from .alive import KeepAlive
 from .answer import is_document
-from .frames import FRAMINGS, ArrayTail, EventTail, Framing
+from .frames import FRAMINGS, ArrayTail, EventTail
 from .line import ClientLine
 from .timeouts import Timeouts, Watchdog
 
@@ -175,25 +175,26 @@ class Passage:
     async def _start(self, message: Message) -> None:
         status: int = message["status"]
         headers = message.get("headers", ())
+        kind = readable_type(headers)
         commit = False
         if status >= 400:
             self._take = Passage._take_error
             self.error_body = bytearray()
         elif not 200 <= status < 300:
             self._give_up(f"the upstream answered with status {status}, which is no answer")
-        elif self._alive is not None and not self._suits(self._alive, headers):
+        elif self._alive is not None and not self._suits(self._alive, kind):
             self._give_up("the upstream's answer is no stream")
-        elif self.head or not _plain(headers):
+        elif self.head or kind is None:
             self._take = Passage._take_whole
             commit = True
-        elif (framing := _framing(headers)) is not None:
+        elif (framing := FRAMINGS.get(kind)) is not None:
             message = self._begin_stream(message, EventTail(framing))
-        elif self._stream and media_type(headers) in _array_types(self._protocol):
+        elif self._stream and kind in _array_types(self._protocol):
             self._take = Passage._take_first
             self._start_message = message
             return
         else:
-            self._begin_whole(headers)
+            self._begin_whole(kind)
         await self._pass(message)
         if commit:
             await self._commit(None)
@@ -205,9 +206,9 @@ class Passage:
         self.complete = True
         self._dog.scope.cancel()
 
-    def _suits(self, alive: KeepAlive, headers: RawHeaders) -> bool:
+    def _suits(self, alive: KeepAlive, kind: bytes | None) -> bool:
         """Whether an answer can follow what the client has already; to one that is no stream no comment comes."""
-        alive.allowed = _plain(headers) and media_type(headers) == alive.content_type
+        alive.allowed = kind == alive.content_type
         return alive.allowed or not alive.begun
 
     def _begin_stream(self, start: Message, tail: EventTail | ArrayTail) -> Message:
@@ -219,9 +220,9 @@ class Passage:
         # It would forbid the error event of a broken stream.
         return {**start, "headers": replace(start["headers"], {b"content-length": None})}
 
-    def _begin_whole(self, headers: RawHeaders) -> None:
+    def _begin_whole(self, kind: bytes) -> None:
         self._take = Passage._take_whole
-        self._judge = judge_of(self._protocol, find(headers, b"content-type"))
+        self._judge = judge_of(self._protocol, kind)
         self._dog.allow("total", None)
 
     async def _take_first(self, data: bytes, more: bool) -> None:
@@ -236,7 +237,7 @@ class Passage:
         if first == b"[":
             start = self._begin_stream(start, ArrayTail())
         else:
-            self._begin_whole(start["headers"])
+            self._begin_whole(media_type(start["headers"]))
         self._start_message = None
         await self._pass(start)
         take = self._take
@@ -302,9 +303,6 @@ class Passage:
 
     async def _take_whole(self, data: bytes, more: bool) -> None:
         message = {"type": "http.response.body", "body": data, "more_body": more}
-        judge = self._judge if not self.open else None
-        if judge is not None:
-            self._held += len(data)
         if more:
             await self._pass(message)
             if not self.open and self._gate.state is GateState.OPEN:
@@ -313,19 +311,21 @@ class Passage:
                 self._dog.progress(b"")
             return
         self.complete = True
-        if judge is not None and self._held <= MAX_JUDGED:
-            self.failure = judge(self._gate.body + data)
-            if self.failure is not None:
-                self._heard_out()
-                return
         if not self.open:
-            if not is_document(self._gate.body + data):
-                self.failure = Failure(kind=FailureKind.BAD_GATEWAY, message="the upstream's answer is no document")
+            self.failure = self._failure_of(self._gate.body + data)
+            if self.failure is not None:
                 self._heard_out()
                 return
             await self._commit(None)
         await self._line.send(message)
         self._dog.release()
+
+    def _failure_of(self, body: bytes) -> Failure | None:
+        """What is wrong with a whole answer; None when it is one."""
+        failure = None if self._judge is None or len(body) > MAX_JUDGED else self._judge(body)
+        if failure is None and not is_document(body):
+            failure = Failure(kind=FailureKind.BAD_GATEWAY, message="the upstream's answer is no document")
+        return failure
 
     async def _take_error(self, data: bytes, more: bool) -> None:
         assert self.error_body is not None
@@ -356,13 +356,3 @@ def _array_types(protocol: Protocol) -> frozenset[bytes]:
     """The content-types of a protocol's streams that are no events: those of arrays."""
     types = {protocol.stream_type(dialect).encode() for dialect in getattr(protocol, "dialects", ())}
     return frozenset(types - FRAMINGS.keys())
-
-
-def _plain(headers: RawHeaders) -> bool:
-    """Whether an answer can be read without decoding it."""
-    return (find(headers, b"content-encoding") or b"identity") == b"identity"
-
-
-def _framing(headers: RawHeaders) -> Framing | None:
-    """How a stream's events are told apart; None when the answer is no stream."""
-    return FRAMINGS.get(media_type(headers))

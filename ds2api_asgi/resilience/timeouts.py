@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..asgi.loop import cancel_scope, current_time
+from ..asgi.loop import asyncio_loop, asyncio_scope
 from ..errors import ConfigurationError
 from ..protocols.base import StreamWatch
 
@@ -61,13 +62,18 @@ class RequestClock:
 
     Args:
         clock: Monotonic seconds, from any start.
+
+    Attributes:
+        scope: What makes cancel scopes whose deadlines are of this time.
     """
 
-    __slots__ = ("_ahead", "_clock")
+    __slots__ = ("_ahead", "_clock", "scope")
 
     def __init__(self, clock: Callable[[], float]) -> None:
+        loop = asyncio_loop()
         self._clock = clock
-        self._ahead = current_time() - clock()
+        self._ahead = (anyio.current_time() if loop is None else loop.time()) - clock()
+        self.scope: type[anyio.CancelScope] = anyio.CancelScope if loop is None else asyncio_scope()
 
     def now(self) -> float:
         """Seconds, as `anyio.current_time` counts them."""
@@ -104,7 +110,7 @@ class Watchdog:
 
     def __init__(self, clock: RequestClock, total: float) -> None:
         self._clock = clock
-        self.scope = cancel_scope(deadline=total)
+        self.scope = clock.scope(deadline=total)
         self.cause = "total"
         self._total = total
         self._idle = self._content = self._slack = math.inf

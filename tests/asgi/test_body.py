@@ -32,6 +32,14 @@ def test_what_is_known_is_not_read_again() -> None:
     assert replay.says_stream()
 
 
+def test_a_body_is_fresh_until_somebody_begins_it() -> None:
+    replay = Replay(b"{}", _nobody)
+    assert replay.fresh() is replay
+    replay.take()
+    again = replay.fresh()
+    assert (again.body, again.begun) == (b"{}", False)
+
+
 @pytest.mark.anyio
 async def test_a_body_that_was_taken_does_not_come_again() -> None:
     async def gone() -> Any:

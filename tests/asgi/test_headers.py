@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ds2api_asgi.asgi.headers import (
     CREDENTIALS,
@@ -12,6 +14,7 @@ from ds2api_asgi.asgi.headers import (
     find,
     may_state_limits,
     media_type,
+    readable_type,
     replace,
     request_headers,
     response_headers,
@@ -111,6 +114,20 @@ def test_what_clients_and_key_pools_read_comes_down() -> None:
 )
 def test_the_media_type_has_no_parameters_and_no_case(raw: RawHeaders, kind: bytes) -> None:
     assert media_type(raw) == kind
+
+
+HEADERS = st.lists(
+    st.tuples(
+        st.sampled_from([b"content-type", b"Content-Type", b"content-encoding", b"CONTENT-ENCODING", b"x-id"]),
+        st.sampled_from([b"", b"identity", b"gzip", b"text/html; charset=utf-8", b"Application/JSON"]),
+    )
+)
+
+
+@given(raw=HEADERS)
+def test_the_type_of_what_is_not_encoded_is_its_media_type(raw: RawHeaders) -> None:
+    codings = {value for name, value in raw if name.lower() == b"content-encoding"}
+    assert readable_type(raw) == (media_type(raw) if codings <= {b"", b"identity"} else None)
 
 
 @pytest.mark.parametrize(
