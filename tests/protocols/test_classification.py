@@ -130,6 +130,7 @@ def test_a_full_window_and_a_policy_are_told_from_all_other_faults() -> None:
         "403.guidelines",
         "403.moderation",
         "400.content_policy",
+        "interactions.blocked",
     }
 
 

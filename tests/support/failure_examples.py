@@ -25,6 +25,10 @@ def gemini(code: int, status: str, message: str = "m", *details: dict[str, Any])
     return json.dumps({"error": {"code": code, "message": message, "status": status, "details": details}}).encode()
 
 
+def interactions(code: str) -> bytes:
+    return json.dumps({"event_type": "error", "error": {"code": code, "message": "m"}}).encode()
+
+
 def google(kind: str, **members: Any) -> dict[str, Any]:
     return {"@type": f"type.googleapis.com/google.rpc.{kind}", **members}
 
@@ -155,7 +159,25 @@ EXAMPLES: dict[str, dict[str, list[tuple[int, bytes]]]] = {
         "400.usage_limit": [
             (400, anthropic("invalid_request_error", LIMITED)),
             (0, anthropic("invalid_request_error", LIMITED)),
+            (429, anthropic("rate_limit_error", LIMITED)),
         ],
+        "400.organization_disabled": [
+            (400, anthropic("invalid_request_error", "This organization has been disabled."))
+        ],
+        **{
+            f"400.{code}": [(400, anthropic("invalid_request_error", error_code=code))]
+            for code in (
+                "organization_on_hold",
+                "claude_code_key_creator_not_member",
+                "cmek_key_disabled",
+                "cmek_key_network_blocked",
+            )
+        },
+        **{
+            f"404.{code}": [(404, anthropic("not_found_error", error_code=code))]
+            for code in ("file_expired", "thread_not_found")
+        },
+        "429.ramp_limit_exceeded": [(429, anthropic("rate_limit_error", error_code="ramp_limit_exceeded"))],
         "400.context_window": [
             (400, anthropic("invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum"))
         ],
@@ -220,21 +242,21 @@ EXAMPLES: dict[str, dict[str, list[tuple[int, bytes]]]] = {
         "429.rate_limit": [
             (429, gemini(429, "RESOURCE_EXHAUSTED", "m", quota(quotaId="GenerateRequestsPerMinutePerProjectPerModel"))),
             (0, gemini(429, "RESOURCE_EXHAUSTED")),
-            (429, json.dumps({"error": {"code": "rate_limit_exceeded", "message": "m"}}).encode()),
         ],
-        **{
-            f"interactions.{code}": [
-                (0, json.dumps({"event_type": "error", "error": {"code": code, "message": "m"}}).encode())
-            ]
-            for code in (
-                "rate_limit_exceeded",
-                "too_many_requests",
-                "service_unavailable",
-                "deadline_exceeded",
-                "invalid_request",
-            )
-        },
-        "interactions.quota": [(429, json.dumps({"error": {"code": "quota_exceeded", "message": "m"}}).encode())],
+        "interactions.quota": [(429, interactions("quota_exceeded"))],
+        "interactions.payment": [(402, interactions("payment_required"))],
+        "interactions.key": [
+            (401, interactions("authentication")),
+            (400, interactions("failed_precondition")),
+            (0, interactions("permission_denied")),
+        ],
+        "interactions.model": [(404, interactions("model_not_found")), (0, interactions("model_not_found"))],
+        "interactions.blocked": [(0, interactions("prohibited_content")), (400, interactions("safety"))],
+        "interactions.rate": [(429, interactions("rate_limit_exceeded")), (0, interactions("too_many_requests"))],
+        "interactions.busy": [(0, interactions("service_unavailable")), (504, interactions("deadline_exceeded"))],
+        "interactions.server": [(0, interactions("api_error"))],
+        "interactions.client": [(0, interactions("cancelled"))],
+        "interactions.request": [(0, interactions("invalid_request")), (404, interactions("not_found"))],
         "402.billing": [(402, b"")],
         "400": [(400, gemini(400, "INVALID_ARGUMENT"))],
         "401.unauthenticated": [(401, gemini(401, "UNAUTHENTICATED"))],

@@ -1,7 +1,7 @@
 """What follows from each failure: rows, each with the page it follows, and the dates until which a quota is out.
 
-It follows https://docs.anthropic.com/en/api/errors and …/rate-limits (read 2026-11-22); 529 is the provider's own
-status for a fleet that is full.
+It follows https://docs.anthropic.com/en/api/errors and …/rate-limits (read 2026-11-22), and the codes of errors in the
+provider's SDK 2.14.0 (read 2026-11-29). 529 is the provider's own status for a fleet that is full.
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ __all__ = ["ROWS", "classify", "encode_limits", "limits"]
 
 _ERRORS: Final = "https://docs.anthropic.com/en/api/errors"
 _LIMITS: Final = "https://docs.anthropic.com/en/api/rate-limits"
-_WINDOWS: Final = "https://docs.anthropic.com/en/docs/build-with-claude/context-windows"
+_CODES: Final = "https://github.com/anthropics/anthropic-sdk-python/blob/main/src/anthropic/_error_classes.py"
+_REPORTS: Final = "https://github.com/anthropics/claude-code/issues"
 _CLOUDFLARE: Final = (
     "https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/"
 )
 _EDGE: Final = (502, 504, 520, 521, 522, 523, 524, 525, 526, 529, 530)
 _COOL: Final = (Fault.RATE, RetryScope.KEY, KeyAction.COOL)
 _EXHAUST: Final = (Fault.QUOTA, RetryScope.KEY, KeyAction.EXHAUST)
+_DISABLE: Final = (Fault.KEY, RetryScope.KEY, KeyAction.DISABLE)
+_NOW: Final = "2026-11-29"
 
 
 def _row(
@@ -50,12 +53,12 @@ _ROWS: Final = (
         fault=Fault.QUOTA,
         retry=RetryScope.KEY,
         key=KeyAction.EXHAUST,
-        source="https://support.anthropic.com/en/articles/8977456-how-do-i-pay-for-my-api-usage",
-        read="unchecked",
+        source=f"{_REPORTS}/66314",
+        read=_NOW,
     ),
     Row(
         id="400.usage_limit",
-        status=(0, 400),
+        status=(0, 400, 429),  # 429: of a Claude Code workspace
         message=re.compile(r"^You have reached your specified (?:workspace )?API usage limits"),
         fault=Fault.QUOTA,
         retry=RetryScope.KEY,
@@ -69,8 +72,8 @@ _ROWS: Final = (
         fault=Fault.REQUEST,
         retry=RetryScope.NONE,
         reason="context-window",
-        source=_WINDOWS,
-        read="unchecked",
+        source=f"{_REPORTS}/12186",
+        read=_NOW,
     ),
     Row(
         id="400.content_policy",
@@ -79,8 +82,46 @@ _ROWS: Final = (
         fault=Fault.REQUEST,
         retry=RetryScope.NONE,
         reason="content-policy",
-        source=_ERRORS,
-        read="unchecked",
+        source=f"{_REPORTS}/58367",
+        read=_NOW,
+    ),
+    # Nothing works with such a key until somebody does something about it.
+    _row(
+        "400.organization_disabled",
+        *_DISABLE,
+        status=(400,),
+        message=re.compile(r"^This organization has been disabled"),
+        source=f"{_REPORTS}/72457",
+        read=_NOW,
+    ),
+    *(
+        _row(
+            f"400.{code}",
+            *_DISABLE,
+            status=(400,),
+            detail=("details.error_code", code),
+            source=_CODES,
+            read=_NOW,
+        )
+        for code in (
+            "organization_on_hold",
+            "claude_code_key_creator_not_member",
+            "cmek_key_disabled",
+            "cmek_key_network_blocked",
+        )
+    ),
+    # What is not there is no model, so that the key may go on using it.
+    *(
+        _row(
+            f"404.{code}",
+            Fault.REQUEST,
+            RetryScope.NONE,
+            status=(404,),
+            detail=("details.error_code", code),
+            source=_CODES,
+            read=_NOW,
+        )
+        for code in ("file_expired", "thread_not_found")
     ),
     *(
         Row(
@@ -94,8 +135,18 @@ _ROWS: Final = (
         )
         for code in ("enforced_spend_limit_reached", "contract_spend_limit_reached")
     ),
+    # Usage that rises sharply: a pause, and then slowly.
+    _row(
+        "429.ramp_limit_exceeded",
+        *_COOL,
+        status=(429,),
+        detail=("details.error_code", "ramp_limit_exceeded"),
+        wait=60.0,
+        source=_CODES,
+        read=_NOW,
+    ),
     Row(
-        id="429.acceleration",  # usage that rises sharply: a pause, and then slowly
+        id="429.acceleration",
         status=(429,),
         message=re.compile(r"acceleration limit", re.IGNORECASE),
         fault=Fault.RATE,
@@ -103,7 +154,7 @@ _ROWS: Final = (
         key=KeyAction.COOL,
         wait=60.0,
         source=_ERRORS,
-        read="unchecked",
+        read=_NOW,
     ),
     _row("429.rate_limit", *_COOL, status=(429,), source=_LIMITS),
     # In a stream there is no status; relays say "api_error" for all, so that it counts with its own status only.
@@ -113,7 +164,7 @@ _ROWS: Final = (
     _row("504.timeout", Fault.MODEL, RetryScope.ROUTE, status=(0, 504), type=("timeout_error",), source=_ERRORS),
     _row("402.billing", *_EXHAUST, type=("billing_error",), source=_ERRORS),
     _row("400", Fault.REQUEST, RetryScope.NONE, status=(400,), source=_ERRORS),
-    _row("401.authentication", Fault.KEY, RetryScope.KEY, KeyAction.DISABLE, status=(401,), source=_ERRORS),
+    _row("401.authentication", *_DISABLE, status=(401,), source=_ERRORS),
     _row("403.permission", Fault.KEY, RetryScope.KEY, KeyAction.BLOCK_MODEL, status=(403,), source=_ERRORS),
     _row("404.not_found", Fault.KEY, RetryScope.KEY, KeyAction.BLOCK_MODEL, status=(404,), source=_ERRORS),
     _row("409.conflict", Fault.REQUEST, RetryScope.SAME, status=(409,), source=_ERRORS),

@@ -1,7 +1,8 @@
 """What follows from each failure: rows, each with the page it follows, and the time until which a quota is out.
 
-What tells cases apart stands in typed details; `_evidence` makes one word of them, which the rows match as a code.
-It follows https://ai.google.dev/gemini-api/docs/rate-limits and …/troubleshooting (read 2026-11-23).
+What tells cases apart stands in typed details, or in the words that the Interactions API has for codes; `_evidence`
+makes one word of them, which the rows match as a code. It follows https://ai.google.dev/gemini-api/docs/rate-limits
+and …/troubleshooting (read 2026-11-23), and …/api-errors (read 2026-11-29).
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ __all__ = ["ROWS", "classify", "encode_limits", "limits"]
 
 _ERRORS: Final = "https://ai.google.dev/gemini-api/docs/troubleshooting"
 _LIMITS: Final = "https://ai.google.dev/gemini-api/docs/rate-limits"
+_CODES: Final = "https://ai.google.dev/gemini-api/docs/api-errors"
+_LENGTH: Final = "https://github.com/google-gemini/gemini-cli/issues/4231"
+_SDK: Final = "https://github.com/googleapis/python-genai/blob/main/google/genai/_api_client.py"
 _REASONS: Final = "https://cloud.google.com/php/docs/reference/common-protos/latest/Api.ErrorReason"
 
 
@@ -34,17 +38,55 @@ def _row(
     key: KeyAction = KeyAction.NONE,
     **more: Any,
 ) -> Row:
-    return Row(id=id, fault=fault, retry=retry, key=key, source=_ERRORS, **more)
+    return Row(id=id, fault=fault, retry=retry, key=key, **{"source": _ERRORS, **more})
 
 
-_INTERACTIONS: Final[dict[str, tuple[Fault, RetryScope, KeyAction]]] = {
-    "rate_limit_exceeded": (Fault.RATE, RetryScope.KEY, KeyAction.COOL),
-    "too_many_requests": (Fault.RATE, RetryScope.KEY, KeyAction.COOL),
-    "service_unavailable": (Fault.MODEL, RetryScope.ROUTE, KeyAction.NONE),
-    "deadline_exceeded": (Fault.MODEL, RetryScope.ROUTE, KeyAction.NONE),
-    "invalid_request": (Fault.REQUEST, RetryScope.NONE, KeyAction.NONE),
-}
-"""Words of the Interactions API inside streams, where no status says the same."""
+def _word(id: str, fault: Fault, retry: RetryScope, key: KeyAction, *code: str, **more: Any) -> Row:  # noqa: A002
+    return Row(
+        id=f"interactions.{id}",
+        fault=fault,
+        retry=retry,
+        key=key,
+        code=code,
+        source=_CODES,
+        read="2026-11-29",
+        **more,
+    )
+
+
+_INTERACTIONS: Final = (
+    _word("quota", Fault.QUOTA, RetryScope.KEY, KeyAction.EXHAUST, "quota_exceeded"),
+    _word("payment", Fault.QUOTA, RetryScope.KEY, KeyAction.EXHAUST, "payment_required"),
+    _word(
+        "key",
+        Fault.KEY,
+        RetryScope.KEY,
+        KeyAction.DISABLE,
+        *("authentication", "permission_denied", "failed_precondition"),
+    ),
+    _word("model", Fault.KEY, RetryScope.KEY, KeyAction.BLOCK_MODEL, "model_not_found"),
+    _word(
+        "blocked",
+        Fault.REQUEST,
+        RetryScope.NONE,
+        KeyAction.NONE,
+        *("safety", "recitation", "language", "prohibited_content", "spii", "blocklist", "content_blocked"),
+        *("image_safety", "image_prohibited_content", "image_recitation", "image_other"),
+        reason="content-policy",
+    ),
+    _word("rate", Fault.RATE, RetryScope.KEY, KeyAction.COOL, "rate_limit_exceeded", "too_many_requests"),
+    _word("busy", Fault.MODEL, RetryScope.ROUTE, KeyAction.NONE, "service_unavailable", "deadline_exceeded"),
+    _word("server", Fault.MODEL, RetryScope.SAME, KeyAction.NONE, "api_error"),
+    _word("client", Fault.CLIENT, RetryScope.NONE, KeyAction.NONE, "cancelled"),
+    _word(
+        "request",
+        Fault.REQUEST,
+        RetryScope.NONE,
+        KeyAction.NONE,
+        *("invalid_request", "parameter_unknown", "out_of_range", "not_found", "already_exists", "unimplemented"),
+    ),
+)
+"""Words of the Interactions API, which says the same inside streams and with a status."""
 
 _ROWS: Final = (
     Row(
@@ -71,8 +113,8 @@ _ROWS: Final = (
         fault=Fault.REQUEST,
         retry=RetryScope.NONE,
         reason="context-window",
-        source=_ERRORS,
-        read="unchecked",
+        source=_LENGTH,
+        read="2026-11-29",
     ),
     Row(
         id="400.failed_precondition",
@@ -108,19 +150,7 @@ _ROWS: Final = (
         key=KeyAction.BLOCK_MODEL,
         source=_LIMITS,
     ),
-    # The Interactions API has words for codes, and no details.
-    _row(
-        "interactions.quota",
-        Fault.QUOTA,
-        RetryScope.KEY,
-        KeyAction.EXHAUST,
-        detail=("code", "quota_exceeded"),
-        read="unchecked",
-    ),
-    *(
-        _row(f"interactions.{code}", *found, status=(0,), detail=("code", code), read="unchecked")
-        for code, found in _INTERACTIONS.items()
-    ),
+    *_INTERACTIONS,
     Row(
         id="429.rate_limit",
         status=(429,),
@@ -129,18 +159,20 @@ _ROWS: Final = (
         key=KeyAction.COOL,
         source=_LIMITS,
     ),
-    _row("402.billing", Fault.QUOTA, RetryScope.KEY, KeyAction.EXHAUST, status=(402,), read="unchecked"),
+    _row(
+        "402.billing", Fault.QUOTA, RetryScope.KEY, KeyAction.EXHAUST, status=(402,), source=_CODES, read="2026-11-29"
+    ),
     _row("400", Fault.REQUEST, RetryScope.NONE, status=(400,)),
     _row("401.unauthenticated", Fault.KEY, RetryScope.KEY, KeyAction.DISABLE, status=(401,)),
     _row("403.permission", Fault.KEY, RetryScope.KEY, KeyAction.DISABLE, status=(403,)),
     _row("404.not_found", Fault.KEY, RetryScope.KEY, KeyAction.BLOCK_MODEL, status=(404,)),
-    _row("409.aborted", Fault.REQUEST, RetryScope.SAME, status=(409,), read="unchecked"),
-    _row("499.cancelled", Fault.CLIENT, RetryScope.NONE, status=(499,), read="unchecked"),
+    _row("409.aborted", Fault.REQUEST, RetryScope.SAME, status=(409,), source=_CODES, read="2026-11-29"),
+    _row("499.cancelled", Fault.CLIENT, RetryScope.NONE, status=(499,), source=_CODES, read="2026-11-29"),
     _row("500.internal", Fault.MODEL, RetryScope.SAME, status=(500,)),
     _row("503.unavailable", Fault.MODEL, RetryScope.ROUTE, status=(503,)),
     _row("504.deadline", Fault.MODEL, RetryScope.ROUTE, status=(504,), type=("DEADLINE_EXCEEDED",)),
     # A page of the network in front of the provider.
-    _row("5xx.edge", Fault.PROVIDER, RetryScope.SAME, status=(502, 504), read="unchecked"),
+    _row("5xx.edge", Fault.PROVIDER, RetryScope.SAME, status=(502, 504), source=_SDK, read="2026-11-29"),
 )
 
 ROWS: Final = tuple([replace(row, read=row.read or "2026-11-23") for row in _ROWS])
@@ -174,7 +206,8 @@ def _evidence(failure: Failure) -> str | None:
             return "NoQuota"
     if any("PerDay" in str(quota.get("quotaId", "")) for quota in quotas):
         return "PerDay"
-    return None
+    word = failure.details.get("code") if failure.details is not UNSET else None
+    return word if type(word) is str else None
 
 
 def _metadata(info: dict[str, Any]) -> dict[str, Any]:

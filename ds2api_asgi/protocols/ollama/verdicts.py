@@ -17,6 +17,7 @@ __all__ = ["ROWS", "classify", "encode_limits", "limits"]
 
 _ERRORS: Final = "https://docs.ollama.com/api/errors"
 _FAQ: Final = "https://docs.ollama.com/faq"
+_LENGTH: Final = "https://github.com/nano-step/nano-brain/issues/208"
 _CLOUD: Final = "https://docs.ollama.com/cloud"
 
 _ROWS: Final = (
@@ -47,8 +48,8 @@ _ROWS: Final = (
         retry=RetryScope.NONE,
         reason="context-window",
         message=re.compile(r"exceeds? the (?:available |maximum )?context|input length exceeds", re.IGNORECASE),
-        source=_ERRORS,
-        read="unchecked",
+        source=_LENGTH,
+        read="2026-11-29",
     ),
     Row(id="400", fault=Fault.REQUEST, retry=RetryScope.NONE, status=(400,), source=_ERRORS),
     Row(id="502", fault=Fault.PROVIDER, retry=RetryScope.ROUTE, status=(502,), source=_ERRORS),  # its cloud is away
