@@ -8,7 +8,8 @@
 | `keys`, `limits`, `credentials` | what a pool is told of a key; where its secret goes |
 | `attempt`, `handshake` | an answer, or a websocket, watched for what it says of its key |
 | `outcome`, `health` | what an answer means for a key; the state machine of a key |
-| `ask`, `cost`, `conversation`, `makers` | what a request asks for: tokens, a conversation, on what it builds |
+| `errand`, `ask`, `cost`, `conversation` | what a request is about and asks for: a model, tokens, a conversation |
+| `makers` | which account has the files, batches and responses that requests name |
 | `strategies` | which of the usable keys is next |
 | `roster`, `book` | which keys are usable for which model, kept in step |
 | `gauge`, `windows` | how much of a limit is used, in a minute and a day |

@@ -71,7 +71,8 @@ class Attempt:
     Args:
         terms: The pool's.
         secret: The key itself.
-        operation: What is asked for.
+        operation: What a model is asked for; None: it is about what accounts keep, so that nothing is told of a key but
+            that it is refused.
         lease: What was leased.
         exchange: Where verdicts are noted.
         send: Where the answer goes.
@@ -104,7 +105,7 @@ class Attempt:
         self,
         terms: Terms,
         secret: Secret,
-        operation: Operation,
+        operation: Operation | None,
         lease: Lease,
         exchange: Exchange,
         send: Send,
@@ -237,6 +238,9 @@ class Attempt:
         if self._status >= 400:
             self._mask = Mask(self._secret.reveal())
         self._raw_headers = headers = message.get("headers", ())
+        if self._operation is None:
+            self._served = True
+            return
         kind = readable_type(headers) if self._is_success() else None
         if kind is not None:
             streams = kind == self._terms.stream_type
@@ -295,6 +299,12 @@ class Attempt:
         failure = self._terms.protocol.decode_error(self._status, decode(self._raw_headers), bytes(self._body))
         await self._judge(failure, status=self._status)
 
+    def _concerns_models(self, event: Event) -> bool:
+        """Whether others shall be kept from the key for it: nobody's chat may suffer for what is no chat's affair."""
+        if self._operation is None:
+            return event is Event.REFUSED
+        return event is not Event.FORBIDDEN or self._operation is Operation.GENERATE
+
     async def _judge(self, failure: Failure, *, status: int) -> None:
         self._judged = True
         terms, key = self._terms, self._lease.key
@@ -305,8 +315,7 @@ class Attempt:
         outcome = outcome_of(verdict, wall=now)
         if outcome is None:
             outcome = told_of(limits, tokens=tokens)
-        if outcome is not None and outcome.event is Event.FORBIDDEN and self._operation is not Operation.GENERATE:
-            # Of embeddings, or for a key that may not list models: nobody's chat with that model may suffer for it.
+        if outcome is not None and not self._concerns_models(outcome.event):
             return
         if outcome is not None and await terms.room.report(self._lease, outcome):
             _log.warning(

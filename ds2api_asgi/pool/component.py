@@ -9,7 +9,7 @@ from functools import partial
 from random import Random
 
 import anyio
-from msgspec import UNSET, structs
+from msgspec import structs
 
 from ..asgi.body import DEFAULT_MAX_BODY, Replay, read_body
 from ..asgi.claims import Claims
@@ -26,6 +26,7 @@ from ..errors import BodyTooLarge, ClientGone, ConfigurationError
 from ..protocols import registry
 from ..protocols.base import Operation, Protocol
 from ..protocols.openai_shared.sockets import is_realtime, model_asked
+from ..protocols.resources import resources_of
 from ..universal import jsontext
 from ..universal.failure import Failure, FailureKind, KeyAction, Row, Verdict
 from .ask import Ask
@@ -33,12 +34,13 @@ from .attempt import Attempt, Terms
 from .conversation import conversation_of
 from .cost import Costs, cost_of
 from .credentials import with_credential
+from .errand import Errand, errand_of
 from .gauge import RESERVED
 from .handshake import MAX_HANDSHAKES, Handshake, Line, nowhere
 from .heard import Heard
 from .keys import Key, as_keys
 from .limits import NO_LIMITS
-from .makers import Makers
+from .makers import Lesson, Makers
 from .outcome import is_the_keys_fault
 from .refusal import advice_of, failure_of
 from .store import KeyStore, Lease, MemoryStore
@@ -52,15 +54,17 @@ __all__ = ["TRY_TIMEOUT", "KeyPool"]
 TRY_TIMEOUT = 15.0
 """Seconds that a key has to answer when it is tried out."""
 
-_BODILESS = frozenset(("GET", "HEAD"))  # methods whose body servers need not deliver, so nobody reads it
-
 
 class KeyPool:
     """Asks an app with one of several keys, and keeps keys that fail away from it for as long as they would.
 
-    Requests that the protocol claims get a key in the protocol's own header; the credentials that came with them go no
-    further. All other requests, other websockets and lifespan reach the app untouched and without a key. Answers pass
-    at once.
+    Requests that the protocol claims, and those about what accounts keep (files, batches, stored responses), get a key
+    in the protocol's own header; the credentials that came with them go no further. All other requests, other
+    websockets and lifespan reach the app untouched and without a key. Answers pass at once.
+
+    What an account made exists in no other one: a request that names a file, a batch or a response of which the pool
+    knows the account (its keys' `Key.quota_scope`, or the key alone) gets a key of that account, or none. It knows what
+    it has seen made, listed or read in this process.
 
     A websocket of OpenAI's Realtime gets a key for its life, by the model in its query. Its first event is waited for
     (a second at most) before it is accepted: a key that is refused until then is replaced by another, up to four in
@@ -148,8 +152,10 @@ class KeyPool:
         labels = {key.quota_scope for key in checked}
         self._groups = {key.alias: key.quota_scope or key.alias for key in checked} if len(labels) > 1 else {}
         accounts = {key.alias: key.quota_scope or key.alias for key in checked}
-        stateful = self.protocol.name == "openai-responses" and len(set(accounts.values())) > 1
-        self._makers = Makers(accounts) if stateful else None
+        self._resources = resources_of(self.protocol)
+        self._makers: Makers | None = None
+        if self._resources is not None and len(set(accounts.values())) > 1:
+            self._makers = Makers(accounts, self._resources)
         self._accounts = accounts
         self._meant_for = {
             key.alias: min(models) for key in checked if (models := (key.models or frozenset(key.model_limits)))
@@ -191,37 +197,36 @@ class KeyPool:
         if scope["type"] != "http":
             await self._other(scope, receive, send)
             return
-        claim = self._claims.of(scope)
-        if claim is None or not claim.method_allowed:
+        errand = errand_of(self._claims.of(scope), self._resources, scope)
+        if errand is None:
             await self.app(scope, receive, send)
             return
-        model = None if claim.model is UNSET else claim.model
-        bodiless = scope["method"] in _BODILESS
-        tokens = 0
-        if not bodiless and (model is None or self._counts or self._wants_conversation or self._makers is not None):
+        body = receive if isinstance(receive, Replay) else None
+        if errand.tells and (errand.model is None or self._looks_into_bodies):
             body = await self._read(scope, receive, send)
             if body is None:
                 return
-            if model is None:
-                model, _ = body.peek()
-            if self._counts:
-                tokens = cost_of(body.body)
             receive = body
-        ask = Ask(model=model, tokens=tokens)
-        if isinstance(receive, Replay) and (self._wants_conversation or self._makers is not None):
-            ask = self._kept_together(ask, scope, receive.body)
+        ask = self._ask(errand, scope, body)
+        lesson: Lesson | None = None
+        if self._makers is not None:
+            said = b"" if body is None else body.body
+            lesson = self._makers.lesson(errand, said)
+            others = self._makers.excluded(errand.path, said, model=ask.model)
+            if others:
+                ask = structs.replace(ask, tried=others)
         scope, exchange = enter(scope)
         asks = self._asks(exchange, ask)
-        found = await self._room.enter(asks)
-        if not isinstance(found, Empty):
-            await self._attempt(scope, receive, send, exchange, found, claim.operation, tokens)
+        leased = await self._room.enter(asks)
+        if not isinstance(leased, Empty):
+            await self._attempt(scope, receive, send, exchange, leased, errand, ask.tokens, lesson)
             return
         patience = self._patience(exchange)
         if patience <= 0:
-            left = await self._room.enter_past(asks, found)
+            left = await self._room.enter_past(asks, leased)
             visit = Visit(found=self._room.advised(left, len(self._room)) if isinstance(left, Empty) else left)
         else:
-            if not bodiless and not isinstance(receive, Replay):
+            if body is None and not errand.bodiless:
                 body = await self._read(scope, receive, send)
                 if body is None:
                     return
@@ -229,7 +234,7 @@ class KeyPool:
             exchange.note(Queueing(pool=self.name))
             try:
                 visit = await self._room.wait(
-                    asks, found, seconds=patience, receive=receive.rest if isinstance(receive, Replay) else None
+                    asks, leased, seconds=patience, receive=None if body is None else body.rest
                 )
             except ClientGone:
                 return
@@ -238,17 +243,24 @@ class KeyPool:
         if isinstance(visit.found, Empty):
             await self._give_up(scope, send, exchange, visit)
         else:
-            await self._attempt(scope, receive, send, exchange, visit.found, claim.operation, tokens)
+            await self._attempt(scope, receive, send, exchange, visit.found, errand, ask.tokens, lesson)
 
-    def _kept_together(self, ask: Ask, scope: Scope, body: bytes) -> Ask:
-        """The ask of a request that may belong to earlier ones: to a conversation, or to an account's response."""
-        if self._wants_conversation:
-            header = self._conversation_header
-            found = conversation_of(self.protocol.name, scope["headers"], body, header=header)
-            ask = structs.replace(ask, conversation=found)
-        if self._makers is not None:
-            ask = structs.replace(ask, tried=self._makers.excluded(body))
-        return ask
+    @property
+    def _looks_into_bodies(self) -> bool:
+        """Whether requests are read whose model is known without."""
+        return self._counts or self._wants_conversation or bool(self._makers)
+
+    def _ask(self, errand: Errand, scope: Scope, body: Replay | None) -> Ask:
+        """What a request asks for, by its path and, where it was read, its body."""
+        if body is None:
+            return Ask(model=errand.model)
+        model = body.peek()[0] if errand.model is None and errand.tells else errand.model
+        tokens = cost_of(body.body) if self._counts and errand.operation is not None and errand.tells else 0
+        if not self._wants_conversation:
+            return Ask(model=model, tokens=tokens)
+        header = self._conversation_header
+        conversation = conversation_of(self.protocol.name, scope["headers"], body.body, header=header)
+        return Ask(model=model, tokens=tokens, conversation=conversation)
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket" and is_realtime(self.protocol.name, relative_path(scope)):
@@ -427,12 +439,14 @@ class KeyPool:
         send: Send,
         exchange: Exchange,
         lease: Lease,
-        operation: Operation,
+        errand: Errand,
         tokens: int,
+        lesson: Lesson | None,
     ) -> None:
-        if self._makers is not None:
-            send = self._makers.learning(lease.key, send)
-        attempt = Attempt(self._terms, self._secrets[lease.key], operation, lease, exchange, send, tokens=tokens)
+        if self._makers is not None and lesson is not None:
+            send = self._makers.learning(lease.key, lesson, send)
+        secret = self._secrets[lease.key]
+        attempt = Attempt(self._terms, secret, errand.operation, lease, exchange, send, tokens=tokens)
         began = self._clock()
         try:
             await self._app(lease)(self._keyed(scope, exchange, lease), receive, attempt.send)

@@ -19,6 +19,7 @@
 | `mould` | `Mould`: frames of a stream that differ from an earlier one in a single string |
 | `embedding` | what embeddings of all protocols share |
 | `namespaces` | namespaces of tools, spelled out for protocols that have none |
+| `resources` | what accounts keep, and how documents name it |
 | `openai_shared` | what all protocols of OpenAI spell alike |
 | `registry` | protocols by name, and whose a request is |
 
@@ -31,7 +32,7 @@ To add one:
    and ends with ``Encoded(losses=tuple(scope.losses), context=scope.context(request))``. What grows past 300 lines is
    split by noun (``turns``, ``tools``, ``media``, ``calls``, ``usage``, ``stops``).
 3. ``errors.py`` (spelling), ``limits.py`` (headers), ``verdicts.py`` (``ROWS``, each with its page, and ``classify`` by
-   `verdict.verdict_of`), ``routes.py``, ``companions.py``.
+   `verdict.verdict_of`), ``routes.py``, ``companions.py``, and ``resources.py`` where providers keep anything.
 4. ``stream_decoder.py`` (a `stream.FrameDecoder`), ``stream_watch.py`` (a `stream.LineWatch`), ``stream_encoder.py``.
 5. ``__init__.py``: its docstring lists the decisions, ``PROTOCOL: Protocol = Codec(…)`` names the modules: a type
    checker sees whether each has what its side demands.

@@ -30,6 +30,7 @@ from .base import (
 )
 from .hidden import AnswerJudge
 from .namespaces import spelled_out
+from .resources import Resources
 
 __all__ = ["Codec"]
 
@@ -57,6 +58,7 @@ class Codec:
         dialects: See `base.Protocol.dialects`.
         keep_alive: See `alive.KeepsAlive`.
         answer_error: See `hidden.HidesErrors`; None: no server of this protocol hides errors.
+        resources: What accounts keep; None: nothing.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Codec:
         dialects: Iterable[str] = ("",),
         keep_alive: bytes = b"",
         answer_error: AnswerJudge | None = None,
+        resources: Resources | None = None,
     ) -> None:
         self.name = name
         self.rows: Sequence[Row] = getattr(verdicts, "ROWS", ())
@@ -88,6 +91,7 @@ class Codec:
         self.dialects = tuple(dialects)
         self.keep_alive = keep_alive
         self.answer_error = answer_error
+        self.resources = resources
         self.embeddings = embeddings
         self.claim = routes.claim
         self.route = routes.route

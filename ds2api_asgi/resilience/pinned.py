@@ -16,10 +16,13 @@ makes no request unrepeatable: a stored answer that nobody asks for again harms 
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 from typing import Any, Final
 
 import msgspec
+
+from ..protocols.resources import holds_data
 
 __all__ = ["Pin", "pin_of"]
 
@@ -32,45 +35,15 @@ class Pin(IntEnum):
     ONCE = 2  # and is not repeated there once it may have been worked on
 
 
-_WORDS: Final = (
-    b'"previous_response_id"',
-    b'"conversation"',
-    b'"thread"',
-    b'"background"',
-    b'"item_reference"',
-    b'"cachedContent"',
-    b'"cached_content"',
-    b'"container"',
-    b'"file_id"',
-    b'"file_ids"',
-    b'"file_uri"',
-    b'"fileUri"',
-    b'"vector_store_ids"',
+_WORDS: Final = re.compile(
+    rb'"(?:previous_response_id|conversation|thread|background|item_reference|cached_?[Cc]ontent|container|file_ids?'
+    rb'|file_?[Uu]ri|vector_store_ids)"'
 )
 """Nearly no request has any of them, and looking for them is cheaper than reading it."""
 
 _ONCE: Final = ("previous_response_id", "conversation", "thread")
 _TARGET: Final = ("cachedContent", "cached_content", "container")
 _FILES: Final = frozenset({"file_id", "file_ids", "file_uri", "fileUri", "vector_store_ids"})
-_FREE_DATA: Final = frozenset(
-    {
-        "args",
-        "arguments",
-        "functionCall",
-        "functionDeclarations",
-        "functionResponse",
-        "function",
-        "function_call",
-        "function_declarations",
-        "function_response",
-        "input_schema",
-        "metadata",
-        "parameters",
-        "schema",
-    }
-)
-"""Members that hold data of the client's own, in which any word may stand."""
-_CALLS: Final = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 _DEEPEST: Final = 64
 _decode: Final = msgspec.json.Decoder().decode
 
@@ -81,7 +54,7 @@ def pin_of(body: bytes) -> Pin:
     Args:
         body: A JSON document; anything else is free.
     """
-    if not any(word in body for word in _WORDS):
+    if _WORDS.search(body) is None:
         return Pin.FREE
     try:
         document = _decode(body)
@@ -100,14 +73,13 @@ def _within(node: Any, depth: int) -> Pin:
         return max((_within(item, depth - 1) for item in node), default=Pin.FREE) if depth else Pin.FREE
     if not isinstance(node, dict) or not depth:
         return Pin.FREE
-    kind = node.get("type")
-    if kind == "item_reference":
+    if node.get("type") == "item_reference":
         return Pin.ONCE
     found = Pin.FREE
     for name, value in node.items():
         # A code interpreter's container is an id, or describes a new one.
         if value and (name in _FILES or (name == "container" and isinstance(value, str))):
             found = max(found, Pin.TARGET)
-        elif name not in _FREE_DATA and not (name == "input" and kind in _CALLS):
+        elif not holds_data(name, node):
             found = max(found, _within(value, depth - 1))
     return found

@@ -1,4 +1,4 @@
-"""What builds on an earlier response goes to the account that has it, and to no other."""
+"""What names a response, a file or a batch goes to the account that has it, and to no other."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ds2api_asgi import Key, KeyPool, Retry, Secret
 from ds2api_asgi.pool import makers
+from ds2api_asgi.pool.errand import Errand
+from ds2api_asgi.pool.makers import Makers
+from ds2api_asgi.protocols import registry
+from ds2api_asgi.protocols.base import Operation
+from ds2api_asgi.protocols.resources import resources_of
 from ds2api_asgi.testing import Driver
 
 pytestmark = pytest.mark.anyio
@@ -101,6 +108,218 @@ async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
     assert list(app._makers._made_by) == list(keeper.made)[-3:]
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b'{"previous_response_id": 5}', b'["previous_response_id"]', b"\xff"])
-def test_garbage_excludes_nobody(body: bytes) -> None:
-    assert makers.Makers({"a": "x", "b": "y"}).excluded(body) == frozenset()
+# What is remembered
+
+
+def makers_of(protocol: str = "openai-chat") -> Makers:
+    resources = resources_of(registry.get(protocol))
+    assert resources is not None
+    return Makers({"a": "blue", "b": "gold", "c": "gold"}, resources)
+
+
+def kept(method: str, path: str) -> Errand:
+    return Errand(method, None, path=path)
+
+
+async def answer(
+    learner: Makers, alias: str, errand: Errand, *parts: bytes, status: int = 200, asked: bytes = b""
+) -> None:
+    """Have an account answer."""
+    passed: list[Any] = []
+
+    async def send(message: Any) -> None:
+        passed.append(message)
+
+    lesson = learner.lesson(errand, asked)
+    if lesson is None:
+        return
+    learn = learner.learning(alias, lesson, send)
+    messages = [
+        {"type": "http.response.start", "status": status, "headers": []},
+        *({"type": "http.response.body", "body": part, "more_body": True} for part in parts),
+        {"type": "http.response.body", "body": b""},
+    ]
+    for message in messages:
+        await learn(message)
+    assert passed == messages
+
+
+async def uploaded(learner: Makers, alias: str, made: str = "file-1") -> None:
+    await answer(learner, alias, kept("POST", "/v1/files"), b'{"object": "file", "id": "%b"}' % made.encode())
+
+
+GOLD, BLUE, FREE = frozenset("a"), frozenset("bc"), frozenset[str]()
+
+
+async def test_keys_of_one_account_are_alike() -> None:
+    learner = makers_of()
+    await uploaded(learner, "b")
+    assert learner.excluded("/v1/files/file-1", b"") == GOLD
+
+
+@pytest.mark.parametrize("status", [199, 300, 404, 500])
+async def test_of_an_answer_that_is_none_nothing_is_learned(status: int) -> None:
+    learner = makers_of()
+    await answer(learner, "a", kept("POST", "/v1/files"), b'{"id": "file-1"}', status=status)
+    assert not learner
+
+
+async def test_who_said_first_that_it_is_its_own_is_right() -> None:
+    learner = makers_of()
+    await uploaded(learner, "a")
+    forged = b'{"id": "vs_1", "metadata": {"id": "file-1"}}'
+    await answer(learner, "b", kept("POST", "/v1/vector_stores"), forged)
+    assert learner.excluded("/v1/files/file-1", b"") == BLUE
+
+
+async def test_of_two_accounts_the_first_that_is_named_counts() -> None:
+    learner = makers_of()
+    await uploaded(learner, "a", "file-1")
+    await uploaded(learner, "b", "file-2")
+    assert learner.excluded("", b'{"x": [{"file_id": "file-0"}, {"file_id": "file-2"}, {"file_id": "file-1"}]}') == GOLD
+    assert learner.excluded("/v1/files/file-1", b'{"file_id": "file-2"}') == BLUE
+
+
+async def test_what_is_deleted_is_forgotten_and_what_is_taken_out_of_something_is_not() -> None:
+    learner = makers_of()
+    await uploaded(learner, "a")
+    await answer(learner, "a", kept("DELETE", "/v1/vector_stores/vs_1/files/file-1"), b'{"id": "file-1"}')
+    await answer(learner, "a", kept("DELETE", "/v1/files/file-1"), b"{}", status=404)
+    assert learner.excluded("/v1/files/file-1", b"") == BLUE
+    await answer(learner, "a", kept("DELETE", "/v1/files/file-1"), b'{"id": "file-1", "deleted": true}')
+    assert learner.excluded("/v1/files/file-1", b"") == FREE
+    assert not learner
+
+
+async def test_what_is_in_a_file_is_no_answer() -> None:
+    learner = makers_of()
+    await answer(learner, "a", kept("GET", "/v1/files/file-1/content"), b'{"id": "file-2"}')
+    assert not learner
+
+
+async def test_the_clients_own_data_names_nothing() -> None:
+    learner = makers_of()
+    await uploaded(learner, "a")
+    for body in (
+        b'{"metadata": {"file_id": "file-1"}}',
+        b'{"tools": [{"function": {"parameters": {"file_id": "file-1"}}}]}',
+        b'{"messages": [{"content": "file-1"}, {"content": [{"type": "tool_use", "input": {"file_id": "file-1"}}]}]}',
+        b'{"messages": [{"content": "{\\"file_id\\": \\"file-1\\"}"}]}',
+    ):
+        assert learner.excluded("", body) == FREE
+
+
+async def test_a_model_may_be_an_accounts_own() -> None:
+    learner = makers_of()
+    job = b'{"id": "ftjob-1", "fine_tuned_model": "ft:gpt-4o-mini:blue::1", "result_files": ["file-9"], "model": "m"}'
+    await answer(learner, "a", kept("GET", "/v1/fine_tuning/jobs/ftjob-1"), job)
+    assert learner.excluded("", b"", model="ft:gpt-4o-mini:blue::1") == BLUE
+    assert learner.excluded("", b"", model="m") == FREE
+    assert learner.excluded("", b'{"training_file": "file-9"}') == BLUE
+
+
+async def test_ids_may_be_of_any_kind() -> None:
+    learner = makers_of()
+    made = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
+    await uploaded(learner, "a", made)
+    assert learner.excluded("", json.dumps({"input_file_id": made}).encode()) == BLUE
+
+
+async def test_what_is_named_is_not_what_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(makers, "MOST", 3)
+    learner = makers_of()
+    for n in range(4):
+        assert learner.excluded("/v1/files/file-0", b"") == (BLUE if n else FREE)
+        await uploaded(learner, "a", f"file-{n}")
+    assert list(learner._made_by) == ["file-2", "file-0", "file-3"]
+
+
+async def test_an_answer_is_looked_at_within_a_bound() -> None:
+    learner = makers_of()
+    await answer(learner, "a", kept("GET", "/v1/files"), b" " * (256 * 1024), b'{"id": "file-1"}')
+    assert not learner
+
+
+async def test_another_pool_takes_over_what_both_accounts_have() -> None:
+    before, after = makers_of(), makers_of()
+    await uploaded(before, "a", "file-1")
+    await uploaded(before, "b", "file-2")
+    after.inherit(before, {"a": "c"})
+    assert after.excluded("/v1/files/file-1", b"") == GOLD
+    assert after.excluded("", b'{"file_id": "file-1"}') == GOLD
+    assert after.excluded("/v1/files/file-2", b"") == FREE
+
+
+# Laws
+
+_PROTOCOLS = ("anthropic", "gemini", "openai-chat", "openai-responses")
+_IDS = {
+    "anthropic": ("/v1/files", "file_{}", "id"),
+    "gemini": ("/v1beta/cachedContents", "cachedContents/{}", "name"),
+    "openai-chat": ("/v1/batches", "batch_{}", "id"),
+    "openai-responses": ("/v1/conversations", "conv_{}", "id"),
+}
+_NAMED = {
+    "anthropic": {"messages": [{"content": [{"source": {"type": "file", "file_id": "?"}}]}]},
+    "gemini": {"cachedContent": "?"},
+    "openai-chat": {"messages": [{"content": [{"type": "file", "file": {"file_id": "?"}}]}]},
+    "openai-responses": {"conversation": {"id": "?"}},
+}
+_steps = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 9), st.sampled_from(["make", "delete", "name"])))
+
+
+@given(protocol=st.sampled_from(_PROTOCOLS), steps=_steps, cut=st.integers(1, 40))
+async def test_whatever_an_account_made_leads_to_it_in_whatever_order(
+    protocol: str, steps: list[tuple[str, int, str]], cut: int
+) -> None:
+    learner = makers_of(protocol)
+    path, pattern, member = _IDS[protocol]
+    owners: dict[str, str] = {}
+    for alias, number, does in steps:
+        made = pattern.format(number)
+        item = f"{path}/{number if protocol == 'gemini' else made}"
+        match does:
+            case "make" if made not in owners:
+                owners[made] = alias
+                document = json.dumps({"more": {"text": "x"}, member: made}).encode()
+                parts = [document[at : at + cut] for at in range(0, len(document), cut)]
+                await answer(learner, alias, kept("POST", path), *parts)
+            case "delete" if made in owners:
+                await answer(learner, owners.pop(made), kept("DELETE", item), b"{}")
+            case _:
+                pass
+        for n in range(10):
+            made = pattern.format(n)
+            wanted = {"a": BLUE, "b": GOLD, None: FREE}[owners.get(made)]
+            body = json.dumps(_NAMED[protocol]).replace("?", made).encode()
+            assert learner.excluded(f"{path}/{n if protocol == 'gemini' else made}", b"") == wanted
+            assert learner.excluded("", body) == wanted
+
+
+_members = st.sampled_from(["id", "file_id", "file_ids", "container", "type", "input", "metadata", "x"])
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["file-1", "tool_use"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_members, inner, max_size=4),
+)
+
+
+@given(
+    protocol=st.sampled_from(_PROTOCOLS),
+    body=st.binary() | st.builds(lambda value: json.dumps(value).encode(), _json),
+    path=st.text() | st.sampled_from(["/v1/files/file-1", "/v1/files/.."]),
+    parts=st.lists(st.binary() | st.just(b'"id": "file-'), max_size=4),
+    method=st.sampled_from(["GET", "POST", "DELETE"]),
+)
+async def test_no_bytes_raise(protocol: str, body: bytes, path: str, parts: list[bytes], method: str) -> None:
+    learner = makers_of(protocol)
+    await uploaded(learner, "a")
+    learner.excluded(path, body, model=path)
+    await answer(learner, "b", kept(method, path), *parts, asked=body)
+    await answer(learner, "b", Errand("POST", Operation.GENERATE), *parts, asked=body)
+
+
+@given(body=st.builds(lambda value: json.dumps(value).encode(), _json))
+async def test_what_nobody_has_seen_changes_nothing(body: bytes) -> None:
+    learner = makers_of()
+    await uploaded(learner, "a", "file-2")
+    assert learner.excluded("/v1/files/file-1", body, model="file-1") == FREE

@@ -306,6 +306,8 @@ def test_a_plan_that_insists_on_a_closed_door_is_ended():
         (b'"previous_response_id"', Pin.FREE),
         (b'{"previous_response_id": "resp_1"', Pin.FREE),
         (b'{"previous_response_id": null}', Pin.FREE),
+        (b'{"x": {"file_id": null, "type": ["tool_use"], "input": {"file_id": "f"}}}', Pin.TARGET),
+        (b'{"x": {"file_id": null, "type": "tool_use", "input": {"file_id": "f"}}}', Pin.FREE),
         (b'{"previous_response_id": "resp_1"}', Pin.ONCE),
         (b'{"conversation": {"id": "conv_1"}}', Pin.ONCE),
         (b'{"store": true, "background": true}', Pin.ONCE),

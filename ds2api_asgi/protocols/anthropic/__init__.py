@@ -25,6 +25,7 @@ Decisions:
 | `turns`, `parts`, `media`, `reasoning`, `calls`, `tools` | what requests and answers are made of |
 | `groups`, `thinking` | members that are objects of settings; whether thoughts are asked for |
 | `marks` | cache marks and citations of a block |
+| `resources` | what accounts keep |
 | `stops`, `usage`, `limits`, `times` | why an answer ended; counts, rate limits, dates |
 | `stream_blocks`, `scan` | parts of a stream, one after the other; whether JSON in pieces is complete |
 """
@@ -36,6 +37,7 @@ from ..base import Protocol
 from ..codec import Codec
 from . import companions, errors, request, response, routes, verdicts
 from .profile import DIALECTS, NAME
+from .resources import RESOURCES
 from .stream_decoder import StreamDecoder
 from .stream_encoder import StreamEncoder
 from .stream_watch import StreamWatch
@@ -57,4 +59,5 @@ PROTOCOL: Protocol = Codec(
     dialects=("", *DIALECTS),
     keep_alive=write_comment(b"ping"),
     answer_error=errors.answer_error,
+    resources=RESOURCES,
 )

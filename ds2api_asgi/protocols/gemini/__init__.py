@@ -30,6 +30,7 @@ https://ai.google.dev/api/generate-content (read 2026-11-23). Decisions:
 | `turns`, `parts`, `media`, `calls`, `pairing`, `tools`, `schema` | what requests and answers are made of |
 | `groups` | ``generationConfig`` |
 | `citations` | ``groundingMetadata`` |
+| `resources` | what accounts keep |
 | `stops`, `usage`, `limits`, `times` | why an answer ended; counts, rate limits, dates |
 | `stream_frames`, `stream_candidate`, `stream_args` | frames of both kinds; a candidate; arguments in pieces |
 """
@@ -40,6 +41,7 @@ from ..base import Protocol
 from ..codec import Codec
 from . import companions, embeddings, errors, request, response, routes, verdicts
 from .profile import DIALECTS, JSON_ARRAY, NAME
+from .resources import RESOURCES
 from .stream_decoder import StreamDecoder
 from .stream_encoder import StreamEncoder
 from .stream_watch import StreamWatch
@@ -61,4 +63,5 @@ PROTOCOL: Protocol = Codec(
     stream_types={JSON_ARRAY: "application/json"},
     dialects=DIALECTS,
     answer_error=errors.answer_error,
+    resources=RESOURCES,
 )

@@ -38,6 +38,7 @@ from ..base import Protocol
 from ..codec import Codec
 from ..openai_shared import embeddings as openai_embeddings
 from ..openai_shared import models as openai_models
+from ..openai_shared.resources import RESOURCES
 from . import errors, request, response, routes, verdicts
 from .dialects import DIALECTS
 from .profile import NAME
@@ -62,4 +63,5 @@ PROTOCOL: Protocol = Codec(
     dialects=DIALECTS,
     keep_alive=write_comment(b"ping"),
     answer_error=errors.answer_error,
+    resources=RESOURCES,
 )

@@ -22,6 +22,7 @@ https://platform.openai.com/docs/api-reference/responses (read 2026-11-23). Deci
 | `stream_decoder`, `stream_encoder`, `stream_watch` | streams read, written, watched |
 | `turns`, `items`, `parts`, `media`, `tools` | what requests and answers are made of |
 | `effort`, `stops`, `usage`, `citations` | how much to think; why an answer ended; counts, annotations |
+| `resources` | what accounts keep |
 | `minted`, `remade` | items come back through other clients; items made of others on their way |
 | `stream_item`, `stream_live`, `settle` | an item of a stream; what has been shown; what item a part stands in |
 """
@@ -35,6 +36,7 @@ from ..openai_shared import embeddings as openai_embeddings
 from ..openai_shared import models as openai_models
 from . import errors, request, response, routes, verdicts
 from .profile import DIALECTS, NAME
+from .resources import RESOURCES
 from .settle import settle
 from .stream_decoder import StreamDecoder
 from .stream_encoder import StreamEncoder
@@ -58,4 +60,5 @@ PROTOCOL: Protocol = Codec(
     dialects=DIALECTS,
     keep_alive=write_comment(b"ping"),
     answer_error=errors.answer_error,
+    resources=RESOURCES,
 )
