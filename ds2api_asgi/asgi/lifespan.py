@@ -42,7 +42,12 @@ def lifespan(*apps: ASGIApp) -> Callable[[Any], AbstractAsyncContextManager[Any]
     Returns:
         What the frameworks take: called with the host, it gives an async context manager. Entering it raises
         ConfigurationError when an app fails to start; it yields the apps' lifespan state, or None when there is none.
+
+    Raises:
+        ConfigurationError: What is given is no app, such as a list of apps.
     """
+    if not all(map(callable, apps)):
+        raise ConfigurationError("lifespan takes apps, as in lifespan(one, other)")
 
     @asynccontextmanager
     async def run(host: Any = None) -> AsyncIterator[dict[str, Any] | None]:  # noqa: ARG001 - the frameworks pass it

@@ -24,6 +24,18 @@ def alias_of(digest: bytes) -> str:
     return f"key-{digest.hex()[:12]}"
 
 
+def _problem_of(value: str) -> str | None:
+    if not value:
+        return "is empty"
+    if value.lower().startswith("bearer "):
+        return 'begins with "Bearer", which is no part of it'
+    if not _HEADER_SAFE.fullmatch(value):
+        return "holds white space or other characters that no HTTP header can carry"
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        return "stands in quotes that are taken for a part of it (docker's --env-file keeps them)"
+    return None
+
+
 class Secret:
     """Holds a key so that it cannot be shown by accident: not by repr, str, format, pickle or msgspec.
 
@@ -33,14 +45,15 @@ class Secret:
         value: The key as its issuer gave it.
 
     Raises:
-        ConfigurationError: It is empty, or holds what an HTTP header cannot carry (often a line end from a file).
+        ConfigurationError: It is empty, holds what an HTTP header cannot carry (often a line end from a file), or
+            stands in quotes or behind ``Bearer``.
     """
 
     __slots__ = ("_digest", "_value")
 
     def __init__(self, value: str) -> None:
-        if not _HEADER_SAFE.fullmatch(value):
-            problem = "is empty" if not value else "holds white space or other characters that no HTTP header can carry"
+        problem = _problem_of(value)
+        if problem is not None:
             raise ConfigurationError(f"a key {problem}")
         self._value = value
         self._digest = hashlib.sha256(value.encode()).digest()

@@ -94,6 +94,8 @@ class Traced:
         for name in (header, trust):
             if name is not None and _TOKEN.fullmatch(name) is None:
                 raise ConfigurationError(f"not the name of a header: {name!r}")
+        if callable(sinks):
+            raise ConfigurationError("sinks is one sink; give a list of sinks")
         self._trust = None if trust is None else trust.lower().encode()
         self._ids = ids
         story = _Story(

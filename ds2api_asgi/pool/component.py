@@ -137,6 +137,8 @@ class KeyPool:
             raise ConfigurationError("max_queue is below 0")
         if isinstance(keys, str):
             raise ConfigurationError("keys is one string; give a list of keys")
+        if store is not None and not hasattr(store, "acquire"):
+            raise ConfigurationError("store is no store of keys, such as SQLiteKeyStore(path)")
         checked = as_keys(keys)
         self.app = app
         self.name = name

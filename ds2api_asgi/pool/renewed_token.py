@@ -20,6 +20,7 @@ from subprocess import DEVNULL
 from typing import Final, TypeAlias
 
 import anyio
+from anyio.abc import Process
 from anyio.lowlevel import RunVar
 from msgspec import Struct
 
@@ -178,8 +179,9 @@ class RenewedToken:
             self._failed_at = None
         except Exception as error:  # noqa: BLE001 - whatever a source raises, requests are answered
             self._failed_at = self._clock()
-            # What it raises may repeat a secret, so only its kind is told.
-            _logger.warning("no access token could be fetched: %s", type(error).__name__)
+            # What others raise may repeat a secret, so only its kind is told.
+            told = error if isinstance(error, ConfigurationError) else type(error).__name__
+            _logger.warning("no access token could be fetched: %s", told)
         self._fetches += 1
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -203,8 +205,7 @@ def token_of_command(command: Sequence[str], *, lifetime: float = 3000.0) -> Tok
             print the one that they have, which may be older.
 
     Returns:
-        A source. It raises what starting a program raises, and ConfigurationError when the program fails, or prints
-        what is no token.
+        A source. It raises ConfigurationError when the program cannot be started, fails, or prints what is no token.
 
     Raises:
         ConfigurationError: No program is named, or the lifetime is not more than 0.
@@ -213,9 +214,15 @@ def token_of_command(command: Sequence[str], *, lifetime: float = 3000.0) -> Tok
     if not words or not lifetime > 0:
         raise ConfigurationError("a command has a name, and a lifetime is more than 0 seconds")
 
-    async def fetch() -> Token:
+    async def start() -> Process:
         # What it says of failures goes nowhere: it may show what it was told, and nobody can be asked a question.
-        async with await anyio.open_process(words, stdin=DEVNULL, stderr=DEVNULL) as process:
+        try:
+            return await anyio.open_process(words, stdin=DEVNULL, stderr=DEVNULL)
+        except OSError as error:
+            raise ConfigurationError(f"the command cannot be started: {error.strerror or 'no program'}") from None
+
+    async def fetch() -> Token:
+        async with await start() as process:
             assert process.stdout is not None
             printed = bytearray()
             async for part in process.stdout:

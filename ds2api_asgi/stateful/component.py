@@ -81,6 +81,8 @@ class StatefulResponses:
             raise ConfigurationError("max_body, max_answer and max_background are at least 1")
         if max_queued < 0:
             raise ConfigurationError("max_queued is at least 0")
+        if store is not None and not hasattr(store, "put"):
+            raise ConfigurationError("store is no store of responses, such as SQLiteResponseStore(path)")
         self.app = app
         self._places = max_background
         self._queue = max_queued

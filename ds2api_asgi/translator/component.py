@@ -96,6 +96,9 @@ class Translator:
             raise ConfigurationError("max_body and max_answer are at least 1")
         if isinstance(carry_store_clients, str):
             raise ConfigurationError("carry_store_clients takes a list of protocol names")
+        for number, transform in enumerate(transforms):
+            if isinstance(transform, type) or not hasattr(transform, "begin"):
+                raise ConfigurationError(f"transforms[{number}] is no transform: an object such as TextTools()")
         self.app = app
         stored = tuple(carry_store_clients)
         carriage = Carriage.of(

@@ -17,6 +17,9 @@ __all__ = ["Address", "UnsafePath", "strip_secrets"]
 # Segments that begin with a dot are looked at closely; everything here may stand in a URL as it is.
 _PLAIN = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@-]*)+")
 _VERSION = re.compile(r"v\d\w*")
+_ENDPOINT = re.compile(
+    r"/chat/completions$|(?<=/v1)/(?:messages|responses)$|/models/[^/]+:[A-Za-z]*[gG]enerateContent$"
+)
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]")
 _MAX_DECODINGS = 3  # how often a proxy chain may have decoded a path before it is used
 _SECRET = re.compile(rb"(?:^|&)(?:key|api_key|access_token)(?:=|&|$)", re.IGNORECASE)
@@ -35,7 +38,8 @@ class Address:
         base_url: ``"https://api.openai.com"``, with or without a path such as ``/v1``.
 
     Raises:
-        ConfigurationError: Not an absolute http(s) URL, or one with credentials, a query or a fragment.
+        ConfigurationError: Not an absolute http(s) URL, or one with credentials, a query, a fragment or white space, or
+            an endpoint's instead of what all of them have in common.
     """
 
     __slots__ = ("_base", "_version")
@@ -44,9 +48,14 @@ class Address:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigurationError("base_url must be an absolute http or https URL")
-        if "@" in parts.netloc or parts.query or parts.fragment or _FORBIDDEN.search(base_url) or " " in base_url:
+        if _FORBIDDEN.search(base_url) or " " in base_url:
+            raise ConfigurationError("base_url must have no white space, backslashes and control characters")
+        if "@" in parts.netloc or parts.query or parts.fragment:
             raise ConfigurationError("base_url must have no credentials, no query and no fragment")
         path = parts.path.rstrip("/")
+        endpoint = _ENDPOINT.search(path)
+        if endpoint is not None:
+            raise ConfigurationError(f"base_url leads to one endpoint: leave out {endpoint[0]}")
         try:
             _check(path or "/")
         except UnsafePath as error:

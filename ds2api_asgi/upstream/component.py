@@ -28,6 +28,7 @@ from ..asgi.loop import asyncio_loop
 from ..asgi.masking import masking, masking_socket
 from ..asgi.path import query, raw_relative_path, relative_path
 from ..asgi.respond import respond
+from ..asgi.secret import Secret
 from ..asgi.types import Message, Receive, Scope, Send
 from ..errors import BodyTooLarge, BrokenStream, ClientGone, ConfigurationError, TransportError
 from ..protocols import registry
@@ -121,8 +122,8 @@ class Upstream:
     ) -> None:
         if api_key is not None and forward_credentials:
             raise ConfigurationError("api_key and forward_credentials exclude each other")
-        if api_key is not None and not api_key.strip():
-            raise ConfigurationError("api_key is empty")
+        if api_key is not None:
+            Secret(api_key)  # which tells what is no key
         if isinstance(secrets, str):
             raise ConfigurationError("secrets takes a list of texts")
         if client is not None and sender is not None:

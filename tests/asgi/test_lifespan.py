@@ -187,3 +187,8 @@ async def test_mounted_dispatches_at_segment_boundaries(path: str, root: str, in
 def test_a_mount_path_of_another_form_is_refused(path: str) -> None:
     with pytest.raises(ConfigurationError):
         Mounted(silent, path, silent)
+
+
+def test_what_is_no_app_has_no_lifespan() -> None:
+    with pytest.raises(ConfigurationError):
+        lifespan([silent])  # type: ignore[arg-type]

@@ -154,7 +154,11 @@ def test_a_check_leaves_no_files(check: Callable[..., tuple[int, str, str]], tmp
 
 
 def test_a_file_that_is_not_there(check: Callable[..., tuple[int, str, str]]) -> None:
-    assert check(GOOD, "other.toml") == (1, "", "other.toml: cannot be read: No such file or directory\n1 problem\n")
+    assert check(GOOD, "other.toml") == (
+        1,
+        "",
+        "other.toml: there is no such file (ds2api init writes one)\n1 problem\n",
+    )
 
 
 def test_the_schema_is_printed(check: Callable[..., tuple[int, str, str]]) -> None:

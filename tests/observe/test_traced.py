@@ -105,6 +105,11 @@ async def test_a_header_is_opt_in_bounded_and_safe() -> None:
         Traced(app, header="x: y\r\n")
 
 
+async def test_a_sink_in_the_place_of_a_list_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="list"):
+        Traced(Translator(ScriptedUpstream([]), speaks="openai-chat"), sinks=Journal())
+
+
 async def test_a_stream_that_is_cut_and_an_app_that_raises_are_told() -> None:
     async def cut(scope: Any, receive: Any, send: Any) -> None:
         headers = [(b"content-type", b"text/event-stream")]

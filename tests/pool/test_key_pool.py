@@ -438,6 +438,7 @@ async def test_no_secret_is_seen_anywhere(caplog: pytest.LogCaptureFixture) -> N
         {"keys": [""]},
         {"keys": ["sk-1", "sk-1"]},
         {"strategy": "fastest"},
+        {"store": "keys.db"},
         {"max_concurrency": 0},
         {"protocol": "telepathy"},
     ],

@@ -46,8 +46,10 @@ def test_an_alias_is_stable_and_holds_no_piece_of_the_key() -> None:
     assert not any(CANARY[i : i + 4] in alias for i in range(len(CANARY) - 3))
 
 
-@pytest.mark.parametrize("value", ["", " ", "sk-1\n", "sk 1", "sk-\r\nx-evil: 1", "schlüssel", "\x00"])
-def test_what_no_header_can_carry_is_no_key_and_is_not_shown(value: str) -> None:
+@pytest.mark.parametrize(
+    "value", ["", " ", "sk-1\n", "sk 1", "sk-\r\nx-evil: 1", "schlüssel", "\x00", "'sk-1'", '"sk-1"', "Bearer sk-1"]
+)
+def test_what_no_header_can_carry_or_is_no_part_of_a_key_is_no_key_and_is_not_shown(value: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         as_keys([value])
     assert not value.strip() or value.strip() not in str(caught.value)

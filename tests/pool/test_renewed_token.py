@@ -265,6 +265,21 @@ async def test_a_program_may_print_the_token() -> None:
 
 
 @pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["no-such-program-anywhere"], "the command cannot be started: No such file or directory"),
+        ([sys.executable, "-c", "raise SystemExit(1)"], "the command failed"),
+    ],
+)
+async def test_why_a_program_gives_no_token_is_logged(
+    command: list[str], told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = RenewedToken(ScriptedUpstream([json_script({})]), protocol="gemini", fetch=token_of_command(command))
+    assert (await Driver(app).request("POST", "/v1beta/models/m:generateContent")).status == 502
+    assert f"no access token could be fetched: {told}" in caplog.text
+
+
+@pytest.mark.parametrize(
     "make",
     [
         lambda: RenewedToken(app_of, protocol="nobody", fetch=Source()),  # type: ignore[arg-type]

@@ -344,3 +344,24 @@ async def test_a_pools_lease_is_renewed_while_its_request_runs_and_errors_come_t
     assert [report.in_flight for report in await other.snapshot()] == [0]
     store.close()
     other.close()
+
+
+async def test_a_file_that_cannot_be_made_is_an_outage_until_its_folder_is_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "ds2api_asgi.pool")
+    folder = tmp_path / "missing"
+    alone = joined(SQLiteKeyStore(folder / "keys.db", retry_every=RETRY))
+    strict = joined(SQLiteKeyStore(folder / "keys.db", retry_every=RETRY, on_failure="refuse"))
+    await alone.release(await lease_of(alone))
+    refused = await strict.acquire(Ask(model="m"))
+    assert isinstance(refused, Empty)
+    assert refused.reason is EmptyReason.UNKNOWN
+    assert "No such file" in caplog.text
+    assert "Traceback" not in caplog.text
+    folder.mkdir()
+    await anyio.sleep(2 * RETRY)
+    await strict.release(await lease_of(strict))
+    assert (folder / "keys.db").exists()
+    alone.close()
+    strict.close()

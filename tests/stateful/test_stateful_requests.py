@@ -373,7 +373,9 @@ async def test_within_a_pool_clients_cannot_be_told_apart(anyio_backend: str) ->
         await driver.request("POST", "/v1/responses", json={"model": "m"})
 
 
-@pytest.mark.parametrize("options", [{"max_body": 0}, {"max_answer": 0}, {"max_background": 0}, {"max_queued": -1}])
+@pytest.mark.parametrize(
+    "options", [{"max_body": 0}, {"max_answer": 0}, {"max_background": 0}, {"max_queued": -1}, {"store": "state.db"}]
+)
 def test_values_that_cannot_work_are_refused(options: Any) -> None:
     with pytest.raises(ConfigurationError):
         StatefulResponses(Nest().inner, **options)

@@ -8,6 +8,7 @@ import pytest
 
 from dialogues import ANTHROPIC_HEADERS, OPENAI_HEADERS, PATHS
 from ds2api_asgi.errors import ConfigurationError
+from ds2api_asgi.transforms import ThinkTags
 from ds2api_asgi.translator import Translator
 
 
@@ -146,6 +147,8 @@ async def test_a_shared_path_belongs_to_whom_the_headers_name(
         {"speaks": "anthropic", "on_loss": {"lost": "allow"}},
         {"speaks": "anthropic", "max_body": 0},
         {"speaks": "anthropic", "max_answer": 0},
+        {"speaks": "anthropic", "transforms": [ThinkTags]},
+        {"speaks": "anthropic", "transforms": ["think-tags"]},
     ],
 )
 def test_what_cannot_work_is_refused_at_construction(options: dict[str, Any]) -> None:

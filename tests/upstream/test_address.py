@@ -69,11 +69,30 @@ def test_a_path_that_could_mean_another_is_refused(path: str) -> None:
 
 @pytest.mark.parametrize(
     "base",
-    ["", "api.example.com", "ftp://h", "https://", "https://u:p@h", "https://h?a", "https://h#a", "https://h/../a"],
+    [
+        "",
+        "api.example.com",
+        "ftp://h",
+        "https://",
+        "https://u:p@h",
+        "https://h?a",
+        "https://h#a",
+        "https://h/../a",
+        "https://h/ ",
+        "https://h/v1/chat/completions",
+        "https://h/v1/messages/",
+        "https://h/v1/responses",
+        "https://h/v1beta/models/m:streamGenerateContent",
+    ],
 )
 def test_a_base_url_that_says_more_or_less_is_refused(base: str) -> None:
     with pytest.raises(ConfigurationError):
         Address(base)
+
+
+@pytest.mark.parametrize("base", ["https://h/messages", "https://h/api/chat", "https://h/v1/projects/p/responses"])
+def test_a_prefix_may_have_the_name_of_an_endpoint(base: str) -> None:
+    assert Address(base).url("/x") == f"{base}/x"
 
 
 hostile = st.lists(

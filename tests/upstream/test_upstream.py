@@ -469,6 +469,7 @@ async def test_a_client_of_the_user_is_used_and_left_open(serve: Any, well_behav
     "options",
     [
         {"api_key": "", "protocol": None},
+        {"api_key": "sk-1\n"},
         {"api_key": "x", "forward_credentials": True},
         {"idle_timeout": 0},
         {"write_timeout": 0},

@@ -40,7 +40,7 @@ from ..config import Config
 from ..config.guess import near
 from ..config.models import TargetTable
 from ..config.places import dotted
-from ..config.upstreams import KeyTable, UpstreamTable
+from ..config.upstreams import UpstreamTable
 from ..providers.presets import PRESETS
 from ..routing.model_lists import Kept, read_list
 from .understood import aliases
@@ -198,10 +198,9 @@ async def _probe(config: Config, folder: Path, timeout: float, out: TextIO | Non
 def _questions(name: str, table: UpstreamTable, protocol: Protocol, leaf: ASGIApp) -> list[_Question]:
     if not table.keys:
         return [_Question(name, table, leaf, protocol, None)]
-    secrets = [key.secret if isinstance(key, KeyTable) else key for key in table.keys]
     return [
         _Question(name, table, _with(leaf, protocol, secret), protocol, alias)
-        for secret, alias in zip(secrets, aliases(table), strict=True)
+        for secret, alias in zip(table.secrets(), aliases(table), strict=True)
     ]
 
 
@@ -239,6 +238,8 @@ def _scope(question: _Question) -> Scope:
 def _meaning(question: _Question, kept: Kept, exchange: Exchange, rows: Sequence[Any]) -> tuple[State, str]:
     unreachable = exchange.last(Unreachable)
     if unreachable is not None:
+        if question.table.token is not None and unreachable.reason == "connect":
+            return "fails", "was not reached, or its command gives no access token"
         return "fails", _UNREACHABLE.get(unreachable.reason, "was not reached")
     if kept.document() is not None:
         return "works", "works, 1 model" if len(rows) == 1 else f"works, {len(rows)} models"

@@ -13,9 +13,10 @@ what they accept.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path as File
 from typing import Final
 from urllib.parse import urlsplit
@@ -23,7 +24,7 @@ from urllib.parse import urlsplit
 from ...protocols import registry
 from ...protocols.base import Operation
 from .check_access import access_found
-from .check_files import certificate_found
+from .check_files import certificate_found, folders_found
 from .check_models import models_found, rules_found
 from .check_upstreams import upstreams_found
 from .known import Found, Known
@@ -32,6 +33,7 @@ from .root import Config
 __all__ = ["Known", "found_in", "is_own"]
 
 _PASSWORD: Final = 12  # characters
+_HOST: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]*)")
 _STATEFUL: Final = ("/v1/responses", "/responses", "/v1/realtime")
 """Paths that no protocol claims and yet are its own."""
 
@@ -51,6 +53,7 @@ def found_in(config: Config, known: Known, folder: File) -> list[Found]:
         *access_found(config),
         *_server(config, known, folder),
         *_stores(config),
+        *folders_found(config, folder),
         *_paths(config),
         *_installed(config),
     ]
@@ -68,10 +71,28 @@ def is_own(host: str) -> bool:
 
 def _server(config: Config, known: Known, folder: File) -> Iterator[Found]:
     server = config.server
-    if not is_own(server.host) and "access" not in known.tables:
+    if not _is_host(server.host):
+        yield ("server", "host"), "must be a name or an address, without http:// and port (which is server.port)"
+    elif not is_own(server.host) and "access" not in known.tables:
         where = ("server", "host") if "server" in known.tables else ("server",)
         yield where, "other machines reach this: say in [access] who may come in, or open = true there for everybody"
+    for number, proxy in enumerate(server.trust_forwarded):
+        if proxy != "*" and not _is_network(proxy):
+            yield ("server", "trust_forwarded", number), "must be an address, or a network as 10.0.0.0/8"
     yield from certificate_found(("server",), server, folder)
+
+
+def _is_host(host: str) -> bool:
+    address = host.removeprefix("[").removesuffix("]").partition("%")[0]
+    return _HOST.fullmatch(host) is not None or ("/" not in address and _is_network(address))
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _stores(config: Config) -> Iterator[Found]:

@@ -14,13 +14,16 @@ SYNONYMS: Final = {
     "address": "base_url",
     "aliases": "models",
     "api_base": "base_url",
-    "api_key": "keys",
+    "api_key": "keys secret key",
     "api_keys": "keys",
     "auth": "access",
     "bind": "host",
+    "chatgpt": "openai",
+    "claude": "anthropic",
     "clients": "access",
     "endpoint": "base_url",
-    "key": "keys",
+    "key": "keys secret",
+    "google": "gemini",
     "kind": "type",
     "listen": "host",
     "logging": "log",
@@ -29,6 +32,7 @@ SYNONYMS: Final = {
     "providers": "upstreams",
     "retries": "retry",
     "routes": "models",
+    "secret": "key",
     "target": "targets",
     "timeout": "total_timeout",
     "token": "secret",
@@ -38,7 +42,7 @@ SYNONYMS: Final = {
     "url": "base_url",
     "value": "secret",
 }
-"""What others call members of ours."""
+"""What others call names of ours; the first of these that may stand there is meant."""
 
 
 def near(word: str, known: Iterable[str]) -> str | None:
@@ -54,9 +58,9 @@ def near(word: str, known: Iterable[str]) -> str | None:
     plain = _plain(word)
     if plain in names:
         return names[plain]
-    other = SYNONYMS.get(plain.replace("-", "_"))
-    if other is not None and _plain(other) in names:
-        return names[_plain(other)]
+    for other in SYNONYMS.get(plain.replace("-", "_"), "").split():
+        if _plain(other) in names:
+            return names[_plain(other)]
     found = get_close_matches(plain, names, n=1, cutoff=0.6)
     return names[found[0]] if found else None
 

@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from .base import PATTERNS, Table, unknown
 from .either import MARK
 from .guess import near
-from .places import Path
+from .places import Path, dotted
 
 __all__ = ["Problem", "place_of", "problem_of", "tables_at"]
 
@@ -48,7 +48,7 @@ def place_of(error: ErrorDetails) -> Path:
     steps = [step for step in error["loc"] if not (isinstance(step, str) and step.startswith(MARK))]
     if steps and steps[-1] == "[key]":  # the name of a member, not its value
         steps.pop()
-    if error["type"] == "union_tag_not_found" or error["type"] == "union_tag_invalid":
+    if error["type"] in ("union_tag_not_found", "union_tag_invalid") and isinstance(error["input"], dict):
         steps.append("type")
     return tuple(steps)
 
@@ -63,7 +63,7 @@ def problem_of(error: ErrorDetails, root: type[Table]) -> tuple[Path, str]:
     place = place_of(error)
     kind = error["type"]
     if kind == "extra_forbidden":
-        return place, _extra(place, root)
+        return place, _extra(place, root, error["input"])
     tell = _WORDS.get(kind)
     context = error.get("ctx", {})
     if tell is None:
@@ -71,7 +71,7 @@ def problem_of(error: ErrorDetails, root: type[Table]) -> tuple[Path, str]:
     return place, tell(context, error["input"])
 
 
-def _extra(place: Path, root: type[Table]) -> str:
+def _extra(place: Path, root: type[Table], given: object) -> str:
     name = str(place[-1])
     members = {member for table in tables_at(root, place[:-1]) for member in table.model_fields}
     meant = near(name, members)
@@ -79,6 +79,8 @@ def _extra(place: Path, root: type[Table]) -> str:
         return f'unknown; did you mean "{meant}"?'
     if len(place) > 1 and (table := near(name, root.model_fields)) in (name, name.replace("_", "-")):
         return f"unknown here; it is a table of its own, [{table}]"
+    if isinstance(given, dict) and place[:-2] in _NAMED:  # [models.gpt-4.1]
+        return f"unknown; a name with a dot needs quotes: [{dotted((*place[:-2], f'{place[-2]}.{name}'))}]"
     return f"unknown; there are: {', '.join(sorted(members))}" if members else "unknown"
 
 
@@ -117,6 +119,9 @@ def _step(annotation: Any, step: str | int) -> list[Any]:
             found.append(arguments[0])
     return found
 
+
+_NAMED: Final = (("upstreams",), ("models",), ("cost", "prices"))
+"""Tables whose members have names of the user's own."""
 
 _KINDS: Final[Sequence[tuple[type | tuple[type, ...], str]]] = (
     (bool, "true or false"),
@@ -162,7 +167,11 @@ _WORDS: Final[Mapping[str, _Words]] = {
     "union_tag_invalid": lambda context, _given: (
         "unknown; there are: " + str(context["expected_tags"]).replace(MARK, "").replace("'", '"')
     ),
-    "union_tag_not_found": lambda _context, _given: "missing; it says what this table is",
+    "union_tag_not_found": lambda context, given: (
+        "missing; it says what this table is"
+        if isinstance(given, dict)
+        else _not('a table that says what it is, as { type = "…" }')(context, given)
+    ),
     "string_type": _not("text in quotes"),
     "string_too_short": lambda _context, _given: "must not be empty",
     "string_pattern_mismatch": lambda context, _given: PATTERNS[str(context["pattern"])],

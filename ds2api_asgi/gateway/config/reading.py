@@ -110,6 +110,8 @@ def examine(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None =
         with file.open("rb") as opened:
             raw = opened.read(_LARGEST + 1)
             mode = os.fstat(opened.fileno()).st_mode
+    except FileNotFoundError:
+        return _failed(name, None, "there is no such file (ds2api init writes one)")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not the name of a file"
         return _failed(name, None, f"cannot be read: {reason}")

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from ...asgi.secret import Secret
 from ...pool.strategies import STRATEGIES
 from ...protocols import registry
 from ...transforms.text_tools.dialects import DIALECTS
@@ -187,3 +188,7 @@ class UpstreamTable(Table):
     """What happens when a translation would lose something."""
     transforms: tuple[TransformTable, ...] = ()
     """What is done with every request and answer."""
+
+    def secrets(self) -> list[Secret]:
+        """The keys themselves, in the file's order."""
+        return [key.secret if isinstance(key, KeyTable) else key for key in self.keys]

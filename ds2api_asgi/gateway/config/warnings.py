@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from shutil import which
 
 from ..providers.presets import PRESETS
 from ..routing.routes import Table as Routes
@@ -32,6 +33,11 @@ def _keys(config: Config) -> Iterator[Found]:
         preset = None if upstream.preset is None else PRESETS[upstream.preset]
         if preset is not None and not preset.keyless and not upstream.keys and upstream.token is None:
             yield ("upstreams", name), f"has no keys, though {preset.title} demands one"
+        for number, secret in enumerate(upstream.secrets()):
+            if "," in secret.reveal():
+                yield ("upstreams", name, "keys", number), "has a comma: several keys are as many members of the list"
+        if upstream.token is not None and which(upstream.token.command[0]) is None:
+            yield ("upstreams", name, "token", "command"), "there is no such program on this machine"
         if upstream.conversation_header is not None and upstream.strategy != "affinity":
             yield ("upstreams", name, "conversation_header"), 'counts only for the strategy "affinity"'
         if upstream.base_url is not None and upstream.base_url.startswith("http:") and upstream.keys:
@@ -81,7 +87,12 @@ def _access(config: Config) -> Iterator[Found]:
         return
     routes = Routes(config.upstreams, {name: _route(model) for name, model in config.models.items()}, prefixes=True)
     now = datetime.now(UTC)
+    providers = {secret: name for name, upstream in config.upstreams.items() for secret in upstream.secrets()}
     for number, key in enumerate(config.access.keys):
+        secret = key.key if isinstance(key, ClientKeyTable) else key
+        if secret in providers:
+            words = f"is a key of upstreams.{providers[secret]} as well, which clients would then hold"
+            yield ("access", "keys", number), words
         if not isinstance(key, ClientKeyTable):
             continue
         if key.expires_at is not None and key.expires_at <= now:

@@ -80,7 +80,7 @@ class SQLiteLedger:
         """Do a step; see `Ledger.step`."""
         try:
             return await anyio.to_thread.run_sync(self._waiting, step, abandon_on_cancel=True)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:  # its folder may be missing, or be nobody's to write to
             raise LedgerDown(str(error)) from error
 
     def close(self) -> None:
@@ -175,7 +175,7 @@ class SQLiteKeyStore(SharedStore):
     Cooldowns, probes, limits and the number of requests in flight hold for all processes together, and return when a
     process dies: its leases end after `lease_ttl`. A file on a network drive is not for it.
 
-    When the file cannot be written for `timeout` seconds, the store goes on with what it knows, alone, as a
+    When the file cannot be opened, or written for `timeout` seconds, the store goes on with what it knows, alone, as a
     `MemoryStore` would: cooldowns stay, limits hold for each process by itself. It logs this once, tries again every
     few seconds, and then writes what it learned meanwhile. With ``on_failure="refuse"`` requests are refused with 503
     until then.

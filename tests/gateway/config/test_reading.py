@@ -159,7 +159,7 @@ def test_what_is_no_toml_is_told_with_its_line(tmp_path: Path, text: str, expect
 
 def test_what_no_file_is_can_not_be_read(tmp_path: Path) -> None:
     assert [str(one) for one in examine(tmp_path / "none.toml").problems] == [
-        f"{tmp_path / 'none.toml'}: cannot be read: No such file or directory"
+        f"{tmp_path / 'none.toml'}: there is no such file (ds2api init writes one)"
     ]
     assert [one.words for one in examine(tmp_path).problems] == ["cannot be read: Is a directory"]
     assert [one.words for one in examine("a\0b").problems] == ["cannot be read: not the name of a file"]
