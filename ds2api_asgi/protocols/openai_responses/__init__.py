@@ -24,7 +24,9 @@ https://platform.openai.com/docs/api-reference/responses (read 2026-11-23). Deci
 | `effort`, `stops`, `usage`, `citations` | how much to think; why an answer ended; counts, annotations |
 | `resources` | what accounts keep |
 | `minted`, `remade` | items come back through other clients; items made of others on their way |
-| `stream_item`, `stream_live`, `settle` | an item of a stream; what has been shown; what item a part stands in |
+| `stream_item`, `settle` | an item that is read; what item a part stands in |
+| `stream_parts`, `stream_live` | parts that are written; what has been shown of them |
+| `stream_events` | events, named and numbered |
 """
 
 from __future__ import annotations
