@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from console_kit import PASSWORD, Nest, nest
 from ds2api_asgi.asgi.lifespan import Mounted
 from ds2api_asgi.gateway.cli import main
-from ds2api_asgi.gateway.commands.keys import table
+from ds2api_asgi.gateway.commands.key_table import table
 from ds2api_asgi.gateway.console.attempts import BURST
 from ds2api_asgi.pool import Key, RateLimits, Secret
 from ds2api_asgi.testing import json_script, serve

@@ -7,7 +7,8 @@
 | `init`, `setup`, `draft` | ``ds2api init``: what it asks, what it makes, the commented file |
 | `questions` | plain questions on a terminal or a pipe |
 | `check`, `understood`, `probe` | ``ds2api check``: what a configuration means, whether its providers can be reached |
-| `keys` | ``ds2api keys``: the keys of a running gateway |
+| `keys`, `key_table` | ``ds2api keys``: the keys of a running gateway, as lines |
+| `console_door` | its console, asked from outside |
 | `explain` | ``ds2api explain``: from a log, what happened to requests |
 | `convert` | ``ds2api convert``: a document from one protocol to another |
 | `simulate` | ``ds2api simulate``: clients, keys and providers in virtual time |
