@@ -8,7 +8,8 @@ generator of `Try`, which is sent an `Outcome` each time::
 | module | noun |
 |---|---|
 | `retry`, `failover` | the two apps |
-| `plan`, `steps` | what to try next, as a generator; what the engine makes of its words |
+| `plan`, `plans` | what to try next, as a generator; the two that are ours |
+| `steps` | what the engine makes of its words |
 | `engine`, `terms` | runs plans over apps; what holds for every request |
 | `course`, `attempt`, `race`, `pair` | one attempt at a target, start to end; the app run; two side by side |
 | `hedge` | when a second one is begun |
@@ -25,7 +26,8 @@ from .budget import BudgetPolicy
 from .engine import Engine, PlanFactory, Terms
 from .failover import Failover
 from .hedge import Hedge
-from .plan import Answered, Ended, Failed, Outcome, Plan, Reason, RetryPolicy, Try, failover_plan, retry_plan
+from .plan import Answered, Ended, Failed, Outcome, Plan, Reason, RetryPolicy, Try
+from .plans import failover_plan, retry_plan
 from .retry import Retry
 from .targets import BreakerReport
 from .timeouts import Timeouts

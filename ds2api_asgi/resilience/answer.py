@@ -1,4 +1,4 @@
-"""Answers that went wrong, held whole: the plan may end up with nothing better than one of them."""
+"""Answers that went wrong, held whole, and which of them the client should see: a plan may find nothing better."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ..asgi.headers import RawHeaders, find, replace
 from ..asgi.types import Send
 from ..protocols.base import Protocol
 from ..universal import jsontext
-from ..universal.failure import Failure, Fault
+from ..universal.failure import Failure, Fault, KeyAction
 from .plan import Failed
 
-__all__ = ["FailedAnswer", "error_answer", "is_document"]
+__all__ = ["FailedAnswer", "error_answer", "is_document", "preference"]
 
 _RETRIED_BY_CLIENTS = frozenset({408, 409, 429})
 """Statuses below 500 that the official SDKs of OpenAI and Anthropic try again by themselves, twice."""
@@ -91,3 +91,46 @@ def is_document(body: bytes) -> bool:
         return True
     stripped = body.removeprefix(b"\xef\xbb\xbf").strip()
     return stripped[:1] in _OPEN and stripped[-1:] in _CLOSED
+
+
+_RANKS: dict[Fault, int] = {
+    Fault.REQUEST: 0,
+    Fault.RATE: 1,
+    Fault.QUOTA: 1,
+    Fault.MODEL: 2,
+    Fault.PROVIDER: 2,
+    Fault.KEY: 5,
+    Fault.NETWORK: 6,
+    Fault.SELF: 7,
+    Fault.CLIENT: 8,
+}
+_UNKNOWN_MODEL = 3
+_ALL_TRIED = 4
+
+
+def preference(failed: Failed, *, number: int) -> tuple[int, int]:
+    """The sort key of a failure among those of one request: the least is the one that the client should see.
+
+    The request's own fault says most, then a rate or quota, an overload, a model that no key may use, a refused key
+    (the client's own key is another one), an upstream that was not reached. A pool speaks for all its keys, so what it
+    says stands with the rates; but that every key has failed says less than how. Among equals the newest counts, but
+    of the request's faults the first.
+
+    Args:
+        failed: The outcome.
+        number: 1 for the first attempt.
+
+    Returns:
+        The key.
+    """
+    rank = _rank(failed)
+    return rank, number if rank == 0 else -number
+
+
+def _rank(failed: Failed) -> int:
+    if failed.empty is not None:
+        # A pool whose keys all failed, or may not use the model, says less than the answers that made it so.
+        return _ALL_TRIED if failed.empty.reason in ("tried", "blocked") else _RANKS[Fault.RATE]
+    if failed.verdict.key is KeyAction.BLOCK_MODEL and failed.status == 404:
+        return _UNKNOWN_MODEL
+    return _RANKS[failed.verdict.fault]

@@ -36,14 +36,14 @@ from ..protocols.alive import keep_alive_of
 from ..protocols.base import Claim, Operation, Protocol
 from ..universal.failure import Failure, FailureKind, Fault, RetryScope, Verdict
 from .alive import KeepAlive
-from .answer import FailedAnswer, error_answer
+from .answer import FailedAnswer, error_answer, preference
 from .attempt import Lost
 from .course import Asked, Course, Patience
 from .hedge import Hedging
 from .line import ClientLine
 from .pace import SAMPLES
 from .pair import Pair
-from .plan import Failed, Plan, Reason, Try, preference
+from .plan import Failed, Plan, Reason, Try
 from .stated import stated_timeout, without_timeouts
 from .steps import Bounds, Steps
 from .targets import BreakerReport, Targets, Turn

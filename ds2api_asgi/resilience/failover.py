@@ -16,7 +16,8 @@ from .breaker import BreakerPolicy
 from .budget import BudgetPolicy
 from .engine import Engine, Terms
 from .hedge import Hedge
-from .plan import FALLBACKS, RetryPolicy, failover_plan, retry_plan
+from .plan import RetryPolicy
+from .plans import FALLBACKS, failover_plan, retry_plan
 from .stated import timeout_headers
 from .targets import BreakerReport
 from .timeouts import Timeouts

@@ -14,7 +14,8 @@ from .breaker import BreakerPolicy
 from .budget import BudgetPolicy
 from .engine import Engine, Terms
 from .hedge import Hedge
-from .plan import RetryPolicy, retry_plan
+from .plan import RetryPolicy
+from .plans import retry_plan
 from .stated import timeout_headers
 from .targets import BreakerReport
 from .timeouts import Timeouts

@@ -12,18 +12,9 @@ from hypothesis import strategies as st
 
 from ds2api_asgi.asgi.facts import PoolEmpty, Skipped
 from ds2api_asgi.errors import ConfigurationError
-from ds2api_asgi.resilience.plan import (
-    Answered,
-    Ended,
-    Failed,
-    Outcome,
-    Reason,
-    RetryPolicy,
-    Try,
-    failover_plan,
-    preference,
-    retry_plan,
-)
+from ds2api_asgi.resilience.answer import preference
+from ds2api_asgi.resilience.plan import Answered, Ended, Failed, Outcome, Reason, RetryPolicy, Try
+from ds2api_asgi.resilience.plans import failover_plan, retry_plan
 from ds2api_asgi.universal.failure import Fault, KeyAction, RequestFault, RetryScope, Verdict
 
 POLICY = RetryPolicy()

@@ -16,7 +16,8 @@ from ds2api_asgi.errors import ConfigurationError
 from ds2api_asgi.resilience.breaker import BreakerPolicy, BreakerState
 from ds2api_asgi.resilience.budget import BudgetPolicy, RetryBudget
 from ds2api_asgi.resilience.pinned import Pin, pin_of
-from ds2api_asgi.resilience.plan import Failed, RetryPolicy, Try, failover_plan, retry_plan
+from ds2api_asgi.resilience.plan import Failed, RetryPolicy, Try
+from ds2api_asgi.resilience.plans import failover_plan, retry_plan
 from ds2api_asgi.resilience.steps import Bounds, Steps
 from ds2api_asgi.resilience.targets import Targets
 from ds2api_asgi.universal.failure import Fault, RetryScope, Verdict
