@@ -28,7 +28,8 @@ https://platform.openai.com/docs/api-reference/chat (read 2026-11-23). Decisions
 | `citations`, `carry` | annotations; payloads that clients carry |
 | `dialects`, `vendors` | what vendors take otherwise, as data |
 | `fitting`, `fitting_turns`, `spelling` | requests made to fit a vendor, and spelled as it does |
-| `stream_choice`, `stream_live`, `stream_envelope` | a choice; what has been shown; what stands beside choices |
+| `stream_choice` | a choice that is read |
+| `stream_parts`, `stream_live`, `stream_envelope` | parts that are written; what was shown; what stands beside |
 """
 
 from __future__ import annotations
