@@ -32,7 +32,9 @@ https://ai.google.dev/api/generate-content (read 2026-11-23). Decisions:
 | `citations` | ``groundingMetadata`` |
 | `resources` | what accounts keep |
 | `stops`, `usage`, `limits`, `times` | why an answer ended; counts, rate limits, dates |
-| `stream_frames`, `stream_candidate`, `stream_args` | frames of both kinds; a candidate; arguments in pieces |
+| `stream_frames` | frames of both kinds, read and written |
+| `stream_candidate`, `stream_args` | a candidate that is read; arguments in pieces |
+| `stream_parts` | parts that are written |
 """
 
 from __future__ import annotations

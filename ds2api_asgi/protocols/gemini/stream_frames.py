@@ -5,11 +5,30 @@ A bare object in place of both is an error that came late, which the provider se
 
 from __future__ import annotations
 
+from typing import Any, Final, Literal
+
+from msgspec import UNSET
+
 from ...errors import FramingError
 from ...framing.json_array import MAX_ELEMENT, JsonArrayParser
 from ...framing.sse import SseParser
+from ...universal.jsontext import dumps
+from ..base import Context
+from .profile import JSON_ARRAY, NAME
 
-__all__ = ["Frames"]
+__all__ = ["FrameWriter", "Frames", "Framing", "framing_of"]
+
+Framing = Literal["sse", "json_array"]
+
+_ONE_LINE: Final = bytes.maketrans(b"\r\n", b"  ")
+
+
+def framing_of(context: Context) -> Framing:
+    """How the client wants its stream: its dialect says so."""
+    request = context.request
+    if request is not UNSET and request.origin.protocol == NAME and request.origin.dialect == JSON_ARRAY:
+        return "json_array"
+    return "sse"
 
 
 class Frames:
@@ -65,3 +84,62 @@ class Frames:
         if self._array is not None:
             return self._array.close()
         return [b"".join(self._bare)] if self._bare else []
+
+
+class FrameWriter:
+    """Writes the documents of one stream.
+
+    Args:
+        framing: Its framing.
+        out: Where the bytes go, in pieces.
+
+    Attributes:
+        envelope: Members that every frame has.
+        pending: Members that the next frame has beside.
+        begun: Whether a frame is written.
+    """
+
+    __slots__ = ("_array", "_between", "_out", "begun", "envelope", "pending")
+
+    def __init__(self, framing: Framing, out: list[bytes]) -> None:
+        self.envelope: dict[str, Any] = {}
+        self.pending: dict[str, Any] = {}
+        self.begun = False
+        self._array = framing == "json_array"
+        self._between = b",\n" if self._array else b"data: "
+        self._out = out
+
+    def frame(self, document: dict[str, Any]) -> None:
+        """Write one frame."""
+        pending, self.pending = self.pending, {}
+        self.bare({**pending, **document, **self.envelope})
+
+    def bare(self, document: dict[str, Any]) -> None:
+        """Write a document as it is."""
+        data = dumps(document)
+        # Line ends stand between the tokens of arguments only, which are verbatim; a frame is one line.
+        if b"\n" in data or b"\r" in data:
+            data = data.translate(_ONE_LINE)
+        first, self.begun = not self.begun, True
+        self._out += (b"[" if self._array and first else self._between, data, b"" if self._array else b"\n\n")
+
+    def candidate(self, index: int, part: dict[str, Any]) -> None:
+        """Write a frame with one part of one candidate."""
+        self.frame(_one_part(index, part))
+
+    def around(self, index: int, part: dict[str, Any]) -> tuple[bytes, bytes]:
+        """What stands before and behind each text of a part, whose text here is NUL, in frames that say no more."""
+        head, _, tail = dumps({**_one_part(index, part), **self.envelope}).partition(rb'"\u0000"')
+        return self._between + head, tail + (b"" if self._array else b"\n\n")
+
+    def end(self) -> None:
+        """Write what ends a stream that is whole.
+
+        An array that is not is not closed: who reads it at once must not take it for an answer.
+        """
+        if self._array:
+            self._out.append(b"]")
+
+
+def _one_part(index: int, part: dict[str, Any]) -> dict[str, Any]:
+    return {"candidates": [{"content": {"parts": [part], "role": "model"}, "index": index}]}

@@ -55,7 +55,7 @@ _DONE: Final = write_event(b"[DONE]")
 class StreamEncoder:
     """See `base.StreamEncoder`; the paths of losses are those of the folded answer."""
 
-    __slots__ = ("_context", "_envelope", "_out", "_parts", "_scope", "_usage", "losses")
+    __slots__ = ("_context", "_envelope", "_live", "_out", "_parts", "_scope", "_usage", "losses")
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -63,13 +63,14 @@ class StreamEncoder:
         self._out: list[bytes] = []
         self._envelope = Envelope(self._out)
         self._parts = Parts(context, self._scope, self._envelope, self._out)
+        self._live = self._parts.live
         self._usage: Usage | UnsetType = UNSET
         self.losses: list[Loss] = self._scope.losses
 
     def write(self, events: Iterable[Event]) -> bytes:
         """See `base.StreamEncoder.write`."""
         out = self._out
-        live = self._parts.live
+        live = self._live
         envelope = self._envelope
         for event in events:
             if type(event) is Delta:

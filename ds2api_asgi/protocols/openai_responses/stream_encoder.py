@@ -48,7 +48,7 @@ class StreamEncoder:
         losses: What the stream could not say, paths as in the folded answer.
     """
 
-    __slots__ = ("_context", "_envelope", "_events", "_out", "_parts", "_scope", "_stop", "_usage", "losses")
+    __slots__ = ("_context", "_envelope", "_events", "_live", "_out", "_parts", "_scope", "_stop", "_usage", "losses")
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -56,6 +56,7 @@ class StreamEncoder:
         self._out: list[bytes] = []
         self._events = Events(self._out)
         self._parts = Parts(context, self._scope, self._events)
+        self._live = self._parts.live
         self._envelope: Json | None = None
         self._stop: Stop | UnsetType = UNSET
         self._usage: Usage | UnsetType = UNSET
@@ -63,8 +64,7 @@ class StreamEncoder:
 
     def write(self, events: Iterable[Event]) -> bytes:
         """The bytes for these events, all that can be said by now."""
-        out, written, parts = self._out, self._events, self._parts
-        live = parts.live
+        out, live, written = self._out, self._live, self._events
         for event in events:
             if type(event) is Delta and event.channel == "text":
                 part = live.get(event.key)
@@ -75,7 +75,7 @@ class StreamEncoder:
                 if part.held:
                     continue
                 if not part.head:
-                    parts.begin_thought(part)
+                    self._parts.begin_thought(part)
                 out += (part.head, b"%d" % written.number, DELTA, json_string(text), END)
                 written.number += 1
             else:

@@ -13,7 +13,8 @@ from msgspec import UNSET
 
 from ds2api_asgi.protocols.base import Context
 from ds2api_asgi.protocols.gemini import PROTOCOL
-from ds2api_asgi.protocols.gemini.stream_encoder import Framing, StreamEncoder
+from ds2api_asgi.protocols.gemini.stream_encoder import StreamEncoder
+from ds2api_asgi.protocols.gemini.stream_frames import Framing
 from ds2api_asgi.universal.content import Citation, Reasoning, Text, ToolCall
 from ds2api_asgi.universal.events import Close, Delta, End, Error, Event, Open, Ping, Set, Start, StopEvent, UsageEvent
 from ds2api_asgi.universal.failure import Failure, FailureKind
