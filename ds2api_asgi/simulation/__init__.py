@@ -10,8 +10,9 @@ everything goes wrong, and `Checker` knows what must hold in each of them.
 |---|---|
 | `loop` | the event loop whose time is virtual |
 | `units`, `scenario`, `settings` | what a scenario file says |
-| `quota`, `wire`, `provider` | simulated providers |
-| `client` | simulated clients, and the SDKs that they use |
+| `provider`, `quota`, `call` | simulated providers, how they count their limits, what reached them |
+| `client`, `request`, `attempt` | simulated clients, what they ask, what they see of it |
+| `wire` | what both say to each other |
 | `world` | one run, and who is told of it |
 | `rests`, `checker` | what must always hold |
 | `chance` | scenarios by chance |

@@ -34,8 +34,8 @@ from ..protocols import registry
 from ..universal.failure import Fault
 from ..universal.jsontext import loads
 from . import wire
-from .client import Attempt, looks_whole
-from .provider import Call, End
+from .attempt import Attempt, looks_whole
+from .call import Call, End
 from .rests import Rests
 from .world import Observer, Pooled, World
 

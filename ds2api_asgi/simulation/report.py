@@ -10,9 +10,10 @@ from msgspec import Struct
 
 from ..pool import KeyReport, KeyState
 from . import scenario
+from .attempt import Attempt
+from .call import Call, End
 from .checker import Violation
-from .client import Attempt, RequestEnd
-from .provider import Call, End
+from .client import RequestEnd
 from .world import Observer, World
 
 __all__ = ["Bucket", "GroupReport", "KeyUse", "Report", "Reporter", "percentile"]

@@ -11,7 +11,7 @@ import math
 from msgspec import Struct
 
 from ..pool.health import LONGEST_COOLING
-from .provider import Call, End
+from .call import Call, End
 
 __all__ = ["Lane", "Rests"]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..asgi.facts import Attempted, Committed, Judged, KeyLeased, PoolEmpty
-from .client import Attempt, RequestEnd
-from .provider import Call
+from .attempt import Attempt
+from .call import Call
+from .client import RequestEnd
 from .world import Observer, World
 
 __all__ = ["Tracer"]

@@ -15,6 +15,8 @@ import msgspec
 from ..universal import jsontext
 
 __all__ = [
+    "CLIENT",
+    "DONE",
     "JSON",
     "STREAM",
     "error_body",
@@ -30,6 +32,9 @@ __all__ = [
 JSON = (b"content-type", b"application/json")
 STREAM = (b"content-type", b"text/event-stream")
 DONE = b"data: [DONE]\n\n"
+
+CLIENT = b"x-simulated-client"
+"""The header in which a client's attempt is numbered, so that calls can be told by it."""
 
 _PIECE = re.compile(rb"(\d+)\.(\d+)/(\d+);")
 _encode = msgspec.json.Encoder().encode

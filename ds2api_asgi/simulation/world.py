@@ -20,9 +20,12 @@ from ..pool import Key, KeyPool, KeyReport, Secret
 from ..resilience import Failover, Retry, RetryPolicy
 from ..translator import Translator
 from . import scenario
-from .client import Attempt, RequestEnd, Sdk, draw_request
+from .attempt import Attempt
+from .call import Ears
+from .client import RequestEnd, Sdk
 from .loop import VirtualLoop, new_loop, run
-from .provider import Ears, ProviderApp, secret_of
+from .provider import ProviderApp, secret_of
+from .request import draw_request
 from .settings import settings_of
 
 __all__ = ["DRAIN", "MIDNIGHT", "Observer", "Pooled", "World", "simulate"]
