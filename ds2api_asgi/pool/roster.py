@@ -10,24 +10,19 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import OrderedDict
 from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import count
 from random import Random
 
 from .ask import Ask
-from .book import USABLE, Book, Standing
+from .book import USABLE, Book, Books, Standing
 from .gauge import Gauge, Gauges, Spent, Taken, gauges_of
 from .health import Event, KeyState, Lane, Outcome
 from .keys import Key
 from .strategies import Seat, Strategy, Traffic
 from .strategies.tiers import Tiers, by_tier, lineup_for
 
-__all__ = ["MAX_MODELS", "Journal", "Roster"]
-
-MAX_MODELS = 64
-"""Models outside of allow-lists of which troubles are remembered. Clients choose the names, so there must be a bound;
-the model that was asked for least recently is forgotten first."""
+__all__ = ["Journal", "Roster"]
 
 
 class Journal:
@@ -93,10 +88,7 @@ class Roster:
         self._wake_serial = count()  # lanes that wake at the same moment are not compared further
         named = {model for allowed in self._allowed if allowed is not None for model in allowed}
         named |= {model for _, model in self._gauges if model is not None}
-        self._any = self._new_book(None)
-        self._common = self._new_book("") if named else self._any
-        self._listed = {model: self._new_book(model) for model in sorted(named - {""})}
-        self._books: OrderedDict[str, Book] = OrderedDict()
+        self._books = Books(named, self._new_book)
 
     def pick(
         self, ask: Ask, model: str | None, tried: Container[int], lease: int, now: float
@@ -122,7 +114,7 @@ class Roster:
         """
         if self.traffic.in_flight >= self._most:
             return None
-        book = self._book(model)
+        book = self._books.of(model)
         is_first_attempt = not tried
         if self._counts_tokens and ask.tokens:
             tried = _TooSmall(self, tried, model, ask.tokens, now)
@@ -138,9 +130,9 @@ class Roster:
         seat.take()
         self._scope_in_flight[self._scopes[seat.index]] += 1
         if self._is_full(seat.index):
-            self._settle((seat.index,), self._every_book())
+            self._settle((seat.index,), self._books.every())
         taken = self._take(seat.index, model, ask.tokens, now) if self._gauges else ()
-        if book.lanes or self._any.lanes:
+        if book.lanes or self._books.any.lanes:
             for owner, name, lane in self._path(seat.index, book):
                 if lane.state is KeyState.HALF_OPEN:
                     lane.probe = lease
@@ -153,9 +145,9 @@ class Roster:
         self.seats[index].free()
         self._scope_in_flight[self._scopes[index]] -= 1
         if was_full:
-            self._settle((index,), self._every_book())
-        book = self._book(model)
-        if book.lanes or self._any.lanes:
+            self._settle((index,), self._books.every())
+        book = self._books.of(model)
+        if book.lanes or self._books.any.lanes:
             for owner, name, lane in self._path(index, book):
                 if lane.probe == lease:
                     lane.probe = None
@@ -194,8 +186,8 @@ class Roster:
         """A successful answer: every lane that it ran through works. Tells whether one recovered by it."""
         self._proven[index] = True
         before = self.stamp
-        book = self._book(model)
-        if book.lanes or self._any.lanes:
+        book = self._books.of(model)
+        if book.lanes or self._books.any.lanes:
             for owner, name, lane in self._path(index, book):
                 if lane.serve(born=born, stamp=self.stamp + 1):
                     self.stamp += 1
@@ -236,7 +228,7 @@ class Roster:
             self._lane(index, None).disable(self.stamp)
             self._lane_changed(index, None)
             return
-        for book in self._every_book():
+        for book in self._books.every():
             for owner in (index, self._scopes[index]):
                 if owner in book.lanes:
                     book.lanes[owner].enable(self.stamp)
@@ -251,7 +243,7 @@ class Roster:
             if gauge is not None and gauge.wake == when:
                 gauge.wake = math.inf
                 self._gauge_changed(owner, model, gauge, was_full=gauge.is_full, now=now)
-            book = self._find(model)
+            book = self._books.find(model)
             lane = book.lanes.get(owner) if book is not None else None
             if lane is None or lane.wake != when:
                 continue  # forgotten with its model, or called earlier
@@ -261,7 +253,7 @@ class Roster:
 
     def put(self, owner: int, model: str | None, lane: Lane) -> None:
         """Let a lane be as another one, that of whoever shares it."""
-        book = self._find(model)
+        book = self._books.find(model)
         if lane == Lane() and (book is None or owner not in book.lanes):
             return
         mine = self._lane(owner, model)
@@ -272,7 +264,7 @@ class Roster:
 
     def forget(self, model: str) -> None:
         """Forget a model outside of allow-lists, as whoever shares its lanes has."""
-        self.turns += self._books.pop(model, None) is not None
+        self.turns += self._books.forget(model)
 
     def hold(self, index: int, in_flight: int) -> None:
         """Let a key have so many requests in flight, as whoever shares it counts."""
@@ -284,7 +276,7 @@ class Roster:
         self.seats[index].in_flight = in_flight
         self._scope_in_flight[self._scopes[index]] += difference
         if was_full is not self._is_full(index):
-            self._settle((index,), self._every_book())
+            self._settle((index,), self._books.every())
 
     def gauges(self) -> Gauges:
         """All gauges; only `gauge_held` and `gauge_recalled` may change them."""
@@ -297,7 +289,7 @@ class Roster:
         gauge.in_flight = in_flight
         if gauge.is_full != was_full:
             self.turns += 1
-            self._settle(self._members[owner], self._books_of(model))
+            self._settle(self._members[owner], self._books.about(model))
 
     def gauge_recalled(
         self, owner: int, model: str | None, windows: Sequence[Iterable[tuple[int, float]]], now: float
@@ -313,16 +305,16 @@ class Roster:
         """A gauge's windows have been changed from outside: its keys stand as they say."""
         gauge = self._gauges[owner, model]
         self._gauge_changed(owner, model, gauge, was_full=gauge.is_full, now=self.traffic.now)
-        self._settle(self._members[owner], self._books_of(model))
+        self._settle(self._members[owner], self._books.about(model))
 
     def lane(self, owner: int, model: str | None) -> Lane | None:
         """A lane, if anything is known of it."""
-        book = self._find(model)
+        book = self._books.find(model)
         return None if book is None else book.lanes.get(owner)
 
     def lanes(self) -> Iterator[tuple[int, str | None, Lane]]:
         """Every lane of which something is known, with its owner and its model."""
-        for book in self._every_book():
+        for book in self._books.every():
             for owner, lane in book.lanes.items():
                 yield owner, book.model, lane
 
@@ -341,7 +333,7 @@ class Roster:
 
     def lanes_of(self, index: int, model: str | None) -> Iterator[Lane]:
         """The lanes that a request for this model would run through."""
-        return (lane for _, _, lane in self._path(index, self._book(model)))
+        return (lane for _, _, lane in self._path(index, self._books.of(model)))
 
     def gauges_of(self, index: int, model: str | None) -> Iterator[Gauge]:
         """The gauges of configured limits that a request for this model would count in."""
@@ -353,12 +345,12 @@ class Roster:
 
     def models(self) -> Iterator[tuple[str, dict[int, Lane]]]:
         """Every model of which something is known, with its lanes by owner."""
-        for book in (*self._listed.values(), *self._books.values()):
+        for book in self._books.named():
             yield str(book.model), book.lanes
 
     def knowledge_of(self, model: str | None) -> object:
         """What a request for this model goes by, to be compared: the same for all models of which nothing is known."""
-        return self._book(model)
+        return self._books.of(model)
 
     def scope_of(self, index: int) -> int:
         """The owner number of the key's quota scope, as in `models`."""
@@ -366,7 +358,7 @@ class Roster:
 
     def is_usable(self, index: int, model: str | None, tokens: int, now: float) -> bool:
         """Tell whether `pick` could choose the key."""
-        if self._book(model).standings[index] is Standing.OUT:
+        if self._books.of(model).standings[index] is Standing.OUT:
             return False
         return not self._gauges or all(g.ready_at(tokens, now) <= now for g in self.gauges_of(index, model))
 
@@ -378,49 +370,26 @@ class Roster:
                 book.move(seat, Standing.READY)
         return book
 
-    def _find(self, model: str | None) -> Book | None:
-        if model is None:
-            return self._any
-        return self._listed.get(model) or self._books.get(model)
-
-    def _book(self, model: str | None) -> Book:
-        if model is None:
-            return self._any
-        if self._books and model in self._books:
-            self._books.move_to_end(model)
-            return self._books[model]
-        return self._listed.get(model, self._common)
-
     def _lane(self, owner: int, model: str | None) -> Lane:
         """The lane of an owner for a model, made when it is needed for the first time."""
-        book = self._find(model)
+        book = self._books.find(model)
         if book is None:
             assert model is not None
-            book = self._books[model] = self._common.branch(model)
-            if len(self._books) > MAX_MODELS:
-                forgotten, _ = self._books.popitem(last=False)
-                if self.journal is not None:
-                    self.journal.forgotten.append(forgotten)
+            book, forgotten = self._books.add(model)
+            if forgotten is not None and self.journal is not None:
+                self.journal.forgotten.append(forgotten)
         return book.lanes.setdefault(owner, Lane())
 
     def _path(self, index: int, book: Book) -> Iterator[tuple[int, str | None, Lane]]:
+        """The lanes that a key runs through for a model, with their owners and models."""
+        anything = self._books.any
         for owner in (index, self._scopes[index]):
-            lane = self._any.lanes.get(owner)
+            lane = anything.lanes.get(owner)
             if lane is not None:
                 yield owner, None, lane
-            lane = book.lanes.get(owner) if book is not self._any else None
+            lane = book.lanes.get(owner) if book is not anything else None
             if lane is not None:
                 yield owner, book.model, lane
-
-    def _every_book(self) -> list[Book]:
-        shared = [self._any] if self._common is self._any else [self._any, self._common]
-        return [*shared, *self._listed.values(), *self._books.values()]
-
-    def _books_of(self, model: str | None) -> Iterable[Book]:
-        if model is None:
-            return self._every_book()
-        book = self._find(model)
-        return () if book is None else (book,)
 
     def _lane_changed(self, owner: int, model: str | None) -> None:
         lane = self._lane(owner, model)
@@ -432,7 +401,7 @@ class Roster:
         if wake < lane.wake:
             lane.wake = wake
             heapq.heappush(self._wakes, (wake, next(self._wake_serial), owner, model))
-        self._settle(self._members[owner], self._books_of(model))
+        self._settle(self._members[owner], self._books.about(model))
 
     def _gauges_on(self, index: int, model: str | None) -> Iterator[tuple[tuple[int, str | None], Gauge]]:
         owner = self._scopes[index]
@@ -456,7 +425,7 @@ class Roster:
             gauge.wake = ready
             heapq.heappush(self._wakes, (ready, next(self._wake_serial), owner, model))
         if gauge.is_full != was_full:
-            self._settle(self._members[owner], self._books_of(model))
+            self._settle(self._members[owner], self._books.about(model))
 
     def _settle(self, indexes: Iterable[int], books: Iterable[Book]) -> None:
         for book in books:

@@ -269,7 +269,7 @@ def test_models_beyond_the_configured_ones_fill_no_memory() -> None:
     for number in range(2_000):
         rig.release(rig.lease(f"model-{number}", 10))
     assert len(rig.store._roster._gauges) == 2
-    assert len(rig.store._roster._books) == 0
+    assert len(rig.store._roster._books.remembered) == 0
 
 
 def test_a_scope_with_fewer_requests_left_than_are_on_their_way_is_spared_until_its_reset() -> None:

@@ -17,9 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from ds2api_asgi.errors import ConfigurationError
 from ds2api_asgi.pool.ask import Ask
+from ds2api_asgi.pool.book import MAX_MODELS
 from ds2api_asgi.pool.health import Event, KeyState, Outcome
 from ds2api_asgi.pool.keys import Key, Secret, as_keys
-from ds2api_asgi.pool.roster import MAX_MODELS
 from ds2api_asgi.pool.store import Lease, MemoryStore
 from ds2api_asgi.pool.strategies import LeastUsed, RoundRobin, Strategy
 from ds2api_asgi.pool.survey import Empty, EmptyReason
@@ -181,7 +181,7 @@ class StoreMachine(RuleBasedStateMachine):
     def nothing_has_more_than_one_probe_and_probes_are_held(self) -> None:
         roster = self.rig.store._roster
         held = {lease.id for lease in self.open}
-        for book in roster._every_book():
+        for book in roster._books.every():
             for lane in book.lanes.values():
                 assert lane.probe is None or (lane.state is KeyState.HALF_OPEN and lane.probe in held)
 
@@ -341,8 +341,8 @@ def test_what_clients_name_does_not_fill_the_memory() -> None:
     for number in range(3 * MAX_MODELS):
         rig.use(FORBIDDEN, None, f"model-{number}")
     rig.use(FORBIDDEN, None, "x" * 1_000_000)
-    assert len(rig.store._roster._books) == MAX_MODELS
-    assert max(map(len, rig.store._roster._books)) < 100
+    assert len(rig.store._roster._books.remembered) == MAX_MODELS
+    assert max(map(len, rig.store._roster._books.remembered)) < 100
     assert isinstance(rig.acquire("model-0"), Lease)
 
 

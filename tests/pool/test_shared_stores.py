@@ -33,9 +33,9 @@ from ds2api_asgi.pool import (
     Secret,
     Spent,
 )
+from ds2api_asgi.pool.book import MAX_MODELS
 from ds2api_asgi.pool.health import Event, Lane
 from ds2api_asgi.pool.keys import as_keys
-from ds2api_asgi.pool.roster import MAX_MODELS
 from ds2api_asgi.pool.shared.ledger import Change, Seen, Status, Step
 from ds2api_asgi.pool.shared.mirror import Mirror
 from ds2api_asgi.pool.shared.records import lane_of, text_of
@@ -241,7 +241,8 @@ async def test_what_clients_name_does_not_fill_the_ledger(place: tuple[str, str]
         await use(one, Outcome(event=Event.FORBIDDEN), "x" * 1_000_000)
         await use(one, Outcome(event=Event.FORBIDDEN), "\ud800")
         late = world.store([key("a"), key("b")])
-        books = [set(store._mirror.roster._books) for store in (one, two, late) if await store.snapshot()]
+        stores = [store for store in (one, two, late) if await store.snapshot()]
+        books = [set(store._link.mirror.roster._books.remembered) for store in stores]
         assert all(len(models) <= MAX_MODELS for models in books)
         assert books[0] == books[1] == books[2]
         assert max(map(len, books[0])) < 100
@@ -266,8 +267,8 @@ class Before:
     """A ledger in front of which something else happens first."""
 
     def __init__(self, store: SharedStore) -> None:
-        self._ledger = store._ledger
-        store._ledger = self
+        self._ledger = store._link._ledger
+        store._link._ledger = self
         self.clock = self._ledger.clock
         self.calls: list[Callable[[], Any]] = []
 
@@ -294,7 +295,7 @@ async def test_of_two_who_act_at_once_one_sees_what_the_other_did(place: tuple[s
         # Both failures are the same news, whoever comes second.
         before.calls.append(lambda: two.report(second, Outcome(event=Event.RATE, seconds=30.0)))
         assert not await one.report(first, RATE)
-        lane = one._mirror.roster.lane(one._mirror.roster.scope_of(0), "m")
+        lane = one._link.mirror.roster.lane(one._link.mirror.roster.scope_of(0), "m")
         assert (lane.strikes, lane.until) == (1, world.now + 30)
         # A key that is switched off while it is chosen is not leased.
         before.calls.append(lambda: two.switch("b", on=False))
@@ -325,8 +326,8 @@ async def test_a_lease_that_ends_while_a_step_is_made_is_counted_once(place: tup
 
         before.calls.append(pass_time)
         kept = await lease_of(store)
-        store._start()
-        assert store._mirror.roster.seats[0].in_flight == 1
+        store._link.start()
+        assert store._link.mirror.roster.seats[0].in_flight == 1
         await store.release(kept)
         assert [report.in_flight for report in await store.snapshot()] == [0]
 
