@@ -88,14 +88,13 @@ class SocketEnds:
         send: The client's.
     """
 
-    __slots__ = ("_denied", "_receive", "_request", "_send", "_watcher", "gone")
+    __slots__ = ("_receive", "_request", "_send", "_watcher", "gone")
 
     def __init__(self, watcher: Watcher, request: RequestSeen, receive: Receive, send: Send) -> None:
         self._watcher = watcher
         self._request = request
         self._receive = receive
         self._send = send
-        self._denied = False
         self.gone = False
 
     @property
@@ -132,8 +131,6 @@ class SocketEnds:
             request.sent += 1
         elif kind == "websocket.close" and request.status == SWITCHED and request.code is None:
             self._close("upstream", message.get("code") or 1000)
-        elif kind == f"{DENIAL}.body" and not message.get("more_body", False):
-            self._denied = True
         try:
             await self._send(message)
         except OSError:  # what servers raise when nobody listens any more

@@ -72,11 +72,6 @@ class Gauge:
         return bool(self._tokens)
 
     @property
-    def is_busy(self) -> bool:
-        """Whether as many requests as allowed run now."""
-        return self.in_flight >= self._most
-
-    @property
     def is_full(self) -> bool:
         """Whether not even the smallest request has room."""
         return self.closed or self.in_flight >= self._most
