@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 
 from ..asgi.exchange import Exchange
 from ..asgi.facts import TurnedAway
+from ..asgi.socket_data import data_of
 from ..asgi.types import Message, Receive, Send
 from ..errors import InvalidDocument
 from ..protocols import registry
@@ -76,9 +77,8 @@ class Realtime:
             message: Message = await self._receive()
             if message["type"] != "websocket.receive":
                 return message
-            text = message.get("text")
-            data = message.get("bytes") or b"" if text is None else text.encode("utf-8", "surrogatepass")
-            if b'"model"' not in data and b"\\" not in data and text is not None:
+            data = data_of(message)
+            if b'"model"' not in data and b"\\" not in data and message.get("text") is not None:
                 return message
             try:
                 event = self._event(data)

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from ..asgi.exchange import Exchange
 from ..asgi.facts import TurnedAway
+from ..asgi.socket_data import data_of
 from ..asgi.types import ASGIApp, Message, Receive, Scope, Send
 from ..errors import InvalidDocument
 from ..protocols import registry
@@ -108,8 +109,7 @@ class Socket:
             message: Message = await self._receive()
             if message["type"] != "websocket.receive":
                 return message
-            text = message.get("text")
-            data = message.get("bytes") or b"" if text is None else text.encode("utf-8", "surrogatepass")
+            data = data_of(message)
             lane: Any = None
             try:
                 event = self._event(data)
@@ -130,8 +130,7 @@ class Socket:
         await self._send(message)
         if message["type"] != "websocket.send" or not self._under_way:
             return
-        text = message.get("text")
-        data = message.get("bytes") or b"" if text is None else text.encode("utf-8", "surrogatepass")
+        data = data_of(message)
         kind = _type_of(data) if any(word in data for word in _ENDS) else None
         if kind in _END_TYPES:
             await self._settle(data, failed=kind in _FAILURES)

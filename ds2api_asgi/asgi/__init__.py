@@ -14,7 +14,9 @@
 | `disconnect` | the client's leaving |
 | `loop`, `unwrapped` | what runs us; exceptions without the groups that tasks wrap them in |
 | `respond`, `denial` | a whole JSON answer; a websocket that is turned away |
+| `socket_data` | what a message of a websocket says |
 | `lifespan` | opening and closing with the host |
 | `exchange`, `facts` | what parts tell each other about a request |
 | `trace` | the same, printed: the story of a request |
+| `sqlite_file` | a file that several processes share |
 """

@@ -11,13 +11,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import anyio.to_thread
 import msgspec
 
+from ..asgi.sqlite_file import open_sqlite
 from ..errors import ConfigurationError
 from .items import named_items
 from .store import DEFAULT_TTL, checked_ttl
@@ -221,34 +221,11 @@ class SQLiteResponseStore:
     def _opened(self) -> sqlite3.Connection:
         """The connection of this process: one that came over a fork must not be used."""
         if self._connection is None or self._process != os.getpid():
-            self._connection = self._open()
+            self._connection = open_sqlite(
+                self._path, schema=_SCHEMA, version=SCHEMA_VERSION, timeout=_BUSY, pragmas=("foreign_keys = ON",)
+            )
             self._process = os.getpid()
         return self._connection
-
-    def _open(self) -> sqlite3.Connection:
-        if not self._path.exists():
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))  # conversations are nobody else's
-        database = sqlite3.connect(self._path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
-        try:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = NORMAL")
-            database.execute("PRAGMA foreign_keys = ON")
-            self._prepare(database)
-        except BaseException:
-            database.close()
-            raise
-        return database
-
-    def _prepare(self, database: sqlite3.Connection) -> None:
-        database.execute("BEGIN IMMEDIATE")  # of several processes that start at once, one makes the tables
-        with database, closing(database.cursor()) as cursor:
-            (version,) = cursor.execute("PRAGMA user_version").fetchone()
-            if version > SCHEMA_VERSION:
-                raise ConfigurationError(f"{self._path} is of a newer version ({version})")
-            if version == 0:
-                for statement in _SCHEMA.split(";\n"):
-                    cursor.execute(statement)
-                cursor.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def _response(row: Any) -> StoredResponse:

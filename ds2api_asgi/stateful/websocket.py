@@ -22,6 +22,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 
 from ..asgi.body import Replay
 from ..asgi.headers import HOP_BY_HOP, media_type
+from ..asgi.socket_data import data_of
 from ..asgi.types import Message, Receive, Scope, Send
 from ..asgi.unwrapped import unwrapped
 from ..errors import InvalidDocument
@@ -87,8 +88,7 @@ class Session:
                         lane.close()
 
     async def _take(self, message: Message, group: anyio.abc.TaskGroup) -> None:
-        text = message.get("text")
-        data = message.get("bytes") or b"" if text is None else text.encode("utf-8", "surrogatepass")
+        data = data_of(message)
         lane: bytes | None = None
         try:
             if len(data) > self._settings.max_body:

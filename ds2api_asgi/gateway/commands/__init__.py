@@ -12,4 +12,5 @@
 | `explain` | ``ds2api explain``: from a log, what happened to requests |
 | `convert` | ``ds2api convert``: a document from one protocol to another |
 | `simulate` | ``ds2api simulate``: clients, keys and providers in virtual time |
+| `arguments` | what arguments of several commands mean |
 """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from typing import TextIO
@@ -18,6 +17,7 @@ from ...resilience import Retry
 from ...stateful import StatefulResponses
 from ...translator import Translator
 from ..front import Front
+from .arguments import port, reason_of
 from .quickstart import snippets
 
 __all__ = ["DEFAULT_KEYS", "DESCRIPTION", "configure", "demo_gateway", "run"]
@@ -32,7 +32,7 @@ _MODEL = "demo-small"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
-    parser.add_argument("--port", default=8000, type=_port, help="0: any that is free; default: 8000")
+    parser.add_argument("--port", default=8000, type=port, help="0: any that is free; default: 8000")
     parser.add_argument("--pace", default=0.03, type=_pace, metavar="SECONDS", help="for each word; default: 0.03")
     parser.add_argument(
         "--keys",
@@ -55,13 +55,13 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.log is not None:
             app = _logged(app, arguments.log)
     except OSError as error:
-        return _fail(f"cannot write {arguments.log}: {_reason(error)}")
+        return _fail(f"cannot write {arguments.log}: {reason_of(error)}")
     except ConfigurationError as error:
         return _fail(str(error))
     try:
         listener = listen(arguments.host, arguments.port)
     except OSError as error:
-        return _fail(f"cannot listen on {arguments.host}:{arguments.port}: {_reason(error)}")
+        return _fail(f"cannot listen on {arguments.host}:{arguments.port}: {reason_of(error)}")
     with listener:
         base_url = _base_url(arguments.host, listener.getsockname()[1])
         serve(app, listener, ready=lambda: _announce(sys.stdout, base_url))
@@ -111,21 +111,9 @@ def _announce(out: TextIO, base_url: str) -> None:
     out.flush()
 
 
-def _reason(error: OSError) -> str:
-    """The system's own words; Python adds the address to them, and failed look-ups have negative numbers."""
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
-
-
 def _fail(problem: str) -> int:
     sys.stderr.write(f"ds2api demo: {problem}\n")
     return 1
-
-
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError("a port is 0 to 65535")
-    return port
 
 
 def _pace(text: str) -> float:

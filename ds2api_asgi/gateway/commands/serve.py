@@ -26,6 +26,7 @@ from ... import __version__
 from ...errors import ConfigurationError
 from ...protocols import registry
 from ...protocols.base import Operation
+from .arguments import port, reason_of
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -44,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("file", nargs="?", default="gateway.toml", metavar="FILE", help="default: gateway.toml")
     parser.add_argument("--host", help="in place of the file's; default: 127.0.0.1")
-    parser.add_argument("--port", type=_port, help="in place of the file's; 0: any that is free; default: 8000")
+    parser.add_argument("--port", type=port, help="in place of the file's; 0: any that is free; default: 8000")
     parser.add_argument("--workers", type=_workers, metavar="N", help="processes, in place of the file's; default: 1")
     parser.add_argument("--server", choices=("uvicorn", "granian"), help="in place of the file's; default: uvicorn")
     parser.add_argument("--check", action="store_true", help="look whether it could be served, and end")
@@ -104,11 +105,11 @@ def _serve(orders: Orders, config: Config) -> int:
     try:
         start_logs(config.log)
     except OSError as error:
-        return _fail(f"[log] file: cannot be opened: {_reason(error)}")
+        return _fail(f"[log] file: cannot be opened: {reason_of(error)}")
     try:
         listener = listen(table.host, table.port)
     except OSError as error:
-        return _fail(f"cannot listen on {table.host}:{table.port}: {_reason(error)}")
+        return _fail(f"cannot listen on {table.host}:{table.port}: {reason_of(error)}")
     orders = orders.on(table.host)
     with listener, ExitStack() as stack:
         port: int = listener.getsockname()[1]
@@ -184,21 +185,9 @@ def _announce(config: Config, port: int) -> None:
     sys.stdout.flush()
 
 
-def _reason(error: OSError) -> str:
-    """The system's own words; Python adds the address to them, and failed look-ups have negative numbers."""
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
-
-
 def _fail(problem: str) -> int:
     sys.stderr.write("".join(f"ds2api serve: {line}\n" for line in problem.splitlines()))
     return 1
-
-
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError("a port is 0 to 65535")
-    return port
 
 
 def _workers(text: str) -> int:

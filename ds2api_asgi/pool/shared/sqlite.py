@@ -19,6 +19,7 @@ from typing import Final
 
 import anyio.to_thread
 
+from ...asgi.sqlite_file import open_sqlite
 from ...errors import ConfigurationError
 from .ledger import KEEP, LedgerDown, Seen, Step
 from .sqlite_step import SCHEMA, TABLES, Transaction
@@ -134,30 +135,25 @@ class SQLiteLedger:
             database.close()
 
     def _open(self) -> sqlite3.Connection:
-        if not self._path.exists():
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-        database = sqlite3.connect(self._path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
+        database = open_sqlite(
+            self._path,
+            schema=SCHEMA,
+            version=SCHEMA_VERSION,
+            timeout=self._timeout,
+            pragmas=("wal_autocheckpoint = 0",),
+        )
         try:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = NORMAL")
-            database.execute("PRAGMA wal_autocheckpoint = 0")
-            self._prepare(database)
+            self._forget_unused(database)
             database.execute("PRAGMA busy_timeout = 0")
         except BaseException:
             database.close()
             raise
         return database
 
-    def _prepare(self, database: sqlite3.Connection) -> None:
-        database.execute("BEGIN IMMEDIATE")  # of several processes that start at once, one makes the tables
+    def _forget_unused(self, database: sqlite3.Connection) -> None:
+        """Forget pools that nobody has used for long; ours is used now."""
+        database.execute("BEGIN IMMEDIATE")
         with database:
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-            if version > SCHEMA_VERSION:
-                raise ConfigurationError(f"{self._path} is of a newer version ({version})")
-            if version == 0:
-                for statement in SCHEMA.split(";\n"):
-                    database.execute(statement)
-                database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             now = self._now()
             database.execute("UPDATE pools SET used = ? WHERE pool = ?", (now, self._pool))
             unused = database.execute("SELECT pool FROM pools WHERE used < ?", (now - KEEP,)).fetchall()
