@@ -2,7 +2,7 @@
 
 | module | what protocols share |
 |---|---|
-| `base` | what a protocol is: its sides, and what they exchange |
+| `base`, `exchanged` | what a protocol is: its sides; what they exchange |
 | `dialects` | dialects by their names |
 | `codec` | `Codec`: a protocol put together from the modules of its package |
 | `fields` | tables of members that are one value on both sides; reading with a check |
