@@ -75,7 +75,14 @@ class World:
         self.stores: list[Any] = []
 
     def store(self, keys: Any = KEYS, limit: int | None = None, total: int | None = None, **options: Any) -> Any:
-        options = {"name": self.name, "lease_ttl": TTL, "clock": lambda: self.now, "rng": Random(1), **options}
+        options = {
+            "name": self.name,
+            "lease_ttl": TTL,
+            "timeout": 30.0,
+            "clock": lambda: self.now,
+            "rng": Random(1),
+            **options,
+        }
         make: Any = SQLiteKeyStore if self.kind == "sqlite" else RedisKeyStore
         store = make(self.place, **options)
         store.join(as_keys(keys), strategy=RoundRobin(), max_concurrency=limit, max_total=total)
