@@ -454,7 +454,7 @@ def test_what_cannot_be_served_is_told_at_once(upstreams: Upstreams, tmp_path: P
         port = str(taken.getsockname()[1])
         cases: dict[tuple[str, ...], tuple[int, str]] = {
             ("bad.toml",): (1, "bad.toml:2: upstreams.chat.preset"),
-            ("missing.toml",): (1, "missing.toml: cannot be read"),
+            ("missing.toml",): (1, "missing.toml: there is no such file"),
             ("open.toml", "--host", "0.0.0.0"): (1, "[access]"),
             ("open.toml", "--port", port): (1, f"cannot listen on 127.0.0.1:{port}: Address already in use"),
             ("open.toml", "--port", port, "--server", "granian"): (1, "Address already in use"),

@@ -175,7 +175,7 @@ def test_something_that_is_no_http_is_told(capsys: Any) -> None:
         (["x.toml", "--url", "http://127.0.0.1:1"], "give one of them"),
         (["--watch", "disable", "a/b"], "--watch shows keys"),
         (["--model", "m"], "--model goes with test"),
-        (["missing.toml"], "missing.toml: cannot be read"),
+        (["missing.toml"], "missing.toml: there is no such file"),
     ],
 )
 def test_wrong_usage_says_what_is_wrong(capsys: Any, words: list[str], says: str) -> None:
