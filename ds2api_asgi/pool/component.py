@@ -214,7 +214,7 @@ class KeyPool:
         if self._makers is not None:
             said = b"" if body is None else body.body
             lesson = self._makers.lesson(errand, said)
-            others = self._makers.excluded(errand.path, said, model=ask.model)
+            others = self._makers.excluded(errand, said, model=ask.model)
             if others:
                 ask = structs.replace(ask, tried=others)
         scope, exchange = enter(scope)

@@ -26,6 +26,8 @@ class Errand(Struct, frozen=True, gc=False):
         operation: What a model is asked for; None: it is about things that accounts keep.
         model: The model that its path names, or None.
         path: Its path, if it is about such things, else ``""``.
+        things: The ids in that path.
+        whole: Whether it is about the first of them as a whole, and not about a part of it.
         bodiless: Whether there is no body to be waited for.
         tells: Whether its body may say what it wants.
     """
@@ -34,6 +36,8 @@ class Errand(Struct, frozen=True, gc=False):
     operation: Operation | None
     model: str | None = None
     path: str = ""
+    things: tuple[str, ...] = ()
+    whole: bool = False
     bodiless: bool = False
     tells: bool = True
 
@@ -54,7 +58,10 @@ def errand_of(claim: Claim | None, resources: Resources | None, scope: Scope) ->
     if resources is None or method not in _METHODS:
         return None
     path = relative_path(scope)
-    if resources.path.fullmatch(path) is None:
+    found = resources.path.fullmatch(path)
+    if found is None:
         return None
+    id_, more = found["id"], found["more"]
+    things = () if id_ is None else (id_, *more.split("/")[2::2])
     tells = not bodiless and media_type(scope["headers"]) == b"application/json"  # files come in other types
-    return Errand(method, None, path=path, bodiless=bodiless, tells=tells)
+    return Errand(method, None, path=path, things=things, whole=more == "", bodiless=bodiless, tells=tells)

@@ -11,14 +11,13 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import Struct
 
 from ..asgi.types import Message, Send
 from ..protocols.base import Operation
-from ..protocols.resources import Resources, Stated, named_in
+from ..protocols.resources import Resources, Stated, named_in, stated_in
 from .errand import Errand
 
 __all__ = ["MOST", "Lesson", "Makers"]
@@ -27,18 +26,27 @@ MOST: Final = 10_000
 """Things of which the account is remembered; what was neither stated nor named for longest is forgotten first."""
 
 _LONGEST: Final = 512  # bytes within which an id stands together with its member's name
+_DOCUMENT: Final = 1024 * 1024  # bytes of the largest document that is read for ids
+_ANY: Final = frozenset((b'"',))
+_NOBODY: Final[frozenset[str]] = frozenset()
 
 
 class Lesson(Struct, frozen=True, kw_only=True):
     """What a good answer will teach.
 
     Attributes:
-        stated: Where it states ids; None: it states none.
-        forgotten: The id of what it says is deleted, or None.
+        generated: Where a model's answer states ids; None: it is a document about things that accounts keep.
+        forgotten: The id of what such a document says is deleted; ``""``: nothing is.
     """
 
-    stated: Stated | None = None
-    forgotten: str | None = None
+    generated: Stated | None = None
+    forgotten: str = ""
+
+
+class _Learn(Protocol):
+    """Takes a part of an answer's body; tells whether it wants more."""
+
+    def __call__(self, chunk: bytes, *, last: bool) -> bool: ...
 
 
 class Makers:
@@ -61,8 +69,8 @@ class Makers:
         # words, and of most pools nothing else is remembered.
         self._words: frozenset[bytes] = frozenset()
         self._any_word = re.compile(b'"(?:%b)"' % "|".join(sorted(resources.names)).encode())
-        self._generated = [(stated.marker, Lesson(stated=stated)) for stated in resources.generated]
-        self._kept = Lesson(stated=resources.stated)
+        self._generated = [(stated.marker, Lesson(generated=stated)) for stated in resources.generated]
+        self._kept = Lesson()
 
     def __len__(self) -> int:
         return len(self._made_by)
@@ -77,25 +85,24 @@ class Makers:
         accounts = {other._accounts[old]: self._accounts[new] for old, new in same.items()}
         for made, account in other._made_by.items():
             if account in accounts:
-                self._remember(made, accounts[account])
-        self._words |= other._words
+                self._remember(made, accounts[account], other._words)
 
-    def excluded(self, path: str, body: bytes, *, model: str | None = None) -> frozenset[str]:
+    def excluded(self, errand: Errand, body: bytes, *, model: str | None) -> frozenset[str]:
         """Aliases of the keys that cannot serve a request, since another account has what it names.
 
         Args:
-            path: Its path, if things are named in it.
+            errand: What it is about.
             body: Its body, as far as it was read.
             model: The model that it asks for, which may be an account's own.
         """
         if not self._made_by:
-            return frozenset()
-        for made in self._named(path, body, model):
+            return _NOBODY
+        for made in self._named(errand, body, model):
             account = self._made_by.get(made)
             if account is not None:
                 self._made_by.move_to_end(made)
                 return self._others[account]
-        return frozenset()
+        return _NOBODY
 
     def lesson(self, errand: Errand, body: bytes) -> Lesson | None:
         """What is to be learned from the answer to a request; None: nothing.
@@ -105,13 +112,15 @@ class Makers:
             body: Its body, as far as it was read.
         """
         if errand.operation is Operation.GENERATE:
-            return next((lesson for marker, lesson in self._generated if marker in body), None)
-        if errand.operation is not None:
+            for marker, lesson in self._generated:
+                if marker in body:
+                    return lesson
+            return None
+        if errand.operation is not None or errand.path.rstrip("/").endswith(self._resources.contents):
             return None
         if errand.method == "DELETE":
-            found = self._resources.path.fullmatch(errand.path)
-            return None if found is None or found["more"] else Lesson(forgotten=found["id"])
-        return None if errand.path.rstrip("/").endswith(self._resources.contents) else self._kept
+            return Lesson(forgotten=errand.things[0]) if errand.whole else None
+        return self._kept
 
     def learning(self, alias: str, lesson: Lesson, send: Send) -> Send:
         """A ``send`` that learns from an answer which things a key's account has.
@@ -122,55 +131,86 @@ class Makers:
             send: Where the answer goes.
         """
         account = self._accounts[alias]
-        stated = lesson.stated
-        left = 0
-        seen = b""
+        learn = self._reader(account) if lesson.generated is None else self._scanner(account, lesson.generated)
+        good = False
 
-        async def learn(message: Message) -> None:
-            nonlocal left, seen
+        async def through(message: Message) -> None:
+            nonlocal good
             if message["type"] == "http.response.start":
-                if 200 <= message["status"] < 300:
-                    left = 0 if stated is None else stated.most
-                    self._made_by.pop(lesson.forgotten or "", None)
-            elif left and stated is not None:
-                chunk = message.get("body", b"")[:left]
-                left -= len(chunk)
-                seen += chunk
-                at = 0
-                for found in stated.ids.finditer(seen):
-                    self._remember(found[1].decode("ascii"), account)
-                    self._words |= stated.words
-                    at = found.end()
-                seen = seen[max(at, len(seen) - _LONGEST) :]
-                if at and stated.once:
-                    left = 0
+                good = 200 <= message["status"] < 300
+                if good and lesson.forgotten:
+                    self._made_by.pop(lesson.forgotten, None)
+                    good = False
+            elif good:
+                good = learn(message.get("body", b""), last=not message.get("more_body", False))
             await send(message)
 
-        return learn
+        return through
 
-    def _named(self, path: str, body: bytes, model: str | None) -> Iterator[str]:
+    def _reader(self, account: str) -> _Learn:
+        """Learns from a whole document."""
+        document = bytearray()
+
+        def read(chunk: bytes, *, last: bool) -> bool:
+            document.extend(chunk)
+            if len(document) > _DOCUMENT:
+                document.clear()
+                return False
+            if last:
+                for made in stated_in(bytes(document), self._resources):
+                    self._remember(made, account, _ANY)
+            return True
+
+        return read
+
+    def _scanner(self, account: str, stated: Stated) -> _Learn:
+        """Learns from the bytes of an answer, whatever frames they are in."""
+        left = stated.most
+        seen = b""
+
+        def scan(chunk: bytes, *, last: bool) -> bool:  # noqa: ARG001 - an id is found when it has come
+            nonlocal left, seen
+            chunk = chunk[:left]
+            left -= len(chunk)
+            seen += chunk
+            at = 0
+            for found in stated.ids.finditer(seen):
+                self._remember(found[1].decode("ascii"), account, stated.words)
+                if stated.once:
+                    return False
+                at = found.end()
+            seen = seen[max(at, len(seen) - _LONGEST) :]
+            return left > 0
+
+        return scan
+
+    def _named(self, errand: Errand, body: bytes, model: str | None) -> Iterator[str]:
         """All that a request names, with more that it does not."""
-        yield from _parts(path)
-        if model:
+        yield from errand.things
+        if model is not None and model.startswith(self._resources.models):
             yield model
-        if any(word in body for word in self._words) and self._any_word.search(body):
-            for name in named_in(body, self._resources.names):
-                yield name
-                if "/" in name:
-                    yield from _parts(name)
+        for name in named_in(body, self._resources) if self._may_name(body) else ():
+            yield name
+            if "/" in name:  # of an address, the end is a name
+                yield "/".join(name.rsplit("/", 2)[-2:])
 
-    def _remember(self, made: str, account: str) -> None:
-        """Remember a thing; who said first that it is its own is right, whatever others repeat."""
+    def _may_name(self, body: bytes) -> bool:
+        for word in self._words:  # asked of every request
+            if word in body:
+                return self._any_word.search(body) is not None
+        return False
+
+    def _remember(self, made: str, account: str, words: frozenset[bytes]) -> None:
+        """Remember a thing; who said first that it is its own is right, whatever others repeat.
+
+        Args:
+            made: Its id.
+            account: Whose it is.
+            words: What stands in requests that name it.
+        """
         self._made_by.setdefault(made, account)
         self._made_by.move_to_end(made)
         if len(self._made_by) > MOST:
             self._made_by.popitem(last=False)
-
-
-def _parts(path: str) -> Iterator[str]:
-    """What a path, or an address, may name: each segment, alone and with the one before it, with a verb and without."""
-    for before, segment in pairwise(path.split("/")):
-        bare, colon, _ = segment.rpartition(":")
-        for word in (segment, bare) if colon else (segment,):
-            yield word
-            yield f"{before}/{word}"
+        if not words <= self._words:
+            self._words |= words

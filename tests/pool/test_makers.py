@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from ds2api_asgi import Key, KeyPool, Retry, Secret
 from ds2api_asgi.pool import makers
-from ds2api_asgi.pool.errand import Errand
+from ds2api_asgi.pool.errand import Errand, errand_of
 from ds2api_asgi.pool.makers import Makers
 from ds2api_asgi.protocols import registry
 from ds2api_asgi.protocols.base import Operation
-from ds2api_asgi.protocols.resources import resources_of
+from ds2api_asgi.protocols.resources import Resources, resources_of
 from ds2api_asgi.testing import Driver
 
 pytestmark = pytest.mark.anyio
@@ -111,14 +111,34 @@ async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
 # What is remembered
 
 
-def makers_of(protocol: str = "openai-chat") -> Makers:
+CHAT = Errand("POST", Operation.GENERATE)
+
+
+def resources_in(protocol: str) -> Resources:
     resources = resources_of(registry.get(protocol))
     assert resources is not None
-    return Makers({"a": "blue", "b": "gold", "c": "gold"}, resources)
+    return resources
 
 
-def kept(method: str, path: str) -> Errand:
-    return Errand(method, None, path=path)
+def makers_of(protocol: str = "openai-chat") -> Makers:
+    return Makers({"a": "blue", "b": "gold", "c": "gold"}, resources_in(protocol))
+
+
+def kept(method: str, path: str, protocol: str = "openai-chat") -> Errand:
+    scope = {"type": "http", "method": method, "path": path, "headers": []}
+    errand = errand_of(None, resources_in(protocol), scope)
+    assert errand is not None
+    return errand
+
+
+def at(learner: Makers, path: str, protocol: str = "openai-chat") -> frozenset[str]:
+    """Who cannot serve a request for a path."""
+    return learner.excluded(kept("GET", path, protocol), b"", model=None)
+
+
+def within(learner: Makers, body: bytes, model: str | None = None) -> frozenset[str]:
+    """Who cannot serve a chat."""
+    return learner.excluded(CHAT, body, model=model)
 
 
 async def answer(
@@ -154,7 +174,7 @@ GOLD, BLUE, FREE = frozenset("a"), frozenset("bc"), frozenset[str]()
 async def test_keys_of_one_account_are_alike() -> None:
     learner = makers_of()
     await uploaded(learner, "b")
-    assert learner.excluded("/v1/files/file-1", b"") == GOLD
+    assert at(learner, "/v1/files/file-1") == GOLD
 
 
 @pytest.mark.parametrize("status", [199, 300, 404, 500])
@@ -167,17 +187,31 @@ async def test_of_an_answer_that_is_none_nothing_is_learned(status: int) -> None
 async def test_who_said_first_that_it_is_its_own_is_right() -> None:
     learner = makers_of()
     await uploaded(learner, "a")
-    forged = b'{"id": "vs_1", "metadata": {"id": "file-1"}}'
+    forged = b'{"id": "vs_1", "x": {"id": "file-1"}}'
     await answer(learner, "b", kept("POST", "/v1/vector_stores"), forged)
-    assert learner.excluded("/v1/files/file-1", b"") == BLUE
+    assert at(learner, "/v1/files/file-1") == BLUE
+
+
+async def test_what_a_client_put_into_an_answer_is_no_statement() -> None:
+    learner = makers_of()
+    for data in (
+        {"metadata": {"id": "file-1"}},
+        {"data": [{"attributes": {"id": "v1"}}]},
+        {"id": "m", "x": {"id": "files"}},
+    ):
+        await answer(learner, "a", kept("POST", "/v1/vector_stores"), json.dumps(data).encode())
+    assert at(learner, "/v1/files/file-1") == FREE
+    assert at(learner, "/v1/vector_stores/vs_1/files/file-1") == FREE
+    assert within(learner, b"", "m") == FREE
 
 
 async def test_of_two_accounts_the_first_that_is_named_counts() -> None:
     learner = makers_of()
     await uploaded(learner, "a", "file-1")
     await uploaded(learner, "b", "file-2")
-    assert learner.excluded("", b'{"x": [{"file_id": "file-0"}, {"file_id": "file-2"}, {"file_id": "file-1"}]}') == GOLD
-    assert learner.excluded("/v1/files/file-1", b'{"file_id": "file-2"}') == BLUE
+    assert within(learner, b'{"x": [{"file_id": "file-0"}, {"file_id": "file-2"}, {"file_id": "file-1"}]}') == GOLD
+    assert learner.excluded(kept("POST", "/v1/files/file-1"), b'{"file_id": "file-2"}', model=None) == BLUE
+    assert at(learner, "/v1/vector_stores/vs_0/files/file-2") == GOLD
 
 
 async def test_what_is_deleted_is_forgotten_and_what_is_taken_out_of_something_is_not() -> None:
@@ -185,9 +219,9 @@ async def test_what_is_deleted_is_forgotten_and_what_is_taken_out_of_something_i
     await uploaded(learner, "a")
     await answer(learner, "a", kept("DELETE", "/v1/vector_stores/vs_1/files/file-1"), b'{"id": "file-1"}')
     await answer(learner, "a", kept("DELETE", "/v1/files/file-1"), b"{}", status=404)
-    assert learner.excluded("/v1/files/file-1", b"") == BLUE
+    assert at(learner, "/v1/files/file-1") == BLUE
     await answer(learner, "a", kept("DELETE", "/v1/files/file-1"), b'{"id": "file-1", "deleted": true}')
-    assert learner.excluded("/v1/files/file-1", b"") == FREE
+    assert at(learner, "/v1/files/file-1") == FREE
     assert not learner
 
 
@@ -206,37 +240,37 @@ async def test_the_clients_own_data_names_nothing() -> None:
         b'{"messages": [{"content": "file-1"}, {"content": [{"type": "tool_use", "input": {"file_id": "file-1"}}]}]}',
         b'{"messages": [{"content": "{\\"file_id\\": \\"file-1\\"}"}]}',
     ):
-        assert learner.excluded("", body) == FREE
+        assert within(learner, body) == FREE
 
 
 async def test_a_model_may_be_an_accounts_own() -> None:
     learner = makers_of()
     job = b'{"id": "ftjob-1", "fine_tuned_model": "ft:gpt-4o-mini:blue::1", "result_files": ["file-9"], "model": "m"}'
     await answer(learner, "a", kept("GET", "/v1/fine_tuning/jobs/ftjob-1"), job)
-    assert learner.excluded("", b"", model="ft:gpt-4o-mini:blue::1") == BLUE
-    assert learner.excluded("", b"", model="m") == FREE
-    assert learner.excluded("", b'{"training_file": "file-9"}') == BLUE
+    assert within(learner, b"", "ft:gpt-4o-mini:blue::1") == BLUE
+    assert within(learner, b"", "m") == FREE
+    assert within(learner, b'{"training_file": "file-9"}') == BLUE
 
 
 async def test_ids_may_be_of_any_kind() -> None:
     learner = makers_of()
     made = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
     await uploaded(learner, "a", made)
-    assert learner.excluded("", json.dumps({"input_file_id": made}).encode()) == BLUE
+    assert within(learner, json.dumps({"input_file_id": made}).encode()) == BLUE
 
 
 async def test_what_is_named_is_not_what_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(makers, "MOST", 3)
     learner = makers_of()
     for n in range(4):
-        assert learner.excluded("/v1/files/file-0", b"") == (BLUE if n else FREE)
+        assert at(learner, "/v1/files/file-0") == (BLUE if n else FREE)
         await uploaded(learner, "a", f"file-{n}")
     assert list(learner._made_by) == ["file-2", "file-0", "file-3"]
 
 
-async def test_an_answer_is_looked_at_within_a_bound() -> None:
+async def test_an_answer_is_read_within_a_bound() -> None:
     learner = makers_of()
-    await answer(learner, "a", kept("GET", "/v1/files"), b" " * (256 * 1024), b'{"id": "file-1"}')
+    await answer(learner, "a", kept("GET", "/v1/files"), b'{"id": "file-1", "more": "', b" " * 1024 * 1024, b'"}')
     assert not learner
 
 
@@ -245,9 +279,9 @@ async def test_another_pool_takes_over_what_both_accounts_have() -> None:
     await uploaded(before, "a", "file-1")
     await uploaded(before, "b", "file-2")
     after.inherit(before, {"a": "c"})
-    assert after.excluded("/v1/files/file-1", b"") == GOLD
-    assert after.excluded("", b'{"file_id": "file-1"}') == GOLD
-    assert after.excluded("/v1/files/file-2", b"") == FREE
+    assert at(after, "/v1/files/file-1") == GOLD
+    assert within(after, b'{"file_id": "file-1"}') == GOLD
+    assert at(after, "/v1/files/file-2") == FREE
 
 
 # Laws
@@ -277,23 +311,21 @@ async def test_whatever_an_account_made_leads_to_it_in_whatever_order(
     owners: dict[str, str] = {}
     for alias, number, does in steps:
         made = pattern.format(number)
-        item = f"{path}/{number if protocol == 'gemini' else made}"
-        match does:
-            case "make" if made not in owners:
-                owners[made] = alias
-                document = json.dumps({"more": {"text": "x"}, member: made}).encode()
-                parts = [document[at : at + cut] for at in range(0, len(document), cut)]
-                await answer(learner, alias, kept("POST", path), *parts)
-            case "delete" if made in owners:
-                await answer(learner, owners.pop(made), kept("DELETE", item), b"{}")
-            case _:
-                pass
-        for n in range(10):
-            made = pattern.format(n)
-            wanted = {"a": BLUE, "b": GOLD, None: FREE}[owners.get(made)]
-            body = json.dumps(_NAMED[protocol]).replace("?", made).encode()
-            assert learner.excluded(f"{path}/{n if protocol == 'gemini' else made}", b"") == wanted
-            assert learner.excluded("", body) == wanted
+        if does == "make" and made not in owners:
+            owners[made] = alias
+            document = json.dumps({"more": {"text": "x"}, member: made}).encode()
+            parts = [document[start : start + cut] for start in range(0, len(document), cut)]
+            await answer(learner, alias, kept("POST", path, protocol), *parts)
+        elif does == "delete" and made in owners:
+            await answer(learner, owners.pop(made), kept("DELETE", _item(protocol, made), protocol), b"{}")
+        for one in map(pattern.format, range(10)):
+            wanted = {"a": BLUE, "b": GOLD, None: FREE}[owners.get(one)]
+            assert at(learner, _item(protocol, one), protocol) == wanted
+            assert within(learner, json.dumps(_NAMED[protocol]).replace("?", one).encode()) == wanted
+
+
+def _item(protocol: str, made: str) -> str:
+    return f"/v1beta/{made}" if protocol == "gemini" else f"{_IDS[protocol][0]}/{made}"
 
 
 _members = st.sampled_from(["id", "file_id", "file_ids", "container", "type", "input", "metadata", "x"])
@@ -303,23 +335,68 @@ _json = st.recursive(
 )
 
 
+_bodies = st.binary() | st.builds(lambda value: json.dumps(value).encode(), _json)
+
+
 @given(
     protocol=st.sampled_from(_PROTOCOLS),
-    body=st.binary() | st.builds(lambda value: json.dumps(value).encode(), _json),
-    path=st.text() | st.sampled_from(["/v1/files/file-1", "/v1/files/.."]),
-    parts=st.lists(st.binary() | st.just(b'"id": "file-'), max_size=4),
+    body=_bodies,
+    path=st.text()
+    | st.sampled_from(["/v1/files/file-1", "/v1/files/..", "/v1/threads/a/b/c/d", "/v1beta/files/a:b/c"]),
+    parts=st.lists(_bodies | st.just(b'"id": "file_'), max_size=4),
     method=st.sampled_from(["GET", "POST", "DELETE"]),
 )
 async def test_no_bytes_raise(protocol: str, body: bytes, path: str, parts: list[bytes], method: str) -> None:
     learner = makers_of(protocol)
-    await uploaded(learner, "a")
-    learner.excluded(path, body, model=path)
-    await answer(learner, "b", kept(method, path), *parts, asked=body)
-    await answer(learner, "b", Errand("POST", Operation.GENERATE), *parts, asked=body)
+    await answer(learner, "a", Errand("POST", None, path="/"), b'{"id": "file_1", "name": "files/a"}')
+    scope = {"type": "http", "method": method, "path": path, "headers": []}
+    for errand in (CHAT, errand_of(None, resources_in(protocol), scope)):
+        if errand is not None:
+            learner.excluded(errand, body, model=path)
+            await answer(learner, "b", errand, *parts, asked=body)
 
 
-@given(body=st.builds(lambda value: json.dumps(value).encode(), _json))
+@given(body=_bodies)
 async def test_what_nobody_has_seen_changes_nothing(body: bytes) -> None:
     learner = makers_of()
     await uploaded(learner, "a", "file-2")
-    assert learner.excluded("/v1/files/file-1", body, model="file-1") == FREE
+    assert at(learner, "/v1/files/file-1") == FREE
+    assert within(learner, body, "file-1") == FREE
+
+
+# What models' answers state
+
+
+@pytest.mark.parametrize("cut", [1, 7, 1_000])
+@pytest.mark.parametrize(
+    ("protocol", "asked", "said", "named"),
+    [
+        (
+            "openai-responses",
+            b'{"tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]}',
+            b'data: {"response": {"id": "resp_1"}}\n\ndata: {"item": {"id": "ci_1", "container_id": "cntr_1"}}\n\n',
+            [b'{"previous_response_id": "resp_1"}', b'{"tools": [{"container": "cntr_1"}]}'],
+        ),
+        ("openai-responses", b"{}", b'{"id": "resp_1", "x": {"id": "resp_2"}}', [b'{"previous_response_id":"resp_1"}']),
+        (
+            "anthropic",
+            b'{"tools": [{"type": "code_execution_20250825"}]}',
+            b'{"id": "msg_1", "content": [{"file_id": "file_1"}], "container": {"id": "container_1"}}',
+            [b'{"container": "container_1"}', b'{"container": {"id": "container_1"}}', b'{"x": {"file_id": "file_1"}}'],
+        ),
+    ],
+)
+async def test_what_was_made_for_an_answer_is_the_accounts_too(
+    protocol: str, asked: bytes, said: bytes, named: list[bytes], cut: int
+) -> None:
+    learner = makers_of(protocol)
+    await answer(learner, "a", CHAT, *(said[start : start + cut] for start in range(0, len(said), cut)), asked=asked)
+    assert [within(learner, body) for body in named] == [BLUE] * len(named)
+    assert within(learner, b'{"previous_response_id": "resp_2", "container": "msg_1"}') == FREE
+
+
+async def test_ordinary_answers_of_chats_teach_nothing() -> None:
+    assert makers_of("openai-chat").lesson(CHAT, b"{}") is None
+    assert makers_of("gemini").lesson(CHAT, b"{}") is None
+    assert makers_of("anthropic").lesson(CHAT, b"{}") is None
+    assert makers_of("anthropic").lesson(Errand("POST", Operation.COUNT_TOKENS), b"code_execution_202") is None

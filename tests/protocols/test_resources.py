@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ds2api_asgi.protocols import registry
-from ds2api_asgi.protocols.resources import Resources, named_in, resources_of
+from ds2api_asgi.protocols.resources import Resources, named_in, resources_of, stated_in
 
 KEPT = {
     "anthropic": {
@@ -118,7 +118,11 @@ def test_who_keeps_nothing_says_so() -> None:
         ("openai-chat", b'{"data":[{"id":"file-1"},{"id":"file-2"}]}', ["file-1", "file-2"]),
         ("openai-chat", b'{"id":"openai-spreadsheets","name":"id"}', []),
         ("openai-chat", rb'{"text":"{\"id\": \"file-1\"}"}', []),
-        ("openai-chat", b'{"id":5,"id":"","id":"a b","id":"file-\\u0031"}', []),
+        ("openai-chat", b'{"x":[{"id":5},{"id":""},{"id":"a b"},{"id":"file-\\u0031"}]}', ["file-1"]),
+        ("openai-chat", b'{"id":"ftjob-1","result_files":["file-1","file-2"]}', ["ftjob-1", "file-1", "file-2"]),
+        ("openai-chat", b'{"metadata":{"id":"a"},"data":[{"attributes":{"id":"b"},"item":{"id":"c"}}]}', []),
+        ("openai-chat", b'{"a":{"b":{"c":{"d":{"id":"file-1"}}}}}', []),
+        ("openai-chat", b'data: {"id":"file-1"}', []),
         ("anthropic", b'{"id":"file_1","type":"file"}', ["file_1"]),
         ("anthropic", b'{"data":[{"id":"pdf","source":"anthropic"},{"id":"skill_1"}]}', ["skill_1"]),
         ("gemini", b'{"file":{"name":"files/abc","displayName":"files/x"}}', ["files/abc"]),
@@ -126,7 +130,7 @@ def test_who_keeps_nothing_says_so() -> None:
     ],
 )
 def test_answers_state_ids(protocol: str, answer: bytes, ids: list[str]) -> None:
-    assert [found[1].decode() for found in of(protocol).stated.ids.finditer(answer)] == ids
+    assert list(stated_in(answer, of(protocol))) == ids
 
 
 @pytest.mark.parametrize(
@@ -167,15 +171,15 @@ def test_models_answers_state_ids_of_what_was_made_for_them(protocol: str, answe
     ],
 )
 def test_requests_name_ids(protocol: str, body: bytes, named: list[str]) -> None:
-    assert list(named_in(body, of(protocol).names)) == named
+    assert list(named_in(body, of(protocol))) == named
 
 
 @given(st.recursive(st.just("file-1"), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_no_document_raises(document: Any) -> None:
     body = msgspec.json.encode(document)
-    assert set(named_in(body, of("openai-chat").names)) <= {"file-1"}
+    assert set(named_in(body, of("openai-chat"))) <= {"file-1"}
 
 
 def test_a_document_may_be_of_any_depth() -> None:
     for body in (b"[" * 100_000, b"[" * 500 + b'{"file_id": "file-1"}' + b"]" * 500):
-        assert list(named_in(body, of("openai-chat").names)) == []
+        assert list(named_in(body, of("openai-chat"))) == []

@@ -16,9 +16,15 @@ __all__ = ["RESOURCES"]
 RESOURCES: Final = Resources(
     path=re.compile(rf"(?:/v1)?/(?:files|messages/batches|skills)(?:/(?P<id>{SEGMENT})(?P<more>(?:/{SEGMENT})*))?/?"),
     contents=("/content", "/results"),
-    stated=Stated(ids=stating("id", value="(?:file|msgbatch|skill)_")),  # everybody's skills are ``pdf``, ``xlsx``
-    names=frozenset({"container", "file_id", "skill_id"}),
+    states=frozenset(("id",)),
+    own=re.compile("(?:file|msgbatch|skill)_[!-~]{1,256}"),  # skills of the provider's: pdf, xlsx
+    names=frozenset(("container", "file_id", "skill_id")),
     generated=(
-        Stated(ids=stating("id", "file_id", value="(?:container|file)_"), most=WHOLE, marker=b"code_execution_202"),
+        Stated(
+            ids=stating("id", "file_id", value="(?:container|file)_"),
+            words=frozenset((b'"container"', b'"file_id"')),
+            most=WHOLE,
+            marker=b"code_execution_202",
+        ),
     ),
 )

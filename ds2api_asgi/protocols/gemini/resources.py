@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ..resources import SEGMENT, Resources, Stated, stating
+from ..resources import SEGMENT, Resources
 
 __all__ = ["RESOURCES"]
 
@@ -22,7 +22,8 @@ _BATCHES: Final = "models/[^/:]+:(?:batchGenerateContent|asyncBatchEmbedContent)
 RESOURCES: Final = Resources(
     path=re.compile(rf"/?(?:/(?:up|down)load)?(?:/v1(?:beta\d?|alpha)?)?/(?:{_ONE}|{_KINDS}(?::\w+)?|{_BATCHES})/?"),
     contents=(":download",),
-    stated=Stated(ids=stating("name", "responsesFile", value=_KINDS + "/")),
+    states=frozenset(("name", "responsesFile")),
+    own=re.compile(rf"{_KINDS}/[!-~]{{1,256}}"),
     names=frozenset(
         {
             "cachedContent",
@@ -35,4 +36,5 @@ RESOURCES: Final = Resources(
             "file_uri",
         }
     ),
+    models=("tunedModels/",),
 )

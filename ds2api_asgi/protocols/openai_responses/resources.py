@@ -7,20 +7,26 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..openai_shared.resources import CONTENTS, NAMES, STATED, path_of
-from ..resources import WHOLE, Resources, Stated, stating
+from msgspec.structs import replace
+
+from ..openai_shared import resources as openai_resources
+from ..resources import WHOLE, Stated, stating
 
 __all__ = ["RESOURCES"]
 
 _HEAD: Final = 4_096  # bytes: a response's id stands at its head, also in a stream's first event
+_PREVIOUS: Final = b'"previous_response_id"'
 
-RESOURCES: Final = Resources(
-    path=path_of("responses"),
-    contents=CONTENTS,
-    stated=STATED,
-    names=NAMES,
+RESOURCES: Final = replace(
+    openai_resources.RESOURCES,
+    path=openai_resources.path_of("responses"),
     generated=(
-        Stated(ids=stating("id", "container_id", value="(?:resp|cntr)"), most=WHOLE, marker=b'"code_interpreter"'),
-        Stated(ids=stating("id", value="resp"), most=_HEAD, once=True, words=frozenset((b'"previous_response_id"',))),
+        Stated(
+            ids=stating("id", "container_id", value="(?:resp|cntr)"),
+            words=frozenset((_PREVIOUS, b'"container"')),
+            most=WHOLE,
+            marker=b'"code_interpreter"',
+        ),
+        Stated(ids=stating("id", value="resp"), words=frozenset((_PREVIOUS,)), most=_HEAD, once=True),
     ),
 )

@@ -10,42 +10,21 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ..resources import SEGMENT, Resources, Stated, stating
+from ..resources import SEGMENT, Resources
 
-__all__ = ["CONTENTS", "NAMES", "RESOURCES", "STATED", "path_of"]
+__all__ = ["RESOURCES", "path_of"]
 
 _KINDS: Final = (
     "assistants", "batches", "containers", "conversations", "evals", "files", "fine_tuning/jobs", "skills", "threads",
     "uploads", "vector_stores", "videos",
 )  # fmt: skip
 
-CONTENTS: Final = ("/content",)
-
-NAMES: Final = frozenset(
-    {
-        "assistant_id",
-        "container",
-        "conversation",
-        "file_id",
-        "file_ids",
-        "input_file_id",
-        "previous_response_id",
-        "skill_id",
-        "thread_id",
-        "training_file",
-        "validation_file",
-        "vector_store_ids",
-    }
-)
-"""Of requests; a fine-tuned model is named as any model is."""
-
-# A finished batch states the files that came of it, an upload its file, a job its model. OpenAI's own skills
-# (``openai-spreadsheets``) are everybody's.
-STATED: Final = Stated(
-    ids=stating(
-        "id", "output_file_id", "error_file_id", "result_files", "thread_id", "fine_tuned_model", value="(?!openai-)"
-    )
-)
+_NAMES: Final = (
+    "assistant_id", "container", "conversation", "file_id", "file_ids", "input_file_id", "previous_response_id",
+    "skill_id", "thread_id", "training_file", "validation_file", "vector_store_ids",
+)  # fmt: skip
+# A finished batch states the files that came of it, an upload its file, a job its model.
+_STATES: Final = ("id", "error_file_id", "fine_tuned_model", "output_file_id", "result_files", "thread_id")
 
 
 def path_of(*more: str) -> re.Pattern[str]:
@@ -58,4 +37,11 @@ def path_of(*more: str) -> re.Pattern[str]:
     return re.compile(rf"(?:/v1)?/(?:{kinds})(?:/(?P<id>{SEGMENT})(?P<more>(?:/{SEGMENT})*))?/?")
 
 
-RESOURCES: Final = Resources(path=path_of(), contents=CONTENTS, stated=STATED, names=NAMES)
+RESOURCES: Final = Resources(
+    path=path_of(),
+    contents=("/content",),
+    states=frozenset(_STATES),
+    own=re.compile("(?!openai-)[!-~]{1,256}"),  # skills of the provider's: openai-spreadsheets
+    names=frozenset(_NAMES),
+    models=("ft:",),
+)
