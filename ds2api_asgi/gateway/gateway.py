@@ -28,7 +28,8 @@ from .assembly.build import build
 from .assembly.generation import Generation
 from .assembly.resource import Resource
 from .config import Config, read_config
-from .console.standing import BreakerSeen
+from .console.part import BreakerSeen
+from .serving.peers import Peers
 from .watch import FileWatch
 
 __all__ = ["LINGER", "Gateway"]
@@ -57,6 +58,8 @@ class Gateway:
         folder: What relative paths in it start from; None: the working directory.
         read: Reads the configuration anew, for `reload`; it may block. None: nothing can.
         watch: Tells when to read it anew; None: nobody does.
+        peers: The other processes behind the same port, with which its console shares what it shows and does; None:
+            there are none, or it knows only its own.
         wall: Unix time.
 
     Raises:
@@ -70,12 +73,14 @@ class Gateway:
         folder: str | os.PathLike[str] | None = None,
         read: Callable[[], Config] | None = None,
         watch: FileWatch | None = None,
+        peers: Peers | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._folder = Path.cwd() if folder is None else Path(folder)
         self._read = read
         self._watch = watch
         self._wall = wall
+        self.peers = peers
         self._lock = anyio.Lock()
         self._group: anyio.abc.TaskGroup | None = None
         self._draining = False
@@ -96,6 +101,7 @@ class Gateway:
         *,
         environ: Mapping[str, str] | None = None,
         amend: Callable[[Config], Config] = lambda config: config,
+        peers: Peers | None = None,
     ) -> Gateway:
         """A gateway that follows a file.
 
@@ -103,6 +109,7 @@ class Gateway:
             path: The file; what it names relatively is beside it.
             environ: Where ``env:`` references lead; None: the process's environment, read anew at each reload.
             amend: Changes what was read, each time: for what a command line says.
+            peers: See `Gateway`.
 
         Raises:
             ConfigurationError: The file cannot be read, or says what cannot work; its message tells where.
@@ -113,7 +120,7 @@ class Gateway:
             return amend(read_config(file, environ=environ))
 
         watch = FileWatch(file)  # before it is read: what changes in between is seen
-        return cls(read(), folder=file.parent, read=read, watch=watch)
+        return cls(read(), folder=file.parent, read=read, watch=watch, peers=peers)
 
     @property
     def config(self) -> Config:

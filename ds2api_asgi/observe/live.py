@@ -16,10 +16,10 @@ import threading
 import time
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from ..asgi.facts import Caller, KeyLeased, Used
 from ..asgi.trace import MAX_TEXT, printable, why_of
@@ -28,7 +28,7 @@ from ..protocols.base import Operation
 from ..universal.estimate import BYTES_PER_TOKEN
 from .cost import Price, Pricing
 from .seen import SWITCHED, RequestSeen
-from .series import Point, Series
+from .series import Point, Series, Step
 from .watching import Watcher
 
 __all__ = ["MAX_SHOWN", "Ended", "Live", "Running", "text_bytes"]
@@ -236,10 +236,21 @@ class Live(Watcher):
         with self._lock:
             return [ended for _, ended in reversed(self._recent)]
 
-    def points(self) -> list[Point]:
-        """The last minutes, oldest first."""
+    def steps(self) -> list[Step]:
+        """What the last minutes count, for who adds up what several processes do."""
         with self._lock:
-            return self._series.points(self._wall())
+            return [
+                structs.replace(step, took=dict(step.took), first=dict(step.first)) for step in self._series.steps()
+            ]
+
+    def points(self, others: Iterable[Step] = ()) -> list[Point]:
+        """The last minutes, oldest first.
+
+        Args:
+            others: `steps` of others that count in such steps.
+        """
+        with self._lock:
+            return self._series.points(self._wall(), others)
 
     def since(self, cursor: int) -> tuple[int, list[Running | Ended]]:
         """What has changed, each request once and as it is now.

@@ -7,14 +7,15 @@ takes more memory than there are classes, however many requests there were.
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct, field
 
 from ..errors import ConfigurationError
 
-__all__ = ["Point", "Series"]
+__all__ = ["Point", "Series", "Step"]
 
 _SHORTEST: Final = 0.001  # seconds; what is shorter is told as this
 _RATIO: Final = 1.08
@@ -43,7 +44,16 @@ class Point(Struct, frozen=True, kw_only=True):
     output: int = 0
 
 
-class _Step(Struct):
+class Step(Struct):
+    """What one step counts: what several processes counted can be added up, for durations are counted in classes.
+
+    Attributes:
+        number: Which step since 1970.
+        requests: As in `Point`; likewise those that are called alike.
+        took: How many took so long, by class.
+        first: How many had their first content after so long, by class.
+    """
+
     number: int
     requests: int = 0
     failed: int = 0
@@ -68,7 +78,7 @@ class Series:
             raise ConfigurationError("a series has a step above 0 seconds, and one step at least")
         self.step = step
         self._steps = steps
-        self._kept: deque[_Step] = deque(maxlen=steps)
+        self._kept: deque[Step] = deque(maxlen=steps)
 
     def add(
         self, now: float, *, took: float | None, failed: bool = False, first: float | None = None, output: int = 0
@@ -84,7 +94,7 @@ class Series:
         """
         number = math.floor(now / self.step)
         if not self._kept or self._kept[-1].number < number:
-            self._kept.append(_Step(number))
+            self._kept.append(Step(number))
         step = self._kept[-1]
         step.requests += 1
         step.failed += failed
@@ -94,19 +104,27 @@ class Series:
         if first is not None:
             _count(step.first, first)
 
-    def points(self, now: float) -> list[Point]:
+    def steps(self) -> list[Step]:
+        """What was counted, oldest first; nothing may be changed in it."""
+        return list(self._kept)
+
+    def points(self, now: float, others: Iterable[Step] = ()) -> list[Point]:
         """Every step up to now, oldest first; steps without requests are among them.
 
         Args:
             now: Unix time.
+            others: What other series of such steps counted.
         """
         last = math.floor(now / self.step)
-        found = {step.number: step for step in self._kept}
         if self._kept:
             last = max(last, self._kept[-1].number)
+        found = {step.number: step for step in self._kept}
+        for step in others:
+            known = found.get(step.number)
+            found[step.number] = step if known is None else _together(known, step)
         return [self._point(number, found.get(number)) for number in range(last - self._steps + 1, last + 1)]
 
-    def _point(self, number: int, step: _Step | None) -> Point:
+    def _point(self, number: int, step: Step | None) -> Point:
         at = round(number * self.step, 3)
         if step is None:
             return Point(at=at)
@@ -119,6 +137,17 @@ class Series:
             first_p50=_percentile(step.first, 0.5),
             output=step.output,
         )
+
+
+def _together(one: Step, two: Step) -> Step:
+    return Step(
+        number=one.number,
+        requests=one.requests + two.requests,
+        failed=one.failed + two.failed,
+        output=one.output + two.output,
+        took=dict(Counter(one.took) + Counter(two.took)),
+        first=dict(Counter(one.first) + Counter(two.first)),
+    )
 
 
 def _count(classes: dict[int, int], seconds: float) -> None:

@@ -33,7 +33,7 @@ from ..errors import ConfigurationError
 from .extras import need
 from .standing import Told, merged
 
-__all__ = ["STALE", "VARIABLE", "Workers", "is_multiprocess", "prepare"]
+__all__ = ["STALE", "VARIABLE", "Workers", "is_multiprocess", "lives", "prepare"]
 
 VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable that says where; prometheus-client reads it when it is imported."""
@@ -112,7 +112,7 @@ class Workers:
             self._bury()
 
     def _bury(self) -> None:
-        dead = {pid for pid in self._pids() if pid != _DEAD and not _lives(pid)}
+        dead = {pid for pid in self._pids() if pid != _DEAD and not lives(pid)}
         for pid in dead:
             for file in self._path.glob(f"gauge_*_{pid}.db"):
                 file.unlink(missing_ok=True)
@@ -189,7 +189,8 @@ def _counts_only(told: Told) -> Told:
     return Told(pools=tuple(pools))
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Whether a process is there."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -45,7 +45,7 @@ from .outcome import is_the_keys_fault
 from .refusal import advice_of, failure_of
 from .store import KeyStore, Lease, MemoryStore
 from .strategies import Strategy, strategy_named
-from .survey import Empty, EmptyReason, KeyReport
+from .survey import Empty, EmptyReason, Headroom, KeyReport
 from .trial import KeyTrial, try_key
 from .waiting import RELEASE_TIMEOUT, Visit, WaitingRoom
 
@@ -329,14 +329,18 @@ class KeyPool:
     async def snapshot(self) -> list[KeyReport]:
         """How every key is, in the order in which they were given."""
         reports = await self._store.snapshot()
-        heard = self._heard.headroom()
-        if not heard:
-            return reports
-        rooms = [heard.get(self._accounts[report.alias], ()) for report in reports]
+        heard = self.heard()
         return [
-            structs.replace(report, headroom=(*report.headroom, *room)) if room else report
-            for report, room in zip(reports, rooms, strict=True)
+            structs.replace(report, headroom=(*report.headroom, *heard[report.alias]))
+            if report.alias in heard
+            else report
+            for report in reports
         ]
+
+    def heard(self) -> dict[str, list[Headroom]]:
+        """What providers told this process is left of their limits, by the aliases of keys; `snapshot` has it too."""
+        rooms = self._heard.headroom()
+        return {alias: rooms[self._accounts[alias]] for alias in self._secrets if self._accounts[alias] in rooms}
 
     @property
     def is_shared(self) -> bool:

@@ -98,6 +98,7 @@ class Heard:
                     left=max(0.0, limit.remaining or 0.0),
                     resets_in=None if limit.reset_after is None else limit.reset_after - age,
                     source="provider",
+                    age=age,
                 )
                 for limit in word.limits
                 if age < (STALE if limit.reset_after is None else limit.reset_after)

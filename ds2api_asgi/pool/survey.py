@@ -71,6 +71,7 @@ class Headroom(Struct, frozen=True, kw_only=True):
         left: What is left of it.
         resets_in: Seconds until all of it is left; None: it is now, or nobody knows.
         source: Who says so. The provider's word is what the last answer's headers said to this process.
+        age: Seconds since the provider said so; None: it did not.
     """
 
     of: str
@@ -79,6 +80,7 @@ class Headroom(Struct, frozen=True, kw_only=True):
     left: float
     resets_in: float | None
     source: Literal["configured", "provider"]
+    age: float | None = None
 
 
 class KeyReport(Struct, frozen=True, kw_only=True):

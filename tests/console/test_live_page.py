@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import httpx
 from playwright.sync_api import expect
 
-from console_stage import Stage, key
+from console_stage import PASSWORD, Stage, key
 from ds2api_asgi.gateway.commands.explain import story
+from ds2api_asgi.gateway.serving.peers import Replies
 from ds2api_asgi.pool import KeyPool, RateLimits
 
 HOSTILE = "<img src=x onerror=window.pwned=1>"
@@ -73,6 +75,56 @@ def _used(gateway: Any) -> str:
     assert gateway.ask().status_code == 200
     trace = next(iter(gateway.journal))
     return str(next(step.members["key"] for step in trace.steps if step.what == "KeyLeased"))
+
+
+class Beside:
+    """Another worker, which is asked without a socket."""
+
+    name = "one"
+    count = 2
+
+    def __init__(self, other: Any) -> None:
+        self._other = other
+        self.answers = True
+
+    async def ask(self, question: bytes, *, insist: bool = False) -> Replies:
+        del insist
+        told = {"other": await self._other.console.answer(question)} if self.answers else {}
+        return Replies(told=told, silent=0 if told else 1)
+
+
+def test_what_another_worker_does_is_seen_and_that_it_is_missing_where_it_does_not_tell(stage: Stage) -> None:
+    other = stage.gateway()
+    beside = Beside(other)
+    gateway = stage.gateway(peers=beside)
+    visit = stage.visit(gateway, "#/keys")
+    page, row = visit.page, row_of(visit.page, "one")
+    expect(page.get_by_text("counts and limits of 2 workers added up")).to_be_visible()
+    shown = {"authorization": f"Bearer {PASSWORD}"}
+    assert httpx.post(f"{other.base}api/keys/main/one/disable", headers=shown).status_code == 200
+    expect(row.locator(".chip")).to_have_text("Switched off")
+    expect(row.locator(".state-line")).to_contain_text("in 1 of 2 workers")
+    visit.shot("keys-of-workers-light")
+    row.get_by_role("button", name="Enable").click()
+    expect(row.locator(".chip")).to_have_text("Active")
+    state = httpx.get(f"{other.base}api/state", headers=shown).json()
+    assert state["pools"][0]["keys"][0]["switched_off"] is False
+    assert other.ask().status_code == 200
+    page.get_by_role("link", name="Requests").click()
+    page.locator(".recent .cover").click()
+    expect(page.locator(".timeline li").last).to_contain_text("the client saw")
+    notice = page.get_by_text("1 of 2 workers did not answer. What happens there is missing here.")
+    expect(notice).to_have_count(0)
+    beside.answers = False
+    expect(notice).to_be_visible()
+    visit.shot("requests-without-a-worker-light")
+    page.get_by_role("link", name="Keys").click()
+    expect(notice).to_be_visible()
+    row.get_by_role("button", name="Disable").click()
+    page.get_by_role("dialog").get_by_role("button", name="Disable").click()
+    expect(row.get_by_role("status")).to_have_text("1 worker did not say that the key is disabled there.")
+    beside.answers = True
+    expect(notice).to_be_hidden()
 
 
 def test_testing_a_key_tells_in_words_whether_it_works(stage: Stage) -> None:

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from browsing import SHOTS, axe, violations
 from console_stage import PASSWORD, Gateway, Stage, key
-from ds2api_asgi.gateway.console.standing import BreakerSeen, Generation
+from ds2api_asgi.gateway.console.part import BreakerSeen, Generation
 from ds2api_asgi.pool import RateLimits
 
 VIEWS = {"overview": "Overview", "keys": "Keys", "requests": "Requests", "bench": "Translator"}

@@ -89,6 +89,19 @@ def test_a_key_is_switched_off_and_on(capsys: Any, tmp_path: Path) -> None:
         assert "active" in capsys.readouterr().out
 
 
+def test_workers_that_do_not_tell_are_told_of(capsys: Any) -> None:
+    with a_gateway(workers=3) as (_, url):
+        assert ask(url) == 0
+        assert capsys.readouterr().out.splitlines()[-1] == "2 workers did not answer in time: not counted here."
+        assert ask(url, "disable", "openai/two") == 0
+        assert "2 workers did not say that the key is disabled there" in capsys.readouterr().err
+        assert ask(url, "--json") == 0
+        document = json.loads(capsys.readouterr().out)
+        assert (document["workers"], document["missing"]) == (3, 2)
+    key = {"alias": "k", "state": "cooling", "workers": [1, 2]}
+    assert "cooling in 1 of 2 workers" in table([{"name": "p", "keys": [key]}])
+
+
 def test_a_key_is_tried_out(capsys: Any) -> None:
     with a_gateway([json_script(MODELS), json_script(REFUSED, status=401)]) as (_, url):
         assert ask(url, "test", "openai/one") == 0

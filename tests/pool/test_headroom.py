@@ -86,7 +86,8 @@ async def test_what_a_provider_says_is_told_until_it_is_over(status: int) -> Non
     await Driver(pool).request("POST", "/v1/chat/completions", json={"model": "m", "messages": []})
     clock.now += 1
     one, two = await pool.snapshot()
-    assert one.headroom == (Headroom(of="requests", model="m", limit=60, left=12, resets_in=2.0, source="provider"),)
+    said = Headroom(of="requests", model="m", limit=60, left=12, resets_in=2.0, source="provider", age=1.0)
+    assert one.headroom == (said,)
     assert two.headroom == ()
     clock.now += 2
     one, _ = await pool.snapshot()

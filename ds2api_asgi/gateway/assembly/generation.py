@@ -61,7 +61,7 @@ class Generation:
         self._sight = sight
         self._failovers: dict[_Order, Failover] = {}
         self._before: dict[_Order, Failover] = {}
-        extra = (lasting.limits_resource, lasting.publishing, lasting.responses, lasting.console)
+        extra = (lasting.limits_resource, lasting.publishing, lasting.responses, lasting.listening, lasting.console)
         leaves = (line.leaf for line in lines.values())
         self.resources: list[Resource] = [*leaves, *(resource for resource in extra if resource is not None)]
 
@@ -87,6 +87,8 @@ class Generation:
             old = before.lines.get(name)
             if old is not None and old is not line:
                 await line.inherit(old)
+        if self._console is not None and before._console is not None:
+            self._console.inherit(before._console)
         same = ("failover", "bounds", "rules")
         if all(getattr(self.config, name) == getattr(before.config, name) for name in same):
             self._before = {
@@ -131,15 +133,22 @@ class Generation:
         for watcher in (lasting.telemetry, lasting.live):
             if watcher is not None:
                 watcher.price(lasting.pricing)
+        if self._sight.peers is not None:
+            self._sight.peers.answer = None if self._console is None else self._console.answer
 
     def drain(self) -> None:
         """Repeat nothing from now on."""
-        if self.lasting.console is not None and isinstance(self.lasting.console.app, Console):
-            self.lasting.console.app.drain()
+        if self._console is not None:
+            self._console.drain()
         self.router.drain()
         for line in self.lines.values():
             if line.retry is not None:
                 line.retry.drain()
+
+    @property
+    def _console(self) -> Console | None:
+        app = None if self.lasting.console is None else self.lasting.console.app
+        return app if isinstance(app, Console) else None
 
     def _known_failovers(self) -> dict[_Order, Failover]:
         """Those of this generation, and those of the one before that it has not been asked for yet."""

@@ -7,6 +7,8 @@ differently is made anew; nothing that serves is touched by that.
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +25,8 @@ from ...stateful import StatefulResponses
 from ...transforms.carry import CarryStore, MemoryCarryStore
 from ..config import Config
 from ..console.component import Console
-from ..console.standing import Generation as Standing
+from ..console.part import Generation as Standing
+from ..serving.peers import Peers
 from .blaming import blaming
 from .parts import prices_of, response_store_of
 from .resource import Resource, nobody
@@ -48,6 +51,7 @@ class Lasting(Struct, kw_only=True, eq=False):
         live: The requests that run now, for a console; None: there is none.
         watching: Those of them that watch; `watchers` is all of them.
         pricing: Tells costs; None: nobody counts.
+        listening: Answers other workers; None: there are none.
         console: The console; None: there is none.
         limits: Where the use of clients' limits is counted.
         limits_resource: What it holds open; None: nothing.
@@ -64,6 +68,7 @@ class Lasting(Struct, kw_only=True, eq=False):
     watching: list[Watcher]
     watchers: Watchers
     pricing: Pricing | None
+    listening: Resource | None
     console: Resource | None
     limits: LimitStore
     limits_resource: Resource | None
@@ -97,6 +102,7 @@ def lasting_of(config: Config, *, folder: Path, before: Lasting | None, core: AS
         carry=MemoryCarryStore() if before is None else before.carry,
         metrics=metrics,
         publishing=_publishing(metrics, before),
+        listening=_listening(sight.peers, before),
         telemetry=telemetry,
         live=live,
         watchers=Watchers(watching) if before is None or before.watching != watching else before.watchers,
@@ -135,16 +141,27 @@ def _metrics(config: Config, before: Lasting | None) -> Metrics | None:
 def _publishing(metrics: Metrics | None, before: Lasting | None) -> Resource | None:
     if metrics is None or (before is not None and before.publishing is not None):
         return None if before is None else before.publishing
+    return _in_context(metrics.publishing)
 
-    async def publish(scope: Scope, receive: Receive, send: Send) -> None:
+
+def _listening(peers: Peers | None, before: Lasting | None) -> Resource | None:
+    if peers is None or before is not None:
+        return None if before is None else before.listening
+    return _in_context(peers.listening)
+
+
+def _in_context(context: Callable[[], AbstractAsyncContextManager[None]]) -> Resource:
+    """What goes on in a context, as a part without requests."""
+
+    async def part(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await receive()
-            async with metrics.publishing():
+            async with context():
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
             await send({"type": "lifespan.shutdown.complete"})
 
-    return Resource(publish)
+    return Resource(part)
 
 
 def _telemetry(config: Config, before: Lasting | None) -> Telemetry | None:
@@ -181,7 +198,7 @@ def _console(
             # The same for all workers behind one port, and another one with another password.
             signing=hmac.digest(table.password.reveal().encode(), _SESSIONS, "sha256"),
             started=sight.started,
-            workers=config.server.workers,
+            peers=sight.peers,
         )
     return Resource(console)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from ...pool import KeyPool
-from ..console.standing import BreakerSeen
+from ..console.part import BreakerSeen
+from ..serving.peers import Peers
 
 __all__ = ["Sight"]
 
@@ -17,6 +18,7 @@ class Sight(Protocol):
     generation: int
     reloaded: float | None
     reload_error: str | None
+    peers: Peers | None
 
     @property
     def ready(self) -> bool:

@@ -36,6 +36,11 @@ def table(pools: Sequence[Any]) -> str:
 
 def _row(pool: str, key: dict[str, Any]) -> tuple[str, ...]:
     state = "switched off" if key.get("switched_off") else str(key.get("state"))
+    match key.get("workers"):
+        case [int(alike), int(of)] if alike < of:
+            state += f" in {alike} of {of} workers"
+        case _:
+            pass
     rooms = _listed(key.get("headroom"))
     models = key.get("models")
     left = [*map(_room, rooms), *(_model(*one) for one in (models.items() if isinstance(models, dict) else ()))]

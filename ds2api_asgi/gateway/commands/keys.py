@@ -15,7 +15,8 @@ import argparse
 import os
 import sys
 import time
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 from urllib.parse import quote
 
 from ...asgi.trace import printable
@@ -94,7 +95,8 @@ def _show(door: Door, *, as_json: bool, watch: bool) -> int:
         pools = state.get("pools")
         if not isinstance(pools, list):
             raise Refused(f"what answers at {door.url} is no console of this version")
-        text = jsontext.dumps({"now": state.get("now"), "pools": pools}).decode() + "\n" if as_json else table(pools)
+        told = {name: state.get(name) for name in ("now", "workers", "missing")}
+        text = jsontext.dumps({**told, "pools": pools}).decode() + "\n" if as_json else table(pools) + _silent(told)
         sys.stdout.write((_CLEAR if fresh else "") + text)
         sys.stdout.flush()
         if not watch:
@@ -117,7 +119,18 @@ def _act(door: Door, action: str, key: str, *, model: str | None, as_json: bool)
         sys.stdout.write(f"{'ok' if result.get('ok') else 'not ok'}: {printable(str(result.get('words')))}{status}\n")
     else:
         sys.stdout.write(table([{"name": pool, "keys": [answer.get("key")]}]))
+        if answer.get("missing"):
+            sys.stderr.write(f"ds2api keys: {_many(answer['missing'])} did not say that the key is {action}d there\n")
     return 0 if not isinstance(result, dict) or result.get("ok") is True else 1
+
+
+def _silent(state: Mapping[str, Any]) -> str:
+    """That workers are missing in what is told."""
+    return f"{_many(state['missing'])} did not answer in time: not counted here.\n" if state.get("missing") else ""
+
+
+def _many(workers: Any) -> str:
+    return "1 worker" if workers == 1 else f"{printable(str(workers))} workers"
 
 
 def _warn_of_plain_text(door: Door) -> None:

@@ -115,7 +115,7 @@ def _serve(orders: Orders, config: Config) -> int:
         port: int = listener.getsockname()[1]
         ready = partial(_announce, config, port)
         if table.workers > 1:
-            stack.enter_context(_shared_numbers())
+            orders = orders.among(stack.enter_context(_shared_folder()), table.workers)
         if table.server == "granian":
             from ..serving.granian_server import serve_granian
 
@@ -154,15 +154,19 @@ def _work(argument: tuple[Orders, socket.socket], ready: Callable[[], None]) -> 
 
 
 @contextmanager
-def _shared_numbers() -> Iterator[None]:
-    """Let workers count in files that each of them can read (see `observe.workers`)."""
+def _shared_folder() -> Iterator[str]:
+    """A folder of this user's alone for what workers share.
+
+    These are numbers in files (see `observe.workers`), unless the environment says where else, and the sockets over
+    which they ask each other (see `serving.peers`).
+    """
     from ...observe.workers import VARIABLE, prepare
 
-    with tempfile.TemporaryDirectory(prefix="ds2api-metrics-", ignore_cleanup_errors=True) as own:
+    with tempfile.TemporaryDirectory(prefix="ds2api-", ignore_cleanup_errors=True) as own:
         directory = os.environ.get(VARIABLE) or own
         os.environ[VARIABLE] = directory
         prepare(directory)
-        yield
+        yield own
 
 
 def _announce(config: Config, port: int) -> None:

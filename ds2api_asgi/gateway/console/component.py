@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qs, unquote
 
 import anyio
@@ -37,14 +37,17 @@ from ...observe import Journal
 from ...observe.live import Live
 from ...pool import KeyPool, KeyTrial
 from ...universal import jsontext
+from ..serving.peers import Peers
 from .answers import Answer, failure, json_answer, moved
 from .bench import MAX_DOCUMENT, translate
 from .events import Events
 from .files import Static
 from .guard import Allowed, Guard
 from .pages import console_page, login_page
+from .part import BreakerSeen, Generation, Own
 from .sessions import Sessions
-from .standing import BreakerSeen, Generation, Standing, key_document
+from .standing import Standing
+from .team import Team
 
 __all__ = ["Console"]
 
@@ -91,7 +94,9 @@ class Console:
         signing: What signs sessions; several processes behind one port need the same. None: random.
         hosts: The only names by which it may be asked (``{"gateway.example"}``); None: any.
         started: Unix time at which the gateway started; None: now.
-        workers: How many processes serve behind one port: each shows its own requests and traces, and the page says so.
+        peers: How the other processes behind the same port are asked, so that each shows and does what all do; None:
+            there are none, or it knows only its own.
+        workers: How many processes there are, where `peers` does not tell: the page says that most of it is missing.
         clock: Monotonic seconds.
         wall: Unix time.
 
@@ -112,25 +117,42 @@ class Console:
         signing: bytes | None = None,
         hosts: Iterable[str] | None = None,
         started: float | None = None,
+        peers: Peers | None = None,
         workers: int = 1,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._pools = pools
-        self._journal = journal
-        self._guard = Guard(password, Sessions(seconds=session, key=signing, wall=wall), hosts=hosts, clock=clock)
+        self._sessions = Sessions(seconds=session, key=signing, wall=wall)
+        self._guard = Guard(password, self._sessions, hosts=hosts, clock=clock)
         self._static = Static()
-        self._standing = Standing(
+        workers = workers if peers is None else peers.count
+        own = Own(
             pools=pools,
             breakers=breakers,
             live=live,
             generation=generation,
             started=wall() if started is None else started,
+        )
+        self._team = Team(
+            peers,
+            workers,
+            own=own,
+            pools=pools,
+            journal=journal,
+            live=live,
+            sessions=self._sessions,
+            clock=clock,
+        )
+        self._standing = Standing(
+            own=own,
+            team=self._team,
+            live=live,
             workers=workers,
             clock=clock,
             wall=wall,
         )
-        self._events = Events(self._standing, live, clock=clock)
+        self._events = Events(self._standing, live, self._team, clock=clock)
         self._testing = 0
         self._translating = 0
 
@@ -146,12 +168,21 @@ class Console:
         """How many pages look on now."""
         return self._events.listeners
 
+    async def answer(self, question: bytes) -> bytes:
+        """Reply to another process; to be given to its own `Peers`.
+
+        Raises:
+            ValueError: It is no question.
+        """
+        return await self._team.answer(question)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request (the ASGI interface)."""
         kind = scope["type"]
         if kind == "lifespan":
             self._events.resume()
-            await lifespan_of((), scope, receive, send, ending=self.drain)
+            async with self._team.joined():
+                await lifespan_of((), scope, receive, send, ending=self.drain)
         elif kind == "websocket":
             await receive()
             await deny(scope, send, status=404)
@@ -225,7 +256,8 @@ class Console:
             return form
         if not self._guard.has_token(session, form.get("csrf", "").encode("utf-8", "surrogatepass")):
             return failure(403, "csrf", "The form does not show the page's token; reload the page.")
-        return moved("./", self._guard.end(scope, session))
+        await self._team.end(session)
+        return moved("./", self._guard.farewell(scope))
 
     async def _api(self, path: list[str], scope: Scope, receive: Receive, send: Send) -> Answer | None:
         allowed = self._guard.authorize(scope)
@@ -237,7 +269,7 @@ class Console:
             case ["events"]:
                 return _only(scope, "GET") or await self._stream(scope, receive, send, allowed)
             case ["requests", name]:
-                return _only(scope, "GET") or self._trace(name)
+                return _only(scope, "GET") or await self._trace(name)
             case ["translate"]:
                 return _only(scope, "POST") or await self._translate(scope, receive)
             case ["keys", pool, alias, "enable" | "disable" | "test" as action]:
@@ -254,11 +286,13 @@ class Console:
         await self._events.serve(receive, send, still=lambda: self._guard.is_open(allowed))
         return None
 
-    def _trace(self, name: str) -> Answer:
-        trace = None if self._journal is None else self._journal.get(name)
-        if trace is None:
-            return failure(404, "not_found", "No trace of this request is kept, or it is not over yet.")
-        return Answer(body=b'{"trace":%s}' % encode_trace(trace).encode())
+    async def _trace(self, name: str) -> Answer:
+        trace, missing = await self._team.find(name)
+        if trace is not None:
+            return Answer(body=b'{"trace":%s}' % encode_trace(trace).encode())
+        if missing:
+            return failure(503, "unavailable", "A worker that may have the trace of this request does not answer.")
+        return failure(404, "not_found", "No trace of this request is kept, or it is not over yet.")
 
     async def _translate(self, scope: Scope, receive: Receive) -> Answer:
         if media_type(scope["headers"]) != b"application/json":
@@ -284,26 +318,32 @@ class Console:
         found = self._pools().get(pool)
         if found is None:
             return failure(404, "not_found", "There is no such pool.")
-        result = None
+        told: dict[str, Any] = {}
         try:
             match action:
-                case "enable":
-                    await found.enable(alias)
-                case "disable":
-                    await found.disable(alias)
+                case "enable" | "disable":
+                    told["missing"] = await self._switch(pool, found, alias, on=action == "enable")
                 case _:
                     if self._testing >= MAX_TESTS:
                         return failure(429, "busy", "Other keys are tested now.", headers=((b"retry-after", b"5"),))
-                    result = await self._tried(found, alias, model, receive)
+                    told["result"] = msgspec.to_builtins(await self._tried(found, alias, model, receive))
         except ConfigurationError:
             return failure(404, "not_found", "The pool has no such key.")
         self._standing.forget()
         _logger.info("%s: an operator chose to %s %s", pool, action, alias, extra={"pool": pool, "key": alias})
-        report = next((one for one in await found.snapshot() if one.alias == alias), None)
-        if report is None:
-            return failure(404, "not_found", "The pool has no such key.")
-        document = {"key": key_document(report)}
-        return json_answer(document if result is None else {**document, "result": msgspec.to_builtins(result)})
+        key = await self._standing.key(pool, alias)
+        return (
+            failure(404, "not_found", "The pool has no such key.") if key is None else json_answer({"key": key, **told})
+        )
+
+    async def _switch(self, name: str, pool: KeyPool, alias: str, *, on: bool) -> int:
+        """Switch a key in all workers; how many have not done it.
+
+        Raises:
+            ConfigurationError: There is no such key.
+        """
+        await (pool.enable(alias) if on else pool.disable(alias))
+        return 0 if pool.is_shared else await self._team.switch(name, alias, on=on)
 
     async def _tried(self, pool: KeyPool, alias: str, model: str | None, receive: Receive) -> KeyTrial:
         """Try a key out, as long as somebody waits for it.

@@ -22,6 +22,7 @@ from ...observe.live import Live
 from ...universal import jsontext
 from .answers import HEADERS, failure
 from .standing import Standing, entry_document
+from .team import Team
 
 __all__ = ["MAX_LISTENERS", "STALLED", "TICK", "Events"]
 
@@ -43,12 +44,16 @@ class Events:
     Args:
         standing: The document.
         live: The requests; None: there are only documents.
+        team: Knows those of other workers.
         clock: Monotonic seconds.
     """
 
-    def __init__(self, standing: Standing, live: Live | None, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, standing: Standing, live: Live | None, team: Team, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._standing = standing
         self._live = live
+        self._team = team
         self._clock = clock
         self._listeners = 0
         self._draining = False
@@ -94,7 +99,8 @@ class Events:
             *HEADERS,
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        cursor = 0 if self._live is None else self._live.cursor
+        await self._team.follow()
+        cursor, elsewhere = 0 if self._live is None else self._live.cursor, self._team.cursor
         due = self._clock()
         events = [_RETRY]
         while still() and not self._draining:
@@ -103,7 +109,10 @@ class Events:
                 due = max(due + self._standing.interval, self._clock())
             if self._live is not None:
                 cursor, changed = self._live.since(cursor)
-                events += [write_event(jsontext.dumps(entry_document(one)), b"request") for one in changed]
+                await self._team.follow()
+                elsewhere, others = self._team.changes(elsewhere)
+                entries = (*changed, *others)
+                events += [write_event(jsontext.dumps(entry_document(one)), b"request") for one in entries]
             if events and not await _put(send, b"".join(events)):
                 break
             events = []

@@ -159,9 +159,8 @@ class Guard:
         """A session for who gave the password: the header that hands it out."""
         return self._set_cookie(scope, self._sessions.begin(), "")
 
-    def end(self, scope: Scope, session: Session) -> tuple[bytes, bytes]:
-        """End a session: the header that takes it back."""
-        self._sessions.end(session)
+    def farewell(self, scope: Scope) -> tuple[bytes, bytes]:
+        """The header that takes the cookie of a session back which has ended."""
         return self._set_cookie(scope, "", "; Max-Age=0")
 
     def cookie_name(self, scope: Scope) -> str:

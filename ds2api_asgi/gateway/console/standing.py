@@ -7,30 +7,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
-import anyio
 import msgspec
-from msgspec import Struct
 
 from ... import __version__
 from ...asgi.trace import MAX_TEXT, printable
 from ...observe.live import Ended, Live, Running
-from ...pool import Headroom, KeyPool, KeyReport
+from ...pool import Headroom
 from ...universal import jsontext
+from .part import KeyPart, Own, PoolPart
+from .sums import whole
+from .team import Heard, Team
 
-__all__ = [
-    "FRESH",
-    "LONGEST",
-    "PATIENCE",
-    "SHARE",
-    "BreakerSeen",
-    "Generation",
-    "Standing",
-    "entry_document",
-    "key_document",
-]
+__all__ = ["FRESH", "LONGEST", "SHARE", "Standing", "entry_document", "key_document"]
 
 FRESH: Final = 0.5
 """Seconds for which the document is told again instead of being made anew."""
@@ -41,50 +32,15 @@ SHARE: Final = 0.05
 LONGEST: Final = 5.0
 """Seconds between two documents all the same; pages take a longer silence for a broken connection."""
 
-PATIENCE: Final = 2.0
-"""Seconds that a pool may take to tell of its keys; a store of several processes can be out of reach."""
-
-
-class Generation(Struct, frozen=True, kw_only=True):
-    """Which configuration runs.
-
-    Attributes:
-        number: 1 for the one that the gateway started with.
-        reloaded: Unix time at which it was taken over; None: at the start.
-        error: Why the last attempt to take over another one changed nothing; None: it did, or there was none.
-    """
-
-    number: int = 1
-    reloaded: float | None = None
-    error: str | None = None
-
-
-class BreakerSeen(Struct, frozen=True, kw_only=True):
-    """A breaker that is not closed.
-
-    Attributes:
-        target: What it keeps requests from, by name (``"claude"``).
-        model: The model that it is about; None: all.
-        state: ``"open"`` or ``"half_open"``.
-        until: Seconds until a request may pass.
-    """
-
-    target: str
-    model: str | None
-    state: str
-    until: float
-
 
 class Standing:
     """Makes the document.
 
     Args:
-        pools: The pools by name, asked each time.
-        breakers: The breakers that are not closed, asked each time.
-        live: The requests.
-        generation: Which configuration runs, asked each time.
-        started: Unix time at which the gateway started.
-        workers: How many processes serve; the requests and traces are those of this one.
+        own: Looks how this worker stands.
+        team: Tells how the others do.
+        live: The requests, whose series has those of the others as well.
+        workers: How many workers there are.
         clock: Monotonic seconds.
         wall: Unix time.
 
@@ -95,93 +51,87 @@ class Standing:
     def __init__(
         self,
         *,
-        pools: Callable[[], Mapping[str, KeyPool]],
-        breakers: Callable[[], Iterable[BreakerSeen]],
+        own: Own,
+        team: Team,
         live: Live | None,
-        generation: Callable[[], Generation],
-        started: float,
         workers: int,
         clock: Callable[[], float],
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._pools = pools
-        self._breakers = breakers
+        self._own = own
+        self._team = team
         self._live = live
-        self._generation = generation
-        self._started = started
         self._workers = workers
         self._clock = clock
         self._wall = wall
         self._made: bytes = b""
         self._made_at = -math.inf
+        self._made_after = 0
         self.interval = 1.0
 
     async def document(self) -> bytes:
         """The document as JSON; made `FRESH` seconds ago at most."""
         now = self._clock()
-        if not 0 <= now - self._made_at < FRESH * self.interval:
-            self._made = jsontext.dumps(await self._make())
+        if self._made_after != self._team.switched or not 0 <= now - self._made_at < FRESH * self.interval:
+            self._made_after = self._team.switched
+            heard = await self._team.look()
+            began = self._clock()  # to wait for others takes no CPU
+            self._made = jsontext.dumps(await self._make(heard))
             self._made_at = self._clock()
-            self.interval = min(max(1.0, (self._made_at - now) / SHARE), LONGEST)
+            self.interval = min(max(1.0, (self._made_at - began) / SHARE), LONGEST)
         return self._made
 
     def forget(self) -> None:
         """Something was changed: the next document is a new one."""
         self._made_at = -math.inf
 
-    async def _make(self) -> dict[str, Any]:
-        pools: dict[str, dict[str, Any]] = {}
+    async def key(self, pool: str, alias: str) -> dict[str, Any] | None:
+        """How a key is, as the page has it; None: there is none."""
+        heard = await self._team.look()
+        part = whole(self._own.rest(await self._own.pools()), heard.parts)
+        keys = [key for one in part.pools if one.name == pool for key in one.keys]
+        return next((key_document(key) for key in keys if key.report.alias == alias), None)
 
-        async def survey(name: str, pool: KeyPool) -> None:
-            pools[name] = await _pool_document(name, pool)
-
-        found = dict(self._pools())
-        async with anyio.create_task_group() as group:
-            for name, pool in found.items():
-                group.start_soon(survey, name, pool)
-        generation = self._generation()
+    async def _make(self, heard: Heard) -> dict[str, Any]:
+        part = whole(self._own.rest(await self._own.pools()), heard.parts)
         live = self._live
+        others = [step for other in heard.parts for step in other.steps]
         return {
             "now": round(self._wall(), 3),
             "version": __version__,
-            "started": round(self._started, 3),
+            "started": round(part.started, 3),
             "workers": self._workers,
-            "generation": generation.number,
-            "reloaded": generation.reloaded,
-            "reload_error": generation.error,
-            "pools": [pools[name] for name in found],
-            "breakers": [msgspec.to_builtins(breaker) for breaker in self._breakers()],
-            "in_flight": 0 if live is None else live.in_flight,
-            "live": [] if live is None else [entry_document(one) for one in live.running()],
-            "recent": [] if live is None else [entry_document(one) for one in live.recent()[:100]],
+            "missing": heard.missing,
+            "generation": part.generation.number,
+            "reloaded": part.generation.reloaded,
+            "reload_error": part.generation.error,
+            "pools": [_pool_document(pool) for pool in part.pools],
+            "breakers": [msgspec.to_builtins(breaker) for breaker in part.breakers],
+            "in_flight": part.in_flight,
+            "live": [entry_document(one) for one in part.running],
+            "recent": [entry_document(one) for one in part.recent[:100]],
             "series": {
                 "step": 5 if live is None else live.step,
-                "points": [] if live is None else [msgspec.to_builtins(point) for point in live.points()],
+                "points": [] if live is None else [msgspec.to_builtins(point) for point in live.points(others)],
             },
         }
 
 
-async def _pool_document(name: str, pool: KeyPool) -> dict[str, Any]:
-    reports: list[KeyReport] = []
-    problem: str | None = "its store did not answer in time"
-    try:
-        with anyio.move_on_after(PATIENCE):
-            reports = await pool.snapshot()
-            problem = None
-    except Exception as error:  # noqa: BLE001 - a store of one's own may raise anything, and the page shall say so
-        problem = f"its store raised {type(error).__name__}"
+def _pool_document(pool: PoolPart) -> dict[str, Any]:
     return {
-        "name": name,
-        "protocol": pool.protocol.name,
+        "name": pool.name,
+        "protocol": pool.protocol,
         "strategy": pool.strategy,
         "waiting": pool.waiting,
-        "problem": problem,
-        "keys": [key_document(report) for report in reports],
+        "problem": pool.problem,
+        "workers": pool.workers,
+        "keys": [key_document(key) for key in pool.keys],
     }
 
 
-def key_document(report: KeyReport) -> dict[str, Any]:
+def key_document(key: KeyPart) -> dict[str, Any]:
     """How a key is, as the page has it."""
+    report = key.report
     return {
         "alias": report.alias,
         "state": report.state.value,
@@ -196,6 +146,7 @@ def key_document(report: KeyReport) -> dict[str, Any]:
         "served": report.served,
         "failed": report.failed,
         "switched_off": report.switched_off,
+        "workers": [key.alike, key.of],
         "headroom": [_headroom_document(room) for room in report.headroom],
     }
 

@@ -4,6 +4,7 @@
 |---|---|
 | `attended` | a gateway in a process of its own, which heeds signals |
 | `crew` | worker processes that serve one port |
+| `peers` | workers that ask each other |
 | `uvicorn_server` | uvicorn on a port, its start told and its end bounded |
 | `granian_server` | granian in its place |
 | `orders` | what a command line says about serving |

@@ -11,6 +11,7 @@ from ...errors import ConfigurationError
 from ..config import Config
 from ..config.checks import is_own
 from ..gateway import Gateway
+from .peers import Peers
 
 __all__ = ["Orders"]
 
@@ -25,6 +26,7 @@ class Orders(Struct, frozen=True, kw_only=True):
         workers: Processes.
         server: ``"uvicorn"`` or ``"granian"``.
         bound: The host of the port that is listened on already, whatever a file says that is read anew; None: none is.
+        crew: The folder in which the workers meet (see `Peers`), and how many they are; None: there is one.
     """
 
     file: str
@@ -33,10 +35,15 @@ class Orders(Struct, frozen=True, kw_only=True):
     workers: int | None = None
     server: str | None = None
     bound: str | None = None
+    crew: tuple[str, int] | None = None
 
     def on(self, host: str) -> Orders:
         """The same for processes whose port is listened on already."""
         return structs.replace(self, bound=host)
+
+    def among(self, folder: str, count: int) -> Orders:
+        """The same for one of several workers that meet in a folder."""
+        return structs.replace(self, crew=(folder, count))
 
     def gateway(self) -> Gateway:
         """A gateway that follows the file.
@@ -44,7 +51,8 @@ class Orders(Struct, frozen=True, kw_only=True):
         Raises:
             ConfigurationError: See `Gateway.from_toml`.
         """
-        return Gateway.from_toml(self.file, amend=self.amended)
+        peers = None if self.crew is None else Peers(*self.crew)
+        return Gateway.from_toml(self.file, amend=self.amended, peers=peers)
 
     def amended(self, config: Config) -> Config:
         """A configuration with what the command line says.

@@ -10,7 +10,7 @@ import pytest
 from console_kit import PASSWORD, bearer, log_in, nest
 from ds2api_asgi.asgi.lifespan import running
 from ds2api_asgi.gateway.console.component import Console
-from ds2api_asgi.gateway.console.standing import BreakerSeen, Generation
+from ds2api_asgi.gateway.console.part import BreakerSeen, Generation
 from ds2api_asgi.pool import Secret
 from ds2api_asgi.testing import Driver
 
@@ -62,7 +62,7 @@ async def test_the_password_opens_the_api_to_commands() -> None:
 
 
 async def test_a_pool_whose_store_is_out_of_reach_is_told_and_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ds2api_asgi.gateway.console.standing.PATIENCE", 0.05)
+    monkeypatch.setattr("ds2api_asgi.gateway.console.part.PATIENCE", 0.05)
     made, other = nest(), nest()
 
     async def never() -> Any:

@@ -7,7 +7,7 @@ import { keys } from "./keys.js";
 import { overview } from "./overview.js";
 import { requests } from "./requests.js";
 import { Traffic } from "./traffic.js";
-import { countdown } from "./words.js";
+import { countdown, silentOf } from "./words.js";
 
 const views = { overview, keys, requests, bench };
 const content = document.getElementById("content");
@@ -23,7 +23,8 @@ let current = null;
 let scheduled = false;
 
 const waiting = el("p", { class: "empty", role: "status" }, "Waiting for the gateway's first word…");
-content.append(waiting, ...Object.values(views).map((view) => show(view.node, false)));
+const partial = show(el("p", { class: "notice partial", role: "status" }), false);
+content.append(waiting, partial, ...Object.values(views).map((view) => show(view.node, false)));
 
 /** Draw what is seen, once a frame however much has come. */
 function schedule() {
@@ -39,6 +40,9 @@ function draw() {
   const view = views[current];
   const ready = state !== null || view === bench;
   show(waiting, !ready);
+  const silent = ready && view !== bench ? silentOf(state) : "";
+  show(partial, Boolean(silent));
+  write(partial, silent && `${silent}. What happens there is missing here.`);
   for (const other of Object.values(views)) show(other.node, ready && other === view);
   if (ready && state) view.render(state, (performance.now() - received) / 1000, schedule, traffic);
 }

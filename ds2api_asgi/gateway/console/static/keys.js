@@ -106,7 +106,8 @@ function makeKey(pool, key) {
     alias: el("span", { class: "alias", "data-part": "name" }),
     state: [
       el("ul", { class: "models", "data-part": "models" }),
-      el("span", { class: "state-line" }, chip(), el("span", { class: "countdown", "data-part": "until" })),
+      el("span", { class: "state-line" }, chip(), el("span", { class: "countdown", "data-part": "until" }),
+        el("span", { class: "countdown", "data-part": "alike" })),
     ],
     headroom: [el("ul", { class: "headroom-list", "data-part": "bars" }), el("span", { class: "quiet", "data-part": "free" }, "no limit known")],
     actions: [
@@ -132,6 +133,8 @@ function updateKey(line, pool, key) {
   const whole = wholeOf(key);
   rechip(line.querySelector(".state-line .chip"), stateOf(whole.state, key.switched_off));
   write(at.until, isPartly(key) ? "for other models" : rests(key) && !key.switched_off ? back(whole.until) : "");
+  const [alike, workers] = key.workers;
+  write(at.alike, alike < workers ? `in ${count(alike)} of ${count(workers)} workers` : "");
   const models = Object.entries(key.models);
   show(at.models, models.length > 0);
   const few = models.slice(0, MODELS).map(([model, [state, until]]) => ({ model, state, until }));
@@ -195,6 +198,9 @@ async function act(poolName, alias, action) {
     if (action === "test") {
       const { ok, words, took } = answer.result;
       results.set(id, { tone: ok ? "good" : "bad", icon: ok ? "check" : "cross", words: `${words} (${duration(Math.max(took, 1e-6))})` });
+    } else if (answer.missing) {
+      const words = `${many(answer.missing, "worker")} did not say that the key is ${action}d there.`;
+      results.set(id, { tone: "warn", icon: "wait", words });
     } else {
       results.delete(id);
       say(`Key ${alias} is ${action}d.`);
@@ -231,7 +237,8 @@ function updatePool(section, pool) {
   const most = drawn.get(pool.name) ?? PAGE;
   write(at.problem, pool.problem ? `Its keys cannot be shown: ${pool.problem}.` : "");
   const waiting = pool.waiting ? `${many(pool.waiting, "request")} waiting` : null;
-  write(at.about, [many(pool.keys.length, "key"), protocolOf(pool.protocol), pool.strategy, waiting].filter(Boolean).join(" · "));
+  const sum = pool.workers > 1 ? `counts and limits of ${count(pool.workers)} workers added up` : null;
+  write(at.about, [many(pool.keys.length, "key"), protocolOf(pool.protocol), pool.strategy, waiting, sum].filter(Boolean).join(" · "));
   show(section, list.length > 0 || Boolean(pool.problem));
   keyed(at.body, list.slice(0, most), (key) => key.alias, (key) => makeKey(pool, key), (line, key) => updateKey(line, pool, key));
   show(at.more, list.length > most);

@@ -4,7 +4,7 @@ import { chart } from "./charts.js";
 import { el, flag, keyed, show, write } from "./dom.js";
 import { STANDINGS, isPartly, rests, standing, standingOf } from "./standing.js";
 import { chip, empty, heading, partsOf, rechip, row, table } from "./parts.js";
-import { breakerOf, clock, count, countdown, duration, long, many, percent, protocolOf, rate, roundDuration } from "./words.js";
+import { breakerOf, clock, count, countdown, duration, long, many, percent, protocolOf, rate, roundDuration, silentOf } from "./words.js";
 
 const title = "Overview";
 const node = el("div", { class: "view" });
@@ -201,7 +201,7 @@ function render(state, age) {
   write(facts["Running for"], `${long(state.now + age - state.started)}, since ${clock(state.started)}`);
   write(facts.Configuration, `generation ${count(state.generation)}`);
   write(facts.Reloaded, state.reloaded ? clock(state.reloaded) : "not since the start");
-  write(facts.Workers, state.workers > 1 ? `${count(state.workers)}; the requests shown are those of one of them` : "one");
+  write(facts.Workers, silentOf(state) || (state.workers > 1 ? count(state.workers) : "one"));
 }
 
 export const overview = { title, node, render };

@@ -14,6 +14,10 @@ export function count(value) {
   return size < 9_995_000 ? `${Number((value / 1e6).toPrecision(3))}M` : `${whole.format(value / 1e6)}M`;
 }
 
+/** What other workers did not tell: "1 of 2 workers did not answer"; "" where all told. */
+export const silentOf = ({ missing, workers }) =>
+  missing ? `${count(missing)} of ${count(workers)} workers did not answer` : "";
+
 /** A number per second: three digits are enough. */
 export function rate(value) {
   if (!known(value)) return DASH;
