@@ -14,6 +14,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from console_kit import log_in
 from ds2api_asgi.asgi.lifespan import running
 from ds2api_asgi.asgi.types import Receive, Scope, Send
 from ds2api_asgi.demo import DemoModel
@@ -253,6 +254,20 @@ async def test_responses_limits_and_the_journal_go_over() -> None:
             assert (await driver.request("POST", "/v1/responses", json=again, headers=headers)).status == 429
             assert len(gateway.journal) == 3
             assert (await driver.request("POST", "/v1/responses", json=again)).status == 401
+
+
+async def test_a_session_that_was_ended_stays_so_when_the_console_changes() -> None:
+    console = '[console]\npassword = "correct-horse-battery"\n'
+    async with demo() as url, gateway_of(table("one", url) + console) as gateway:
+        driver = Driver(gateway)
+        kept, _ = await log_in(gateway, root="/console")
+        headers, token = await log_in(gateway, root="/console")
+        form = {"content-type": "application/x-www-form-urlencoded", **headers}
+        left = await driver.request("POST", "/console/logout", headers=form, body=f"csrf={token}".encode())
+        assert left.status == 303
+        await gateway.replace(config_of(table("one", url) + console + "journal = 10\n"))
+        assert (await driver.request("GET", "/console/api/state", headers=headers)).status == 401
+        assert (await driver.request("GET", "/console/api/state", headers=kept)).status == 200
 
 
 async def test_a_models_own_transforms_are_for_that_model_alone() -> None:

@@ -159,6 +159,10 @@ class Console:
     def __repr__(self) -> str:
         return "<Console>"
 
+    def inherit(self, other: Console) -> None:
+        """Take another console's place: sessions that it ended stay so."""
+        self._sessions.take(*other._sessions.ended)
+
     def drain(self) -> None:
         """End all streams soon and begin none: the process ends. May be called from anywhere."""
         self._events.drain()
