@@ -8,7 +8,7 @@ the server breaks off the connection too.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
 import anyio
 from msgspec import Struct
@@ -18,12 +18,12 @@ from ..asgi.facts import Broke, Judged
 from ..asgi.headers import RawHeaders, decode
 from ..asgi.types import ASGIApp, Receive, Scope
 from ..errors import BrokenStream, ClientGone, Ds2apiError, TransportError
-from ..protocols.base import Protocol
 from ..protocols.ending import stream_error
 from ..protocols.verdict import judged, rule_for
-from ..universal.failure import Failure, Row, Verdict
+from ..universal.failure import Failure, Verdict
 from .alive import KeepAlive
 from .answer import FailedAnswer, error_answer, is_document
+from .asked import Asked
 from .judging import Findings, Trouble, cut, late, raised
 from .line import ClientLine
 from .passage import Passage
@@ -57,15 +57,11 @@ class Attempt:
     """One run of one app.
 
     Args:
-        protocol: The protocol that the client speaks.
-        exchange: The request's exchange.
+        asked: The request.
+        exchange: The attempt's.
         line: The client.
         dog: Watches over the time it takes.
-        timeouts: How long what may take, for the request's model.
-        wall: Unix time, to read the dates that providers send.
-        rules: The user's own rows; they come before what a part beneath has found.
-        stream: Whether the client asked for a stream, whose first content is due in time.
-        head: The request was HEAD, whose answer has no body.
+        timeouts: How long what may take.
         alive: Sends comments to the client meanwhile; None: nobody does.
 
     Attributes:
@@ -74,48 +70,38 @@ class Attempt:
     """
 
     __slots__ = (
+        "_asked",
         "_calls_left",
         "_dog",
         "_exchange",
         "_line",
         "_mark",
         "_passage",
-        "_protocol",
-        "_rules",
-        "_stream",
         "_timeouts",
-        "_wall",
         "beaten",
         "broken",
     )
 
     def __init__(
         self,
-        protocol: Protocol,
+        asked: Asked,
         exchange: Exchange,
         line: ClientLine,
         dog: Watchdog,
         timeouts: Timeouts,
-        wall: Callable[[], float],
-        rules: Sequence[Row] = (),
         *,
-        stream: bool,
-        head: bool = False,
         alive: KeepAlive | None = None,
     ) -> None:
-        self._protocol = protocol
+        self._asked = asked
         self._exchange = exchange
         self._line = line
         self._timeouts = timeouts
-        self._wall = wall
-        self._rules = rules
         self._mark = len(exchange)
         self._calls_left = exchange.calls_left
         self._dog = dog
-        self._stream = stream
         self.beaten = False
         self.broken: Verdict | None = None
-        self._passage = Passage(protocol, exchange, line, dog, timeouts, stream=stream, head=head, alive=alive)
+        self._passage = Passage(asked, exchange, line, dog, timeouts, alive=alive)
         if alive is not None:
             alive.allowed = True
 
@@ -136,7 +122,7 @@ class Attempt:
             ClientGone: The client left.
             Exception: What the server's ``receive`` or ``send`` raised, or the app after its complete answer.
         """
-        if self._stream:
+        if self._asked.stream:
             first = self._timeouts.first_content
             assert not callable(first)
             self._dog.allow("first-content", first)
@@ -204,10 +190,10 @@ class Attempt:
             verdict, answer = self._judge_answer(bytes(passage.error_body), findings.unreached or known)
         elif passage.failure is not None:
             verdict = self._ruled(known, passage.failure, decode(passage.headers))
-            answer = error_answer(self._protocol, passage.failure)
+            answer = error_answer(self._asked.protocol, passage.failure)
         else:
             trouble = self._trouble(error)
-            verdict, answer = trouble.verdict, error_answer(self._protocol, trouble.failure)
+            verdict, answer = trouble.verdict, error_answer(self._asked.protocol, trouble.failure)
         if verdict is not known:
             self._exchange.note(Judged(by="retry", status=status, verdict=verdict))
         processed = findings.processed and not (isinstance(error, TransportError) and not error.processed)
@@ -224,18 +210,20 @@ class Attempt:
     def _judge_answer(self, body: bytes, known: Verdict | None) -> tuple[Verdict, FailedAnswer]:
         status, headers = self._passage.status, self._passage.headers
         # A proxy's page is no error of the protocol; the client is told in its own.
-        readable = self._passage.head or is_document(body)
+        readable = self._asked.head or is_document(body)
         whole = FailedAnswer(status, headers, body) if self._passage.complete and readable else None
-        if known is not None and whole is not None and not self._rules:
+        if known is not None and whole is not None and not self._asked.terms.rules:
             return known, whole
         decoded = decode(headers)
-        failure = self._protocol.decode_error(status, decoded, body)
-        return self._ruled(known, failure, decoded), whole or error_answer(self._protocol, failure)
+        protocol = self._asked.protocol
+        failure = protocol.decode_error(status, decoded, body)
+        return self._ruled(known, failure, decoded), whole or error_answer(protocol, failure)
 
     def _ruled(self, known: Verdict | None, failure: Failure, headers: Mapping[str, str]) -> Verdict:
-        if known is not None and rule_for(failure, self._rules) is None:
+        terms = self._asked.terms
+        if known is not None and rule_for(failure, terms.rules) is None:
             return known
-        return judged(self._protocol, failure, headers, now=self._wall(), rules=self._rules)
+        return judged(self._asked.protocol, failure, headers, now=terms.wall(), rules=terms.rules)
 
     def _count_calls(self, *, asked: bool) -> int:
         """Charge the attempt to the request's budget, unless a retry beneath us has charged its own."""
@@ -260,7 +248,7 @@ class Attempt:
             self._exchange.note(Broke(reason=trouble.broke))
         if passage.extensible:
             with anyio.move_on_after(_LAST_WORDS):
-                body = stream_error(self._protocol, passage.watch, trouble.failure)
+                body = stream_error(self._asked.protocol, passage.watch, trouble.failure)
                 await self._line.send({"type": "http.response.body", "body": body, "more_body": False})
                 return
         if isinstance(error, BrokenStream):

@@ -6,99 +6,26 @@ target, also of those after the commit; how long it took to the first content is
 
 from __future__ import annotations
 
-import math
-
 from msgspec.structs import replace
 
-from ..asgi.body import Replay
 from ..asgi.exchange import Exchange
 from ..asgi.facts import Attempted, BreakerClosed, BreakerOpened, KeyLeased, Queueing
 from ..asgi.headers import RawHeaders
 from ..asgi.types import ASGIApp, Receive, Scope
-from ..protocols.base import Protocol
 from ..universal.failure import Fault, Verdict
 from .alive import KeepAlive
+from .asked import Asked
 from .attempt import Attempt, Lost
 from .breaker import BreakerState
 from .line import ClientLine
 from .plan import Failed
-from .steps import Bounds
-from .targets import Targets, Turn
-from .terms import Terms
-from .timeouts import RequestClock, Timeouts, Watchdog
+from .targets import Turn
+from .timeouts import Watchdog
 
-__all__ = ["Asked", "Course", "Patience"]
+__all__ = ["Course", "Patience"]
 
 _LATE = 0.5
 """The share of the request's whole time that an upstream must have used before missing it is its failure."""
-
-
-class Asked:
-    """One request, read, and what all its attempts have in common.
-
-    Args:
-        terms: The engine's.
-        targets: The engine's.
-        scope: The request's; each attempt gets a copy.
-        protocol: The protocol that the client speaks.
-        model: Where it is known.
-        stream: Whether the client asked for a stream.
-        body: The request's.
-
-    Attributes:
-        clock: The request's.
-        bounds: What no attempt may exceed; to be set before the first one.
-        timeouts: How long what may take, for the model.
-    """
-
-    __slots__ = ("body", "bounds", "clock", "model", "protocol", "scope", "stream", "targets", "terms", "timeouts")
-
-    bounds: Bounds
-
-    def __init__(
-        self,
-        terms: Terms,
-        targets: Targets,
-        scope: Scope,
-        protocol: Protocol,
-        *,
-        model: str | None,
-        stream: bool,
-        body: Replay,
-    ) -> None:
-        self.terms = terms
-        self.targets = targets
-        self.scope = scope
-        self.protocol = protocol
-        self.model = model
-        self.stream = stream
-        self.body = body
-        self.clock = RequestClock(terms.clock)
-        self.timeouts = terms.timeouts.of(model)
-
-    @property
-    def head(self) -> bool:
-        """Whether the request was HEAD, whose answer has no body."""
-        return bool(self.scope["method"] == "HEAD")
-
-    def own_scope(self) -> Scope:
-        """An attempt's own copy of the scope, without extensions whose messages could not be held back."""
-        scope = self.scope
-        return {**scope, "extensions": {}} if scope.get("extensions") else {**scope}
-
-    def due(self) -> float:
-        """When an attempt must be done: the client that waits for a document hears of nothing before its end."""
-        bounds = self.bounds
-        return bounds.deadline if self.stream else min(bounds.deadline, bounds.patience)
-
-    def timeouts_at(self, now: float) -> Timeouts:
-        """How long what of an attempt may take that begins now: no longer than the client waits."""
-        timeouts, patience = self.timeouts, self.bounds.patience
-        if not self.stream or patience == math.inf:
-            return timeouts
-        left, first = patience - now, timeouts.first_content
-        assert not callable(first)
-        return timeouts if first is not None and first <= left else replace(timeouts, first_content=max(left, 0.0))
 
 
 class Patience:
@@ -178,7 +105,6 @@ class Course:
         alive: KeepAlive | None = None,
         beside: Course | None = None,
     ) -> None:
-        terms = asked.terms
         self._asked = asked
         self._turn = turn
         self._exchange = exchange
@@ -187,18 +113,7 @@ class Course:
         self.target = turn.target
         self.began = now = asked.clock.now()
         self._dog = Watchdog(asked.clock, asked.due())
-        self._attempt = Attempt(
-            asked.protocol,
-            exchange,
-            line,
-            self._dog,
-            asked.timeouts_at(now),
-            terms.wall,
-            terms.rules,
-            stream=asked.stream,
-            head=asked.head,
-            alive=alive,
-        )
+        self._attempt = Attempt(asked, exchange, line, self._dog, asked.timeouts_at(now), alive=alive)
 
     @property
     def headers(self) -> RawHeaders:

@@ -37,8 +37,9 @@ from ..protocols.base import Claim, Operation, Protocol
 from ..universal.failure import Failure, FailureKind, Fault, RetryScope, Verdict
 from .alive import KeepAlive
 from .answer import FailedAnswer, error_answer, preference
+from .asked import Asked
 from .attempt import Lost
-from .course import Asked, Course, Patience
+from .course import Course, Patience
 from .hedge import Hedging
 from .line import ClientLine
 from .pace import SAMPLES

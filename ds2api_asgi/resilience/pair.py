@@ -15,8 +15,9 @@ from ..asgi.facts import Hedged, KeyLeased, Queueing
 from ..asgi.headers import decode
 from ..asgi.types import ASGIApp
 from ..universal.failure import Fault
+from .asked import Asked
 from .attempt import Lost
-from .course import Asked, Course, Patience
+from .course import Course, Patience
 from .hedge import Hedging, is_stateless
 from .line import ClientLine
 from .race import Lane, Race

@@ -26,6 +26,7 @@ from ..protocols.hidden import MAX_JUDGED, AnswerJudge, judge_of
 from ..universal.failure import Failure, FailureKind
 from .alive import KeepAlive
 from .answer import is_document
+from .asked import Asked
 from .frames import FRAMINGS, ArrayTail, EventTail
 from .line import ClientLine
 from .timeouts import Timeouts, Watchdog
@@ -55,17 +56,14 @@ class Passage:
     """The ``send`` of one attempt.
 
     Args:
-        protocol: The protocol that the client speaks.
+        asked: The request.
         exchange: Where the commit is noted.
         line: The client.
         dog: Watches over the attempt; is told how the answer comes on.
         timeouts: How long what may take.
-        stream: Whether the client asked for a stream.
-        head: The request was HEAD, whose answer has no body.
         alive: Sends comments to the client meanwhile; None: nobody does.
 
     Attributes:
-        head: The request was HEAD.
         open: Whether the answer was let through.
         complete: Whether all is there: the whole answer, the whole error, or the event that makes it one.
         error_body: What there is of the body of an error answer; None when it is no error answer.
@@ -75,6 +73,7 @@ class Passage:
 
     __slots__ = (
         "_alive",
+        "_asked",
         "_blank",
         "_dog",
         "_exchange",
@@ -82,36 +81,29 @@ class Passage:
         "_held",
         "_judge",
         "_line",
-        "_protocol",
         "_start_message",
-        "_stream",
         "_tail",
         "_take",
         "_timeouts",
         "complete",
         "error_body",
         "failure",
-        "head",
         "open",
         "watch",
     )
 
     def __init__(
         self,
-        protocol: Protocol,
+        asked: Asked,
         exchange: Exchange,
         line: ClientLine,
         dog: Watchdog,
         timeouts: Timeouts,
         *,
-        stream: bool = False,
-        head: bool = False,
         alive: KeepAlive | None = None,
     ) -> None:
-        self.head = head
+        self._asked = asked
         self._alive = alive
-        self._protocol = protocol
-        self._stream = stream
         self._start_message: Message | None = None  # until it is known what follows it,
         self._blank = b""  # and the space that has followed so far
         self._exchange = exchange
@@ -184,12 +176,12 @@ class Passage:
             self._give_up(f"the upstream answered with status {status}, which is no answer")
         elif self._alive is not None and not self._suits(self._alive, kind):
             self._give_up("the upstream's answer is no stream")
-        elif self.head or kind is None:
+        elif kind is None or self._asked.head:
             self._take = Passage._take_whole
             commit = True
         elif (framing := FRAMINGS.get(kind)) is not None:
             message = self._begin_stream(message, EventTail(framing))
-        elif self._stream and kind in _array_types(self._protocol):
+        elif self._asked.stream and kind in _array_types(self._asked.protocol):
             self._take = Passage._take_first
             self._start_message = message
             return
@@ -214,7 +206,7 @@ class Passage:
     def _begin_stream(self, start: Message, tail: EventTail | ArrayTail) -> Message:
         """Expect a stream after this start; return how it is to be said."""
         self._take = Passage._take_stream
-        self.watch, self._tail = self._protocol.stream_watch(), tail
+        self.watch, self._tail = self._asked.protocol.stream_watch(), tail
         if find(start["headers"], b"content-length") is None:
             return start
         # It would forbid the error event of a broken stream.
@@ -222,7 +214,7 @@ class Passage:
 
     def _begin_whole(self, kind: bytes) -> None:
         self._take = Passage._take_whole
-        self._judge = judge_of(self._protocol, kind)
+        self._judge = judge_of(self._asked.protocol, kind)
         self._dog.allow("total", None)
 
     async def _take_first(self, data: bytes, more: bool) -> None:
@@ -286,7 +278,7 @@ class Passage:
             await self._pass({"type": "http.response.body", "body": ready, "more_body": True})
         if watch.content or watch.terminal or self._held > MAX_HELD_STREAM or self._tail.events > MAX_HELD_EVENTS:
             self._tail.counting = False
-            await self._commit(self._protocol.stream_watch)
+            await self._commit(self._asked.protocol.stream_watch)
         if not more:
             await self._end_stream(b"")
 
