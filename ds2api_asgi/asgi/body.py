@@ -99,7 +99,7 @@ class Replay:
         return message
 
 
-async def read_body(receive: Receive, *, limit: int = DEFAULT_MAX_BODY) -> Replay:
+async def read_body(receive: Receive, *, limit: int = DEFAULT_MAX_BODY, then: Receive | None = None) -> Replay:
     """Read a request's body to its end.
 
     A body that an outer part has read already (``receive`` is a `Replay`) is not read again.
@@ -107,6 +107,7 @@ async def read_body(receive: Receive, *, limit: int = DEFAULT_MAX_BODY) -> Repla
     Args:
         receive: The request's ``receive``.
         limit: Bytes that the body may have; counted, whatever content-length says.
+        then: What is asked for what comes after the body, and asks ``receive`` in turn; None: ``receive`` is.
 
     Returns:
         The body, as the ``receive`` for the app beneath.
@@ -118,7 +119,7 @@ async def read_body(receive: Receive, *, limit: int = DEFAULT_MAX_BODY) -> Repla
     if isinstance(receive, Replay):
         if len(receive.body) > limit:
             raise BodyTooLarge(limit)
-        return receive.fresh()
+        return receive.fresh() if then is None else receive.through(then)
     message = await receive()
     parts: list[bytes] = []
     size = 0
@@ -132,5 +133,5 @@ async def read_body(receive: Receive, *, limit: int = DEFAULT_MAX_BODY) -> Repla
                 raise BodyTooLarge(limit)
             parts.append(chunk)
         if not message.get("more_body", False):
-            return Replay(parts[0] if len(parts) == 1 else b"".join(parts), receive)
+            return Replay(parts[0] if len(parts) == 1 else b"".join(parts), receive if then is None else then)
         message = await receive()

@@ -154,7 +154,7 @@ class Attempt:
                     failure = self._failure_in(chunk, last=last)
                 if failure is not None:
                     await self._judge(failure, status=0)
-                elif not self._served and self._serves(last=last):
+                elif not self._served and (last or (stream is not None and stream.content)) and self._is_success():
                     await self._terms.room.report(self._lease, self._success())
         elif kind == "http.response.start":
             self._begin(message)
@@ -269,10 +269,6 @@ class Attempt:
             self._body.clear()
             return None
         return judge(bytes(self._body)) if last else None
-
-    def _serves(self, *, last: bool) -> bool:
-        """Whether what has passed shows that the key works."""
-        return (last or (self._stream is not None and self._stream.content)) and self._is_success()
 
     def _success(self) -> Outcome:
         self._served = True

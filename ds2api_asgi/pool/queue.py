@@ -74,26 +74,27 @@ class Queue:
 
     Attributes:
         passed: The virtual time: the highest tag that was served.
+        waiters: All of them by serial, as they came; only the queue changes it.
     """
 
-    __slots__ = ("_flows", "_heads", "_serial", "_waiters", "passed")
+    __slots__ = ("_flows", "_heads", "_serial", "passed", "waiters")
 
     def __init__(self) -> None:
         self.passed = 0.0
         self._serial = 0
-        self._waiters: dict[int, Waiter] = {}
+        self.waiters: dict[int, Waiter] = {}
         self._flows: dict[str, _Flow] = {}
         self._heads: dict[Kind, list[tuple[float, int, str]]] = {}  # tag, serial of the line's first, caller
 
     def __len__(self) -> int:
-        return len(self._waiters)
+        return len(self.waiters)
 
     def __contains__(self, waiter: Waiter) -> bool:
-        return waiter.serial in self._waiters
+        return waiter.serial in self.waiters
 
     def __iter__(self) -> Iterator[Waiter]:
         """All waiters as they came."""
-        return iter(self._waiters.values())
+        return iter(self.waiters.values())
 
     def join(self, waiter: Waiter) -> None:
         """Take a waiter in, behind all others of its caller."""
@@ -106,7 +107,7 @@ class Queue:
             flow.tag = max(flow.tag, self.passed)  # nobody saves up turns while he does not wait
         share = waiter.asks[0].share
         flow.share = share if 0 < share < math.inf else 1.0  # a door of the user's own may have said anything
-        self._waiters[waiter.serial] = waiter
+        self.waiters[waiter.serial] = waiter
         line = flow.lines.setdefault(waiter.kind, OrderedDict())
         line[waiter.serial] = waiter
         if len(line) == 1:
@@ -114,7 +115,7 @@ class Queue:
 
     def leave(self, waiter: Waiter) -> bool:
         """Take a waiter out, served or not; tells whether it was there."""
-        if self._waiters.pop(waiter.serial, None) is None:
+        if self.waiters.pop(waiter.serial, None) is None:
             return False
         flow = self._flows[waiter.caller]
         line = flow.lines[waiter.kind]
@@ -124,7 +125,7 @@ class Queue:
             del flow.lines[waiter.kind]
         elif was_first:
             self._announce(waiter.caller, flow, waiter.kind)
-        if not self._waiters:
+        if not self.waiters:
             self._flows.clear()
             self._heads.clear()
             self.passed = 0.0
@@ -171,7 +172,7 @@ class Queue:
 
     def _tidy(self) -> None:
         """Forget callers that wait for nothing and are not ahead of the others."""
-        if len(self._flows) > 2 * len(self._waiters) + 64:
+        if len(self._flows) > 2 * len(self.waiters) + 64:
             self._flows = {caller: flow for caller, flow in self._flows.items() if flow.lines or flow.tag > self.passed}
 
 

@@ -129,7 +129,7 @@ class Roster:
             return None
         seat.take()
         self._scope_in_flight[self._scopes[seat.index]] += 1
-        if self._is_full(seat.index):
+        if seat.in_flight >= self._limit:
             self._settle((seat.index,), self._books.every())
         taken = self._take(seat.index, model, ask.tokens, now) if self._gauges else ()
         if book.lanes or self._books.any.lanes:
@@ -141,8 +141,9 @@ class Roster:
 
     def free(self, index: int, model: str | None, lease: int) -> None:
         """Take a key back; a probe that came back without an answer leaves the next request to probe."""
-        was_full = self._is_full(index)
-        self.seats[index].free()
+        seat = self.seats[index]
+        was_full = seat.in_flight >= self._limit
+        seat.free()
         self._scope_in_flight[self._scopes[index]] -= 1
         if was_full:
             self._settle((index,), self._books.every())

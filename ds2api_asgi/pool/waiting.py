@@ -104,7 +104,7 @@ class WaitingRoom:
         Args:
             asks: What is asked for; the later ones when all keys that could be used were tried by it.
         """
-        if not self._queue:
+        if not self._queue.waiters:
             return await self._ask(asks) if self._here is None else _first_answer(self._here, asks)
         if self._here is None:
             return Empty(reason=EmptyReason.BUSY, retry_after=SOON, in_flight=self._in_flight)
@@ -207,7 +207,7 @@ class WaitingRoom:
 
     def changed(self) -> None:
         """Something may have made a key usable."""
-        if not self._queue:
+        if not self._queue.waiters:
             return
         with self._lock:
             if self._here is not None:

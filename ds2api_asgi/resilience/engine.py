@@ -167,7 +167,11 @@ class Engine:
         try:
             # Some servers never deliver the empty body of a GET (uvicorn with zttp over HTTP/2).
             bodiless = scope["method"] in _BODILESS
-            body = Replay(b"", line.receive) if bodiless else await _read(receive, line, limit=terms.max_body)
+            body = (
+                Replay(b"", line.receive)
+                if bodiless
+                else await read_body(receive, limit=terms.max_body, then=line.receive)
+            )
             named, said = body.peek()
             stream = claim.asks_for_stream(said, by_default=protocol.streams_by_default)
             model = named if claim.model is UNSET else claim.model
@@ -287,13 +291,6 @@ class Engine:
     def _enter_beside(self, asked: Asked, steps: Steps, step: Try) -> Turn | None:
         asked.bounds.draining = self._draining
         return steps.enter_beside(step, asked.clock.now())
-
-
-async def _read(receive: Receive, line: ClientLine, *, limit: int) -> Replay:
-    """The request's body, and after it what the client says; see `read_body`."""
-    if isinstance(receive, Replay) and not receive.begun:  # a part around us has read it, and may know what it says
-        return (await read_body(receive, limit=limit)).through(line.receive)
-    return await read_body(line.receive, limit=limit)
 
 
 def _resting(protocol: Protocol, steps: Steps) -> Lost:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ds2api_asgi.asgi.body import Replay
+from ds2api_asgi.asgi.body import Replay, read_body
 from ds2api_asgi.universal import jsontext
 
 MEMBERS = st.dictionaries(
@@ -69,3 +69,21 @@ async def test_a_body_that_was_handed_on_is_followed_through_the_other_receive()
     assert not heard
     assert await handed() == {"type": "http.disconnect"}
     assert heard == [{"type": "http.disconnect"}]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("begun", [False, True])
+async def test_who_reads_a_body_says_what_is_asked_for_what_comes_after_it(begun: bool) -> None:
+    async def server() -> Any:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def line() -> Any:
+        return {"type": "http.disconnect"}
+
+    read = await read_body(server, then=line)
+    assert [(await read())["type"] for _ in range(2)] == ["http.request", "http.disconnect"]
+    outer = Replay(b"{}", _nobody)
+    outer.begun = begun
+    handed = await read_body(outer, then=line)
+    assert outer.begun
+    assert [(await handed())["type"] for _ in range(2)] == ["http.request", "http.disconnect"]
