@@ -10,7 +10,7 @@ generator of `Try`, which is sent an `Outcome` each time::
 | `retry`, `failover` | the two apps |
 | `plan`, `plans` | what to try next, as a generator; the two that are ours |
 | `steps` | what the engine makes of its words |
-| `engine`, `terms` | runs plans over apps; what holds for every request |
+| `engine`, `terms`, `asked` | runs plans over apps; what holds for every request, and for all attempts of one |
 | `course`, `attempt`, `race`, `pair` | one attempt at a target, start to end; the app run; two side by side |
 | `hedge` | when a second one is begun |
 | `passage`, `alive`, `frames` | the answer on its way: held, let through, kept alive; whole events only |
