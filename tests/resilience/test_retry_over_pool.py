@@ -78,12 +78,12 @@ async def test_the_wait_for_a_key_is_not_taken_from_the_wait_for_the_content(sta
 
     async def slow(scope, receive, send):
         begun.set()
-        await anyio.sleep(0.3)
+        await anyio.sleep(1.0)
         await stage.stream(WHOLE)(scope, receive, send)
 
     app = stage.Actor(slow)
     pool = KeyPool(app, protocol=stage.protocol, keys=["key-one"], max_concurrency=1, rng=Random(1))
-    retry = stage.retry(pool, first_content_timeout=0.45, max_attempts=1)
+    retry = stage.retry(pool, first_content_timeout=1.9, max_attempts=1)
     answers = []
 
     async def ask():
@@ -92,7 +92,7 @@ async def test_the_wait_for_a_key_is_not_taken_from_the_wait_for_the_content(sta
     async with anyio.create_task_group() as group:
         group.start_soon(ask)
         await begun.wait()
-        group.start_soon(ask)  # has its key after 0.3 seconds and its content after 0.6
+        group.start_soon(ask)  # has its key after 1 second and its content after 2
     assert [answer.status for answer in answers] == [200, 200]
 
 
