@@ -49,7 +49,7 @@ EXPECTED: dict[str, tuple[str, tuple[str, str]]] = {
     "together": ("https://api.together.ai/v1/chat/completions", BEARER),
     "fireworks": ("https://api.fireworks.ai/inference/v1/chat/completions", BEARER),
     "cerebras": ("https://api.cerebras.ai/v1/chat/completions", BEARER),
-    "perplexity": ("https://api.perplexity.ai/chat/completions", BEARER),
+    "perplexity": ("https://api.perplexity.ai/v1/responses", BEARER),
     "ollama": ("http://localhost:11434/api/chat", BEARER),
     "vllm": ("http://localhost:8000/v1/chat/completions", BEARER),
     "llama.cpp": ("http://localhost:8080/v1/chat/completions", BEARER),

@@ -10,6 +10,7 @@ from dialogues import ANTHROPIC_HEADERS
 from ds2api_asgi.testing import Driver, ScriptedUpstream, json_script
 from ds2api_asgi.testing.scripted import event_script
 from ds2api_asgi.translator import Translator
+from ds2api_asgi.universal import jsontext
 
 pytestmark = pytest.mark.anyio
 
@@ -118,9 +119,25 @@ async def test_without_a_dialect_a_client_of_the_same_protocol_passes_untouched(
     assert upstream.requests[0].body == body
 
 
-async def test_the_path_is_the_vendors() -> None:
-    upstream = ScriptedUpstream([json_script(answered(content="hi"))])
-    driver = Driver(Translator(upstream, speaks="openai-chat", dialect="perplexity"), headers=ANTHROPIC_HEADERS)
-    asked = {"model": "sonar", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]}
-    await driver.request("POST", "/v1/messages", json=asked)
-    assert upstream.requests[0].path == "/chat/completions"
+async def test_a_chat_client_asks_perplexity() -> None:
+    begun = {"id": "resp_1", "object": "response", "created_at": 1, "model": "perplexity/sonar", "output": []}
+    found = {"type": "search_results", "queries": ["q"], "results": [{"id": 1, "url": "https://a.example"}]}
+    said = {"type": "message", "id": "msg_1", "role": "assistant", "status": "in_progress", "content": []}
+    events = [
+        {"type": "response.created", "response": {**begun, "status": "in_progress"}},
+        {"type": "response.reasoning.started", "thought": "hm"},
+        {"type": "response.output_item.added", "output_index": 0, "item": found},
+        {"type": "response.output_item.done", "output_index": 0, "item": found},
+        {"type": "response.output_item.added", "output_index": 1, "item": said},
+        {"type": "response.output_text.delta", "output_index": 1, "content_index": 0, "delta": "hi"},
+        {"type": "response.completed", "response": {**begun, "status": "completed"}},
+    ]
+    upstream = ScriptedUpstream([event_script(*events)])
+    driver = Driver(Translator(upstream, speaks="openai-responses", dialect="perplexity"))
+    asked = {"model": "m", "stream": True, "user": "u", "messages": [{"role": "user", "content": "x"}]}
+    answer = await driver.request("POST", "/v1/chat/completions", json=asked)
+    assert upstream.requests[0].path == "/v1/responses"
+    assert jsontext.loads(upstream.requests[0].body).keys() == {"model", "stream", "input"}
+    assert b'"content":"hi"' in answer.body
+    assert b'"finish_reason":"stop"' in answer.body
+    assert answer.body.endswith(b"data: [DONE]\n\n")

@@ -192,15 +192,17 @@ _ALL: Final = (
     Preset(
         name="perplexity",
         variables=("PERPLEXITY_API_KEY",),
-        variables_page="https://docs.perplexity.ai/guides/perplexity-sdk",
-        families=("sonar*",),
-        lists=False,
+        variables_page="https://docs.perplexity.ai/docs/agent-api/openai-compatibility",
         title="Perplexity",
         base_url="https://api.perplexity.ai",
+        protocol="openai-responses",
         dialect="perplexity",
-        strip="/v1",
-        quirks=("Its paths have no version.", "It calls no tools, and its Agent API is another one."),
-        page="https://docs.perplexity.ai/docs/sonar/openai-compatibility",
+        quirks=(
+            "Models are named vendor/model, its own `perplexity/sonar`.",
+            "It searches the web only with the tool `web_search`, and members that it does not know it answers by 400.",
+            "Its Chat API (`sonar`) ended on 2026-09-27.",
+        ),
+        page="https://docs.perplexity.ai/docs/agent-api/openai-compatibility",
         read="2026-11-29",
     ),
     Preset(

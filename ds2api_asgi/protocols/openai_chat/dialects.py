@@ -14,7 +14,6 @@ dialect: they are read whoever sent them. What could not be confirmed stands as 
 | ``mistral`` | https://docs.mistral.ai/api/endpoint/chat | types of its SDK 3.7.0 |
 | ``ollama`` | https://docs.ollama.com/api/openai-compatibility | openai/openai.go of its repository |
 | ``openrouter`` | https://openrouter.ai/docs/api/reference/parameters | types of its SDK 1.3.84 |
-| ``perplexity`` | https://docs.perplexity.ai/api-reference/chat-completions-post | types of its SDK 0.46.1 |
 | ``together`` | https://docs.together.ai/reference/chat-completions | types of its SDK 3.1.1 |
 | ``vllm`` | https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html | chat_completion/protocol.py |
 | ``xai`` | https://docs.x.ai/developers/rest-api-reference/inference/chat-completions | /docs/guides/reasoning |
@@ -64,7 +63,6 @@ class Dialect(Struct, frozen=True, kw_only=True, dict=True):
         name: What configuration calls it; ``""`` where a request needs no fitting.
         base_url: What an upstream's base URL is (a part of it is the customer's where it says so); the route is
             appended. ``""``: it is the operator's own server.
-        prefix: What the paths begin with.
         accepts: Request members that it documents, in its own spelling; None: all of OpenAI's.
         refuses: Request members that it does not take, for those without `accepts`.
         open: Whether members that nobody knows are passed on: it takes more than it documents, or ignores the rest.
@@ -77,11 +75,10 @@ class Dialect(Struct, frozen=True, kw_only=True, dict=True):
             or nowhere (``""``).
         effort: How it is told how much to reason.
         required: Its word for a ``tool_choice`` of ``required``.
-        named: Whether a choice may name the tool.
         subsets: Whether a choice may name several (``allowed_tools``).
         custom: Whether it knows tools of free text.
         strict: Whether a tool may be ``strict``.
-        demands: Members that a function must have beside its name.
+        parameters: Whether a function must have them.
         media: Kinds of media that a user's message may have; None: all.
         marks: Whether parts may have cache marks.
         formats: Types of ``response_format``.
@@ -93,7 +90,6 @@ class Dialect(Struct, frozen=True, kw_only=True, dict=True):
 
     name: str = ""
     base_url: str = ""
-    prefix: str = "/v1"
     accepts: frozenset[str] | None = None
     refuses: frozenset[str] = frozenset({"top_k"})
     open: bool = True
@@ -105,11 +101,10 @@ class Dialect(Struct, frozen=True, kw_only=True, dict=True):
     thoughts: Literal["reasoning_content", "reasoning", "thinking", ""] = "reasoning_content"
     effort: Effort = Effort()
     required: Literal["required", "any"] = "required"
-    named: bool = True
     subsets: bool = True
     custom: bool = True
     strict: bool = True
-    demands: frozenset[str] = frozenset()
+    parameters: bool = False
     media: frozenset[str] | None = None
     marks: bool = True
     formats: frozenset[str] = frozenset({"text", "json_object", "json_schema"})
@@ -222,7 +217,7 @@ DIALECTS: Final = {
         names=False,
         thoughts="thinking",
         required="any",
-        demands=frozenset({"parameters"}),
+        parameters=True,
         tiers=frozenset({"auto", "standard_only"}),
         call_id=re.compile(r"[a-zA-Z0-9]{9}"),
         id_length=9,
@@ -243,21 +238,6 @@ DIALECTS: Final = {
         thoughts="reasoning",
         effort=Effort(member="reasoning.effort", budget="reasoning.max_tokens"),
         marks=True,
-    ),
-    "perplexity": _vendor(
-        "perplexity",
-        base_url="https://api.perplexity.ai",
-        prefix="",
-        message=_PLAIN | {"reasoning_steps"},
-        bound="max_tokens",
-        developer=False,
-        names=False,
-        thoughts="",
-        effort=Effort(words=_LOW_TO_HIGH | {"minimal"}),
-        named=False,
-        demands=frozenset({"description", "parameters"}),
-        media=_IMAGES,
-        formats=frozenset({"text", "json_schema"}),
     ),
     "together": _vendor(
         "together",

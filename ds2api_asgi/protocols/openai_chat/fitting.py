@@ -168,10 +168,7 @@ class _Fitting:
         if tool.strict is not UNSET and not dialect.strict:
             scope.lacks(f"{path}.strict", Severity.DEGRADED if tool.strict else Severity.COSMETIC, "strict tools")
             changes["strict"] = UNSET
-        if "description" in dialect.demands and tool.description is UNSET:
-            scope.add(f"{path}.description", LossKind.INVENTED, Severity.COSMETIC, f"{scope.protocol} demands one")
-            changes["description"] = ""
-        if "parameters" in dialect.demands and type(changes.get("schema", tool.schema)) is not dict:
+        if dialect.parameters and type(changes.get("schema", tool.schema)) is not dict:
             scope.add(f"{path}.schema", LossKind.INVENTED, Severity.COSMETIC, f"{scope.protocol} demands an object")
             changes["schema"] = {"type": "object", "properties": {}}
         if "functions" in tool.form and not self.legacy:
@@ -188,13 +185,8 @@ class _Fitting:
                 "tool_choice", LossKind.APPROXIMATED, Severity.SEMANTIC, f"{scope.protocol} allows all tools or none"
             )
             return "required" if choice.mode == "required" else "auto"
-        if isinstance(choice, NamedTool):
-            if not dialect.named:
-                reason = f"{scope.protocol} cannot name the tool"
-                scope.add("tool_choice", LossKind.APPROXIMATED, Severity.SEMANTIC, reason)
-                return "required"
-            if choice.kind == "custom" and not dialect.custom:
-                return replace(choice, kind="function")
+        if isinstance(choice, NamedTool) and choice.kind == "custom" and not dialect.custom:
+            return replace(choice, kind="function")
         return choice
 
 

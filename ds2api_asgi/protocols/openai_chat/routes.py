@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from msgspec import UnsetType
-from msgspec.structs import replace
 
 from ..base import Claim, Operation, UpstreamRoute
-from ..openai_shared.routes import PREFIX, Paths, authorize
-from .dialects import dialect as dialect_of
+from ..openai_shared.routes import Paths, authorize
 from .profile import NAME
 
 __all__ = ["authorize", "claim", "dialect", "route"]
@@ -35,14 +33,10 @@ def route(
     *,
     stream: bool,  # noqa: ARG001 - the body says it
     model: str | UnsetType,
-    dialect: str,
+    dialect: str,  # noqa: ARG001 - the paths are the same in all
 ) -> UpstreamRoute | None:
     """How to ask an upstream; None for token counts, which the protocol has not."""
-    found = _PATHS.route(operation, model=model)
-    prefix = dialect_of(dialect).prefix
-    if found is None or prefix == PREFIX:
-        return found
-    return replace(found, path=prefix + found.path[len(PREFIX) :])
+    return _PATHS.route(operation, model=model)
 
 
 def dialect(headers: Mapping[str, str]) -> str:  # noqa: ARG001 - all clients speak the same

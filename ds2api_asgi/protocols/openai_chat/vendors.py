@@ -66,15 +66,6 @@ MEMBERS: Final = {
         "reasoning min_p top_a repetition_penalty models provider plugins route transforms session_id trace debug",
         "cache_control deferred_tools image_config stop_server_tools_when",
     ),
-    "perplexity": _words(
-        _EVERY,
-        "max_tokens stop n logprobs top_logprobs presence_penalty frequency_penalty top_k parallel_tool_calls",
-        "web_search_options",
-        "country disable_search enable_search_classifier image_domain_filter image_format_filter language_preference",
-        "last_updated_after_filter last_updated_before_filter num_images num_search_results return_images",
-        "return_related_questions safe_search search_after_date_filter search_before_date_filter",
-        "search_domain_filter search_language_filter search_mode search_recency_filter stream_mode",
-    ),
     # Its ``logprobs`` is a number with another meaning, so ours are not sent.
     "together": _words(
         _EVERY,

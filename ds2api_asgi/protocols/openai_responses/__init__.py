@@ -23,6 +23,7 @@ https://platform.openai.com/docs/api-reference/responses (read 2026-11-23). Deci
 | `turns`, `items`, `parts`, `media`, `tools` | what requests and answers are made of |
 | `effort`, `stops`, `usage`, `citations` | how much to think; why an answer ended; counts, annotations |
 | `resources` | what accounts keep |
+| `fitting` | a vendor that refuses what it does not document |
 | `minted`, `remade` | items come back through other clients; items made of others on their way |
 | `stream_item`, `settle` | an item that is read; what item a part stands in |
 | `stream_parts`, `stream_live` | parts that are written; what has been shown of them |

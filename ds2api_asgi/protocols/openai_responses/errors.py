@@ -25,6 +25,7 @@ __all__ = [
     "answer_error",
     "decode_error",
     "decode_event",
+    "decode_failed",
     "decode_failure",
     "encode_error",
     "encode_event",
@@ -62,6 +63,15 @@ def failure_of(answer: Mapping[str, Any]) -> Failure | None:
     if status in ("failed", "cancelled"):
         return Failure(kind=FailureKind.SERVER, message=f"the upstream's answer says that it {_ENDED[status]}")
     return None
+
+
+def decode_failed(event: Mapping[str, Any]) -> Failure:
+    """A ``response.failed`` event to universal form; Perplexity states the error without an answer around it."""
+    response = event.get("response")
+    told = response if type(response) is dict else {"error": event.get("error")}
+    failure = failure_of({**told, "status": "failed"})
+    assert failure is not None
+    return failure
 
 
 _ENDED: Final = {"failed": "failed", "cancelled": "was cancelled"}

@@ -43,8 +43,8 @@ class Dialect(Struct, frozen=True, kw_only=True):
     reasoning: bool = False
 
 
-DIALECTS: Final = {"": Dialect(), "compatible": Dialect(reasoning=True)}
-"""``""`` suits OpenAI, ``"compatible"`` is for servers of open models."""
+DIALECTS: Final = {"": Dialect(), "compatible": Dialect(reasoning=True), "perplexity": Dialect()}
+"""``""`` suits OpenAI, ``"compatible"`` is for servers of open models; `fitting` has what the vendor refuses."""
 
 
 def dialect(name: str) -> Dialect:

@@ -29,6 +29,7 @@ from ..openai_shared.settings import write_tier
 from ..scope import Scope
 from .effort import decode_reasoning, encode_reasoning, write_reasoning
 from .fields import COUNTED, PLACED, REQUEST, REQUEST_HANDLED
+from .fitting import VENDOR, fit
 from .profile import NAME, TARGET
 from .profile import dialect as dialect_of
 from .tools import decode_choice, decode_format, decode_tools, encode_choice, encode_format, encode_tools
@@ -179,7 +180,10 @@ def encode_request(
                 document.setdefault(key, value)
     elif operation is Operation.COUNT_TOKENS:
         document = {key: value for key, value in document.items() if key in COUNTED}
-    scope.losses.extend(unplaced(request, PLACED, NAME))
+    if dialect == VENDOR:
+        document = fit(request, document, scope)
+    else:
+        scope.losses.extend(unplaced(request, PLACED, NAME))
     return Encoded(document=document, losses=tuple(scope.losses), context=scope.context(request))
 
 

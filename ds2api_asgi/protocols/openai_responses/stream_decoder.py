@@ -22,7 +22,7 @@ from ...universal.events import End, Event, Extra, Ping, Start, StopEvent, Usage
 from ...universal.jsontext import loads
 from ..fields import Json
 from ..stream import FrameDecoder
-from .errors import decode_event, failure_of
+from .errors import decode_event, decode_failed
 from .fields import RESPONSE
 from .profile import NAME
 from .response import decode_envelope
@@ -234,11 +234,7 @@ class StreamDecoder(FrameDecoder[SseEvent]):
         out.append(StopEvent(stop))
 
     def _failed(self, event: Json, out: list[Event]) -> None:
-        response = event.get("response")
-        told = response if type(response) is dict else {}
-        failure = failure_of({**told, "status": "failed"})
-        assert failure is not None
-        self._fail(failure, out)
+        self._fail(decode_failed(event), out)
 
     def _error(self, event: Json, out: list[Event]) -> None:
         self._fail(decode_event(event), out)

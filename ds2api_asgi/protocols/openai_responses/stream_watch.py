@@ -14,7 +14,7 @@ from ...universal.failure import Failure
 from ...universal.jsontext import dumps, loads
 from ..fields import Json
 from ..stream import LineWatch
-from .errors import decode_event, encode_event, encode_failed, failure_of
+from .errors import decode_event, decode_failed, encode_event, encode_failed
 
 __all__ = ["StreamWatch"]
 
@@ -79,8 +79,6 @@ class StreamWatch(LineWatch):
         elif kind == "error":
             self.failure = self.failure or decode_event(document)
         elif kind == _FAILED:
-            response = document.get("response")
-            told = response if type(response) is dict else {}
-            self.failure = self.failure or failure_of({**told, "status": "failed"})
+            self.failure = self.failure or decode_failed(document)
         elif kind == "response.output_item.done" or (kind.endswith(".delta") and document.get("delta")):
             self.content = True

@@ -13,9 +13,9 @@ from msgspec import UNSET, UnsetType
 
 from ..base import Claim, Operation, UpstreamRoute
 
-__all__ = ["PREFIX", "Paths", "authorize"]
+__all__ = ["Paths", "authorize"]
 
-PREFIX: Final = "/v1"
+_PREFIX: Final = "/v1"
 _COMMON: Final = {
     "/embeddings": ("POST", Operation.EMBED),
     "/models": ("GET", Operation.LIST_MODELS),
@@ -37,14 +37,14 @@ class Paths:
         self._protocol = protocol
         self._paths = {**own, **_COMMON}
         self._routes = {
-            operation: UpstreamRoute(method=method, path=PREFIX + path)
+            operation: UpstreamRoute(method=method, path=_PREFIX + path)
             for path, (method, operation) in self._paths.items()
         }
         self._shared = shared
 
     def claim(self, method: str, path: str) -> Claim | None:
         """See `base.Routes.claim`."""
-        prefix = PREFIX if path == PREFIX or path.startswith(PREFIX + "/") else ""
+        prefix = _PREFIX if path == _PREFIX or path.startswith(_PREFIX + "/") else ""
         path = path[len(prefix) :].rstrip("/")
         known = self._paths.get(path)
         model: str | UnsetType = UNSET
@@ -67,7 +67,7 @@ class Paths:
     def route(self, operation: Operation, *, model: str | UnsetType) -> UpstreamRoute | None:
         """How to ask an upstream; None for an operation that has no path."""
         if operation is Operation.GET_MODEL:
-            return UpstreamRoute(method="GET", path=f"{PREFIX}/models/{quote(model or '', safe='/:')}")
+            return UpstreamRoute(method="GET", path=f"{_PREFIX}/models/{quote(model or '', safe='/:')}")
         return self._routes.get(operation)
 
 

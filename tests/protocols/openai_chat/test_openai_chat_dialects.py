@@ -246,8 +246,6 @@ SENT: dict[str, dict[str, Any]] = {
     "openrouter": {"max_completion_tokens": 9, "stop": ["a", "b"], "seed": 7, "top_k": 5, "presence_penalty": 0.5,
                    "user": "u", "logit_bias": {"1": 1}, "parallel_tool_calls": False, "reasoning": {"effort": "max"},
                    "service_tier": "priority", "stream_options": {"include_usage": True}},
-    "perplexity": {"max_tokens": 9, "stop": ["a", "b"], "top_k": 5, "presence_penalty": 0.5,
-                   "parallel_tool_calls": False, "reasoning_effort": "high"},
     "together": {"max_tokens": 9, "stop": ["a", "b"], "seed": 7, "top_k": 5, "presence_penalty": 0.5,
                  "logit_bias": {"1": 1}, "reasoning_effort": "high"},
     "vllm": {"max_completion_tokens": 9, "stop": ["a", "b"], "seed": 7, "top_k": 5, "presence_penalty": 0.5,
@@ -258,7 +256,7 @@ SENT: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """What a vendor is sent of `FULL` beside the model, the messages, the tools and the format."""
 
-_THOUGHTS = {"azure": {}, "perplexity": {}, "xai": {}, "deepseek": {"reasoning_content": "so"},
+_THOUGHTS = {"azure": {}, "xai": {}, "deepseek": {"reasoning_content": "so"},
              "fireworks": {"reasoning_content": "so"}, "llama.cpp": {"reasoning_content": "so"},
              "together": {"reasoning_content": "so"}}  # fmt: skip
 
@@ -321,7 +319,6 @@ def test_tools_and_formats_are_what_the_vendor_knows(vendor: str) -> None:
         ("deepseek", {"reasoning_budget": 2048}, {"reasoning_effort": "low"}),
         ("together", {"reasoning_effort": "none"}, {"reasoning": {"enabled": False}}),
         ("together", {"reasoning_effort": "minimal"}, {"reasoning_effort": "low"}),
-        ("perplexity", {"reasoning_effort": "none"}, {"reasoning_effort": "minimal"}),
         ("groq", {"reasoning_effort": "none"}, {"reasoning_effort": "none"}),
         ("vllm", {"reasoning_effort": "xhigh"}, {"reasoning_effort": "xhigh"}),
     ],
@@ -443,7 +440,6 @@ def test_choices_that_a_vendor_cannot_make_are_said_as_near_as_can_be() -> None:
     for choice, vendor, sent in (
         (ToolSubset(mode="required", names=("f",)), "groq", "required"),
         (ToolSubset(mode="auto", names=("f",)), "mistral", "auto"),
-        (NamedTool(name="f"), "perplexity", "required"),
         (NamedTool(name="g", kind="custom"), "vllm", {"type": "function", "function": {"name": "g"}}),
         (NamedTool(name="g", kind="custom"), "azure", {"type": "custom", "custom": {"name": "g"}}),
     ):
@@ -499,7 +495,6 @@ ENDPOINTS = {
     "groq": "https://api.groq.com/openai/v1/chat/completions",
     "mistral": "https://api.mistral.ai/v1/chat/completions",
     "openrouter": "https://openrouter.ai/api/v1/chat/completions",
-    "perplexity": "https://api.perplexity.ai/chat/completions",
     "together": "https://api.together.ai/v1/chat/completions",
     "xai": "https://api.x.ai/v1/chat/completions",
 }

@@ -221,13 +221,23 @@ def test_an_item_seen_at_the_end_only_is_told_then() -> None:
         (("error", {"error": {"type": "server_error", "message": "oh"}}), FailureKind.SERVER, "oh"),
         (("failed", {"response": {"error": {"code": "invalid_prompt", "message": "no"}}}), None, "no"),
         (("failed", {"response": None}), FailureKind.SERVER, "the upstream's answer says that it failed"),
+        # Perplexity's
+        (
+            ("failed", {"error": {"type": "bad_gateway", "code": 502, "message": "gone"}}),
+            FailureKind.BAD_GATEWAY,
+            "gone",
+        ),
     ],
 )
 def test_a_failed_stream_is_an_error(event: Any, kind: FailureKind | None, message: str) -> None:
-    last = decode(wire(("created", {"response": {"id": "r"}}), event, ("completed", {"response": {}})))[-1]
+    raw = wire(("created", {"response": {"id": "r"}}), event, ("completed", {"response": {}}))
+    last = decode(raw)[-1]
     assert isinstance(last, Error)
     assert last.failure.message == message
     assert kind is None or last.failure.kind is kind
+    watch = PROTOCOL.stream_watch()
+    watch.feed(raw)
+    assert watch.failure == last.failure
 
 
 def test_a_stream_without_its_end_is_truncated() -> None:
