@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import sqlite3
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import HealthCheck, given, settings
@@ -141,3 +146,31 @@ def test_a_lease_that_ends_leaves_the_records_that_it_probes(desk: Desk) -> None
 def test_a_sequence_never_goes_back_for_those_who_knew_an_earlier_ledger(desk: Desk) -> None:
     assert desk.step(base=41).sequence == 41
     assert desk.step(41, records=(Change(name="k:a", text="one"),)).sequence == 42
+
+
+def test_a_step_that_nobody_waits_for_any_more_is_not_done_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = SQLiteLedger(tmp_path / "keys.db", clock=lambda: 1_764_000_000.0, timeout=5.0)
+    ledger.open("pool")
+    opening, may_open, open_file = threading.Event(), threading.Event(), ledger._open
+
+    def open_slowly() -> sqlite3.Connection:
+        opening.set()
+        may_open.wait(20)
+        return open_file()
+
+    monkeypatch.setattr(ledger, "_open", open_slowly)
+
+    async def ask() -> Seen:
+        counted = Step(cursor=-1, epoch="", fresh_epoch="first", sums=(("served:a", 1),))
+        async with anyio.create_task_group() as group:
+            group.start_soon(ledger.step, counted)
+            await anyio.to_thread.run_sync(opening.wait, 20)
+            group.cancel_scope.cancel()
+        may_open.set()
+        return await ledger.step(Step(cursor=-1, epoch="", fresh_epoch="first", all_counts=True))
+
+    # Who gave it up tells its sums once more.
+    assert list(anyio.run(ask).sums) == []
+    ledger.close()

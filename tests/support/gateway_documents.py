@@ -103,7 +103,7 @@ FULL: dict[str, Any] = {
         "keyfile": "key.pem",
     },
     "reload": {"watch": False, "interval": 2.0},
-    "store": {"type": "redis", "url": "redis://localhost:6379/0", "on_failure": "refuse"},
+    "store": {"type": "redis", "url": "redis://localhost:6379/0", "on_failure": "refuse", "timeout": 2.0},
     "responses": {"type": "sqlite", "path": "responses.db", "ttl": 3600.0},
     "carry": {"secret": "env:TOKEN"},
     "log": {"format": "json", "level": "warning", "file": "gateway.log", "header": "x-ds2-trace"},

@@ -204,19 +204,23 @@ def _console(
 
 
 def _limits(config: Config, before: Lasting | None) -> tuple[LimitStore, Resource | None]:
-    url = _limits_url(config)
-    if before is not None and _limits_url(before.config) == url:
+    place = _limits_place(config)
+    if before is not None and _limits_place(before.config) == place:
         return before.limits, before.limits_resource
-    if url is None:
+    if place is None:
         return MemoryLimitStore(), None
+    url, timeout = place
     with blaming("store"):
-        store = RedisLimitStore(url.reveal())
+        store = RedisLimitStore(url.reveal()) if timeout is None else RedisLimitStore(url.reveal(), timeout=timeout)
     return store, Resource(nobody, closing=store.aclose)
 
 
-def _limits_url(config: Config) -> Secret | None:
-    """Where clients' limits are shared; None: they are not."""
-    return config.store.url if config.store.type == "redis" and config.access is not None else None
+def _limits_place(config: Config) -> tuple[Secret, float | None] | None:
+    """Where clients' limits are shared, and how long it may take; None: they are not."""
+    store = config.store
+    if store.type != "redis" or store.url is None or config.access is None:
+        return None
+    return store.url, store.timeout
 
 
 def _responses(config: Config, folder: Path, before: Lasting | None, core: ASGIApp) -> Resource | None:

@@ -204,15 +204,18 @@ def key_store_of(table: StoreTable, name: str, folder: Path) -> KeyStore:
     Raises:
         ConfigurationError: A member that this type needs is missing, or see the store.
     """
+    options: dict[str, Any] = {"name": name, "on_failure": table.on_failure}
+    if table.timeout is not None:
+        options["timeout"] = table.timeout
     match table.type:
         case "memory":
             return MemoryStore()
         case "sqlite":
-            return SQLiteKeyStore(file_of(table.path, folder, "store"), name=name, on_failure=table.on_failure)
+            return SQLiteKeyStore(file_of(table.path, folder, "store"), **options)
         case "redis":
             if table.url is None:
                 raise ConfigurationError("store: the type redis needs a url")
-            return RedisKeyStore(table.url.reveal(), name=name, on_failure=table.on_failure)
+            return RedisKeyStore(table.url.reveal(), **options)
         case _:
             assert_never(table.type)
 

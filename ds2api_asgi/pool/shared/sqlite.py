@@ -79,10 +79,13 @@ class SQLiteLedger:
 
     async def step(self, step: Step) -> Seen:
         """Do a step; see `Ledger.step`."""
+        given_up = threading.Event()
         try:
-            return await anyio.to_thread.run_sync(self._waiting, step, abandon_on_cancel=True)
+            return await anyio.to_thread.run_sync(self._waiting, step, given_up, abandon_on_cancel=True)
         except (sqlite3.Error, OSError) as error:  # its folder may be missing, or be nobody's to write to
             raise LedgerDown(str(error)) from error
+        finally:
+            given_up.set()
 
     def close(self) -> None:
         """Close the file; the next step opens it again."""
@@ -97,7 +100,7 @@ class SQLiteLedger:
         self._database = None
         self._steps = 0
 
-    def _waiting(self, step: Step) -> Seen:
+    def _waiting(self, step: Step, given_up: threading.Event) -> Seen:
         if not self._lock.acquire(timeout=self._timeout):
             raise LedgerDown("another thread has waited for the file for too long")
         try:
@@ -109,6 +112,9 @@ class SQLiteLedger:
                 database.execute("BEGIN IMMEDIATE")
             finally:
                 database.execute("PRAGMA busy_timeout = 0")
+            if given_up.is_set():  # its sums will be told once more, with the next step
+                database.execute("ROLLBACK")
+                raise LedgerDown("nobody waits for it any more")
             seen = self._transaction(database, step)
             if self._steps >= _STEPS_TO_CHECKPOINT:
                 self._steps = 0
