@@ -23,7 +23,7 @@ from ..asgi.types import ASGIApp
 
 __all__ = ["serve"]
 
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 _POLL = 0.005
 
@@ -44,7 +44,7 @@ async def serve(app: ASGIApp, *, lifespan: str = "auto", port: int = 0, **option
     Raises:
         OSError: The port is not free.
         RuntimeError: The app's startup failed.
-        TimeoutError: It took more than 10 seconds.
+        TimeoutError: It took more than a minute.
     """
     import uvicorn
 
@@ -55,6 +55,7 @@ async def serve(app: ASGIApp, *, lifespan: str = "auto", port: int = 0, **option
         "log_level": "critical",
         "ws": "none",
         "timeout_graceful_shutdown": 1,
+        "timeout_keep_alive": 3600,  # no request meets a connection that is just being closed
         **options,
     }
     with socket.create_server(("127.0.0.1", port)) as listener:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ds2api_asgi.asgi.lifespan import running
 from ds2api_asgi.errors import ConfigurationError
+from ds2api_asgi.gateway.commands.serve import _kept
 from ds2api_asgi.gateway.gateway import Gateway
 from ds2api_asgi.gateway.serving.attended import Attended
 from ds2api_asgi.gateway.serving.orders import Orders
+from ds2api_asgi.gateway.serving.uvicorn_server import listen
 from ds2api_asgi.testing import Driver
-from gateways import HELLO, config_of, demo, table
+from gateways import HELLO, config_of, demo, table, until
 
 pytestmark = pytest.mark.anyio
 
@@ -88,3 +94,28 @@ def test_a_port_that_others_reach_never_loses_its_door(tmp_path: Path) -> None:
         Orders(file=str(file), bound="0.0.0.0").gateway()
     file.write_text(table("demo", "http://127.0.0.1:1") + "[access]\nopen = true")
     assert Orders(file=str(file), bound="0.0.0.0").gateway().config.access is not None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+async def test_who_is_told_that_it_is_ready_can_signal_it(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text(table("demo", "http://127.0.0.1:1") + "[reload]\nwatch = false\n")
+    gateway = Gateway.from_toml(file)
+    file.write_text(table("fresh", "http://127.0.0.1:1"))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        async with running(Attended(gateway, ready=lambda: signal.raise_signal(signal.SIGHUP))):
+            await until(lambda: list(gateway.config.upstreams) == ["fresh"])
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody could listen beside it")
+def test_the_port_of_another_server_is_kept_for_it() -> None:
+    listener = listen("127.0.0.1", 0)
+    address = listener.getsockname()
+    with _kept(listener):
+        with socket.socket() as anybody, pytest.raises(OSError, match="in use"):
+            anybody.bind(address)
+        with socket.create_server(address), socket.create_connection(address):
+            pass  # servers say that they may

@@ -17,7 +17,7 @@ import ssl
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -119,7 +119,7 @@ def _serve(orders: Orders, config: Config) -> int:
         if table.server == "granian":
             from ..serving.granian_server import serve_granian
 
-            listener.close()  # it takes the port itself
+            stack.enter_context(_kept(listener))  # it takes the port itself
             return serve_granian(orders, port, ready=ready)
         if table.workers > 1:
             from ..serving.crew import Crew
@@ -151,6 +151,19 @@ def _work(argument: tuple[Orders, socket.socket], ready: Callable[[], None]) -> 
     attended = Attended(gateway, ready=lambda: None)
     served = serve(attended, listener, ready=ready, ending=attended.end, serving=serving)
     return 0 if served else 1
+
+
+@contextmanager
+def _kept(listener: socket.socket) -> Iterator[None]:
+    """Let another socket listen in place of this one, while the system gives the port to nobody who takes any."""
+    address = listener.getsockname()
+    listener.close()
+    with socket.socket(listener.family) as keeper:
+        if sys.platform == "linux":  # elsewhere nobody could listen beside it
+            keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                keeper.bind(address)
+        yield
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 import anyio
+import anyio.abc
 
 from ...asgi.denial import deny
 from ...asgi.lifespan import running
@@ -70,7 +71,7 @@ class Attended:
             with unwrapped():
                 async with running(self.gateway), anyio.create_task_group() as group:
                     if DRAIN is not None:
-                        group.start_soon(self._heed)
+                        await group.start(self._heed)
                     started = True
                     await send({"type": "lifespan.startup.complete"})
                     self._ready()
@@ -87,9 +88,10 @@ class Attended:
         console, path = self.gateway.config.console, relative_path(scope)
         return console is not None and (path == console.path or path.startswith(console.path + "/"))
 
-    async def _heed(self) -> None:
+    async def _heed(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         assert DRAIN is not None
         with anyio.open_signal_receiver(signal.SIGHUP, DRAIN) as signals:
+            task_status.started()
             async for number in signals:
                 if number == DRAIN:
                     self.end()
