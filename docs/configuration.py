@@ -88,6 +88,8 @@ Where a type says *secret*:
 | `"env:OPENAI_KEY"` | the value of an environment variable |
 | `"file:/run/secrets/openai"` | a file's contents without white space around them; relative to the configuration |
 | anything else | the secret itself, for a machine that nobody else reads |
+
+A file that is replaced is read anew, as this one is ([`[reload]`](#reload)).
 """
 
 EXAMPLES: Final = {

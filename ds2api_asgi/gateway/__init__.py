@@ -12,7 +12,7 @@
 | `front`, `pages` | what is answered beside the protocols: first page and 404; health, console, metrics |
 | `console` | a page to look at rather than read logs |
 | `serving` | servers, workers, signals and logs of a gateway in a process of its own |
-| `watch` | tells that a file has changed |
+| `watch` | tells that files have changed |
 | `cli` | the command ``ds2api``: its parser and exit codes |
 | `commands` | what ``ds2api`` can be told to do, a module for each command |
 """

@@ -27,7 +27,7 @@ from ..pool import KeyPool
 from .assembly.build import build
 from .assembly.generation import Generation
 from .assembly.resource import Resource
-from .config import Config, read_config
+from .config import Config, examine
 from .console.part import BreakerSeen
 from .serving.peers import Peers
 from .watch import FileWatch
@@ -49,9 +49,10 @@ class Gateway:
         host = FastAPI(lifespan=lifespan(gateway))
         host.mount("/llm", gateway)
 
-    Its lifespan opens connections, follows the file and takes over what has changed in it. Where no lifespan is run, it
-    serves all the same, and follows nothing; `reload` then works, but old connections stay open until their event loop
-    ends. The members of ``[server]`` are for who runs a server (``ds2api serve``), ``[log]`` but for its header, too.
+    Its lifespan opens connections, follows the file and those that it refers to, and takes over what has changed in
+    them. Where no lifespan is run, it serves all the same, and follows nothing; `reload` then works, but old
+    connections stay open until their event loop ends. The members of ``[server]`` are for who runs a server
+    (``ds2api serve``), ``[log]`` but for its header, too.
 
     Args:
         config: The configuration.
@@ -117,7 +118,9 @@ class Gateway:
         file = Path(path).absolute()
 
         def read() -> Config:
-            return amend(read_config(file, environ=environ))
+            examined = examine(file, environ=environ)
+            watch.follow(examined.files)
+            return amend(examined.usable())
 
         watch = FileWatch(file)  # before it is read: what changes in between is seen
         return cls(read(), folder=file.parent, read=read, watch=watch, peers=peers)
@@ -352,10 +355,12 @@ class Gateway:
         self._retired.clear()
 
     async def _follow(self, watch: FileWatch) -> None:
-        """Take over what has changed in the file."""
+        """Take over what has changed in the files."""
         while True:
             await anyio.sleep(self.config.reload.interval)
-            if self.config.reload.watch and watch.changed() and not self._draining:
+            # In a thread, for a network's file system may not answer.
+            changed = self.config.reload.watch and await anyio.to_thread.run_sync(watch.changed, abandon_on_cancel=True)
+            if changed and not self._draining:
                 try:
                     await self.reload()
                 except ConfigurationError:

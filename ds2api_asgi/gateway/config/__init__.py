@@ -14,7 +14,7 @@ module for each group of them:
 | `access` | client keys and bounds |
 | `server` | the process, and what it remembers |
 | `observing` | log, metrics, telemetry, cost, console |
-| `secrets` | references to secrets |
+| `secrets`, `contents` | references to secrets, files that hold them |
 | `reading` | a file, and everything that is wrong with it |
 | `places` | lines of a TOML document |
 | `problems`, `guess`, `known` | errors in words, with suggestions |

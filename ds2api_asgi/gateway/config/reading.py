@@ -71,11 +71,26 @@ class Examined(Struct, frozen=True, kw_only=True):
         config: The configuration; None when there are problems.
         problems: What is wrong, by line.
         warnings: What works but is probably not meant, by line.
+        files: The files that it refers to (``file:``), and what they said (`contents.digest`); None: they could not be
+            read.
     """
 
     config: Config | None
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    files: Mapping[File, bytes | None] = {}
+
+    def usable(self) -> Config:
+        """The configuration; what is doubtful about it goes to the logger.
+
+        Raises:
+            ConfigurationError: There are problems; see `read_config`.
+        """
+        if self.config is None:
+            raise ConfigurationError("\n".join(map(str, self.problems)))
+        for warning in self.warnings:
+            _logger.warning("%s", warning)
+        return self.config
 
 
 def read_config(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None) -> Config:
@@ -89,12 +104,7 @@ def read_config(path: str | os.PathLike[str], *, environ: Mapping[str, str] | No
         ConfigurationError: The file cannot be read or used. The message has a line for each problem, as
             ``gateway.toml:12: upstreams.openai.retries: unknown; did you mean "retry"?``, and no secret in it.
     """
-    examined = examine(path, environ=environ)
-    if examined.config is None:
-        raise ConfigurationError("\n".join(map(str, examined.problems)))
-    for warning in examined.warnings:
-        _logger.warning("%s", warning)
-    return examined.config
+    return examine(path, environ=environ).usable()
 
 
 def examine(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None) -> Examined:
@@ -143,7 +153,12 @@ def examine(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None =
     doubts = [] if config is None or found else doubts_about(config, Known.of(document))
     if surroundings.literals and mode & 0o077:
         doubts.append(((), f"holds secrets, and others than its owner may read it: chmod 600 {name}"))
-    return Examined(config=None if found else config, problems=told(found), warnings=told(doubts))
+    return Examined(
+        config=None if found else config,
+        problems=told(found),
+        warnings=told(doubts),
+        files=surroundings.files,
+    )
 
 
 def _failed(name: str, line: int | None, words: str) -> Examined:

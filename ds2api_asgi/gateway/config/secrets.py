@@ -12,10 +12,8 @@ people have put the key itself.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -25,11 +23,11 @@ from pydantic import BeforeValidator, PlainSerializer, PlainValidator, Validatio
 
 from ...asgi.secret import Secret
 from ...errors import ConfigurationError
+from .contents import LONGEST, contents, digest
 from .guess import near
 
 __all__ = ["Hidden", "HiddenText", "Reference", "Referred", "Surroundings", "Text"]
 
-_LONGEST: Final = 64 * 1024  # bytes of a file with a secret
 _SHOWN: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _SHELL: Final = re.compile(r"\$(?:\{[A-Za-z_]\w*\}|[A-Za-z_]\w*|\([^)]*\))|%[A-Za-z_]\w*%")
 _KINDS: Final = re.compile(r"(?i)\s*(env|file)\s*:")
@@ -43,11 +41,13 @@ class Surroundings(Struct, kw_only=True):
         environ: The environment.
         folder: What relative names of files start from.
         literals: How many secrets stood in the file itself.
+        files: The files that were referred to, and what they said (`contents.digest`); None: they could not be read.
     """
 
     environ: Mapping[str, str]
     folder: Path
     literals: int = field(default=0)
+    files: dict[Path, bytes | None] = field(default_factory=dict)
 
 
 def _here() -> Surroundings:
@@ -84,7 +84,7 @@ def _found(value: Any, info: ValidationInfo) -> tuple[str, bool]:
         return value, True
     if name != name.strip() or not name:
         raise ValueError(f'write "{kind}:{"NAME" if kind == "env" else "PATH"}", without white space')
-    return (_read(surroundings.folder / name) if kind == "file" else _variable(surroundings.environ, name)), False
+    return (_read(surroundings, name) if kind == "file" else _variable(surroundings.environ, name)), False
 
 
 def _variable(environ: Mapping[str, str], name: str) -> str:
@@ -98,17 +98,16 @@ def _variable(environ: Mapping[str, str], name: str) -> str:
     raise ValueError(f"{said} is not set" + (f'; did you mean "env:{meant}"?' if meant else ""))
 
 
-def _read(path: Path) -> str:
+def _read(surroundings: Surroundings, name: str) -> str:
+    path = surroundings.folder / name
+    surroundings.files[path] = None
     try:
-        # Opening a pipe would wait for who writes to it, and a gateway reads its secrets anew at each reload.
-        with open(path, "rb", opener=_at_once) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise OSError(errno.EINVAL, "not a regular file")  # noqa: TRY301
-            content = file.read(_LONGEST + 1)
+        content = contents(path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not the name of a file"
         raise ValueError(f"cannot read the file after file: ({reason})") from None
-    if len(content) > _LONGEST:
+    surroundings.files[path] = digest(content)
+    if len(content) > LONGEST:
         raise ValueError("the file after file: is over 64 KiB")
     try:
         text = content.decode().strip()
@@ -117,10 +116,6 @@ def _read(path: Path) -> str:
     if not text:
         raise ValueError("the file after file: is empty")
     return text
-
-
-def _at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _secret(value: Any, info: ValidationInfo) -> Secret:

@@ -32,7 +32,7 @@ class ServerTable(Table):
     trust_forwarded: tuple[str, ...] = ()
     """Addresses of proxies whose `x-forwarded-for` is believed."""
     certfile: str | None = None
-    """A TLS certificate, with `keyfile`; relative to this file."""
+    """A TLS certificate, with `keyfile`, read at the start; relative to this file."""
     keyfile: str | None = None
     """Its private key."""
 
@@ -41,9 +41,9 @@ class ReloadTable(Table):
     """When a changed file is taken over. SIGHUP always does it."""
 
     watch: Flag = True
-    """Whether a change of the file is enough."""
+    """Whether a change of the file, or of one that it refers to (`file:`), is enough."""
     interval: Seconds = 1.0
-    """Seconds between two looks at it."""
+    """Seconds between two looks at them."""
 
 
 class StoreTable(Table):
@@ -57,6 +57,8 @@ class StoreTable(Table):
     """The server of `redis`, as `redis://127.0.0.1:6379/0`; a reference, for it may hold a password."""
     on_failure: Literal["local", "refuse"] = "local"
     """While a shared store cannot be reached: go on alone, or refuse."""
+    timeout: Seconds | None = None
+    """Seconds that a shared store may take to answer; without: 0.5 for keys, 1 for the limits of clients."""
 
 
 class ResponsesTable(Table):
