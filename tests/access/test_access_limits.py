@@ -21,6 +21,7 @@ from ds2api_asgi.asgi.facts import Used
 from ds2api_asgi.demo import DemoModel
 from ds2api_asgi.protocols import registry
 from ds2api_asgi.testing import Driver, ScriptedUpstream, json_script
+from leaving import leave_waiting
 
 pytestmark = pytest.mark.anyio
 
@@ -132,8 +133,7 @@ async def test_errors_cost_no_tokens_and_leaving_early_is_not_free() -> None:
         assert (await say(app)).status == 500
     app, _ = limited(Forever(), budget=2_000)
     for _ in range(10):
-        with anyio.move_on_after(0.02):
-            await say(app)
+        await leave_waiting(say, app)
     assert (await say(app)).status == 429
 
 
@@ -228,8 +228,7 @@ class Store:
 async def test_a_cancelled_ask_whose_answer_was_lost_is_given_back() -> None:
     store = Store(hang=True)
     app, _ = guarded(Hello(), limits=ClientLimits(rpm=1, concurrency=1), limit_store=store)
-    with anyio.move_on_after(0.02):
-        await say(app)
+    await leave_waiting(say, app)
     store.hang = False
     assert (await say(app)).status == 200
 
@@ -274,10 +273,8 @@ async def test_two_workers_share_their_limits_through_redis(redis_url: str, anyi
 
     prefix = f"test:{secrets.token_hex(8)}"
     async with redis.asyncio.Redis.from_url(redis_url) as one, redis.asyncio.Redis.from_url(redis_url) as two:
-        doors = [
-            guarded(Hello(), limits=ClientLimits(rpm=10), limit_store=RedisLimitStore(client, prefix=prefix))[0]
-            for client in (one, two)
-        ]
+        stores = [RedisLimitStore(client, prefix=prefix, timeout=30.0) for client in (one, two)]
+        doors = [guarded(Hello(), limits=ClientLimits(rpd=10), limit_store=store)[0] for store in stores]
         statuses: list[int] = []
 
         async def ask(door: Any) -> None:

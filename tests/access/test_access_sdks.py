@@ -168,7 +168,7 @@ def test_sdks_that_retry_wait_as_long_as_they_are_told(url: str) -> None:
             client.with_options(max_retries=0).models.list()
         started = time.monotonic()
         client.chat.completions.create(model="demo-small", messages=HELLO)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30
 
 
 def test_what_is_too_odd_is_a_bad_request_to_sdks(url: str) -> None:

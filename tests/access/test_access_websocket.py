@@ -38,7 +38,7 @@ class Socket:
         self._give.send_nowait({"type": "websocket.disconnect", "code": 1000})
 
     async def hear(self) -> Any:
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             return await self._take.receive()
 
     async def last(self) -> dict[str, Any]:

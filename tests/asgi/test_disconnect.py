@@ -38,7 +38,7 @@ class Client:
 
 
 async def until_read(client: Client) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         while client.readers == 0:  # noqa: ASYNC110 - the reader is the code under test
             await anyio.sleep(0.001)
 

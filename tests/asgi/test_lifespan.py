@@ -101,7 +101,7 @@ async def test_an_app_that_asks_on_after_its_shutdown_does_not_hold_up_the_host(
             kind = (await receive())["type"]
             await send({"type": f"{kind}.complete"})
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with running(asking):
             pass
 

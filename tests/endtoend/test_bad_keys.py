@@ -38,7 +38,8 @@ async def _burst(app: Any, count: int, *, client: str, stream: bool) -> list[int
 async def test_a_limited_and_a_refused_key_cost_nobody_anything(client: str, stream: bool) -> None:
     demo = DemoModel()
     async with serve(demo) as base:
-        pool = KeyPool(Upstream(base), protocol="openai-chat", keys=[LIMITED, REFUSED, GOOD])
+        upstream = Upstream(base, connect_timeout=60.0)  # a hundred at once take long on a busy machine
+        pool = KeyPool(upstream, protocol="openai-chat", keys=[LIMITED, REFUSED, GOOD])
         app = Translator(Retry(pool), speaks="openai-chat", on_loss="allow")
         async with running(app):
             assert await _burst(app, 100, client=client, stream=stream) == [200] * 100

@@ -106,11 +106,11 @@ def test_a_served_console_is_asked_watched_and_let_go(
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        assert began.wait(10)
+        assert began.wait(60)
         with client.stream("POST", "/v1/chat/completions", json=ask) as answer:
             for _ in answer.iter_raw():
                 pass
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while time.monotonic() < deadline and not [one for name, one in seen if name == "request" and "end" in one]:
             time.sleep(0.05)
         requests = [one for name, one in seen if name == "request"]
@@ -128,7 +128,7 @@ def test_a_served_console_is_asked_watched_and_let_go(
         # A page that looks on holds nobody up, though streams of clients may take 30 seconds.
         stopped = time.monotonic()
         assert ran.end() == 0
-        assert time.monotonic() - stopped < 6
-        watcher.join(5)
+        assert time.monotonic() - stopped < 20
+        watcher.join(20)
         assert not watcher.is_alive()
         client.close()

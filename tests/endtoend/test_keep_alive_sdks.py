@@ -19,13 +19,18 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyn
 QUESTION: Any = [{"role": "user", "content": "q"}]
 
 
-def slow(upstream: str, *, fails: bool) -> Any:
-    """Waits, then answers a stream, and pauses before its last event; or waits and fails."""
+def slow(upstream: str, heard: list[bytes], *, fails: bool) -> Any:
+    """Waits for comments, then answers a stream, and pauses before its last event; or waits and fails."""
     *begin, last = frames_in(upstream, "Hello", " there")
+
+    async def pause() -> None:
+        before = comments(heard)
+        while comments(heard) < before + 2:  # noqa: ASYNC110 - nobody tells
+            await anyio.sleep(0.01)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
-        await anyio.sleep(0.25)
+        await pause()
         if fails:
             body = json.dumps(error_in(upstream, "the model is down")).encode()
             kind = (b"content-type", b"application/json")
@@ -35,7 +40,7 @@ def slow(upstream: str, *, fails: bool) -> Any:
         kind = (b"content-type", b"text/event-stream")
         await send({"type": "http.response.start", "status": 200, "headers": [kind]})
         await send({"type": "http.response.body", "body": b"".join(begin), "more_body": True})
-        await anyio.sleep(0.25)
+        await pause()
         await send({"type": "http.response.body", "body": last})
 
     return app
@@ -43,7 +48,7 @@ def slow(upstream: str, *, fails: bool) -> Any:
 
 def nest(upstream: str, heard: list[bytes], *, fails: bool) -> Any:
     """A Translator over a Retry that keeps alive; remembers what goes to the client."""
-    retry = Retry(slow(upstream, fails=fails), protocol=upstream, max_attempts=1, early_commit_after=0.06)
+    retry = Retry(slow(upstream, heard, fails=fails), protocol=upstream, max_attempts=1, early_commit_after=0.06)
     translator = Translator(retry, speaks=upstream)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -33,7 +33,7 @@ def upstream() -> Iterator[str]:
         yield url
 
 
-def file(upstream: str, *, rpm: int = 5, more: str = "") -> str:
+def file(upstream: str, *, limit: str = "rpd = 5", more: str = "") -> str:
     return f"""
 [upstreams.demo]
 protocol = "openai-chat"
@@ -43,10 +43,11 @@ strategy = "fill-first"
 [models.smart]
 targets = ["demo/demo-small"]
 [access]
-keys = [{{ key = "env:CLIENT", name = "alice", limits = {{ rpm = {rpm} }} }}]
+keys = [{{ key = "env:CLIENT", name = "alice", limits = {{ {limit} }} }}]
 [store]
 type = "redis"
 url = "env:REDIS"
+timeout = 20
 [console]
 password = "env:PASSWORD"
 [reload]
@@ -66,7 +67,7 @@ def states(one: Served) -> dict[str, str]:
     return {key["alias"]: key["state"] for pool in state["pools"] for key in pool["keys"]}
 
 
-def until(condition: Callable[[], bool], *, seconds: float = 10.0) -> None:
+def until(condition: Callable[[], bool], *, seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -97,7 +98,7 @@ def test_health_and_limits_are_shared_and_outlive_a_reload(
         one.process.send_signal(signal.SIGHUP)
         until(lambda: "took over the configuration, number 2 " in one.said)
         assert ask(one, "fresh") == 429
-        one.write(file(upstream, rpm=600))
+        one.write(file(upstream, limit="rpm = 600"))
         one.process.send_signal(signal.SIGHUP)
         until(lambda: "took over the configuration, number 3 " in one.said)
         until(lambda: ask(one) == 200)
@@ -105,7 +106,7 @@ def test_health_and_limits_are_shared_and_outlive_a_reload(
         assert states(one) == {"dead": "disabled", "good": "active"}
         # A store that is gone keeps nobody from serving or reloading: `on_failure` is "local".
         redis_server.stop()
-        one.write(file(upstream, rpm=1000))
+        one.write(file(upstream, limit="rpm = 1000"))
         one.process.send_signal(signal.SIGHUP)
         until(lambda: "took over the configuration, number 4 " in one.said)
         assert ask(one) == 200

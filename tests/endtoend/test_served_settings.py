@@ -102,7 +102,7 @@ def test_tls_a_prefix_and_a_trusted_proxy(
         # A client that idles on its connection says no goodbye, and holds nobody up.
         began = time.monotonic()
         assert one.end() == 0
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 20  # uvicorn alone would wait 30 seconds for it
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -138,7 +138,7 @@ def read(one: Served) -> str:
         return client.post("/v1/chat/completions", json=body).text.rstrip().splitlines()[-1]
 
 
-def until(condition: object, *, seconds: float = 10.0) -> None:
+def until(condition: object, *, seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end

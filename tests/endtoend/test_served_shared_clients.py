@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ports import reserved_port
 from served import served
 from shared import SHARED
 
@@ -51,25 +52,23 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @contextmanager
 def strict_upstream(record: Path) -> Iterator[str]:
     assert CLIENTS is not None
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    options = ["--port", str(port), "--strict", "--record", str(record)]
-    command = [sys.executable, str(CLIENTS / "fake_upstream.py"), *options]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        until = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert time.monotonic() < until, "the upstream did not start"
-                assert process.poll() is None
-                time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
+    command = [sys.executable, str(CLIENTS / "fake_upstream.py"), "--strict", "--record", str(record), "--port"]
+    with reserved_port() as port:
+        process = subprocess.Popen([*command, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            until = time.monotonic() + START_SECONDS
+            while True:
+                try:
+                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                    break
+                except OSError:
+                    assert time.monotonic() < until, "the upstream did not start"
+                    assert process.poll() is None
+                    time.sleep(0.05)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(10)
 
 
 def drive(script: str, protocol: str, url: str) -> subprocess.CompletedProcess[str]:

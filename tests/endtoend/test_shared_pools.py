@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,6 +19,7 @@ import httpx2
 import pytest
 
 from ds2api_asgi.testing import serve
+from ports import reserved_port
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 
@@ -83,13 +83,13 @@ class Site:
         self.upstream = upstream
         self.store = store
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._ports = ExitStack()
 
     async def start(self, *, limits: str, workers: int = 1, wait: float = 0.0) -> tuple[str, subprocess.Popen[bytes]]:
         """Start a server of the pool; its address, once it answers."""
         code = APP.format(secret=SECRET, limits=limits, upstream=self.upstream, store=self.store, wait=wait)
         (self.folder / "gateway_app.py").write_text(textwrap.dedent(code))
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
+        port = self._ports.enter_context(reserved_port())
         command = [sys.executable, "-m", "uvicorn", "gateway_app:app", "--port", str(port), "--workers", str(workers)]
         environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{self.folder}"}
         log = (self.folder / f"{port}.log").open("wb")
@@ -121,11 +121,12 @@ class Site:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait(20)
+        self._ports.close()
 
 
 @pytest.fixture
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    options = "lease_ttl=1.5, timeout=5.0"
+    options = "lease_ttl=4.0, timeout=20.0"
     if request.param == "sqlite":
         return f"SQLiteKeyStore({str(tmp_path / 'keys.db')!r}, {options})"
     return f"RedisKeyStore({request.getfixturevalue('redis_url')!r}, name='{uuid4().hex}', {options})"
@@ -195,13 +196,13 @@ async def test_a_killed_processes_leases_return_after_their_time(store: str, tmp
             while not model.asked:  # noqa: ASYNC110 - as above
                 await anyio.sleep(0.01)
             # Longer than a lease lasts: it is renewed as long as its process lives.
-            for _ in range(4):
-                await anyio.sleep(0.5)
+            for _ in range(5):
+                await anyio.sleep(1.0)
                 assert (await ask(other))[0] == 429
             os.killpg(process.pid, signal.SIGKILL)
         model.hangs = False
         assert (await ask(other))[0] == 429
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             while (await ask(other))[0] != 200:  # noqa: ASYNC110 - another process's doing
                 await anyio.sleep(0.1)
         assert model.asked == 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from typing import Any
 
@@ -65,7 +64,7 @@ async def test_five_hundred_clients_on_six_slots_are_served_or_told_when_to_come
                 for _ in range(CLIENTS):
                     group.start_soon(one)
             # Nothing of it is left over: the next one is served at once.
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 last = await client.post(f"{url}/v1/chat/completions", json={"model": "m", "messages": []})
     statuses = Counter(answer.status_code for answer in answers)
     assert set(statuses) == {200, 429}, statuses
@@ -75,6 +74,6 @@ async def test_five_hundred_clients_on_six_slots_are_served_or_told_when_to_come
     for answer in answers:
         if answer.status_code == 429:
             assert int(answer.headers["retry-after"]) >= 1
-            assert 0 < float(answer.headers["retry-after-ms"]) < 60_000 < math.inf
+            assert 0 < float(answer.headers["retry-after-ms"]) <= 60_000
     assert sum(report.in_flight for report in await pool.snapshot()) == 0
     assert len(pool._room) == 0

@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 
 
 def work(name, ready):
+    (HERE / "begun").touch()
     time.sleep(0.5)
     heard = []
     signal.signal(signal.SIGHUP, lambda number, frame: (HERE / f"heard-{__import__('os').getpid()}").touch())
@@ -32,7 +33,6 @@ def work(name, ready):
 
 
 if __name__ == "__main__":
-    (HERE / "begun").touch()
     raise SystemExit(Crew(2, work, None, patience=5).run(lambda: (HERE / "ready").touch()))
 """
 
@@ -50,14 +50,13 @@ def test_sighup_while_workers_start_ends_nobody_and_reaches_all(tmp_path: Path) 
     process = subprocess.Popen([sys.executable, str(tmp_path / "program.py")], env=env)
     try:
         _until((tmp_path / "begun").exists)
-        time.sleep(0.1)
         for _ in range(3):
             process.send_signal(signal.SIGHUP)
             time.sleep(0.05)
         _until((tmp_path / "ready").exists)
         _until(lambda: len(list(tmp_path.glob("heard-*"))) == 2)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     finally:
         process.kill()
         process.wait()

@@ -15,6 +15,7 @@ from ds2api_asgi.asgi.exchange import Exchange
 from ds2api_asgi.asgi.facts import Broke, Stopped
 from ds2api_asgi.asgi.trace import MAX_STEPS, MAX_TEXT, Trace, decode_trace, encode_trace, trace_of
 from ds2api_asgi.testing import Driver, ScriptedUpstream, json_script
+from leaving import leave_waiting
 
 pytestmark = pytest.mark.anyio
 
@@ -206,8 +207,7 @@ async def test_who_is_cancelled_from_outside_is_said_to_be() -> None:
 
     for app, status in ((waiting, 0), (streaming, 200)):
         journal = Journal()
-        with anyio.move_on_after(0.02):
-            await ask(Traced(app, sinks=[journal]))
+        await leave_waiting(ask, Traced(app, sinks=[journal]))
         (trace,) = journal
         assert (trace.status, trace.end) == (status, "cancelled")
         assert trace.why is not None

@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -35,6 +34,7 @@ from ds2api_asgi.observe.standing import (
     merged,
 )
 from ds2api_asgi.observe.workers import STALE, VARIABLE, Workers, is_multiprocess, prepare
+from ports import reserved_port
 from watched import CANARY, QUESTION, SPARE, WORDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -223,20 +223,18 @@ def test_one_process_alone_has_no_files() -> None:
 
 @contextmanager
 def gateway(directory: Path) -> Iterator[int]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = int(listener.getsockname()[1])
     prepare(directory)
     command = [sys.executable, "-m", "uvicorn", "--factory", "counting_worker:app", "--workers", "2"]
-    command += ["--port", str(port), "--log-level", "error", "--app-dir", str(SUPPORT)]
+    command += ["--log-level", "error", "--app-dir", str(SUPPORT)]
     environment = {**os.environ, VARIABLE: str(directory), "PYTHONPATH": f"{SUPPORT}:{ROOT}"}
-    process = subprocess.Popen(command, env=environment)
-    try:
-        _until(lambda: ask(port, "/metrics")[1])
-        yield port
-    finally:
-        process.terminate()
-        process.wait(10)
+    with reserved_port() as port:
+        process = subprocess.Popen([*command, "--port", str(port)], env=environment)
+        try:
+            _until(lambda: ask(port, "/metrics")[1])
+            yield port
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 def _until(check: Any, *, seconds: float = 40.0) -> Any:

@@ -102,7 +102,7 @@ class Caller:
     async def call(
         self, app: Any, path: str = "/v1/realtime", query: bytes = b"model=gpt-realtime", **scope: Any
     ) -> None:
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await app(
                 {
                     "type": "websocket",
@@ -390,6 +390,6 @@ async def test_other_websockets_pass_untouched_and_without_a_key(protocol: str, 
 
 
 async def settled(done: Callable[[], bool]) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         while not done():  # noqa: ASYNC110 - what is waited for has no event
             await anyio.sleep(0.001)

@@ -95,7 +95,7 @@ async def test_while_the_next_one_is_fetched_the_old_one_serves() -> None:
         group.start_soon(lambda: Driver(app).request(*ASK))
         while not source.running:
             await anyio.lowlevel.checkpoint()
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await Driver(app).request(*ASK)
         source.gate.set()
     assert shown(upstream) == ["token-00000001", "token-00000001", "token-00000002"]

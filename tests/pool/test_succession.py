@@ -225,7 +225,7 @@ async def test_who_waits_at_the_old_pool_gets_a_key_of_the_new_one() -> None:
 
     async with anyio.create_task_group() as group:
         group.start_soon(wait)
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             while not old.waiting:  # noqa: ASYNC110 - a pool has no event for it
                 await anyio.sleep(0.001)
         new = KeyPool(app, protocol=Tiny(), keys=["sk-a", "sk-b"], max_concurrency=1)

@@ -563,7 +563,7 @@ async def test_a_get_is_answered_without_reading_its_body(stage):
         sent.append(message)
 
     app = stage.Actor(stage.error(500), stage.answer(b"[]"))
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         await stage.retry(app)({**SCOPE, "method": "GET", "path": "/models"}, receive, send)
     assert sent[0]["status"] == 200
 

@@ -11,6 +11,7 @@ import trio.testing
 
 from ds2api_asgi.asgi.facts import Attempted, Broke, Judged
 from ds2api_asgi.errors import BrokenStream
+from ds2api_asgi.resilience import BreakerPolicy, BreakerState
 from ds2api_asgi.resilience.timeouts import RequestClock, Timeouts, Watchdog
 
 pytestmark = pytest.mark.anyio
@@ -276,3 +277,15 @@ async def test_a_watchdog_never_allows_more_than_the_total():
     assert dog.cause == "total"
     dog.guard(Timeouts(), Never)
     assert dog.scope.deadline == anyio.current_time() + 5
+
+
+@pytest.mark.parametrize(("wait", "opened"), [(0.0, True), (80.0, False)])
+async def test_a_deadline_counts_only_when_the_upstream_used_most_of_it(stage, wait, opened):
+    async def slow(scope, receive, send):
+        await anyio.sleep(wait)
+        await stage.error(503)(scope, receive, send)
+
+    apps = [stage.Actor(slow), stage.Actor(stage.deaf)]
+    app = stage.failover(apps, deadline=120.0, breaker=BreakerPolicy(consecutive=1), max_attempts=1)
+    assert (await stage.ask(app, body=b'{"model": "m"}')).status == 503
+    assert (BreakerState.OPEN in [report.state for report in app.breakers() if report.target == 1]) == opened

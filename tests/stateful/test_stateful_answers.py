@@ -323,7 +323,7 @@ async def test_a_client_that_leaves_stops_the_app_and_nothing_is_kept(
     async def send(message: Any) -> None:
         pass
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         await nest.part(scope, receive, send)
     assert nest.inner.requests[0].left
     assert await kept(nest) == 404

@@ -57,7 +57,7 @@ async def chat(gateway: Any, model: str = "demo-small", *, stream: bool = False,
     return await Driver(gateway).request("POST", "/v1/chat/completions", json=document, headers=headers)
 
 
-async def until(condition: Any, *, seconds: float = 5.0) -> None:
+async def until(condition: Any, *, seconds: float = 30.0) -> None:
     """Wait until something is so."""
     with anyio.fail_after(seconds):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event

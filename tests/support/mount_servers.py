@@ -18,9 +18,10 @@ from typing import Any
 from anyio.from_thread import start_blocking_portal
 
 from ds2api_asgi.testing import serve
+from ports import reserved_port
 
-START_SECONDS = 15.0
-STOP_SECONDS = 10.0
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
 
 
 @contextmanager
@@ -43,16 +44,18 @@ def hypercorn(app: Any, *, root_path: str = "") -> Iterator[str]:
     from hypercorn.asyncio import serve as run
     from hypercorn.config import Config
 
-    config, port = Config(), free_port()
-    config.bind, config.root_path, config.graceful_timeout = [f"127.0.0.1:{port}"], root_path, 1.0
+    config = Config()
+    config.root_path, config.graceful_timeout = root_path, 1.0
     config.errorlog = config.accesslog = None
     stop = threading.Event()
 
     async def main() -> None:
         await run(app, config, shutdown_trigger=lambda: asyncio.to_thread(stop.wait))
 
-    with _thread(lambda: asyncio.run(main()), stop.set, port) as url:
-        yield url
+    with reserved_port() as port:
+        config.bind = [f"127.0.0.1:{port}"]
+        with _thread(lambda: asyncio.run(main()), stop.set, port) as url:
+            yield url
 
 
 @contextmanager
@@ -61,16 +64,18 @@ def hypercorn_trio(app: Any, *, root_path: str = "") -> Iterator[str]:
     from hypercorn.config import Config
     from hypercorn.trio import serve as run
 
-    config, port = Config(), free_port()
-    config.bind, config.root_path, config.graceful_timeout = [f"127.0.0.1:{port}"], root_path, 1.0
+    config = Config()
+    config.root_path, config.graceful_timeout = root_path, 1.0
     config.errorlog = config.accesslog = None
     stop = threading.Event()
 
     async def main() -> None:
         await run(app, config, shutdown_trigger=lambda: trio.to_thread.run_sync(stop.wait))
 
-    with _thread(lambda: trio.run(main), stop.set, port) as url:
-        yield url
+    with reserved_port() as port:
+        config.bind = [f"127.0.0.1:{port}"]
+        with _thread(lambda: trio.run(main), stop.set, port) as url:
+            yield url
 
 
 @contextmanager
@@ -78,21 +83,22 @@ def granian(app: Any, *, root_path: str = "") -> Iterator[str]:
     from granian.constants import Interfaces
     from granian.server.embed import Server
 
-    port = free_port()
-    prefix = root_path or None
-    server = Server(app, port=port, interface=Interfaces.ASGI, url_path_prefix=prefix, log_enabled=False)
     loops: list[asyncio.AbstractEventLoop] = []
 
-    async def main() -> None:
-        loops.append(asyncio.get_running_loop())
-        await server.serve()
+    with reserved_port() as port:
+        prefix = root_path or None
+        server = Server(app, port=port, interface=Interfaces.ASGI, url_path_prefix=prefix, log_enabled=False)
 
-    def stop() -> None:
-        if loops and not loops[0].is_closed():
-            loops[0].call_soon_threadsafe(server.stop)
+        async def main() -> None:
+            loops.append(asyncio.get_running_loop())
+            await server.serve()
 
-    with _thread(lambda: asyncio.run(main()), stop, port) as url:
-        yield url
+        def stop() -> None:
+            if loops and not loops[0].is_closed():
+                loops[0].call_soon_threadsafe(server.stop)
+
+        with _thread(lambda: asyncio.run(main()), stop, port) as url:
+            yield url
 
 
 SERVERS: dict[str, Callable[..., Any]] = {
@@ -107,26 +113,21 @@ SERVERS: dict[str, Callable[..., Any]] = {
 @contextmanager
 def granian_process(host: str, provider: str, log: Path, *options: str) -> Iterator[str]:
     """Granian as people start it: its own process and a worker beneath."""
-    port = free_port()
     environment = {**os.environ, "MOUNT_HOST": host, "MOUNT_PROVIDER": provider, "MOUNT_LOG": str(log)}
     environment["PYTHONPATH"] = str(Path(__file__).parent)
     command = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "--no-ws", "--log-level", "error"]
-    command += ["--host", "127.0.0.1", "--port", str(port), *options, "mount_hosts:from_environment"]
-    process = subprocess.Popen(command, env=environment, cwd=Path(__file__).parents[2])
-    try:
-        _await_port(port, lambda: process.poll() is None)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.send_signal(signal.SIGTERM)
+    command += ["--host", "127.0.0.1", *options, "mount_hosts:from_environment"]
+    with reserved_port() as port:
+        process = subprocess.Popen([*command, "--port", str(port)], env=environment, cwd=Path(__file__).parents[2])
         try:
-            process.wait(STOP_SECONDS)
+            _await_port(port, lambda: process.poll() is None)
+            yield f"http://127.0.0.1:{port}"
         finally:
-            process.kill()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(STOP_SECONDS)
+            finally:
+                process.kill()
 
 
 @contextmanager

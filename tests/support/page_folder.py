@@ -26,7 +26,7 @@ GATEWAY = "http://127.0.0.1:8000"
 SERVES = re.compile(r"^ds2api (?:demo|serve)\b|^(?:uvicorn|granian|hypercorn) ")
 ELSEWHERE = re.compile(r"^(?:claude|codex|gemini|docker|systemctl|npm|redis-server|ollama|vllm|llama-server)\b")
 """Programs that are not ours; a line that only starts one is not run."""
-SECONDS = 60
+SECONDS = 240
 NEEDED = ("bash", "curl")
 """Programs without which no page can be followed."""
 KNOWN = re.findall(r"^    (\w+)  ", shell(f"{shlex.join(DS2API)} --help").stdout, flags=re.MULTILINE)

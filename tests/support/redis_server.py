@@ -13,16 +13,18 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
+
+from ports import reserved_port
 
 __all__ = ["RedisServer", "shared_redis"]
 
 VARIABLE = "DS2API_REDIS_URL"
 """Names a server that is there: ``redis://127.0.0.1:6379/0``."""
 
-START_SECONDS = 10.0
+START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 _MISSING = f"no Redis: {VARIABLE} is not set and there is no redis-server in PATH"
 
@@ -42,8 +44,8 @@ class RedisServer:
         self._binary = binary
         self._folder = tempfile.TemporaryDirectory(prefix="redis-")
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port: int = listener.getsockname()[1]
+        self._kept = ExitStack()
+        self.port = self._kept.enter_context(reserved_port())
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
@@ -87,6 +89,7 @@ class RedisServer:
     def close(self) -> None:
         """End it for good."""
         self.stop()
+        self._kept.close()
         self._folder.cleanup()
 
     def _answers(self) -> bool:

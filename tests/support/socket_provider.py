@@ -75,7 +75,7 @@ class Provider:
 
     async def closed(self, number: int = 1) -> tuple[int | None, str | None]:
         """How the connection with this number ended, once it has."""
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             while len(self.closes) < number:  # noqa: ASYNC110 - the server's tasks end on their own
                 await anyio.sleep(0.002)
         return self.closes[number - 1]

@@ -21,6 +21,7 @@ import pytest
 from ds2api_asgi.testing import serve
 from ds2api_asgi.translator import Translator
 from ds2api_asgi.upstream import Upstream
+from ports import reserved_port
 from shared import SHARED
 
 CLIENTS = None if SHARED is None else SHARED / "clients"
@@ -46,32 +47,23 @@ DRIVERS = [
 @contextmanager
 def _strict_upstream(record: Path) -> Iterator[str]:
     assert CLIENTS is not None
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    command = [
-        sys.executable,
-        str(CLIENTS / "fake_upstream.py"),
-        "--port",
-        str(port),
-        "--strict",
-        "--record",
-        str(record),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        until = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert time.monotonic() < until, "the upstream did not start"
-                assert process.poll() is None
-                time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
+    command = [sys.executable, str(CLIENTS / "fake_upstream.py"), "--strict", "--record", str(record), "--port"]
+    with reserved_port() as port:
+        process = subprocess.Popen([*command, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            until = time.monotonic() + START_SECONDS
+            while True:
+                try:
+                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                    break
+                except OSError:
+                    assert time.monotonic() < until, "the upstream did not start"
+                    assert process.poll() is None
+                    time.sleep(0.05)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(10)
 
 
 def _drive(script: str, protocol: str, url: str) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import math
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -242,7 +243,7 @@ async def leave_when_asked(client: Client, server: Any, app: Any, phase: str) ->
         else:
             await client.sent.wait()
         client.left.set()
-        with anyio.fail_after(1):
+        with anyio.fail_after(20):
             await server.left.wait()
 
 
@@ -300,11 +301,14 @@ async def test_a_model_that_thinks_may_have_its_own_time(serve: Any) -> None:
         asked.append(model)
         return 0.1 if model == "quick" else 5.0
 
-    async with serve(stall) as server, opened(server.url, first_byte_timeout=allowed, total_timeout=0.4) as upstream:
-        for body, seconds in ((b'{"stream":true,"model":"quick"}', 0.1), (b'{"stream":true}', 0.4)):
+    async with serve(stall) as server, opened(server.url, first_byte_timeout=allowed, total_timeout=2.0) as upstream:
+        for body, least, most in (
+            (b'{"stream":true,"model":"quick"}', 0.09, 2.0),
+            (b'{"stream":true}', 1.99, math.inf),
+        ):
             start = anyio.current_time()
             assert (await Client(body=body).ask(upstream)).status == 504
-            assert seconds - 0.01 <= anyio.current_time() - start < seconds + 0.25
+            assert least <= anyio.current_time() - start < most
     assert asked == ["quick", ""]
 
 
@@ -312,8 +316,8 @@ async def test_a_model_that_thinks_may_have_its_own_time(serve: Any) -> None:
     ("script", "options", "body", "status", "reason"),
     [
         (hang_up, {}, b"{}", 502, "reset"),
-        (stall, {"first_byte_timeout": 0.1}, b'{"stream":true}', 504, "timeout"),
-        (stall, {"total_timeout": 0.1}, b'{"stream":false}', 504, "timeout"),
+        (stall, {"first_byte_timeout": 0.5}, b'{"stream":true}', 504, "timeout"),
+        (stall, {"total_timeout": 1.0}, b'{"stream":false}', 504, "timeout"),
     ],
 )
 async def test_an_upstream_that_does_not_answer_is_an_error_document_and_a_fact(
@@ -341,7 +345,7 @@ async def test_the_exchanges_deadline_bounds_the_request(serve: Any) -> None:
         (b"content-length: 9\r\n\r\nabc", True, {}, "truncated"),
         (b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n", True, {}, "truncated"),
         (b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n", False, {"idle_timeout": 0.1}, "idle"),
-        (b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n", False, {"total_timeout": 0.3}, "total"),
+        (b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n", False, {"total_timeout": 1.0}, "total"),
     ],
 )
 async def test_an_answer_that_breaks_off_is_raised_and_noted(
@@ -359,7 +363,7 @@ async def test_an_answer_that_breaks_off_is_raised_and_noted(
         with pytest.raises(BrokenStream) as caught:
             await client.ask(upstream)
         if not closes:
-            with anyio.fail_after(1):
+            with anyio.fail_after(20):
                 await server.left.wait()
     assert caught.value.reason == reason
     assert exchange.last(Broke) == Broke(reason=reason)
@@ -407,13 +411,13 @@ async def test_a_slow_stream_is_not_idle(serve: Any, chunked_head: bytes) -> Non
     async def script(connection: Any) -> None:
         await connection.request()
         await connection.send(chunked_head)
-        for _ in range(8):
+        for _ in range(16):
             await anyio.sleep(0.1)
             await connection.send(b"1\r\na\r\n")
         await connection.send(b"0\r\n\r\n")
 
-    async with serve(script) as server, opened(server.url, idle_timeout=0.4) as upstream:
-        assert (await Client().ask(upstream)).body == b"a" * 8
+    async with serve(script) as server, opened(server.url, idle_timeout=1.5) as upstream:
+        assert (await Client().ask(upstream)).body == b"a" * 16
 
 
 async def test_without_a_lifespan_it_opens_by_itself_and_says_so_once(

@@ -62,10 +62,10 @@ async def rest(response: Any) -> None:
 
 async def test_the_state_comes_at_once_and_again_each_second() -> None:
     made = nest()
+    began = time.monotonic()
     async with Driver(made.console).open("GET", "/api/events", headers=bearer()) as response:
         assert dict(response.headers)[b"content-type"].startswith(b"text/event-stream")
         parser = Parser()
-        began = time.monotonic()
         first = await told(response, parser, "state")
         await made.pool.disable("one")
         second = await told(response, parser, "state")
@@ -141,7 +141,7 @@ async def test_a_reader_that_leaves_is_gone_within_a_tenth_of_a_second() -> None
             assert made.console.listeners == 1
             began = time.monotonic()
             await response.disconnect()
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 while made.console.listeners:  # noqa: ASYNC110 - nobody tells
                     await anyio.sleep(0.005)
             took.append(time.monotonic() - began)

@@ -93,13 +93,13 @@ async def test_a_server_that_ends_is_not_held_up_once_the_console_is_drained() -
                 gone.set()
 
             group.start_soon(listen)
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 while not made.console.listeners:  # noqa: ASYNC110 - nobody tells
                     await anyio.sleep(0.01)
             made.console.drain()
             ended = time.monotonic()
         await gone.wait()
-    assert time.monotonic() - ended < 3
+    assert time.monotonic() - ended < 15  # the server would have waited longer
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
