@@ -58,9 +58,9 @@ TRY_TIMEOUT = 15.0
 class KeyPool:
     """Asks an app with one of several keys, and keeps keys that fail away from it for as long as they would.
 
-    Requests that the protocol claims, and those about what accounts keep (files, batches, stored responses), get a key
-    in the protocol's own header; the credentials that came with them go no further. All other requests, other
-    websockets and lifespan reach the app untouched and without a key. Answers pass at once.
+    Requests that the protocol claims get a key in the protocol's own header, and with `resources` those about what
+    accounts keep (files, batches, stored responses) as well; the credentials that came with them go no further. All
+    other requests, other websockets and lifespan reach the app untouched and without a key. Answers pass at once.
 
     What an account made exists in no other one: a request that names a file, a batch or a response of which the pool
     knows the account (its keys' `Key.quota_scope`, or the key alone) gets a key of that account, or none. It knows what
@@ -90,6 +90,8 @@ class KeyPool:
         queue_timeout: Seconds that a request waits for a key at most; 0: never.
         max_queue: Requests that may wait at a time; one more is refused at once.
         store: Where the health of the keys lives; None: in this process.
+        resources: Whether requests about what accounts keep get a key, too. Then whoever may use the pool may list,
+            read and delete what is kept, and begin work that nobody counts (batches, fine-tuning).
         conversation_header: The name of a header that tells the conversation of a request, before all else that does;
             read only for strategies that want it (``"affinity"``).
         max_body: Bytes; a request's model stands in its body, which is therefore read first.
@@ -121,6 +123,7 @@ class KeyPool:
         queue_timeout: float = 10.0,
         max_queue: int = 1_000,
         store: KeyStore | None = None,
+        resources: bool = False,
         conversation_header: str | None = None,
         max_body: int = DEFAULT_MAX_BODY,
         rules: Iterable[Row] = (),
@@ -154,10 +157,11 @@ class KeyPool:
         labels = {key.quota_scope for key in checked}
         self._groups = {key.alias: key.quota_scope or key.alias for key in checked} if len(labels) > 1 else {}
         accounts = {key.alias: key.quota_scope or key.alias for key in checked}
-        self._resources = resources_of(self.protocol)
+        kept = resources_of(self.protocol)
+        self._resources = kept if resources else None
         self._makers: Makers | None = None
-        if self._resources is not None and len(set(accounts.values())) > 1:
-            self._makers = Makers(accounts, self._resources)
+        if kept is not None and len(set(accounts.values())) > 1:
+            self._makers = Makers(accounts, kept)
         self._accounts = accounts
         self._meant_for = {
             key.alias: min(models) for key in checked if (models := (key.models or frozenset(key.model_limits)))

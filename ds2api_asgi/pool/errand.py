@@ -47,7 +47,7 @@ def errand_of(claim: Claim | None, resources: Resources | None, scope: Scope) ->
 
     Args:
         claim: The protocol's.
-        resources: What accounts keep in the protocol.
+        resources: What accounts keep in the protocol; None: nothing of it gets a key.
         scope: The request's.
     """
     method = scope["method"]

@@ -31,7 +31,9 @@ async def gateway(protocol: str, *, tail: str = "", translated: bool = True) -> 
             for account in ("blue", "gold")
             for n in "12"
         ]
-        pool = KeyPool(Upstream(url, protocol=protocol), protocol=protocol, keys=keys, strategy="round-robin")
+        pool = KeyPool(
+            Upstream(url, protocol=protocol), protocol=protocol, keys=keys, strategy="round-robin", resources=True
+        )
         app: Any = Retry(pool)
         async with serve(Translator(app, speaks=protocol) if translated else app) as front:
             yield front, provider
@@ -155,6 +157,7 @@ async def test_where_its_account_rests_no_other_one_is_asked(anyio_backend: str)
             keys=keys,
             strategy="round-robin",
             queue_timeout=0,
+            resources=True,
         )
         async with (
             serve(Retry(pool, wait_cap=0.0)) as front,

@@ -50,8 +50,15 @@ class Provider:
 
 
 def pool_of(provider: Provider, *keys: Key | str, protocol: str = "openai-chat", **options: Any) -> KeyPool:
-    options = {"strategy": "round-robin", "clock": Clock(), "queue_timeout": 0.0, **options}
+    options = {"strategy": "round-robin", "clock": Clock(), "queue_timeout": 0.0, "resources": True, **options}
     return KeyPool(provider, protocol=protocol, keys=keys or ("k1",), **options)
+
+
+async def test_without_being_asked_for_they_get_none() -> None:
+    provider = Provider()
+    client = Driver(pool_of(provider, resources=False))
+    assert (await client.request("GET", "/v1/files/file-1")).status == 200
+    assert provider.keys == [""]
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "HEAD"])

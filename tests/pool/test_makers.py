@@ -57,7 +57,9 @@ class Keeper:
 
 def pool_of(keeper: Keeper, **options: Any) -> KeyPool:
     keys = [Key(secret=Secret(f"{scope}-{n}"), quota_scope=scope) for scope in ("blue", "gold") for n in (1, 2)]
-    return KeyPool(keeper, protocol="openai-responses", keys=keys, strategy="round-robin", **options)
+    return KeyPool(
+        keeper, protocol="openai-responses", keys=keys, strategy="round-robin", **{"resources": True, **options}
+    )
 
 
 async def ask(app: Any, previous: str | None = None, *, stream: bool = False) -> int:

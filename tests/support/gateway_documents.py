@@ -46,7 +46,7 @@ FULL: dict[str, Any] = {
                 },
             ],
             "strategy": "affinity", "max_concurrency": 10, "max_total": 100, "queue_timeout": 5, "max_queue": 10,
-            "conversation_header": "x-conversation", "connect_timeout": 5, "write_timeout": 20,
+            "resources": True, "conversation_header": "x-conversation", "connect_timeout": 5, "write_timeout": 20,
             "first_byte_timeout": 60, "idle_timeout": 60, "total_timeout": 600, "max_body": 1_000_000,
             "websockets": True, "retry": RETRY, "on_loss": "allow",
             "transforms": [

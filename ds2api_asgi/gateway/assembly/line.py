@@ -202,6 +202,7 @@ def line_of(name: str, table: UpstreamTable, ground: Ground, before: Line | None
             queue_timeout=table.queue_timeout,
             max_queue=table.max_queue,
             store=store,
+            resources=table.resources,
             conversation_header=table.conversation_header,
             max_body=table.max_body,
             rules=rules,

@@ -159,6 +159,9 @@ class UpstreamTable(Table):
     """Seconds that a request waits for a key at most."""
     max_queue: Annotated[Whole, Field(ge=0)] = 1000
     """Requests that may wait at a time."""
+    resources: Flag = False
+    """Whether requests about what accounts keep (files, batches, stored responses) get a key, too; all who may use the
+    upstream share it then."""
     conversation_header: HeaderName | None = None
     """A header that names a request's conversation, for the strategy `affinity`."""
 
