@@ -59,10 +59,6 @@ class Makers:
 
     def __init__(self, accounts: Mapping[str, str], resources: Resources) -> None:
         self._accounts = dict(accounts)
-        self._others = {
-            account: frozenset(alias for alias, its in accounts.items() if its != account)
-            for account in set(accounts.values())
-        }
         self._resources = resources
         self._made_by: OrderedDict[str, str] = OrderedDict()
         # What stands in requests that name anything that is remembered: what was made for models' answers has few
@@ -101,7 +97,8 @@ class Makers:
             account = self._made_by.get(made)
             if account is not None:
                 self._made_by.move_to_end(made)
-                return self._others[account]
+                # Found anew each time: for ten thousand accounts to have it ready takes gigabytes.
+                return frozenset([alias for alias, its in self._accounts.items() if its != account])
         return _NOBODY
 
     def lesson(self, errand: Errand, body: bytes) -> Lesson | None:

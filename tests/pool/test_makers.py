@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -402,3 +403,15 @@ async def test_ordinary_answers_of_chats_teach_nothing() -> None:
     assert makers_of("gemini").lesson(CHAT, b"{}") is None
     assert makers_of("anthropic").lesson(CHAT, b"{}") is None
     assert makers_of("anthropic").lesson(Errand("POST", Operation.COUNT_TOKENS), b"code_execution_202") is None
+
+
+def test_many_accounts_take_as_much_memory_as_there_are() -> None:
+    resources = resources_in("openai-chat")
+    accounts = {f"key-{number}": f"account-{number}" for number in range(2000)}
+    tracemalloc.start()
+    try:
+        Makers(accounts, resources)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 2_000_000  # bytes; what excludes them from each other took 260 million
