@@ -147,6 +147,7 @@ async def test_a_stream_of_vertex_keeps_its_framing_in_the_query() -> None:
 def test_data_is_sound(one: Any) -> None:
     registry.in_dialect(one.protocol, one.dialect)
     assert one.page.startswith("https://")
+    assert one.variables_page.startswith("https://") == bool(one.variables)
     assert date(2026, 11, 1) <= date.fromisoformat(one.read)
     assert one.keyless == one.base_url.startswith("http://localhost")
     assert all(quirk.endswith(".") for quirk in one.quirks)

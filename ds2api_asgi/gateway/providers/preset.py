@@ -42,7 +42,7 @@ class Preset(Struct, frozen=True, kw_only=True):
         lists: Whether what it lists are the models that may be asked for (Azure's are asked for by deployment).
         defaults: Values of parameters that need not be given.
         variables: Environment variables that the provider's own tools read its key from, the usual one first.
-        variables_page: The page that says so, read on 2026-11-29; ``""``: they are from knowledge.
+        variables_page: The page that says so, read on 2026-11-29.
         token_command: What prints an access token where the provider takes those in place of keys; none: it takes keys.
         families: What the names of its own models look like; none where it has other makers' models, too.
         strip: A pattern of what the protocol's paths begin with and its own do not.

@@ -20,6 +20,7 @@ _ALL: Final = (
     Preset(
         name="openai",
         variables=("OPENAI_API_KEY",),
+        variables_page="https://developers.openai.com/api/docs/libraries",
         families=("gpt-*", "o3*", "o4*", "text-embedding-*"),
         title="OpenAI",
         base_url="https://api.openai.com",
@@ -29,6 +30,7 @@ _ALL: Final = (
     Preset(
         name="openai-responses",
         variables=("OPENAI_API_KEY",),
+        variables_page="https://developers.openai.com/api/docs/libraries",
         families=("gpt-*", "o3*", "o4*"),
         title="OpenAI, Responses",
         base_url="https://api.openai.com",
@@ -39,6 +41,7 @@ _ALL: Final = (
     Preset(
         name="anthropic",
         variables=("ANTHROPIC_API_KEY",),
+        variables_page="https://github.com/anthropics/anthropic-sdk-python/blob/main/src/anthropic/_client.py",
         families=("claude-*",),
         title="Anthropic",
         base_url="https://api.anthropic.com",
@@ -79,6 +82,7 @@ _ALL: Final = (
     Preset(
         name="azure",
         variables=("AZURE_OPENAI_API_KEY",),
+        variables_page="https://github.com/openai/openai-python/blob/main/src/openai/lib/azure.py",
         lists=False,
         title="Azure OpenAI",
         base_url="https://{resource}.openai.azure.com/openai/v1",
@@ -94,6 +98,7 @@ _ALL: Final = (
     Preset(
         name="azure-deployment",
         variables=("AZURE_OPENAI_API_KEY",),
+        variables_page="https://github.com/openai/openai-python/blob/main/src/openai/lib/azure.py",
         lists=False,
         title="Azure OpenAI, one deployment",
         base_url="https://{resource}.openai.azure.com/openai/deployments/{deployment}",
@@ -112,6 +117,7 @@ _ALL: Final = (
     Preset(
         name="openrouter",
         variables=("OPENROUTER_API_KEY",),
+        variables_page="https://github.com/OpenRouterTeam/python-sdk/blob/main/src/openrouter/utils/security.py",
         title="OpenRouter",
         base_url="https://openrouter.ai/api",
         dialect="openrouter",
@@ -121,6 +127,7 @@ _ALL: Final = (
     Preset(
         name="groq",
         variables=("GROQ_API_KEY",),
+        variables_page="https://console.groq.com/docs/quickstart",
         title="Groq",
         base_url="https://api.groq.com/openai",
         dialect="groq",
@@ -130,6 +137,7 @@ _ALL: Final = (
     Preset(
         name="mistral",
         variables=("MISTRAL_API_KEY",),
+        variables_page="https://github.com/mistralai/client-python",
         families=("mistral-*", "ministral-*", "codestral-*"),
         title="Mistral",
         base_url="https://api.mistral.ai",
@@ -139,6 +147,7 @@ _ALL: Final = (
     Preset(
         name="deepseek",
         variables=("DEEPSEEK_API_KEY",),
+        variables_page="https://api-docs.deepseek.com/quick_start/your_first_api_call",
         families=("deepseek-*",),
         title="DeepSeek",
         base_url="https://api.deepseek.com",
@@ -162,6 +171,7 @@ _ALL: Final = (
     Preset(
         name="together",
         variables=("TOGETHER_API_KEY",),
+        variables_page="https://docs.together.ai/docs/quickstart",
         title="Together AI",
         base_url="https://api.together.ai",
         dialect="together",
