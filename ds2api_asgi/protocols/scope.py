@@ -102,6 +102,12 @@ class Scope:
         """Note that something is gone because the protocol has none: ``"names of speakers"``."""
         self.add(path, LossKind.DROPPED, severity, f"{self._target.protocol} has no {what}")
 
+    def lacks_each(self, node: Struct, names: Iterable[str], path: str, severity: Severity, where: str) -> None:
+        """Note the members of a node, out of these, that are gone because the protocol has none: ``"of a stop"``."""
+        for name in names:
+            if getattr(node, name) is not UNSET:
+                self.lacks(f"{path}.{name}", severity, f"{name} {where}")
+
     def ext(self, ext: dict[str, Any] | UnsetType, path: str) -> None:
         """Note the members of a node that only its home knows, unless that is here."""
         if ext is not UNSET and not self.home:

@@ -148,9 +148,7 @@ def encode_output(request: Request, scope: Scope) -> dict[str, Any]:
     if scope.home:
         document["format"].update(shape.ext or {})
         return document
-    for name in ("name", "description", "strict"):
-        if getattr(shape, name) is not UNSET:
-            scope.drop(f"output_format.{name}", Severity.COSMETIC, f"{NAME} has no {name} of a schema")
+    scope.lacks_each(shape, ("name", "description", "strict"), "output_format", Severity.COSMETIC, "of a schema")
     scope.ext(shape.ext, "output_format")
     return document
 

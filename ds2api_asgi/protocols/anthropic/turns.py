@@ -289,9 +289,7 @@ class _Conversation:
             scope.add(f"{path}.role", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} calls it system")
         if turn.name is not UNSET:
             scope.drop(f"{path}.name", Severity.DEGRADED, f"{NAME} has no names of speakers")
-        for name in ("id", "status", "phase"):
-            if getattr(turn, name) is not UNSET:
-                scope.drop(f"{path}.{name}", Severity.COSMETIC, f"{NAME} has no {name} of a message")
+        scope.lacks_each(turn, ("id", "status", "phase"), path, Severity.COSMETIC, "of a message")
         if turn.ext is not UNSET:
             scope.ext(turn.ext, path)
 

@@ -167,9 +167,7 @@ def _encode_shape(shape: OutputFormat, document: Wire, scope: Scope) -> None:
         return
     if shape.kind == "json_schema" and shape.schema is UNSET:
         scope.add("output_format", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has no schema without a schema")
-    for name in ("name", "description", "strict"):
-        if getattr(shape, name) is not UNSET:
-            scope.lacks(f"output_format.{name}", Severity.COSMETIC, f"{name} of a schema")
+    scope.lacks_each(shape, ("name", "description", "strict"), "output_format", Severity.COSMETIC, "of a schema")
     scope.ext(shape.ext, "output_format")
 
 

@@ -237,9 +237,7 @@ def _foreign_candidate(candidate: Candidate, path: str, scope: Scope) -> dict[st
     for number, turn in enumerate(candidate.turns):
         here = f"{path}.turns[{number}]"
         scope.ext(turn.ext, here)
-        for name in ("name", "id", "status", "phase"):
-            if getattr(turn, name) is not UNSET:
-                scope.lacks(f"{here}.{name}", Severity.COSMETIC, f"{name} of a content")
+        scope.lacks_each(turn, ("name", "id", "status", "phase"), here, Severity.COSMETIC, "of a content")
         for index, part in enumerate(turn.parts):
             at = f"{here}.parts[{index}]"
             if isinstance(part, Text) and part.citations:

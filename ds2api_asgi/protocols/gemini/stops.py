@@ -132,8 +132,6 @@ def encode_stop(stop: Stop, path: str, scope: Scope) -> dict[str, Any]:
     if stop.reason not in {StopReason.END, StopReason.TOOL, StopReason.LENGTH, StopReason.FILTER, StopReason.PAUSE}:
         severity = Severity.COSMETIC if stop.reason is StopReason.SEQUENCE else Severity.DEGRADED
         scope.add(f"{path}.reason", LossKind.APPROXIMATED, severity, f"{NAME} calls it {word}")
-    for name in ("sequence", "native", "details"):
-        if getattr(stop, name) is not UNSET:
-            scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} of a stop")
+    scope.lacks_each(stop, ("sequence", "native", "details"), path, Severity.COSMETIC, "of a stop")
     scope.ext(stop.ext, path)
     return {"finishReason": word}

@@ -314,7 +314,5 @@ class _Conversation:
             scope.add(f"{path}.role", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} calls it system")
         if turn.name is not UNSET:
             scope.lacks(f"{path}.name", Severity.DEGRADED, "names of speakers")
-        for name in ("id", "status", "phase"):
-            if getattr(turn, name) is not UNSET:
-                scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} of a content")
+        scope.lacks_each(turn, ("id", "status", "phase"), path, Severity.COSMETIC, "of a content")
         scope.ext(turn.ext, path)

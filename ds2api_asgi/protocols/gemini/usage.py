@@ -110,9 +110,7 @@ def encode_usage(usage: Usage, scope: Scope, tier: str | UnsetType = UNSET) -> d
             put_ext(document, group)
         return respelled(document, usage.form)
     scope.ext(usage.ext, "usage")
-    for name in _FOREIGN:
-        if getattr(usage, name) is not UNSET:
-            scope.lacks(f"usage.{name}", Severity.COSMETIC, f"{name} in usage")
+    scope.lacks_each(usage, _FOREIGN, "usage", Severity.COSMETIC, "in usage")
     if usage.total is UNSET and usage.input_total is not UNSET and usage.output_total is not UNSET:
         document["totalTokenCount"] = usage.input_total + usage.output_total
     return document

@@ -190,9 +190,7 @@ def _encode_candidate(candidate: Candidate, path: str, document: Json, scope: Sc
     for at, turn in enumerate(candidate.turns):
         here = f"{path}.turns[{at}]"
         scope.ext(turn.ext, here)
-        for name in ("name", "id", "status", "phase"):
-            if getattr(turn, name) is not UNSET:
-                scope.lacks(f"{here}.{name}", Severity.COSMETIC, f"{name} of a turn")
+        scope.lacks_each(turn, ("name", "id", "status", "phase"), here, Severity.COSMETIC, "of a turn")
         for index, part in enumerate(turn.parts):
             message.add(part, f"{here}.parts[{index}]", scope)
     if len(candidate.turns) > 1 or not message.ordered:

@@ -69,9 +69,7 @@ def encode_stop(stop: Stop, path: str, scope: Scope, *, calls: bool) -> str | No
             return stop.native
         return None if _ABSENT in stop.form else _WORDS.get(stop.reason) or _NEAREST[stop.reason][0]
     scope.ext(stop.ext, path)
-    for name in ("sequence", "details", "native"):
-        if getattr(stop, name) is not UNSET:
-            scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} of a stop")
+    scope.lacks_each(stop, ("sequence", "details", "native"), path, Severity.COSMETIC, "of a stop")
     word = _WORDS.get(stop.reason)
     if word is None:
         word, severity = _NEAREST[stop.reason]

@@ -137,9 +137,7 @@ def encode_format(request: Request, scope: Scope) -> Any:
         return "" if scope.home and "format:empty" in request.form else UNSET
     if not scope.home:
         scope.ext(shape.ext, "output_format")
-        for name in ("name", "description", "strict"):
-            if getattr(shape, name) is not UNSET:
-                scope.lacks(f"output_format.{name}", Severity.COSMETIC, f"{name} of a schema")
+        scope.lacks_each(shape, ("name", "description", "strict"), "output_format", Severity.COSMETIC, "of a schema")
     if shape.kind == "json":
         return "json"
     if shape.kind == "json_schema":

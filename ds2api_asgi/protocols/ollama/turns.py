@@ -109,9 +109,7 @@ class _Writer:
         """Write one turn."""
         scope = self._scope
         scope.ext(turn.ext, path)
-        for name in ("name", "id", "status", "phase"):
-            if getattr(turn, name) is not UNSET:
-                scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} of a turn")
+        scope.lacks_each(turn, ("name", "id", "status", "phase"), path, Severity.COSMETIC, "of a turn")
         rest: list[tuple[str, Part]] = []
         for index, part in enumerate(turn.parts):
             at = f"{path}.parts[{index}]"
@@ -278,9 +276,13 @@ def _image(part: Part, path: str, scope: Scope) -> str | None:
     match part:
         case Media(kind="image", source=Base64(data=data)):
             scope.ext(part.ext, path)
-            for name in ("mime", "name", "detail", "title", "context", "citations", "cache", "source_ext"):
-                if getattr(part, name) is not UNSET:
-                    scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} of an image")
+            scope.lacks_each(
+                part,
+                ("mime", "name", "detail", "title", "context", "citations", "cache", "source_ext"),
+                path,
+                Severity.COSMETIC,
+                "of an image",
+            )
             return data
         case Media(kind=kind):
             scope.lacks(path, Severity.SEMANTIC, f"place for this {kind}: images in base64 only")

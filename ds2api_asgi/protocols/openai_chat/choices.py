@@ -104,9 +104,7 @@ def encode_foreign_choice(candidate: Candidate, path: str, context: Context, sco
     for at, turn in enumerate(candidate.turns):
         here = f"{path}.turns[{at}]"
         scope.ext(turn.ext, here)
-        for name in ("name", "id", "status", "phase"):
-            if getattr(turn, name) is not UNSET:
-                scope.lacks(f"{here}.{name}", Severity.COSMETIC, f"{name} of a turn")
+        scope.lacks_each(turn, ("name", "id", "status", "phase"), here, Severity.COSMETIC, "of a turn")
         for index, part in enumerate(turn.parts):
             rank = _gather(part, f"{here}.parts[{index}]", message, scope)
             if rank is not None:
@@ -181,9 +179,7 @@ def _gather(part: Part, path: str, message: _Message, scope: Scope) -> int | Non
         case ToolCall():
             scope.ext(part.ext, path)
             scope.opaque(foreign_payloads(part.opaque), path)
-            for name in ("namespace", "caller", "cache"):
-                if getattr(part, name) is not UNSET:
-                    scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} of a call")
+            scope.lacks_each(part, ("namespace", "caller", "cache"), path, Severity.COSMETIC, "of a call")
             message.calls.append((part, path))
             return 3
         case _:

@@ -71,9 +71,7 @@ def encode_stop(stop: Stop, scope: Scope, path: str, *, calls: bool, refused: bo
             return stop.native
         return UNSET if ABSENT in stop.form else _WORDS.get(stop.reason) or _NEAREST[stop.reason][0]
     scope.ext(stop.ext, path)
-    for name in ("sequence", "details", "native"):
-        if getattr(stop, name) is not UNSET:
-            scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} of a stop")
+    scope.lacks_each(stop, ("sequence", "details", "native"), path, Severity.COSMETIC, "of a stop")
     if calls and stop.reason in (StopReason.END, StopReason.TOOL, StopReason.SEQUENCE, StopReason.OTHER):
         if stop.reason is not StopReason.TOOL:
             scope.add(f"{path}.reason", LossKind.APPROXIMATED, Severity.COSMETIC, "tools are called")

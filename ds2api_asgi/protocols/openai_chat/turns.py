@@ -85,9 +85,7 @@ class _Writer:
         """Write one turn."""
         scope = self._scope
         scope.ext(turn.ext, path)
-        for name in ("id", "status", "phase"):
-            if getattr(turn, name) is not UNSET:
-                scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} of a turn")
+        scope.lacks_each(turn, ("id", "status", "phase"), path, Severity.COSMETIC, "of a turn")
         rest: list[tuple[str, Part]] = []
         for index, part in enumerate(turn.parts):
             at = f"{path}.parts[{index}]"
@@ -294,9 +292,7 @@ class _Writer:
         scope.ext(call.ext, path)
         scope.opaque(foreign_payloads(call.opaque), path)
         encode_cache(call.cache, {}, path, scope)
-        for name in ("namespace", "caller"):
-            if getattr(call, name) is not UNSET:
-                scope.lacks(f"{path}.{name}", Severity.DEGRADED, f"{name} of a call")
+        scope.lacks_each(call, ("namespace", "caller"), path, Severity.DEGRADED, "of a call")
         name = scope.tool_name(call.name, f"{path}.name")
         document = encode_call(call, scope.call_id(call, path), name, home=False)
         extra = encode_extra(call.opaque)

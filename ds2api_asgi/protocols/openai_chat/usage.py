@@ -79,9 +79,7 @@ def encode_usage(usage: Usage, scope: Scope, path: str = "usage") -> dict[str, A
                 document.setdefault(key, value)
         return document
     scope.ext(usage.ext, path)
-    for name in _FOREIGN:
-        if getattr(usage, name) is not UNSET:
-            scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} in usage")
+    scope.lacks_each(usage, _FOREIGN, path, Severity.COSMETIC, "in usage")
     _demanded(document, scope, path)
     return document
 

@@ -100,9 +100,7 @@ def encode_media(part: Media, path: str, scope: Scope) -> Json | None:
 
 def _report(part: Media, document: Json, path: str, scope: Scope) -> None:
     scope.ext(part.ext, path)
-    for name in ("title", "context", "citations"):
-        if getattr(part, name) is not UNSET:
-            scope.lacks(f"{path}.{name}", Severity.DEGRADED, f"{name} of media")
+    scope.lacks_each(part, ("title", "context", "citations"), path, Severity.DEGRADED, "of media")
     if part.source_ext is not UNSET and any(value is not None for value in part.source_ext.values()):
         scope.lacks(f"{path}.source_ext", Severity.DEGRADED, "such members of a source")
     if part.name is not UNSET and document.get("filename") != part.name:

@@ -256,9 +256,7 @@ def _write_output(candidate: Candidate, output: list[Json], id_: str, context: C
     for at, turn in enumerate(candidate.turns):
         here = f"{path}.turns[{at}]"
         scope.ext(turn.ext, here)
-        for name in ("name", "id", "status", "phase"):
-            if getattr(turn, name) is not UNSET:
-                scope.lacks(f"{here}.{name}", Severity.COSMETIC, f"{name} of a turn from elsewhere")
+        scope.lacks_each(turn, ("name", "id", "status", "phase"), here, Severity.COSMETIC, "of a turn from elsewhere")
         before = len(output)
         message: Json | None = None
         for index, part in enumerate(turn.parts):
@@ -327,9 +325,7 @@ def call_item(call: ToolCall, path: str, context: Context, scope: Scope) -> Json
     """A call of another protocol to its item, without an id."""
     scope.ext(call.ext, path)
     scope.opaque(call.opaque, path)
-    for name in ("namespace", "caller", "cache"):
-        if getattr(call, name) is not UNSET:
-            scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} of a call from elsewhere")
+    scope.lacks_each(call, ("namespace", "caller", "cache"), path, Severity.COSMETIC, "of a call from elsewhere")
     name = scope.tool_name(call.name, f"{path}.name")
     id_ = scope.call_id(call, path)
     named = names_of(name, context)

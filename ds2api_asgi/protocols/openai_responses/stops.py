@@ -92,9 +92,7 @@ def encode_stop(
     if stop is UNSET:
         return
     scope.ext(stop.ext, path)
-    for name in ("sequence", "details", "native"):
-        if getattr(stop, name) is not UNSET:
-            scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} of a stop")
+    scope.lacks_each(stop, ("sequence", "details", "native"), path, Severity.COSMETIC, "of a stop")
     word: str | None = _WORDS.get(stop.reason)
     if word is None and stop.reason not in (StopReason.END, StopReason.TOOL):
         word, severity = _NEAREST[stop.reason]

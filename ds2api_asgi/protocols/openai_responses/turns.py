@@ -117,9 +117,7 @@ class _Writer:
         """Write one turn."""
         scope = self._scope
         scope.ext(turn.ext, path)
-        for name in ("id", "status", "phase", "name"):
-            if getattr(turn, name) is not UNSET:
-                scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} of a turn from elsewhere")
+        scope.lacks_each(turn, ("id", "status", "phase", "name"), path, Severity.COSMETIC, "of a turn from elsewhere")
         role = turn.role if turn.role in _ROLES else "user"
         content: list[Json] = []
         before = len(self.items)
@@ -198,9 +196,7 @@ class _Writer:
         scope.ext(call.ext, path)
         scope.opaque(foreign_payloads(call.opaque), path)
         encode_cache(call.cache, {}, path, scope)
-        for name in ("namespace", "caller"):
-            if getattr(call, name) is not UNSET:
-                scope.lacks(f"{path}.{name}", Severity.DEGRADED, f"{name} of a call from elsewhere")
+        scope.lacks_each(call, ("namespace", "caller"), path, Severity.DEGRADED, "of a call from elsewhere")
         name = scope.tool_name(call.name, f"{path}.name")
         item = encode_call(call, scope.call_id(call, path), name)
         id_ = id_of(call.opaque)

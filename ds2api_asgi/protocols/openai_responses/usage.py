@@ -49,9 +49,7 @@ def encode_usage(usage: Usage, scope: Scope, path: str = "usage") -> Json:
     if scope.home:
         return _encode_home(usage)
     scope.ext(usage.ext, path)
-    for name in _FOREIGN:
-        if getattr(usage, name) is not UNSET:
-            scope.lacks(f"{path}.{name}", Severity.COSMETIC, f"{name} in usage")
+    scope.lacks_each(usage, _FOREIGN, path, Severity.COSMETIC, "in usage")
     document: Json = {}
     for key, name in _COUNTS.items():
         document[key] = getattr(usage, name) or 0
