@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Coroutine
 from random import Random
 from typing import Any, TypeVar
@@ -20,6 +19,7 @@ from ds2api_asgi.pool.limits import NO_LIMITS, RateLimits
 from ds2api_asgi.pool.store import Lease, MemoryStore
 from ds2api_asgi.pool.strategies import LeastUsed, RoundRobin, Strategy
 from ds2api_asgi.pool.survey import Empty, EmptyReason
+from work import work_of
 
 T = TypeVar("T")
 
@@ -283,24 +283,6 @@ def test_a_scope_with_fewer_requests_left_than_are_on_their_way_is_spared_until_
     rig.now += 20
     assert {rig.lease().key for _ in range(4)} == {"a", "b"}
     assert {report.state for report in at_once(rig.store.snapshot())} == {KeyState.ACTIVE}
-
-
-def work_of(call: Any) -> int:
-    """How many lines of Python a call runs."""
-    lines = 0
-
-    def trace(frame: Any, event: str, _: Any) -> Any:
-        nonlocal lines
-        lines += event == "line"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        call()
-    finally:
-        sys.settrace(before)
-    return lines
 
 
 @pytest.mark.parametrize("strategy", [RoundRobin(), LeastUsed()])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import threading
 from collections import Counter
 from collections.abc import Coroutine
@@ -23,6 +22,7 @@ from ds2api_asgi.pool.keys import Key, Secret, as_keys
 from ds2api_asgi.pool.store import Lease, MemoryStore
 from ds2api_asgi.pool.strategies import LeastUsed, RoundRobin, Strategy
 from ds2api_asgi.pool.survey import Empty, EmptyReason
+from work import work_of
 
 T = TypeVar("T")
 RATE, QUOTA, REFUSED, FORBIDDEN = Event.RATE, Event.QUOTA, Event.REFUSED, Event.FORBIDDEN
@@ -370,24 +370,6 @@ def test_a_store_serves_one_pool() -> None:
     rig = Rig(["sk-1"])
     with pytest.raises(ConfigurationError):
         rig.store.join(rig.keys, strategy=RoundRobin(), max_concurrency=None)
-
-
-def work_of(call: Any) -> int:
-    """How many lines of Python a call runs: its work, whatever the machine."""
-    lines = 0
-
-    def trace(frame: Any, event: str, _: Any) -> Any:
-        nonlocal lines
-        lines += event == "line"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        call()
-    finally:
-        sys.settrace(before)
-    return lines
 
 
 def work_in_a_pool_of(size: int, strategy: Strategy) -> list[int]:

@@ -20,15 +20,8 @@ needs_shared = pytest.mark.skipif(SHARED is None, reason="the shared corpus is n
 @cache
 def corpus_items(protocol: str, kind: str) -> list[dict[str, Any]]:
     """All items of the corpus of a protocol and kind; empty where the corpus is not present."""
-    if SHARED is None:
-        return []
-    for name in (f"{protocol}.{kind}.jsonl", f"{protocol}.{kind}.jsonl.gz"):
-        path = SHARED / "corpus" / name
-        if path.exists():
-            raw = gzip.decompress(path.read_bytes()) if name.endswith(".gz") else path.read_bytes()
-            # Parsed item by item; bodies keep their number text because tests re-read `raw_body`.
-            return [json.loads(line) for line in raw.split(b"\n") if line]
-    return []
+    # Parsed item by item; bodies keep their number text because tests re-read `raw_body`.
+    return [json.loads(line) for line in _lines(protocol, kind)]
 
 
 @cache
@@ -49,13 +42,17 @@ def _number(text: str) -> _Number:
 
 @cache
 def _exact_items(protocol: str, kind: str) -> list[dict[str, Any]]:
+    return [json.loads(line, parse_float=_number) for line in _lines(protocol, kind)]
+
+
+def _lines(protocol: str, kind: str) -> list[bytes]:
     if SHARED is None:
         return []
     for name in (f"{protocol}.{kind}.jsonl", f"{protocol}.{kind}.jsonl.gz"):
         path = SHARED / "corpus" / name
         if path.exists():
             raw = gzip.decompress(path.read_bytes()) if name.endswith(".gz") else path.read_bytes()
-            return [json.loads(line, parse_float=_number) for line in raw.split(b"\n") if line]
+            return [line for line in raw.split(b"\n") if line]
     return []
 
 

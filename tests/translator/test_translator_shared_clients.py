@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,62 +16,10 @@ import pytest
 from ds2api_asgi.testing import serve
 from ds2api_asgi.translator import Translator
 from ds2api_asgi.upstream import Upstream
-from ports import reserved_port
-from shared import SHARED
+from shared_clients import COUNTERS, DRIVERS, drive, needs_clients, strict_upstream
 
-CLIENTS = None if SHARED is None else SHARED / "clients"
-needs_clients = pytest.mark.skipif(
-    CLIENTS is None or not (CLIENTS / "fake_upstream.py").exists(),
-    reason="the shared SDK drivers are not beside the project (../shared/clients)",
-)
-START_SECONDS = 20.0
 SPEAKS = ("openai-chat", "openai-responses", "anthropic", "gemini", "ollama")
 MINTERS = {"openai-responses", "anthropic", "gemini"}
-COUNTERS = {"anthropic", "gemini"}
-"""Those whose tokens the shared upstream counts."""
-
-DRIVERS = [
-    ("run_openai.py", "chat"),
-    ("run_openai.py", "responses"),
-    ("run_anthropic.py", "anthropic"),
-    ("run_genai.py", "gemini"),
-    ("run_ollama.py", "ollama"),
-]
-
-
-@contextmanager
-def _strict_upstream(record: Path) -> Iterator[str]:
-    assert CLIENTS is not None
-    command = [sys.executable, str(CLIENTS / "fake_upstream.py"), "--strict", "--record", str(record), "--port"]
-    with reserved_port() as port:
-        process = subprocess.Popen([*command, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            until = time.monotonic() + START_SECONDS
-            while True:
-                try:
-                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                    break
-                except OSError:
-                    assert time.monotonic() < until, "the upstream did not start"
-                    assert process.poll() is None
-                    time.sleep(0.05)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(10)
-
-
-def _drive(script: str, protocol: str, url: str) -> subprocess.CompletedProcess[str]:
-    assert CLIENTS is not None
-    return subprocess.run(
-        [sys.executable, str(CLIENTS / script), url, protocol],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        cwd=CLIENTS,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-        check=False,
-    )
 
 
 def _counting(app: Any, upstream: str) -> Any:
@@ -102,7 +45,7 @@ def _gives_back(line: str, client: str, speaks: str) -> bool:
 @pytest.fixture(scope="module")
 def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One strict upstream for all tests; each has it write a record of its own."""
-    with _strict_upstream(tmp_path_factory.mktemp("strict") / "start.jsonl") as url:
+    with strict_upstream(tmp_path_factory.mktemp("strict") / "start.jsonl") as url:
         yield url
 
 
@@ -125,15 +68,15 @@ async def test_every_client_passes_and_the_upstream_finds_no_problem(
     )
     done: dict[str, subprocess.CompletedProcess[str]] = {}
 
-    async def drive(script: str, client: str) -> None:
-        done[client] = await anyio.to_thread.run_sync(_drive, script, client, url)
+    async def note(script: str, client: str) -> None:
+        done[client] = await anyio.to_thread.run_sync(drive, script, client, url)
 
     async with (
         serve(app if speaks in COUNTERS else _counting(app, upstream)) as url,
         anyio.create_task_group() as tasks,
     ):
         for script, client in DRIVERS:
-            tasks.start_soon(drive, script, client)
+            tasks.start_soon(note, script, client)
     for client, driver in done.items():
         assert driver.returncode == 0, f"{client}: {driver.stdout}\n{driver.stderr[-3000:]}"
         told = [line for line in driver.stdout.splitlines() if ", signature " in line]
