@@ -96,11 +96,11 @@ class Scope:
 
     def drop(self, path: str, severity: Severity, reason: str) -> None:
         """Note that something is gone."""
-        self.add(path, LossKind.DROPPED, severity, reason)
+        self.losses.append(Loss(path=path, kind=LossKind.DROPPED, severity=severity, reason=reason))
 
     def lacks(self, path: str, severity: Severity, what: str) -> None:
         """Note that something is gone because the protocol has none: ``"names of speakers"``."""
-        self.add(path, LossKind.DROPPED, severity, f"{self._target.protocol} has no {what}")
+        self.drop(path, severity, f"{self._target.protocol} has no {what}")
 
     def lacks_each(self, node: Struct, names: Iterable[str], path: str, severity: Severity, where: str) -> None:
         """Note the members of a node, out of these, that are gone because the protocol has none: ``"of a stop"``."""
