@@ -33,7 +33,8 @@ To add one:
    split by noun (``turns``, ``tools``, ``media``, ``calls``, ``usage``, ``stops``).
 3. ``errors.py`` (spelling), ``limits.py`` (headers), ``verdicts.py`` (``ROWS``, each with its page, and ``classify`` by
    `verdict.verdict_of`), ``routes.py``, ``companions.py``, and ``resources.py`` where providers keep anything.
-4. ``stream_decoder.py`` (a `stream.FrameDecoder`), ``stream_watch.py`` (a `stream.LineWatch`), ``stream_encoder.py``.
+4. ``stream_decoder.py`` (a `stream.FrameDecoder`), ``stream_watch.py`` (a `stream.LineWatch`), ``stream_encoder.py``
+   (the answer; what it says of parts is ``stream_parts.py`` where that is much).
 5. ``__init__.py``: its docstring lists the decisions, ``PROTOCOL: Protocol = Codec(…)`` names the modules: a type
    checker sees whether each has what its side demands.
 6. Its name in `registry`, its entry in ``KITS`` of ``tests/kits``: then every law, every pair and the recorded
