@@ -626,6 +626,21 @@ async def test_requests_without_a_model_go_to_the_default(default: str | None) -
     assert len(app.bodies) == (0 if default is None else 4)
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"model": "m"', "the body: not valid JSON at character 13"),
+        (b"", "the body: not valid JSON at character 0"),
+        (b"\xff", "the body: not valid UTF-8 at byte 0"),
+        (b'{"messages": []}', "the request names no model"),
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_not_told_that_it_names_no_model(body: bytes, told: str) -> None:
+    answer = await Driver(Router({"a": App()})).request("POST", "/v1/chat/completions", body=body)
+    assert answer.status == 400
+    assert answer.json()["error"]["message"] == told
+
+
 async def test_too_large_a_body_is_413() -> None:
     app = App()
     assert (await chat(Router({"a": app}, {"m": "a"}, max_body=20), "m")).status == 413

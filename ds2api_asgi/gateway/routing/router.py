@@ -20,7 +20,7 @@ from ...asgi.exchange import KEY, Exchange, enter
 from ...asgi.lifespan import lifespan_of
 from ...asgi.respond import respond
 from ...asgi.types import ASGIApp, Receive, Scope, Send
-from ...errors import BodyTooLarge, ClientGone, ConfigurationError
+from ...errors import BodyTooLarge, ClientGone, ConfigurationError, InvalidDocument
 from ...pool.conversation import conversation_of
 from ...protocols import registry
 from ...protocols.base import Claim, Operation, Protocol
@@ -36,6 +36,7 @@ from .target_app import ASKED, Asked, TargetApp, fail
 __all__ = ["Router"]
 
 _NAMING: Final = frozenset({Operation.GENERATE, Operation.COUNT_TOKENS, Operation.EMBED, Operation.GET_MODEL})
+_NO_MODEL: Final = "the request names no model"
 _SHARES: Final = float(1 << 128)  # a conversation's digest has 32 hexadecimal digits
 
 
@@ -166,7 +167,8 @@ class Router:
             if self._default is not None:
                 await self._default(scope, receive, send)
             else:
-                await fail(protocol, scope, send, FailureKind.INVALID, "the request names no model")
+                words = _unnamed(body) if claim.model is UNSET else _NO_MODEL
+                await fail(protocol, scope, send, FailureKind.INVALID, words)
             return
         found = self._table.find(model)
         if found is None:
@@ -319,3 +321,12 @@ def _failover(apps: Sequence[ASGIApp]) -> ASGIApp:
 
 def _unheaded(scope: Scope) -> str:
     return "GET" if scope["method"] == "HEAD" else str(scope["method"])
+
+
+def _unnamed(body: bytes) -> str:
+    """Why a body names no model."""
+    try:
+        jsontext.loads(body)
+    except InvalidDocument as error:
+        return f"the body: {error}"
+    return _NO_MODEL
