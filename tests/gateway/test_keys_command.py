@@ -18,6 +18,7 @@ from console_kit import PASSWORD, Nest, nest
 from ds2api_asgi.asgi.lifespan import Mounted
 from ds2api_asgi.gateway.cli import main
 from ds2api_asgi.gateway.commands.key_table import table
+from ds2api_asgi.gateway.config import examine
 from ds2api_asgi.gateway.console.attempts import BURST
 from ds2api_asgi.pool import Key, RateLimits, Secret
 from ds2api_asgi.testing import json_script, serve
@@ -143,13 +144,15 @@ def test_nobody_there_is_told(capsys: Any, tmp_path: Path) -> None:
 def test_somebody_else_there_is_told(capsys: Any) -> None:
     async def other(scope: Any, receive: Any, send: Any) -> None:
         assert scope["type"] == "http"
-        status = 404 if "404" in scope["path"] else 200
+        status = next((status for status in (401, 404) if str(status) in scope["path"]), 200)
         await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/html")]})
         await send({"type": "http.response.body", "body": b"<html>\x1b[31m"})
 
     with serving(other) as url:
         assert ask(url) == 1
         assert "is no console" in capsys.readouterr().err
+        assert ask(f"{url}/401") == 1
+        assert "is no console (status 401)" in capsys.readouterr().err
         assert ask(f"{url}/404") == 1
         assert "there is no console at" in capsys.readouterr().err
 
@@ -254,3 +257,12 @@ def test_whatever_a_gateway_tells_becomes_lines_that_a_terminal_can_show(pools: 
     assert told.endswith("\n")
     assert all(line.isprintable() or "\ufffd" in line for line in told.splitlines())
     assert "\x1b" not in told
+
+
+def test_doubts_about_a_file_are_not_told_by_who_only_looks_at_keys(tmp_path: Path, caplog: Any) -> None:
+    console = '[console]\npassword = "env:CONSOLE_PASSWORD"\n[store]\n[responses]'
+    file = file_for(tmp_path, ":1\nworkers = 2", console)
+    environ = {"CONSOLE_PASSWORD": PASSWORD, "NOBODY_HAS_THIS": "sk-1", "NOR_THIS": "sk-2"}
+    assert examine(file, environ=environ).warnings
+    assert main(["keys", file]) == 1
+    assert not caplog.records

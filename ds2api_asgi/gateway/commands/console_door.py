@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from ...asgi.secret import Secret
 from ...asgi.trace import printable
-from ...errors import ConfigurationError, InvalidDocument
+from ...errors import InvalidDocument
 from ...universal import jsontext
 
 __all__ = ["DEFAULT_FILE", "Door", "Refused", "Usage", "door_to"]
@@ -188,13 +188,13 @@ class _Lenient(Mapping[str, str]):
 
 def _door_of(file: str) -> Door:
     try:
-        from ..config.reading import read_config
+        from ..config.reading import examine
     except ImportError:
         raise Usage("reading a gateway's file needs pydantic: pip install 'ds2api-asgi[serve]'") from None
-    try:
-        config = read_config(file, environ=_Lenient())
-    except ConfigurationError as error:
-        raise Usage(str(error)) from None
+    examined = examine(file, environ=_Lenient())  # warnings are for those who check or serve it
+    config = examined.config
+    if config is None:
+        raise Usage("\n".join(map(str, examined.problems)))
     if config.console is None:
         raise Usage(f'{file}: there is no [console]; add one with a password, as password = "env:CONSOLE_PASSWORD"')
     password = config.console.password
@@ -225,7 +225,7 @@ def _refusal(door: Door, status: int, found: Any) -> str:
     error = found.get("error") if isinstance(found, dict) else None
     kind, words = (error.get("type"), error.get("message")) if isinstance(error, dict) else (None, None)
     ours = isinstance(kind, str) and isinstance(words, str)
-    if status == 401:
+    if status == 401 and kind in ("unauthorized", "wrong_password"):
         return f"the console at {door.url} does not accept the password"
     if status == 429 and ours:
         return printable(f"the console at {door.url}: {words}")
@@ -233,6 +233,6 @@ def _refusal(door: Door, status: int, found: Any) -> str:
         return printable(str(words))
     if status == 404:
         return f"there is no console at {door.url}"
-    if ours:
+    if ours and status != 401:
         return printable(f"the console at {door.url} answers {status}: {words}")
     return f"what answers at {door.url} is no console (status {status})"
