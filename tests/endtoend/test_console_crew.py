@@ -242,6 +242,27 @@ def test_who_takes_the_place_of_a_dead_worker_knows_what_operators_did(
             assert until(lambda: _served(client, 3))["first"]["leased"] == 0
 
 
+def test_a_reload_that_changes_the_console_parts_nobody(upstream: tuple[Held, str], tmp_path: Path) -> None:
+    with crew(tmp_path, upstream[1]) as ran:
+        with ran.client() as client:
+            cookie, csrf = _log_in(client)
+            _act(client, "first", "disable")
+            _log_out(client, cookie, csrf)
+            assert client.post("/v1/chat/completions", json=question("held/held")).status_code == 200
+            (request,) = until(lambda: _ended(client, 1))
+        ran.write((ran.folder / "gateway.toml").read_text() + "journal = 50\n")
+        ran.process.send_signal(signal.SIGHUP)
+        until(lambda: ran.said.count("took over the configuration") == 2)
+        for found in fresh_states(ran, lambda found: found["missing"] == 0):
+            assert (found["generation"], len(found["recent"])) == (2, 1)
+            assert found["pools"][0]["keys"][0]["switched_off"] is True
+            assert found["pools"][0]["keys"][0]["workers"] == [2, 2]
+        for _ in range(6):
+            with ran.client() as client:
+                assert client.get("/console/api/state", headers=cookie).status_code == 401
+                assert client.get(f"/console/api/requests/{request['id']}", headers=BEARER).status_code == 200
+
+
 def _log_in(client: httpx.Client) -> tuple[dict[str, str], str]:
     answer = client.post("/console/login", headers=FORM, content=f"password={PASSWORD}")
     assert answer.status_code == 303, answer.text
