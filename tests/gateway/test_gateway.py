@@ -14,7 +14,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from console_kit import log_in
+from console_kit import PASSWORD, bearer, log_in
 from ds2api_asgi.asgi.lifespan import running
 from ds2api_asgi.asgi.types import Receive, Scope, Send
 from ds2api_asgi.demo import DemoModel
@@ -268,6 +268,21 @@ async def test_a_session_that_was_ended_stays_so_when_the_console_changes() -> N
         await gateway.replace(config_of(table("one", url) + console + "journal = 10\n"))
         assert (await driver.request("GET", "/console/api/state", headers=headers)).status == 401
         assert (await driver.request("GET", "/console/api/state", headers=kept)).status == 200
+
+
+@pytest.mark.parametrize("after", ['[console]\npassword = "another-horse-battery"\n', ""], ids=["changed", "gone"])
+async def test_pages_that_look_on_leave_a_console_that_another_configuration_has_not(after: str) -> None:
+    async with (
+        demo() as url,
+        gateway_of(table("one", url) + f'[console]\npassword = "{PASSWORD}"\n') as gateway,
+        Driver(gateway).open("GET", "/console/api/events", headers=bearer()) as response,
+    ):
+        await anext(response)
+        await gateway.replace(config_of(table("one", url) + after))
+        with anyio.fail_after(10):
+            async for _ in response:
+                pass
+        assert response.complete
 
 
 async def test_a_models_own_transforms_are_for_that_model_alone() -> None:

@@ -87,8 +87,11 @@ class Generation:
             old = before.lines.get(name)
             if old is not None and old is not line:
                 await line.inherit(old)
-        if self._console is not None and before._console is not None:
-            self._console.inherit(before._console)
+        console = before._console
+        if console is not None and console is not self._console:
+            if self._console is not None:
+                self._console.inherit(console)
+            console.drain()  # pages that look on ask again, whoever answers then
         same = ("failover", "bounds", "rules")
         if all(getattr(self.config, name) == getattr(before.config, name) for name in same):
             self._before = {
