@@ -204,6 +204,11 @@ class Link:
 
     def absorb(self, seen: Seen) -> None:
         """Take in what a step found."""
+        self._absorb(seen)
+        if self._down:  # it comes late, and knows nothing of what was leased alone meanwhile
+            self.count_alone()
+
+    def _absorb(self, seen: Seen) -> None:
         self._expire(seen.now)  # before the counts, which know it
         if self._ledger.clock is None:
             self._heard = seen.now, self._monotonic()
@@ -323,7 +328,7 @@ class Link:
         for _ in range(TRIES):
             seen = await self.ask(step)
             with self.lock:
-                self.absorb(seen)
+                self._absorb(seen)
                 for take in step.renew:
                     self.renewed(int(take.id), seen)
                 if step.records and seen.status is Status.DONE:

@@ -168,13 +168,15 @@ class SharedStore:
                     link.count_alone()
                     return lease
             with link.lock:
-                if picked is not None and seen.status is not Status.DONE:
+                if picked is not None and seen.status is Status.DONE:
+                    link.taken(held, seen)
+                    lease = link.hold(number, held)
+                    link.absorb(seen)
+                    return lease
+                if picked is not None:
                     link.free(number, held, NOTHING_SENT, now)
                 link.absorb(seen)
                 certain = seen.all_counts
-                if picked is not None and seen.status is Status.DONE:
-                    link.taken(held, seen)
-                    return link.hold(number, held)
         return Empty(reason=EmptyReason.BUSY, retry_after=SOON)
 
     async def report(self, lease: Lease, outcome: Outcome) -> bool:
