@@ -13,7 +13,10 @@ import pytest
 
 from accounts import Accounts, account_of
 from ds2api_asgi import Key, KeyPool, Retry, Secret, Translator, Upstream
+from ds2api_asgi.gateway.config import Config
+from ds2api_asgi.gateway.gateway import Gateway
 from ds2api_asgi.testing import serve
+from gateways import config_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 
@@ -171,3 +174,49 @@ async def test_where_its_account_rests_no_other_one_is_asked(anyio_backend: str)
                 await client.chat.completions.create(model="m", messages=[{"role": "user", "content": content}])
             assert {account_of(key) for key in provider.keys} == {owner}
             await client.chat.completions.create(model="m", messages=HELLO)  # the other one serves all else
+
+
+GATEWAY = """
+[router]
+default = "openai"
+
+[upstreams.openai]
+protocol = "openai-chat"
+base_url = "{url}"
+strategy = "round-robin"
+keys = [
+    {{ secret = "blue-1", quota_scope = "blue"{more} }},
+    {{ secret = "gold-1", quota_scope = "gold" }},
+]
+
+[[access.keys]]
+name = "alice"
+key = "sk-alice-0123456789"
+"""
+
+
+async def test_a_gateway_sends_them_to_its_default_upstream_and_knows_them_after_a_reload(anyio_backend: str) -> None:
+    provider = Accounts()
+    async with serve(provider) as url:
+        texts = iter(["", ', alias = "first"'])
+
+        def read() -> Config:
+            return config_of(GATEWAY.format(url=url, more=next(texts)))
+
+        gateway = Gateway(read(), read=read)
+        async with (
+            serve(gateway) as front,
+            openai.AsyncOpenAI(base_url=f"{front}/v1", api_key="sk-alice-0123456789", max_retries=0) as client,
+            openai.AsyncOpenAI(base_url=f"{front}/v1", api_key="sk-mallory-0123456789", max_retries=0) as stranger,
+        ):
+            files = [await client.files.create(file=("a.txt", b"hello"), purpose="user_data") for _ in range(TURNS)]
+            assert await gateway.reload()
+            for file in files:
+                for _ in range(TURNS):
+                    content: Any = [{"type": "file", "file": {"file_id": file.id}}]
+                    await client.chat.completions.create(
+                        model="openai/m", messages=[{"role": "user", "content": content}]
+                    )
+                    await client.files.retrieve(file.id)
+            with pytest.raises(openai.AuthenticationError):
+                await stranger.files.retrieve(files[0].id)
