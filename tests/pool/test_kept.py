@@ -27,11 +27,13 @@ class Provider:
         self.document = {"id": "file-1"} if document is None else document
         self.kind = kind
         self.asked: list[tuple[str, str]] = []
+        self.credentials: list[bytes] = []
         self.bodies: list[list[bytes]] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         headers = dict(scope["headers"])
         self.asked.append((headers.get(b"authorization", b"").decode(), scope["path"]))
+        self.credentials.append(headers.get(b"x-goog-api-key", b""))
         parts: list[bytes] = []
         if scope["method"] not in ("GET", "HEAD"):
             more = True
@@ -137,6 +139,24 @@ async def test_what_a_file_says_is_neither_an_error_nor_usage() -> None:
         assert (await driver.request("GET", "/v1/files/file-1/content")).status == 200
     assert list(exchange.all(Used)) == []
     assert [report.state for report in await pool.snapshot()] == [KeyState.ACTIVE]
+
+
+async def test_documents_about_them_cost_no_tokens() -> None:
+    pool = pool_of(Provider(), Key(secret=Secret("k1"), limits=RateLimits(tpm=500)))
+    for _ in range(3):
+        answer = await Driver(pool).request("POST", "/v1/batches", json={"metadata": {"a": "word " * 1_000}})
+        assert answer.status == 200
+
+
+async def test_what_a_body_names_counts_also_where_the_path_tells_the_model() -> None:
+    provider = Provider(document={"name": "cachedContents/a"})
+    driver = Driver(KeyPool(provider, protocol="gemini", keys=["k1", "k2"], strategy="round-robin"))
+    assert (await driver.request("POST", "/v1beta/cachedContents", json={"model": "models/m"})).status == 200
+    document = {"contents": [], "cachedContent": "cachedContents/a"}
+    for _ in range(4):
+        assert (await driver.request("POST", "/v1beta/models/m:generateContent", json=document)).status == 200
+    assert len({path for _, path in provider.asked}) == 2
+    assert len(set(provider.credentials)) == 1
 
 
 async def test_a_model_that_they_name_is_kept_to_the_keys_that_may_use_it() -> None:

@@ -220,12 +220,13 @@ async def test_of_two_accounts_the_first_that_is_named_counts() -> None:
 async def test_what_is_deleted_is_forgotten_and_what_is_taken_out_of_something_is_not() -> None:
     learner = makers_of()
     await uploaded(learner, "a")
+    await answer(learner, "a", kept("POST", "/v1/vector_stores"), b'{"id": "vs_1"}')
     await answer(learner, "a", kept("DELETE", "/v1/vector_stores/vs_1/files/file-1"), b'{"id": "file-1"}')
     await answer(learner, "a", kept("DELETE", "/v1/files/file-1"), b"{}", status=404)
     assert at(learner, "/v1/files/file-1") == BLUE
     await answer(learner, "a", kept("DELETE", "/v1/files/file-1"), b'{"id": "file-1", "deleted": true}')
     assert at(learner, "/v1/files/file-1") == FREE
-    assert not learner
+    assert at(learner, "/v1/vector_stores/vs_1") == BLUE
 
 
 async def test_what_is_in_a_file_is_no_answer() -> None:
