@@ -184,6 +184,7 @@ default = "openai"
 protocol = "openai-chat"
 base_url = "{url}"
 strategy = "round-robin"
+resources = true
 keys = [
     {{ secret = "blue-1", quota_scope = "blue"{more} }},
     {{ secret = "gold-1", quota_scope = "gold" }},

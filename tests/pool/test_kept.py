@@ -150,7 +150,7 @@ async def test_documents_about_them_cost_no_tokens() -> None:
 
 async def test_what_a_body_names_counts_also_where_the_path_tells_the_model() -> None:
     provider = Provider(document={"name": "cachedContents/a"})
-    driver = Driver(KeyPool(provider, protocol="gemini", keys=["k1", "k2"], strategy="round-robin"))
+    driver = Driver(pool_of(provider, "k1", "k2", protocol="gemini"))
     assert (await driver.request("POST", "/v1beta/cachedContents", json={"model": "models/m"})).status == 200
     document = {"contents": [], "cachedContent": "cachedContents/a"}
     for _ in range(4):
