@@ -204,7 +204,7 @@ def test_a_time_that_cannot_be_is_refused(stage, value):
 async def test_a_translator_tells_its_client_too(stage, client, upstream, fails):
     frames = [OVERLOADED[upstream]] if fails else STREAMS[upstream]
     app = stage.Actor(paced(upstream, 35.0, *frames))
-    nest = Translator(retry(app, max_attempts=1, protocol=upstream), speaks=upstream)
+    nest = Translator(retry(app, max_attempts=1, protocol=upstream), speaks=upstream, clock=lambda: 0.0)
     answer = await ask(client, nest)
     assert (answer.status, answer.complete) == (200, True)
     assert answer.body.startswith(PING * 3)
@@ -214,7 +214,7 @@ async def test_a_translator_tells_its_client_too(stage, client, upstream, fails)
     assert (watch.failure is not None) == fails
     assert watch.terminal != fails
     decoder = registry.get(client).stream_decoder()
-    quiet = await ask(client, Translator(stage.Actor(paced(upstream, *frames)), speaks=upstream))
+    quiet = await ask(client, Translator(stage.Actor(paced(upstream, *frames)), speaks=upstream, clock=lambda: 0.0))
     if not fails:
         events = decoder.feed(answer.body.replace(PING, b"")) + decoder.close()
         assert events == (other := registry.get(client).stream_decoder()).feed(quiet.body) + other.close()
