@@ -7,7 +7,7 @@ numbers into files of that directory. What that mode leaves to others is done he
 - `prepare` makes the directory and empties it, before the first worker starts.
 - How keys, queues and breakers stand is written beside the numbers (`Workers.write`), once a second.
 - What a worker that is no more had counted is added to one file for all of them, so that counters never fall, and its
-  own files go (`Workers.bury`). Whether it is no more is asked of the system by its process id, so all workers must
+  own files go (by `Workers.read`). Whether it is no more is asked of the system by its process id, so all workers must
   live on one machine, in one container.
 
 | file | holds |
@@ -105,11 +105,6 @@ class Workers:
             standings = [told for pid, told in self._standings() if pid == _DEAD or now - told.when <= STALE]
         registry.register(_Found(found))
         return merged(standings)
-
-    def bury(self) -> None:
-        """Take over what workers that are no more had counted; `read` does it as well."""
-        with self._locked():
-            self._bury()
 
     def _bury(self) -> None:
         dead = {pid for pid in self._pids() if pid != _DEAD and not lives(pid)}

@@ -101,7 +101,7 @@ class Transaction:
             if step.records:
                 self._write(step)
         if self._sequence != before:
-            self._do("UPDATE pools SET sequence = ?2 WHERE pool = ?1", self._sequence)
+            self._update("UPDATE pools SET sequence = ? WHERE pool = ?", self._sequence)
         counts, sums = list(self._counts.items()), []
         windows: dict[str, list[tuple[int, float]]] = {}
         all_counts = step.all_counts or status is Status.FULL
@@ -131,16 +131,16 @@ class Transaction:
             if self._row("SELECT 1 FROM leases WHERE pool = ? AND id = ?", lease.id) is None:
                 self._hold(lease, step.ttl)
             else:
-                self._do("UPDATE leases SET deadline = ?3 WHERE pool = ?1 AND id = ?2", lease.id, self._now + step.ttl)
+                self._update("UPDATE leases SET deadline = ? WHERE id = ? AND pool = ?", self._now + step.ttl, lease.id)
         for name, amount in step.sums:
             self._do(
                 "INSERT INTO sums VALUES (?, ?, ?) ON CONFLICT (pool, name) DO UPDATE SET sum = sum + excluded.sum",
                 name, amount,
             )  # fmt: skip
         for window, part, difference in step.corrections:
-            self._do(
-                "UPDATE parts SET taken = max(taken + ?4, 0) WHERE pool = ?1 AND window = ?2 AND part = ?3",
-                window, part, difference,
+            self._update(
+                "UPDATE parts SET taken = max(taken + ?, 0) WHERE window = ? AND part = ? AND pool = ?",
+                difference, window, part,
             )  # fmt: skip
 
     def _check(self, step: Step, cursor: int) -> Status:
@@ -173,7 +173,7 @@ class Transaction:
                 " ON CONFLICT (pool, window, part) DO UPDATE SET taken = taken + excluded.taken",
                 use.name, part, use.amount,
             )  # fmt: skip
-            self._do("DELETE FROM parts WHERE pool = ?1 AND window = ?2 AND part < ?3", use.name, part - PARTS - 1)
+            self._do("DELETE FROM parts WHERE pool = ? AND window = ? AND part < ?", use.name, part - PARTS - 1)
         self._hold(take, ttl)
 
     def _hold(self, take: Take, ttl: float) -> None:
@@ -201,8 +201,8 @@ class Transaction:
         for name in probed:
             if self._row("SELECT 1 FROM records WHERE pool = ? AND name = ? AND probe = ?", name, id_) is not None:
                 self._bump()
-                self._do(
-                    "UPDATE records SET probe = '', version = ?3 WHERE pool = ?1 AND name = ?2", name, self._sequence
+                self._update(
+                    "UPDATE records SET probe = '', version = ? WHERE name = ? AND pool = ?", self._sequence, name
                 )
 
     def _write(self, step: Step) -> None:
@@ -217,7 +217,7 @@ class Transaction:
             (gone,) = self._row("SELECT count(*) FROM records WHERE pool = ? AND text = ''") or (0,)
             if gone > _MAX_GONE:
                 self._do("DELETE FROM records WHERE pool = ? AND text = ''")
-                self._do("UPDATE pools SET floor = ?2 WHERE pool = ?1", self._sequence)
+                self._update("UPDATE pools SET floor = ? WHERE pool = ?", self._sequence)
 
     def _bump(self) -> None:
         if not self._bumped:
@@ -226,6 +226,10 @@ class Transaction:
 
     def _do(self, sql: str, *arguments: Any) -> None:
         self._database.execute(sql, (self._pool, *arguments))
+
+    def _update(self, sql: str, *arguments: Any) -> None:
+        """A statement whose last argument is the pool, since what is set comes first."""
+        self._database.execute(sql, (*arguments, self._pool))
 
     def _row(self, sql: str, *arguments: Any) -> Any:
         return self._database.execute(sql, (self._pool, *arguments)).fetchone()
