@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ..errors import ConfigurationError
 from .client_key import ClientKey
@@ -78,7 +78,7 @@ def as_lookup(keys: Iterable[ClientKey | str] | KeyLookup) -> KeyLookup:
 
 
 def _by_digest(given: Iterable[ClientKey | str]) -> dict[str, ClientKey]:
-    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):  # names would be keys
         raise ConfigurationError("keys takes a list of keys")
     keys: dict[str, ClientKey] = {}
     names: set[str] = set()

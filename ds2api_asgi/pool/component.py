@@ -138,8 +138,6 @@ class KeyPool:
             raise ConfigurationError("queue_timeout is not a number of 0 or more")
         if max_queue < 0:
             raise ConfigurationError("max_queue is below 0")
-        if isinstance(keys, str):
-            raise ConfigurationError("keys is one string; give a list of keys")
         if store is not None and not hasattr(store, "acquire"):
             raise ConfigurationError("store is no store of keys, such as SQLiteKeyStore(path)")
         checked = as_keys(keys)

@@ -64,6 +64,8 @@ def as_keys(given: Iterable[Key | str]) -> tuple[Key, ...]:
             positive number; an allow-list is empty; keys of one quota scope state different limits. Its message names
             aliases or positions, never a secret.
     """
+    if isinstance(given, str | bytes | Mapping):  # whose letters or names would be keys
+        raise ConfigurationError("keys takes a list of keys")
     keys = tuple(_checked(position, item) for position, item in enumerate(given))
     if not keys:
         raise ConfigurationError("a pool needs at least one key")

@@ -109,6 +109,12 @@ async def test_keys_that_are_disabled_or_expired_open_nothing() -> None:
     assert (await alice(app).request("GET", "/v1/models")).status == 401
 
 
+@pytest.mark.parametrize("keys", [ALICE, {ALICE: "alice"}, {"alice": ALICE}, 5])
+def test_what_is_no_list_of_keys_is_refused(keys: Any) -> None:
+    with pytest.raises(ConfigurationError, match="keys takes a list of keys"):
+        Access(Behind(), keys=keys)
+
+
 async def test_a_changed_set_counts_from_the_next_request_on_and_a_bad_one_changes_nothing() -> None:
     app, _ = guarded()
     with pytest.raises(ConfigurationError):

@@ -59,6 +59,8 @@ def test_what_no_header_can_carry_or_is_no_part_of_a_key_is_no_key_and_is_not_sh
     "keys",
     [
         [],
+        CANARY,
+        {"blue": CANARY},
         [CANARY, CANARY],
         [Key(secret=Secret("a"), alias="x"), Key(secret=Secret("b"), alias="x")],
         [Key(secret=Secret(CANARY), alias="x"), Key(secret=Secret(CANARY), alias="y")],
