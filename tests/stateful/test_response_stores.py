@@ -6,6 +6,7 @@ import os
 import sqlite3
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -241,7 +242,8 @@ async def test_a_file_lasts_and_is_its_owners_alone(anyio_backend: str, tmp_path
     assert [found.id for found in await first.history("ann", "2") or ()] == ["1", "2"]
     first.close()
     second.close()
-    assert await SQLiteResponseStore(path).get("ann", "2") == response("2", previous="1")
+    with closing(SQLiteResponseStore(path)) as third:
+        assert await third.get("ann", "2") == response("2", previous="1")
 
 
 @pytest.mark.anyio

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,12 @@ class Verdict(BaseModel):
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ResponseStore:
-    return MemoryResponseStore() if request.param == "memory" else SQLiteResponseStore(tmp_path / "state.db")
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ResponseStore]:
+    if request.param == "memory":
+        yield MemoryResponseStore()
+    else:
+        with closing(SQLiteResponseStore(tmp_path / "state.db")) as opened:
+            yield opened
 
 
 @asynccontextmanager
