@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..errors import ConfigurationError
 
-__all__ = ["open_sqlite"]
+__all__ = ["close_with", "open_sqlite"]
 
 
 def open_sqlite(
@@ -42,6 +43,27 @@ def open_sqlite(
         database.close()
         raise
     return database
+
+
+def close_with(owner: object, database: sqlite3.Connection) -> Callable[[], object]:
+    """Close a connection when nobody has its owner any more, at the latest when the process ends.
+
+    A forked process must not close what came over the fork (https://sqlite.org/howtocorrupt.html, section 2.6, read
+    2026-11-29), so there it stays as it is for as long as its owner.
+
+    Args:
+        owner: What opened it.
+        database: The connection.
+
+    Returns:
+        What closes it now.
+    """
+    return weakref.finalize(owner, _close, database, os.getpid())
+
+
+def _close(database: sqlite3.Connection, process: int) -> None:
+    if os.getpid() == process:
+        database.close()
 
 
 def _make_tables(database: sqlite3.Connection, path: Path, schema: str, version: int) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 import anyio.to_thread
 import msgspec
 
-from ..asgi.sqlite_file import open_sqlite
+from ..asgi.sqlite_file import close_with, open_sqlite
 from ..errors import ConfigurationError
 from .items import named_items
 from .store import DEFAULT_TTL, checked_ttl
@@ -159,10 +159,10 @@ class SQLiteResponseStore:
         return await self._run(delete)
 
     def close(self) -> None:
-        """Close the file; the next operation opens it again."""
+        """Close the file; the next operation opens it again. A store that nobody has any more closes it, too."""
         with self._lock:
             if self._connection is not None and self._process == os.getpid():
-                self._connection.close()
+                self._close()
             self._connection = None
 
     def _row(self, database: sqlite3.Connection, client: str, id_: str) -> StoredResponse | None:
@@ -224,6 +224,7 @@ class SQLiteResponseStore:
             self._connection = open_sqlite(
                 self._path, schema=_SCHEMA, version=SCHEMA_VERSION, timeout=_BUSY, pragmas=("foreign_keys = ON",)
             )
+            self._close = close_with(self, self._connection)
             self._process = os.getpid()
         return self._connection
 

@@ -418,6 +418,22 @@ async def test_generations_that_end_together_let_go_of_what_they_shared(tmp_path
         assert shared.store._file._database is None
 
 
+async def test_the_file_of_responses_is_closed_with_the_last_generation_that_keeps_them(tmp_path: Path) -> None:
+    responses = f'[responses]\ntype = "sqlite"\npath = "{tmp_path / "responses.db"}"\n'
+    log = tmp_path / "responses.db-wal"  # goes when the file is closed
+    async with demo() as url:
+        async with gateway_of(table("one", url) + responses) as gateway:
+            document = {"model": "one/demo-small", "input": "Hello"}
+            assert (await Driver(gateway).request("POST", "/v1/responses", json=document)).status == 200
+            assert log.exists()
+            await gateway.replace(config_of(table("one", url)))
+            await until(lambda: not log.exists())
+            await gateway.replace(config_of(table("one", url) + responses))
+            assert (await Driver(gateway).request("POST", "/v1/responses", json=document)).status == 200
+            assert log.exists()
+        assert not log.exists()
+
+
 async def test_a_gateway_works_without_a_lifespan_and_can_be_started_again() -> None:
     async with demo() as url:
         gateway = Gateway(config_of(table("one", url)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import time
@@ -309,6 +310,16 @@ async def test_a_file_is_its_owners_alone_and_its_log_does_not_grow(tmp_path: Pa
     assert path.stat().st_mode & 0o077 == 0
     assert os.stat(f"{path}-wal").st_size < 16 * 2**20
     store.close()
+
+
+async def test_a_file_is_closed_when_nobody_has_its_store_any_more(tmp_path: Path) -> None:
+    store = joined(SQLiteKeyStore(tmp_path / "keys.db"))
+    await store.release(await lease_of(store))
+    log = tmp_path / "keys.db-wal"
+    assert log.exists()
+    del store
+    gc.collect()
+    assert not log.exists()  # the last to close the file takes the log with it
 
 
 @pytest.mark.parametrize(

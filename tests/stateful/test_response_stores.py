@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import sys
@@ -195,6 +196,8 @@ async def test_what_is_continued_lives_as_long_as_what_continues_it(
     assert await store.get("ann", "beside") is None
     now = 220.0
     assert await store.get("ann", "1") is None
+    if path:
+        store.close()
 
 
 @pytest.mark.anyio
@@ -247,6 +250,17 @@ async def test_a_file_lasts_and_is_its_owners_alone(anyio_backend: str, tmp_path
 
 
 @pytest.mark.anyio
+async def test_a_file_is_closed_when_nobody_has_its_store_any_more(anyio_backend: str, tmp_path: Path) -> None:
+    store = SQLiteResponseStore(tmp_path / "state.db")
+    await store.put("ann", response("1"))
+    log = tmp_path / "state.db-wal"
+    assert log.exists()
+    del store
+    gc.collect()
+    assert not log.exists()  # the last to close the file takes the log with it
+
+
+@pytest.mark.anyio
 async def test_expired_rows_are_removed_with_their_items(anyio_backend: str, tmp_path: Path) -> None:
     now = 0.0
     store = SQLiteResponseStore(tmp_path / "state.db", ttl=10, clock=lambda: now)
@@ -255,17 +269,15 @@ async def test_expired_rows_are_removed_with_their_items(anyio_backend: str, tmp
     now = 20.0
     await store.put("bob", response("2"))
     store.close()
-    with sqlite3.connect(tmp_path / "state.db") as database:
+    with closing(sqlite3.connect(tmp_path / "state.db")) as database:
         assert database.execute("SELECT id FROM responses").fetchall() == [("2",)]
         assert database.execute("SELECT count(*) FROM items").fetchone() == (0,)
-    database.close()
 
 
 @pytest.mark.anyio
 async def test_a_file_of_a_newer_version_is_refused(anyio_backend: str, tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "state.db") as database:
+    with closing(sqlite3.connect(tmp_path / "state.db")) as database:
         database.execute("PRAGMA user_version = 99")
-    database.close()
     with pytest.raises(ConfigurationError, match="newer version"):
         await SQLiteResponseStore(tmp_path / "state.db").get("ann", "1")
 

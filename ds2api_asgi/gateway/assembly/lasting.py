@@ -21,7 +21,7 @@ from ...observe import Journal, Metrics, Telemetry
 from ...observe.cost import Pricing
 from ...observe.live import Live
 from ...observe.watching import Watcher, Watchers
-from ...stateful import StatefulResponses
+from ...stateful import SQLiteResponseStore, StatefulResponses
 from ...transforms.carry import CarryStore, MemoryCarryStore
 from ..config import Config
 from ..console.component import Console
@@ -230,4 +230,10 @@ def _responses(config: Config, folder: Path, before: Lasting | None, core: ASGIA
     if before is not None and before.config.responses == table:
         return before.responses
     with blaming("responses"):
-        return Resource(StatefulResponses(core, store=response_store_of(table, folder)))
+        store = response_store_of(table, folder)
+
+    async def close() -> None:
+        if isinstance(store, SQLiteResponseStore):
+            store.close()
+
+    return Resource(StatefulResponses(core, store=store), closing=close)

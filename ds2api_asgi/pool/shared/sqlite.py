@@ -19,7 +19,7 @@ from typing import Final
 
 import anyio.to_thread
 
-from ...asgi.sqlite_file import open_sqlite
+from ...asgi.sqlite_file import close_with, open_sqlite
 from ...errors import ConfigurationError
 from .ledger import KEEP, LedgerDown, Seen, Step
 from .sqlite_step import SCHEMA, TABLES, Transaction
@@ -91,7 +91,7 @@ class SQLiteLedger:
         """Close the file; the next step opens it again."""
         with self._lock:
             if self._database is not None and self._process == os.getpid():
-                self._database.close()
+                self._close()
             self._database = None
 
     def _begin(self) -> None:
@@ -106,6 +106,7 @@ class SQLiteLedger:
         try:
             if self._database is None:
                 self._database = self._open()
+                self._close = close_with(self, self._database)
             database = self._database
             database.execute(f"PRAGMA busy_timeout = {int(self._timeout * 1000)}")
             try:
@@ -224,5 +225,5 @@ class SQLiteKeyStore(SharedStore):
         )
 
     def close(self) -> None:
-        """Close the file; the next operation opens it again."""
+        """Close the file; the next operation opens it again. A store that nobody has any more closes it, too."""
         self._file.close()
