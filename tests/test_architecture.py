@@ -83,9 +83,10 @@ def test_what_may_live_in_one_place_lives_nowhere_else(path: Path) -> None:
     for pieces in _imports(path):
         if pieces[0] == "asyncio":
             known = [PACKAGE / name for name in ("asgi/disconnect.py", "asgi/loop.py", "simulation/loop.py")]
-            assert path in known, "anyio only, but for what their docstrings say"
+            http1 = PACKAGE / "upstream" / "http1"  # on asyncio's transports
+            assert path in known or path.parent == http1, "anyio only, but for what their docstrings say"
         assert "BaseHTTPMiddleware" not in pieces
-        if pieces[0] in ("httpx", "httpx2", "aiohttp"):
+        if pieces[0] in ("httpx", "httpx2", "httptools", "aiohappyeyeballs"):
             assert own in ("upstream", "testing"), "the HTTP client lives in upstream"
         if pieces[0] in ("starlette", "argparse", "uvicorn"):
             assert own in ("gateway", "testing"), "routing, arguments and servers live in gateway"

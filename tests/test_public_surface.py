@@ -111,7 +111,7 @@ def test_the_package_is_marked_as_typed() -> None:
 
 def test_importing_the_package_loads_no_client_no_server_and_no_codec_and_warns_of_nothing() -> None:
     heavy = (
-        "httpx", "httpx2", "aiohttp", "uvicorn", "starlette", "trio", "argparse",
+        "httpx", "httpx2", "httptools", "uvicorn", "starlette", "trio", "argparse",
         "ds2api_asgi.protocols.anthropic", "ds2api_asgi.protocols.openai_chat", "ds2api_asgi.demo",
         "ds2api_asgi.testing", "ds2api_asgi.gateway.cli", "ds2api_asgi.gateway.config", "pydantic",
     )  # fmt: skip

@@ -7,7 +7,7 @@
 | `forward`, `inflated` | one request on its way up and its answer down; answers that came compressed |
 | `websocket` | a websocket, passed through |
 | `sender` | what is needed of an HTTP client |
-| `httpx_sender`, `aiohttp_sender` | the two that are |
+| `httpx_sender`, `http1` | the two that are: httpx or httpx2, and the fast one |
 | `per_loop` | senders by event loop |
 """
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
 from functools import cache
-from importlib import metadata
+from importlib.util import find_spec
 from weakref import ref
 
 import anyio
@@ -17,11 +16,7 @@ from ..asgi.loop import asyncio_loop
 from .httpx_sender import HttpxSender
 from .sender import Sender
 
-__all__ = ["CLOSE_TIMEOUT", "KNOWN", "PerLoop", "default_sender", "is_known"]
-
-KNOWN = ("3.12", "3.13", "3.14")
-"""Versions of aiohttp that the fast sender was tried with. It uses aiohttp's connections without its session, so it
-needs more of them than is promised; what a later version changed could mix up answers rather than fail."""
+__all__ = ["CLOSE_TIMEOUT", "PerLoop", "default_sender"]
 
 CLOSE_TIMEOUT = 1.0
 """Seconds that closing a sender may take."""
@@ -36,44 +31,27 @@ def default_sender(
     ssl_context: ssl.SSLContext | None = None,
     proxy: str | None = None,
 ) -> Sender:
-    """The fastest sender that works here: aiohttp on asyncio where a version that we know is installed, else httpx2.
+    """The fastest sender that works here: `Http1Sender` on asyncio where the extra ``fast`` is installed, else httpx2.
 
     Args:
         connect_timeout: Seconds.
-        write_timeout: Seconds between two writes of a request, where httpx2 is it; aiohttp has no such bound.
+        write_timeout: Seconds between two writes of a request, where httpx2 is it; the other has no such bound.
         ssl_context: Whom to trust and as whom to appear; None: `shared_ssl_context`.
         proxy: Address of a proxy, through which httpx2 sends; None: there is none.
     """
-    if proxy is None and _knows_aiohttp():
-        from .aiohttp_sender import AiohttpSender
+    if proxy is None and asyncio_loop() is not None and _has_fast():
+        from .http1 import Http1Sender
 
-        with suppress(RuntimeError):  # no asyncio loop, that is trio
-            return AiohttpSender(connect_timeout=connect_timeout, ssl_context=ssl_context)
+        return Http1Sender(connect_timeout=connect_timeout, ssl_context=ssl_context)
     return HttpxSender(
         connect_timeout=connect_timeout, write_timeout=write_timeout, ssl_context=ssl_context, proxy=proxy
     )
 
 
 @cache
-def _knows_aiohttp() -> bool:
-    """Whether aiohttp is installed in a version of which we know the parts that it does not promise to keep."""
-    try:
-        version = metadata.version("aiohttp")
-    except metadata.PackageNotFoundError:
-        return False
-    if is_known(version):
-        return True
-    _logger.warning("aiohttp %s is not among the versions that work (%s): httpx2 sends", version, ", ".join(KNOWN))
-    return False
-
-
-def is_known(version: str) -> bool:
-    """Whether a version of aiohttp is one of `KNOWN`.
-
-    Args:
-        version: ``"3.13.2"``.
-    """
-    return ".".join(version.split(".")[:2]) in KNOWN
+def _has_fast() -> bool:
+    """Whether the extra ``fast`` is installed."""
+    return all(find_spec(name) is not None for name in ("httptools", "aiohappyeyeballs"))
 
 
 class _Opened:

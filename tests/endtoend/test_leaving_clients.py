@@ -123,7 +123,7 @@ async def gateway_over(upstream: SlowUpstream, sender: str) -> AsyncIterator[tup
         stack.callback(group.cancel_scope.cancel)
         group.start_soon(listener.serve, upstream.serve)
         base = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
-        http = None if sender == "aiohttp" else httpx2.AsyncClient()
+        http = None if sender == "http1" else httpx2.AsyncClient()
         pool = KeyPool(Upstream(base, client=http), protocol="openai-chat", keys=["sk-upstream"])
         gateway = Gateway(Translator(Retry(pool), speaks="openai-chat"), http)
         url = await stack.enter_async_context(serve(gateway, lifespan="on"))
@@ -139,7 +139,7 @@ async def _ask(url: str, client: str, *, stream: bool) -> SocketStream:
     return connection
 
 
-@pytest.mark.parametrize("sender", ["aiohttp", "httpx2"])
+@pytest.mark.parametrize("sender", ["http1", "httpx2"])
 @pytest.mark.parametrize("client", ["openai-chat", "anthropic", "openai-responses", "gemini"])
 @pytest.mark.parametrize(
     ("answer", "stream"),
@@ -164,7 +164,7 @@ async def test_the_upstream_sees_the_end_when_a_client_leaves_before_its_answer(
         assert (upstream.asked, gateway.errors) == (1, [])
 
 
-@pytest.mark.parametrize("sender", ["aiohttp", "httpx2"])
+@pytest.mark.parametrize("sender", ["http1", "httpx2"])
 @pytest.mark.parametrize("client", ["openai-chat", "anthropic", "openai-responses", "gemini"])
 async def test_the_upstream_sees_the_end_when_a_client_leaves_within_its_stream(
     client: str, sender: str, anyio_backend: str
@@ -181,7 +181,7 @@ async def test_the_upstream_sees_the_end_when_a_client_leaves_within_its_stream(
         assert (upstream.asked, gateway.errors) == (1, [])
 
 
-@pytest.mark.parametrize("sender", ["aiohttp", "httpx2"])
+@pytest.mark.parametrize("sender", ["http1", "httpx2"])
 async def test_nobody_asks_again_for_a_client_that_left_while_a_retry_waited(sender: str, anyio_backend: str) -> None:
     upstream = SlowUpstream(LIMITED)
     async with gateway_over(upstream, sender) as (gateway, url):
@@ -196,14 +196,14 @@ async def test_nobody_asks_again_for_a_client_that_left_while_a_retry_waited(sen
 
 async def test_a_client_that_stays_gets_its_retry(anyio_backend: str) -> None:
     upstream = SlowUpstream(LIMITED)
-    async with gateway_over(upstream, "aiohttp") as (gateway, url):
+    async with gateway_over(upstream, "http1") as (gateway, url):
         async with await _ask(url, "anthropic", stream=True) as connection:
             assert (await connection.receive()).startswith(b"HTTP/1.1 429")
         await in_time(gateway.ended)
         assert upstream.asked > 1
 
 
-@pytest.mark.parametrize("sender", ["aiohttp"])
+@pytest.mark.parametrize("sender", ["http1"])
 async def test_a_client_that_leaves_within_its_request_costs_no_call(sender: str, anyio_backend: str) -> None:
     upstream = SlowUpstream(LIMITED)
     async with gateway_over(upstream, sender) as (gateway, url):

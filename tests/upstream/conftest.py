@@ -10,7 +10,7 @@ import httpx
 import httpx2
 import pytest
 
-from ds2api_asgi.upstream.aiohttp_sender import AiohttpSender
+from ds2api_asgi.upstream.http1 import Http1Sender
 from ds2api_asgi.upstream.httpx_sender import HttpxSender
 from ds2api_asgi.upstream.sender import Sender
 from raw_upstream import Connection, Script, raw_upstream
@@ -25,21 +25,21 @@ async def answer_all(connection: Connection) -> None:
         await connection.send(OK)
 
 
-SENDERS = ["httpx2", "httpx2-client", "httpx-client", "aiohttp"]
+SENDERS = ["httpx2", "httpx2-client", "httpx-client", "http1"]
 
 
 @pytest.fixture(params=SENDERS)
 def sender_name(request: pytest.FixtureRequest, anyio_backend: str) -> str:
-    if request.param == "aiohttp" and anyio_backend == "trio":
-        pytest.skip("aiohttp is for asyncio")
+    if request.param == "http1" and anyio_backend == "trio":
+        pytest.skip("the fast sender is for asyncio")
     return str(request.param)
 
 
 @asynccontextmanager
 async def open_sender(name: str, *, connect_timeout: float = 5.0) -> AsyncIterator[Sender]:
     client: Any = None
-    if name == "aiohttp":
-        sender: Sender = AiohttpSender(connect_timeout=connect_timeout)
+    if name == "http1":
+        sender: Sender = Http1Sender(connect_timeout=connect_timeout)
     else:
         if name != "httpx2":
             client = (httpx2 if name == "httpx2-client" else httpx).AsyncClient(

@@ -63,7 +63,7 @@ async def secure(authority: trustme.CA, *, demands: bool = False) -> AsyncIterat
 def sending(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """What sends where nothing is said of it: the fast sender if it can, and httpx2."""
     if request.param == "httpx2":
-        monkeypatch.setattr("ds2api_asgi.upstream.per_loop._knows_aiohttp", lambda: False)
+        monkeypatch.setattr("ds2api_asgi.upstream.per_loop._has_fast", lambda: False)
     return str(request.param)
 
 

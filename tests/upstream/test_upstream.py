@@ -19,8 +19,8 @@ from ds2api_asgi.asgi.exchange import CREDENTIAL, KEY, Exchange
 from ds2api_asgi.asgi.facts import Broke, Unreachable
 from ds2api_asgi.asgi.lifespan import running
 from ds2api_asgi.errors import BrokenStream, ClientGone, ConfigurationError
-from ds2api_asgi.upstream.aiohttp_sender import AiohttpSender
 from ds2api_asgi.upstream.component import Upstream
+from ds2api_asgi.upstream.http1 import Http1Sender
 from ds2api_asgi.upstream.httpx_sender import HttpxSender
 from ds2api_asgi.upstream.per_loop import default_sender
 from ds2api_asgi.upstream.sender import Sender
@@ -454,7 +454,7 @@ async def test_websockets_are_closed_with_a_reason() -> None:
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 async def test_the_fast_sender_is_picked_where_it_works(serve: Any, well_behaved: Any, anyio_backend: str) -> None:
-    wanted = {"asyncio": AiohttpSender, "trio": HttpxSender}[anyio_backend]
+    wanted = {"asyncio": Http1Sender, "trio": HttpxSender}[anyio_backend]
     sender = default_sender(connect_timeout=5)
     assert isinstance(sender, wanted)
     await sender.aclose()

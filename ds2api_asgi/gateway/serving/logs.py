@@ -31,7 +31,7 @@ _LEVELS: Final = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-_QUIET: Final = ("aiohttp", "httpcore", "httpcore2", "httpx", "httpx2", "redis", "websockets")
+_QUIET: Final = ("httpcore", "httpcore2", "httpx", "httpx2", "redis", "websockets")
 """Loggers that show URLs or headers, in which keys stand."""
 
 _SERVERS: Final = ("uvicorn", "uvicorn.error", "uvicorn.asgi", "uvicorn.access", "_granian", "granian.access")
