@@ -83,8 +83,8 @@ class Upstream:
         client: An ``AsyncClient`` of httpx or httpx2 to send through; closing it is the caller's affair.
         sender: What to send through instead; closing it is the caller's affair.
         connect_timeout: Seconds (5).
-        write_timeout: Seconds between two writes of a request, through httpx or httpx2 (30). aiohttp (extra ``fast``)
-            knows no such bound; there a request that does not go out has the answer's time.
+        write_timeout: Seconds between two writes of a request, through httpx or httpx2 (30). The fast sender (extra
+            ``fast``) has no such bound; there a request that does not go out has the answer's time.
         pool_timeout: Seconds to wait for a free connection of a `client` that has a bound of them (5).
         first_byte_timeout: Seconds to the first byte of a streamed answer (60), or what tells them for a model:
             ``lambda model: 300.0 if model.startswith("o3") else 60.0``.

@@ -25,14 +25,28 @@ async def answer_all(connection: Connection) -> None:
         await connection.send(OK)
 
 
-SENDERS = ["httpx2", "httpx2-client", "httpx-client", "http1"]
+UVLOOP = ("asyncio", {"use_uvloop": True})
+SENDERS = {
+    "httpx2": ["asyncio", "trio"],
+    "httpx2-client": ["asyncio", "trio"],
+    "httpx-client": ["asyncio", "trio"],
+    "http1": ["asyncio", UVLOOP],
+}
+"""Each with the event loops that run it."""
 
 
-@pytest.fixture(params=SENDERS)
-def sender_name(request: pytest.FixtureRequest, anyio_backend: str) -> str:
-    if request.param == "http1" and anyio_backend == "trio":
-        pytest.skip("the fast sender is for asyncio")
-    return str(request.param)
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test of a sender runs with all of them, on all their loops."""
+    own = [mark for mark in metafunc.definition.iter_markers("parametrize") if "sender_name" in mark.args[0]]
+    if "sender_name" in metafunc.fixturenames and not own:
+        pairs = {
+            f"{'uvloop' if loop is UVLOOP else loop}-{name}": (loop, name)
+            for name, loops in SENDERS.items()
+            for loop in loops
+        }
+        mark = pytest.mark.parametrize(("anyio_backend", "sender_name"), list(pairs.values()), ids=list(pairs))
+        metafunc.definition.add_marker(mark)  # as a mark it goes before the fixtures' own parameters
 
 
 @asynccontextmanager

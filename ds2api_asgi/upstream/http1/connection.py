@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -217,8 +218,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is there."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass of it
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
@@ -297,7 +297,7 @@ class Connection(asyncio.Protocol):
         """A header, or a trailer, which nobody reads."""
         answer = self._answer
         if answer is not None and not answer.status:
-            answer.headers.append((name, value))
+            answer.headers.append((name, value.rstrip(b" \t")))  # RFC 9112, 5: it is none of the value
 
     def on_headers_complete(self) -> None:
         """The head has ended."""
