@@ -32,7 +32,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``cert.pem`` and ``key.pem``."""
     if shutil.which("openssl") is None:
         pytest.skip("there is no openssl to make a certificate with")
-    folder = tmp_path_factory.mktemp("tls")
+    return certificate_in(tmp_path_factory.mktemp("tls"))
+
+
+def certificate_in(folder: Path) -> Path:
+    """Make one."""
     name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
     kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     line = ["openssl", "req", "-x509", *kind, *name, "-keyout", "key.pem", "-out", "cert.pem"]
@@ -103,6 +107,35 @@ def test_tls_a_prefix_and_a_trusted_proxy(
         began = time.monotonic()
         assert one.end() == 0
         assert time.monotonic() - began < 20  # uvicorn alone would wait 30 seconds for it
+
+
+def test_a_renewed_certificate_is_shown_to_the_next_connection(
+    certificate: Path, upstream: tuple[str, str, Held], tmp_path: Path
+) -> None:
+    pytest.importorskip("uvicorn")
+    (tmp_path / "renewed").mkdir()
+    renewed = certificate_in(tmp_path / "renewed")
+    for name in ("cert.pem", "key.pem"):
+        shutil.copy(certificate / name, tmp_path)
+    known = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
+    with (
+        served(tmp_path, file(upstream, 'certfile = "cert.pem"\nkeyfile = "key.pem"\n')) as one,
+        one.client(verify=known) as client,
+    ):
+        address = ("127.0.0.1", int(one.url.rpartition(":")[2]))
+
+        def shown() -> str:
+            return ssl.get_server_certificate(address).strip()
+
+        assert client.get("/health").status_code == 200
+        assert shown() == (certificate / "cert.pem").read_text().strip()
+        shutil.copy(renewed / "cert.pem", tmp_path)  # its key is not there yet
+        until(lambda: "the certificate was not renewed" in one.said)
+        assert shown() == (certificate / "cert.pem").read_text().strip()
+        shutil.copy(renewed / "key.pem", tmp_path)
+        until(lambda: shown() == (renewed / "cert.pem").read_text().strip())
+        assert client.get("/health").status_code == 200  # on the connection that it had
+        assert one.end() == 0
 
 
 @pytest.mark.parametrize("server", SERVERS)

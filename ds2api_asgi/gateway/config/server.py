@@ -32,7 +32,7 @@ class ServerTable(Table):
     trust_forwarded: tuple[str, ...] = ()
     """Addresses of proxies whose `x-forwarded-for` is believed."""
     certfile: str | None = None
-    """A TLS certificate, with `keyfile`, read at the start; relative to this file."""
+    """A TLS certificate, with `keyfile`; relative to this file. Under uvicorn both are followed."""
     keyfile: str | None = None
     """Its private key."""
 

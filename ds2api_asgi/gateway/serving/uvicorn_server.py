@@ -17,6 +17,7 @@ import uvicorn
 from msgspec import Struct
 
 from ...asgi.types import ASGIApp
+from .certificate import Certificate
 
 __all__ = ["SHUTDOWN_SECONDS", "Serving", "listen", "serve", "spare_the_collector"]
 
@@ -26,6 +27,7 @@ SHUTDOWN_SECONDS = 3
 _BACKLOG = 2048
 _GOODBYE = 1.0  # seconds that TLS clients have to answer one
 _COLLECT_AFTER = 10_000  # objects
+_TICKS = 10  # of uvicorn's, from one look at the certificate to the next; one is a tenth of a second
 
 
 class Serving(Struct, frozen=True, kw_only=True):
@@ -36,7 +38,7 @@ class Serving(Struct, frozen=True, kw_only=True):
         max_connections: Connections at a time; more are answered 503. None: any number.
         root_path: The prefix that a proxy in front takes away.
         trusted: Addresses of proxies whose ``x-forwarded-for`` is believed.
-        certfile: A TLS certificate, with `keyfile`; None: plain HTTP.
+        certfile: A TLS certificate, with `keyfile`; both are followed. None: plain HTTP.
         keyfile: Its private key.
         logs: Whether uvicorn sets its loggers up; False: the process has (`logs.start_logs`).
     """
@@ -105,7 +107,7 @@ def serve(
         options["log_config"] = None
     config = uvicorn.Config(app, **options)
     logging.getLogger("uvicorn.error").addFilter(_is_news)
-    server = _Server(config, ready, ending)
+    server = _Server(config, ready, ending, serving)
     with suppress(KeyboardInterrupt):
         try:
             server.run(sockets=[listener])
@@ -136,11 +138,16 @@ def _is_told(connection: Any) -> bool:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], ending: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: Callable[[], None], ending: Callable[[], None], serving: Serving
+    ) -> None:
         super().__init__(config)
         self.was_ready = False
         self._ready = ready
         self._ending = ending
+        self._certificate: Certificate | None = None
+        if serving.certfile is not None and serving.keyfile is not None:
+            self._certificate = Certificate(serving.certfile, serving.keyfile)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -149,6 +156,12 @@ class _Server(uvicorn.Server):
         spare_the_collector()
         self.was_ready = True
         self._ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        context = self.config.ssl
+        if self._certificate is not None and context is not None and counter % _TICKS == 0:
+            await anyio.to_thread.run_sync(self._certificate.look, context)  # a file system may not answer at once
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._ending()
