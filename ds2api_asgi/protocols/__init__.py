@@ -17,6 +17,7 @@
 | `hidden` | errors under a success status |
 | `metering` | `Meter`: token counts, read off the bytes of an answer of any protocol |
 | `mould` | `Mould`: frames of a stream that differ from an earlier one in a single string |
+| `plain` | the short way: usual requests and answers from bytes to bytes |
 | `embedding` | what embeddings of all protocols share |
 | `namespaces` | namespaces of tools, spelled out for protocols that have none |
 | `resources` | what accounts keep, and how documents name it |
@@ -35,6 +36,7 @@ To add one:
    `verdict.verdict_of`), ``routes.py``, ``companions.py``, and ``resources.py`` where providers keep anything.
 4. ``stream_decoder.py`` (a `stream.FrameDecoder`), ``stream_watch.py`` (a `stream.LineWatch`), ``stream_encoder.py``
    (the answer; what it says of parts is ``stream_parts.py`` where that is much).
+   ``plain.py`` where the usual request shall be cheap: the same sides for what says nothing but texts.
 5. ``__init__.py``: its docstring lists the decisions, ``PROTOCOL: Protocol = Codec(…)`` names the modules: a type
    checker sees whether each has what its side demands.
 6. Its name in `registry`, its entry in ``KITS`` of ``tests/kits``: then every law, every pair and the recorded

@@ -30,6 +30,7 @@ from .base import (
 )
 from .hidden import AnswerJudge
 from .namespaces import spelled_out
+from .plain import Plain
 from .resources import Resources
 
 __all__ = ["Codec"]
@@ -59,6 +60,7 @@ class Codec:
         keep_alive: See `alive.KeepsAlive`.
         answer_error: See `hidden.HidesErrors`; None: no server of this protocol hides errors.
         resources: What accounts keep; None: nothing.
+        plain: See `plain.Plain`; None: the protocol has no short way.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Codec:
         keep_alive: bytes = b"",
         answer_error: AnswerJudge | None = None,
         resources: Resources | None = None,
+        plain: Plain | None = None,
     ) -> None:
         self.name = name
         self.rows: Sequence[Row] = getattr(verdicts, "ROWS", ())
@@ -92,6 +95,7 @@ class Codec:
         self.keep_alive = keep_alive
         self.answer_error = answer_error
         self.resources = resources
+        self.plain = plain
         self.embeddings = embeddings
         self.claim = routes.claim
         self.route = routes.route

@@ -24,7 +24,7 @@ from typing import TypeVar
 
 from ..asgi.coding import BadCoding, Inflate
 from ..asgi.facts import KeptAlive
-from ..asgi.headers import RawHeaders, decode, find, media_type
+from ..asgi.headers import RawHeaders, decode, find, media_type, readable_type
 from ..asgi.respond import respond
 from ..asgi.types import Message, Send
 from ..errors import BrokenStream, ClientGone, InvalidDocument, TransportError
@@ -32,11 +32,12 @@ from ..protocols.alive import keep_alive_of
 from ..protocols.base import Protocol, StreamDecoder
 from ..universal.events import Error, Event
 from ..universal.failure import Failure
+from ..universal.loss import Loss
 from .commit import says_content
 from .failures import bad_gateway, failure_of, truncated
 from .headers import document_headers, error_headers, stream_headers
 from .transcoder import Transcoder
-from .translation import Companion, Embedding, Generation
+from .translation import Companion, Embedding, Generation, PlainGeneration
 
 __all__ = ["MAX_ERROR_BODY", "MAX_HELD", "Answer"]
 
@@ -101,7 +102,7 @@ class Answer:
         send: Send,
         upstream: Protocol,
         client: Protocol,
-        translation: Companion | Embedding | Generation,
+        translation: Companion | Embedding | Generation | PlainGeneration,
         *,
         limit: int,
         headers: Sequence[tuple[bytes, bytes]] = (),
@@ -131,6 +132,11 @@ class Answer:
     def complete(self) -> bool:
         """Whether the client has all that it will get."""
         return self._state is _State.DONE or self._state is _State.GIVEN_UP
+
+    @property
+    def losses(self) -> Sequence[Loss]:
+        """What the answer does not say; nothing before it was translated."""
+        return self._translation.losses
 
     def observe(self, fact: object) -> None:
         """Hear of a fact; to be registered with the exchange where the client's stream can be kept alive."""
@@ -182,19 +188,22 @@ class Answer:
     async def _start(self, message: Message) -> None:
         self._status = message["status"]
         self._headers = [(bytes(name).lower(), bytes(value)) for name, value in message.get("headers", ())]
-        self._state = self._state_of_start()
-        coding = (find(self._headers, b"content-encoding") or b"identity").strip().lower()
-        if coding != b"identity":
+        readable = readable_type(self._headers)
+        self._state = self._state_of_start(media_type(self._headers) if readable is None else readable)
+        if readable is None:
+            coding = (find(self._headers, b"content-encoding") or b"").strip().lower()
             try:
-                self._inflate = Inflate(coding.decode("latin-1"))
+                self._inflate = None if coding == b"identity" else Inflate(coding.decode("latin-1"))
             except BadCoding as error:
                 await self._unreadable(str(error))
 
-    def _state_of_start(self) -> _State:
-        generation = self._translation
-        streamed = self._status < 300 and media_type(self._headers).decode("latin-1") == self._upstream.stream_type()
-        if not streamed or isinstance(generation, (Companion, Embedding)):
+    def _state_of_start(self, kind: bytes) -> _State:
+        streamed = self._status < 300 and kind.decode("latin-1") == self._upstream.stream_type()
+        if not streamed or isinstance(self._translation, (Companion, Embedding)):
             return _State.WHOLE
+        if isinstance(self._translation, PlainGeneration):
+            self._translation = self._translation.long()
+        generation = self._translation
         if not generation.streams:
             self._decoder = generation.decoder()
             return _State.FOLDING
@@ -330,6 +339,11 @@ class Answer:
         return replaced
 
     def _whole(self, body: bytes) -> bytes | Failure:
+        if isinstance(self._translation, PlainGeneration):
+            told = self._translation.short(body)
+            if told is not None:
+                return told
+            self._translation = self._translation.long()
         return self._translation.whole(self._upstream.parse(body))
 
     async def _too_large(self) -> None:
@@ -345,7 +359,7 @@ class Answer:
         if isinstance(body, Failure):
             await self._fail(body)
             return
-        if isinstance(self._translation, Generation) and self._translation.streams:
+        if self._translation.streams:
             headers = stream_headers(self._headers, self._stream_type)
         else:
             headers = document_headers(self._headers, len(body))

@@ -92,6 +92,10 @@ class Carriage(Struct, frozen=True, kw_only=True):
             strips=bool(origin),
         )
 
+    def keeps(self, client: str) -> bool:
+        """Whether the store is used for clients of a protocol; for those of the upstream's it never is."""
+        return self.store is not None and client in self.stored and client != self.minter.protocol
+
     def marked(self, body: bytes) -> bool:
         """Whether a capsule may be in a body; cheap."""
         return any(mark in body for mark in _MARKS)
@@ -105,18 +109,24 @@ class Carrying:
         client: The protocol that the client speaks; where it is the upstream's, nothing needs to be carried.
         owner: Gives what tells clients apart, a credential; asked only for a store, which keeps a digest of it.
         exchange: The request's journal, or None.
+        begun: How long it was when the request came.
     """
 
     def __init__(
-        self, carriage: Carriage, client: str, owner: Callable[[], str], exchange: Exchange | None = None
+        self,
+        carriage: Carriage,
+        client: str,
+        owner: Callable[[], str],
+        exchange: Exchange | None = None,
+        begun: int = 0,
     ) -> None:
         self._carriage = carriage
         self._slots = SLOTS.get(client)
         self._home = client == carriage.minter.protocol
-        self._store = carriage.store if client in carriage.stored and not self._home else None
+        self._store = carriage.store if carriage.keeps(client) else None
         self._owner = b"" if self._store is None else sha256(owner())
         self._exchange = exchange
-        self._begun = 0 if exchange is None else len(exchange)
+        self._begun = begun
 
     def request(self, request: Request) -> tuple[Request, list[Loss]]:
         """The client's request with the payloads that go to the upstream, and what does not."""

@@ -19,6 +19,7 @@ from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import ClientGone, ConfigurationError
 from ..protocols import registry
 from ..protocols.base import Claim
+from ..protocols.plain import short_way
 from ..transforms.base import Transform
 from ..transforms.carry import CarryStore, MemoryCarryStore
 from ..universal.loss import LossPolicy
@@ -108,9 +109,13 @@ class Translator:
             store=MemoryCarryStore() if carry_store is None and stored else carry_store,
             stored=stored,
         )
+        upstream = registry.in_dialect(speaks, dialect)
+        wanted = set(registry.names() if clients is None else clients)
+        self._clients = {name: registry.get(name) for name in sorted({*wanted, speaks})}
+        ways = {name: short_way(client, upstream, dialect) for name, client in self._clients.items()}
         self._settings = Settings(
             app=app,
-            upstream=registry.in_dialect(speaks, dialect),
+            upstream=upstream,
             losses=Losses(on_loss, stated=loss_header),
             dialect=dialect,
             transforms=tuple(transforms),
@@ -118,9 +123,12 @@ class Translator:
             max_answer=max_answer,
             clock=clock,
             carriage=carriage,
+            short_ways={
+                name: way
+                for name, way in ways.items()
+                if way is not None and not transforms and not carriage.keeps(name)
+            },
         )
-        wanted = set(registry.names() if clients is None else clients)
-        self._clients = {name: registry.get(name) for name in sorted({*wanted, speaks})}
         # The app's own protocol claims too: where a path is shared and no header decides, its turn may come first.
         self._claimants = tuple(name for name in registry.names() if name in wanted or name == speaks)
         self._claims = Claims(partial(registry.claim, among=self._claimants))

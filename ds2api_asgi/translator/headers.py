@@ -33,8 +33,9 @@ def document_headers(headers: RawHeaders, length: int) -> RawHeaders:
         headers: The app's, lower-case names.
         length: Bytes of the body.
     """
-    own = (b"content-type", b"application/json"), (b"content-length", b"%d" % length)
-    return [*_without(headers, _OF_THE_BODY), *own]
+    kept = _without(headers, _OF_THE_BODY)
+    kept += (b"content-type", b"application/json"), (b"content-length", b"%d" % length)
+    return kept
 
 
 def stream_headers(headers: RawHeaders, content_type: str) -> RawHeaders:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -12,13 +12,14 @@ from msgspec.structs import replace
 from ..asgi.body import Replay, read_body
 from ..asgi.credentials import caller_of
 from ..asgi.exchange import Exchange
-from ..asgi.headers import decode
+from ..asgi.headers import Headers, find
 from ..asgi.respond import respond
 from ..asgi.types import ASGIApp, Message, Receive, Scope, Send
 from ..asgi.unwrapped import unwrapped
 from ..errors import BodyTooLarge, ClientGone, InvalidDocument, LossRejected
 from ..protocols.alive import keep_alive_of
 from ..protocols.base import Claim, Context, Operation, Protocol, UpstreamRoute
+from ..protocols.plain import ShortWay
 from ..transforms.base import Transform
 from ..universal import jsontext
 from ..universal.estimate import estimate_input_tokens
@@ -30,7 +31,7 @@ from .carrying import Carriage, Carrying
 from .losses import Losses
 from .scope import upstream_scope
 from .transformed import Transformed
-from .translation import Companion, Embedding, Generation
+from .translation import Companion, Embedding, Generation, PlainGeneration
 
 __all__ = ["TRANSFORMED", "Settings", "TranslatedRequest"]
 
@@ -52,6 +53,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_answer: int
     clock: Callable[[], float]
     carriage: Carriage
+    short_ways: Mapping[str, ShortWay] = {}
 
 
 class _Reply(Struct, frozen=True, kw_only=True):
@@ -66,7 +68,7 @@ class _Question(Struct, frozen=True, kw_only=True):
     """What the app is asked, and what becomes of its answer."""
 
     route: UpstreamRoute
-    translation: Companion | Embedding | Generation
+    translation: Companion | Embedding | Generation | PlainGeneration
     body: bytes | None = None
     peeked: tuple[str | None, bool | None] | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
@@ -129,10 +131,7 @@ class TranslatedRequest:
         self._exchange = exchange
         self._receive = receive
         self._send = partial(_send_head, send) if scope["method"] == "HEAD" else send
-        self._headers = decode(scope["headers"])
-        self._carrying = Carrying(
-            settings.carriage, client.name, lambda: caller_of(scope, client.authorize("")[0]), exchange
-        )
+        self._begun = len(exchange)
 
     async def run(self) -> None:
         """Serve it.
@@ -161,8 +160,8 @@ class TranslatedRequest:
         if not self._has_body or not self._claim.method_allowed:
             return b""
         limit = self._settings.max_body
-        length = self._headers.get("content-length", "")
-        if length.isdecimal() and int(length[:20]) > limit:
+        length = find(self._scope["headers"], b"content-length") or b""
+        if length.isdigit() and int(length[:20]) > limit:
             raise BodyTooLarge(limit)
         replay = await read_body(self._receive, limit=limit)
         self._receive = replay
@@ -204,8 +203,12 @@ class TranslatedRequest:
             FailureKind.METHOD, 405, f"the method {method} is not allowed here", headers=((b"allow", allowed),)
         )
 
+    @property
+    def _compressed(self) -> bool:
+        return find(self._scope["headers"], b"content-encoding") not in (None, b"identity")
+
     def _parsed(self, body: bytes) -> dict[str, Any]:
-        if self._headers.get("content-encoding", "identity") != "identity":
+        if self._compressed:
             raise InvalidDocument("", "the body is compressed, which is not supported")
         return self._client.parse(body)
 
@@ -213,7 +216,7 @@ class TranslatedRequest:
     def _dialect(self) -> str:
         """The client's."""
         said = self._claim.dialect
-        return self._client.dialect(self._headers) if said is UNSET else said
+        return self._client.dialect(Headers(self._scope["headers"])) if said is UNSET else said
 
     def _decoded(self, body: bytes) -> Request:
         client, claim = self._client, self._claim
@@ -221,10 +224,52 @@ class TranslatedRequest:
         return claim.complete(request)
 
     def _document_question(self, body: bytes) -> _Question | _Reply:
+        now = int(self._settings.clock())
+        short = self._plain_question(body, now)
+        return self._long_question(body, now) if short is None else short
+
+    def _plain_question(self, body: bytes, now: int) -> _Question | None:
+        """A request that is translated the short way; None: it is not plain, or there is no such way."""
+        settings, claim = self._settings, self._claim
+        way = settings.short_ways.get(claim.protocol)
+        if way is None or claim.operation is not Operation.GENERATE or self._compressed:
+            return None
+        if not (UNSET is claim.model is claim.stream):
+            return None
+        plain = way.request(body)
+        if plain is None:
+            return None
+        request, asked, losses = plain
+        route = settings.upstream.route(claim.operation, stream=False, model=request.model, dialect=settings.dialect)
+        if route is None:
+            return None
+        if losses:
+            self._lose(losses)
+        return _Question(
+            route=route,
+            body=asked,
+            peeked=(request.model, None if request.stream is UNSET else request.stream),
+            headers=settings.losses.headers(losses) if losses else (),
+            translation=PlainGeneration(way, now, partial(self._long_generation, body, now)),
+        )
+
+    def _long_generation(self, body: bytes, now: int) -> Generation:
+        question = self._long_question(body, now, noted=True)
+        assert isinstance(question, _Question)
+        assert isinstance(question.translation, Generation)
+        return question.translation
+
+    def _long_question(self, body: bytes, now: int, *, noted: bool = False) -> _Question | _Reply:
+        """A request that is translated by way of the universal format.
+
+        Args:
+            body: The client's.
+            now: Unix time.
+            noted: Whether its losses have been dealt with.
+        """
         client, upstream = self._client, self._settings.upstream
         operation = self._claim.operation
         request = self._decoded(body)
-        now = int(self._settings.clock())
         idle = client.idle(request, now=now) if operation is Operation.GENERATE else None
         if idle is not None:
             return _Reply(status=200, document=idle)
@@ -234,7 +279,14 @@ class TranslatedRequest:
         )
         if client.streams_by_default or upstream.streams_by_default:  # silence means two things: say what it means
             request = replace(request, stream=streams)
-        carried, dropped = self._carrying.request(request)
+        carrying = Carrying(
+            self._settings.carriage,
+            client.name,
+            lambda: caller_of(self._scope, client.authorize("")[0]),
+            self._exchange,
+            self._begun,
+        )
+        carried, dropped = carrying.request(request)
         transformed = Transformed(self._settings.transforms, carried)
         asked = transformed.request
         route = upstream.route(operation, stream=streams, model=asked.model, dialect=dialect)
@@ -244,10 +296,10 @@ class TranslatedRequest:
             return self._estimate(asked)
         encoded = upstream.encode_request(asked, dialect=dialect, operation=operation)
         losses = (*dropped, *transformed.losses, *encoded.losses)
-        if losses:
+        if losses and not noted:
             self._lose(losses)
         if operation is Operation.GENERATE:
-            self._carrying.ask(encoded.document)
+            carrying.ask(encoded.document)
         context = encoded.context or Context()
         context.request = request
         context.now = now
@@ -259,7 +311,7 @@ class TranslatedRequest:
             body=jsontext.dumps(encoded.document),
             peeked=(model if type(model) is str else None, said if type(said) is bool else None),
             headers=self._settings.losses.headers(losses) if losses else (),
-            translation=Generation(upstream, client, context, transformed, carrying=self._carrying, streams=streams)
+            translation=Generation(upstream, client, context, transformed, carrying=carrying, streams=streams)
             if operation is Operation.GENERATE
             else Companion(lambda found: client.encode_token_count(upstream.decode_token_count(found))),
         )
@@ -357,8 +409,7 @@ class TranslatedRequest:
             if presence.gone and not answer.complete:
                 raise ClientGone  # an app that heard of it may return as it likes
             await answer.ended()
-        if question.translation.losses:
-            settings.losses.note(self._exchange, question.translation.losses, of="answer")
+        settings.losses.note(self._exchange, answer.losses, of="answer")
 
     def _refusal(
         self,

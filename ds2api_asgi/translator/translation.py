@@ -1,4 +1,7 @@
-"""What becomes of an app's answer: a `Companion` and an `Embedding` one to one, a `Generation` also as a stream."""
+"""What becomes of an app's answer: a `Companion` and an `Embedding` one to one, a `Generation` also as a stream.
+
+A `PlainGeneration` is the beginning of a `Generation` that need not be made, as long as all is plain.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 from msgspec import UNSET
 
 from ..protocols.base import Context, Embeddings, Protocol, StreamDecoder, StreamEncoder
+from ..protocols.plain import ShortWay
 from ..universal import jsontext
 from ..universal.embedding import EmbeddingRequest
 from ..universal.events import Event
@@ -18,7 +22,7 @@ from ..universal.response import Response
 from .carrying import Carrying
 from .transformed import Transformed
 
-__all__ = ["Companion", "Embedding", "Generation"]
+__all__ = ["Companion", "Embedding", "Generation", "PlainGeneration"]
 
 
 class Companion:
@@ -161,3 +165,36 @@ class Generation:
         encoder = self._carrying.encoder(self._client.stream_encoder(self._context), self._context)
         self.losses = encoder.losses
         return encoder
+
+
+class PlainGeneration:
+    """What a model generated for a plain request; a `Generation` takes its place where the answer is not plain, too.
+
+    Args:
+        way: From the client to the app and back.
+        now: Unix time of the request.
+        long: Makes that `Generation`.
+
+    Attributes:
+        losses: What the answer does not say; nothing before it was translated.
+        streams: Never.
+        long: As given.
+    """
+
+    __slots__ = ("_now", "_way", "long", "losses")
+
+    streams = False
+
+    def __init__(self, way: ShortWay, now: int, long: Callable[[], Generation]) -> None:
+        self.losses: Sequence[Loss] = ()
+        self.long = long
+        self._way = way
+        self._now = now
+
+    def short(self, body: bytes) -> bytes | None:
+        """The client's body for the app's; None: it is not plain."""
+        answer = self._way.answer(body, self._now)
+        if answer is None:
+            return None
+        told, self.losses = answer
+        return told

@@ -13,6 +13,7 @@ A document decodes into a tree of frozen structs and encodes from one. Three rul
 | `request`, `response` | the two documents |
 | `events`, `lifecycle`, `fold` | an answer as a stream of events, the order they may come in, and what they add up to |
 | `failure`, `unanswered`, `retry_after` | errors, and what follows from them, or from no answer; how long to wait |
+| `plain` | the usual request and the usual answer, flat |
 | `embedding` | texts that become vectors |
 | `loss` | what a conversion could not carry |
 | `diff`, `normal` | what differs between two trees, and putting it back; one grouping of turns for all |

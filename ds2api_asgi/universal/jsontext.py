@@ -19,7 +19,7 @@ import msgspec
 
 from ..errors import InvalidDocument
 
-__all__ = ["MAX_DEPTH", "JsonText", "NumberText", "dumps", "equal", "json_string", "loads"]
+__all__ = ["MAX_DEPTH", "JsonText", "NumberText", "dumps", "equal", "json_string", "loads", "may_say_minus_zero"]
 
 MAX_DEPTH: Final = 128
 """How many arrays and objects may be nested; far under Python's recursion limit, so no walker can overflow."""
@@ -160,7 +160,7 @@ def loads(data: bytes | str) -> Any:
             `MAX_DEPTH`. Its words hold nothing of the document.
     """
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-    if _INTEGER_MINUS_ZERO.search(raw):
+    if may_say_minus_zero(raw):
         value = _loads_odd(data)
     else:
         try:
@@ -218,6 +218,11 @@ def equal(a: Any, b: Any) -> bool:
     if isinstance(a, float) and isinstance(b, float):
         return _number_text(a) == _number_text(b)
     return type(a) is type(b) and bool(a == b)
+
+
+def may_say_minus_zero(raw: bytes) -> bool:
+    """Whether the integer ``-0`` may be in a document, which readers of integers take for another one."""
+    return _INTEGER_MINUS_ZERO.search(raw) is not None
 
 
 def _number(text: str) -> float:

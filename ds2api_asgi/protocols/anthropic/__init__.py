@@ -26,6 +26,7 @@ Decisions:
 | `groups`, `thinking` | members that are objects of settings; whether thoughts are asked for |
 | `marks` | cache marks and citations of a block |
 | `resources` | what accounts keep |
+| `plain` | requests and answers of nothing but texts, from bytes to bytes |
 | `stops`, `usage`, `limits`, `times` | why an answer ended; counts, rate limits, dates |
 | `stream_blocks`, `scan` | parts of a stream, one after the other; whether JSON in pieces is complete |
 """
@@ -35,7 +36,7 @@ from __future__ import annotations
 from ...framing.sse import write_comment
 from ..base import Protocol
 from ..codec import Codec
-from . import companions, errors, request, response, routes, verdicts
+from . import companions, errors, plain, request, response, routes, verdicts
 from .profile import DIALECTS, NAME
 from .resources import RESOURCES
 from .stream_decoder import StreamDecoder
@@ -60,4 +61,5 @@ PROTOCOL: Protocol = Codec(
     keep_alive=write_comment(b"ping"),
     answer_error=errors.answer_error,
     resources=RESOURCES,
+    plain=plain,
 )

@@ -29,6 +29,7 @@ from .stops import decode_stop, encode_stop
 from .usage import decode_usage, encode_usage
 
 __all__ = [
+    "TIERS",
     "decode_response",
     "encode_response",
     "encode_tier",
@@ -40,7 +41,8 @@ __all__ = [
 _HANDLED: Final = frozenset(
     {"type", "role", "content", "usage", "stop_reason", "stop_sequence", "stop_details", "service_tier"}
 )
-_TIERS: Final = {"default": "standard", "standard": "standard", "priority": "priority", "batch": "batch"}
+TIERS: Final = {"default": "standard", "standard": "standard", "priority": "priority", "batch": "batch"}
+"""Service tiers of other protocols that this one has, by another name or the same."""
 
 
 def decode_response(document: dict[str, Any]) -> Response:
@@ -177,8 +179,8 @@ def encode_tier(tier: str | UnsetType, usage: dict[str, Any], scope: Scope) -> N
     """Write the service tier of an answer from elsewhere into its ``usage``."""
     if tier is UNSET:
         return
-    if tier in _TIERS:
-        usage["service_tier"] = _TIERS[tier]
+    if tier in TIERS:
+        usage["service_tier"] = TIERS[tier]
     if usage.get("service_tier") != tier:
         scope.add("service_tier", LossKind.APPROXIMATED, Severity.COSMETIC, f"{NAME} has other tiers")
 

@@ -25,6 +25,7 @@ https://platform.openai.com/docs/api-reference/chat (read 2026-11-23). Decisions
 | `stream_decoder`, `stream_encoder`, `stream_watch` | streams read, written, watched |
 | `messages`, `turns`, `parts`, `media`, `calls`, `tools` | what requests and answers are made of |
 | `choices`, `stops`, `usage` | messages of an answer, why it ended, counts |
+| `plain` | requests and answers of nothing but texts, from bytes to bytes |
 | `citations`, `carry` | annotations; payloads that clients carry |
 | `dialects`, `vendors` | what vendors take otherwise, as data |
 | `fitting`, `fitting_turns`, `spelling` | requests made to fit a vendor, and spelled as it does |
@@ -40,7 +41,7 @@ from ..codec import Codec
 from ..openai_shared import embeddings as openai_embeddings
 from ..openai_shared import models as openai_models
 from ..openai_shared.resources import RESOURCES
-from . import errors, request, response, routes, verdicts
+from . import errors, plain, request, response, routes, verdicts
 from .dialects import DIALECTS
 from .profile import NAME
 from .stream_decoder import StreamDecoder
@@ -65,4 +66,5 @@ PROTOCOL: Protocol = Codec(
     keep_alive=write_comment(b"ping"),
     answer_error=errors.answer_error,
     resources=RESOURCES,
+    plain=plain,
 )

@@ -1,0 +1,152 @@
+"""The short way: usual requests and answers from bytes to bytes, with no document and no tree between.
+
+A protocol declares ``plain``, a module of this name in its package. Each of its functions says None wherever it has a
+doubt, and then the long way is taken, with the very same bytes: the short way says what the long one would, or nothing.
+A member that it does not expect, a number that is spelled oddly, a value that the target would have to change: all of
+these are doubts. What is lost all the same is what the long way loses, which is asked for it, once for each shape.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from ..universal.content import Text
+from ..universal.loss import Loss
+from ..universal.node import Origin
+from ..universal.plain import PlainAnswer, PlainRequest
+from ..universal.request import Request, Turn
+from ..universal.response import Candidate, Response, Stop, StopReason, Usage
+from .base import Context, Protocol
+
+__all__ = ["Plain", "ShortWay", "reader", "short_way"]
+
+_SHAPES: Final = 256  # of which the losses are remembered; tiers are words of servers, so there is a bound
+_TURNS: Final = (Turn(role="user", parts=(Text(text="?"),)),)
+_COUNTS: Final = tuple(name for name in Usage.__struct_fields__ if name not in ("ext", "form"))
+_counts: Final = attrgetter(*_COUNTS)
+
+T = typing.TypeVar("T")
+
+
+class Plain(typing.Protocol):
+    """What a protocol's module ``plain`` has."""
+
+    def read_request(self, body: bytes) -> PlainRequest | None:
+        """A client's request; None: it says more, or is none."""
+        ...
+
+    def write_request(self, request: PlainRequest, dialect: str) -> bytes | None:
+        """A request for an app that speaks a dialect; None: it would have to be changed."""
+        ...
+
+    def read_answer(self, body: bytes) -> PlainAnswer | None:
+        """An app's answer; None: it says more, or is none."""
+        ...
+
+    def write_answer(self, answer: PlainAnswer, now: int) -> bytes | None:
+        """An answer for a client, at a Unix time; None: it would have to be changed."""
+        ...
+
+
+def reader(kind: type[T]) -> Callable[[bytes], T | None]:
+    """A function that reads bytes as a struct; None for all that is not exactly one.
+
+    An integer ``-0`` is read as 0; `jsontext.may_say_minus_zero` tells.
+    """
+    decode = msgspec.json.Decoder(kind).decode
+
+    def read(body: bytes) -> T | None:
+        try:
+            return decode(body)
+        except ValueError:  # msgspec's errors are such, too
+            return None
+
+    return read
+
+
+class ShortWay:
+    """From a client's protocol to an app's and back.
+
+    Args:
+        client: What the client speaks, and its module.
+        upstream: What the app speaks, and its module.
+        dialect: The app's.
+    """
+
+    def __init__(self, client: tuple[Protocol, Plain], upstream: tuple[Protocol, Plain], dialect: str) -> None:
+        (source, client_side), (target, upstream_side) = client, upstream
+        self._read_request = client_side.read_request
+        self._write_request = upstream_side.write_request
+        self._read_answer = upstream_side.read_answer
+        self._write_answer = client_side.write_answer
+        self._dialect = dialect
+
+        @lru_cache(_SHAPES)
+        def lost_of_request(bounded: bool) -> tuple[Loss, ...]:
+            bound = 1 if bounded else UNSET
+            sample = Request(model="?", turns=_TURNS, max_output_tokens=bound, origin=Origin(protocol=source.name))
+            return tuple(target.encode_request(sample, dialect=dialect).losses)
+
+        @lru_cache(_SHAPES)
+        def lost_of_answer(
+            tier: str | UnsetType,
+            ext: str,
+            usage_ext: str,
+            cited: bool,
+            counted: tuple[bool, ...],
+        ) -> tuple[Loss, ...]:
+            text = Text(text="?", citations=() if cited else UNSET)
+            counts: dict[str, Any] = {name: 0 for name, said in zip(_COUNTS, counted, strict=True) if said}
+            turn = Turn(role="assistant", parts=(text,))
+            sample = Response(
+                id="?",
+                model="?",
+                candidates=(Candidate(turns=(turn,), stop=Stop(reason=StopReason.END)),),
+                usage=Usage(ext={usage_ext: 0} if usage_ext else UNSET, **counts),
+                service_tier=tier,
+                ext={ext: 0} if ext else UNSET,
+                origin=Origin(protocol=target.name),
+            )
+            return tuple(source.encode_response(sample, Context()).losses)
+
+        self._lost_of_request = lost_of_request
+        self._lost_of_answer = lost_of_answer
+
+    def request(self, body: bytes) -> tuple[PlainRequest, bytes, tuple[Loss, ...]] | None:
+        """A client's request, what the app is asked for it, and what that does not say; None: not a plain one."""
+        request = self._read_request(body)
+        asked = None if request is None else self._write_request(request, self._dialect)
+        if request is None or asked is None:
+            return None
+        return request, asked, self._lost_of_request(request.max_output_tokens is not UNSET)
+
+    def answer(self, body: bytes, now: int) -> tuple[bytes, tuple[Loss, ...]] | None:
+        """What the client is told for an app's answer, and what that does not say; None: not a plain one.
+
+        Args:
+            body: The app's.
+            now: Unix time of the request.
+        """
+        answer = self._read_answer(body)
+        told = None if answer is None else self._write_answer(answer, now)
+        if answer is None or told is None:
+            return None
+        counted = tuple([count is not UNSET for count in _counts(answer.usage)])
+        lost = self._lost_of_answer(answer.service_tier, answer.ext, answer.usage_ext, answer.cited, counted)
+        return told, lost
+
+
+def short_way(client: Protocol, upstream: Protocol, dialect: str) -> ShortWay | None:
+    """The short way between two protocols that have one; None: there is none."""
+    client_side: Plain | None = getattr(client, "plain", None)
+    upstream_side: Plain | None = getattr(upstream, "plain", None)
+    if client_side is None or upstream_side is None or client.name == upstream.name:
+        return None
+    return ShortWay((client, client_side), (upstream, upstream_side), dialect)
