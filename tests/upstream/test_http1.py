@@ -26,6 +26,7 @@ from raw_upstream import Connection as RawConnection
 from raw_upstream import raw_upstream
 
 ORIGIN = Origin("example.test", 80, secure=False)
+LOOPS = ["asyncio", ("asyncio", {"use_uvloop": True})]
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 
 
@@ -58,6 +59,9 @@ class Wire:
 
     def get_write_buffer_size(self) -> int:
         return self.unsent
+
+    def get_extra_info(self, name: str) -> None:
+        return None
 
 
 class Asked:
@@ -390,6 +394,39 @@ def test_a_connection_that_has_ended_is_not_asked(loop: asyncio.AbstractEventLoo
     assert asked.answer.untouched
 
 
+def test_who_leaves_with_the_answer_at_hand_leaves_the_connection_to_the_next(loop: asyncio.AbstractEventLoop) -> None:
+    """The next request would fail, and go up once more."""
+    asked = Asked(loop)
+    waiting = asked.answer.head()
+    waiting.send(None)
+    asked.feed(OK)
+    asked.ask()
+    with pytest.raises(asyncio.CancelledError):
+        waiting.throw(asyncio.CancelledError())
+    assert not asked.wire.aborted
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n"])
+def test_an_answer_that_we_cut_is_not_whole(loop: asyncio.AbstractEventLoop, head: bytes) -> None:
+    asked = Asked(loop)
+    asked.feed(head + b"abc")
+    asked.connection.close()
+    asked.end()
+    with pytest.raises(BrokenStream, match="reset"):
+        drain(asked.answer)
+
+
+@pytest.mark.parametrize("more", [b"", b"content-length: 5\r\n"])
+@pytest.mark.parametrize("status", [101, 104, 199])
+def test_an_interim_answer_never_has_a_body(loop: asyncio.AbstractEventLoop, status: int, more: bytes) -> None:
+    """To the parser all but three have one, and the answer proper would be it."""
+    asked = Asked(loop)
+    asked.feed(b"HTTP/1.1 %d Interim\r\n%b\r\nhello" % (status, more) + OK)
+    assert (asked.wire.aborted, asked.body) == (True, b"")
+    with pytest.raises(TransportError, match="protocol"):
+        drain(asked.answer)
+
+
 # Connections that wait.
 
 
@@ -615,6 +652,108 @@ async def test_closing_ends_connections_that_are_in_use_too() -> None:
         with pytest.raises(BrokenStream):
             b"".join([chunk async for chunk in answer.chunks])
         await sender.aclose()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", LOOPS, ids=["asyncio", "uvloop"])
+async def test_closing_is_no_reason_to_ask_again() -> None:
+    async def script(connection: RawConnection) -> None:
+        await connection.request()
+        await connection.send(OK)
+        connection.server.asked = anyio.Event()
+        await connection.request()
+        await connection.eof()
+
+    async with raw_upstream(script) as server:
+        sender = Http1Sender()
+        await get(sender, server.url)
+        async with anyio.create_task_group() as group:
+
+            async def again() -> None:
+                with pytest.raises(TransportError) as raised:
+                    await get(sender, server.url)
+                assert (raised.value.reason, raised.value.processed) == ("reset", True)
+
+            group.start_soon(again)
+            await anyio.lowlevel.checkpoint()
+            await server.asked.wait()
+            group.start_soon(sender.aclose)
+            group.start_soon(sender.aclose)
+        with pytest.raises(TransportError) as raised:
+            await get(sender, server.url)
+        assert (raised.value.reason, raised.value.processed) == ("connect", False)
+    assert server.connections == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", LOOPS, ids=["asyncio", "uvloop"])
+async def test_nothing_is_sent_over_a_connection_that_was_made_while_all_were_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = aiohappyeyeballs.start_connection
+
+    async def start(*given: Any, **more: Any) -> Any:
+        await sender.aclose()
+        return await real(*given, **more)
+
+    monkeypatch.setattr(aiohappyeyeballs, "start_connection", start)
+    async with raw_upstream(answers) as server:
+        sender = Http1Sender()
+        with pytest.raises(TransportError) as raised:
+            await get(sender, server.url)
+        assert (raised.value.reason, raised.value.processed) == ("connect", False)
+    assert server.heads == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", LOOPS, ids=["asyncio", "uvloop"])
+async def test_nobody_waits_to_send_what_the_upstream_will_not_answer() -> None:
+    """It has said all, and reads no more, though it leaves the connection open."""
+    over = anyio.Event()
+
+    async def script(connection: RawConnection) -> None:
+        await connection.stream.receive()
+        await connection.send(b"HTTP/1.1 413 Content Too Large\r\n\r\nno")
+        await connection.stream.send_eof()
+        await over.wait()
+
+    async with raw_upstream(script) as server, sending() as sender:
+        with anyio.fail_after(20):
+            answer = await sender.send("POST", server.url, [], bytes(16_000_000))
+            assert [chunk async for chunk in answer.chunks] == [b"no"]
+        over.set()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_loop_that_takes_a_free_socket_for_a_taken_one_was_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def taken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("File descriptor 7 is used by transport")
+
+    monkeypatch.setattr(aiohappyeyeballs, "start_connection", taken)
+    async with sending() as sender:
+        with pytest.raises(TransportError) as raised:
+            await get(sender, "http://127.0.0.1:1/")
+    assert (raised.value.reason, raised.value.processed) == ("connect", False)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_connection_that_nobody_waits_for_any_more_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it was made just as the wait for it ended: asyncio would let TLS take its leave in peace."""
+    wire, channels = Wire(), []
+
+    async def create(make: Callable[[], Any], *, sock: socket.socket, **_: Any) -> Any:
+        make().connection_made(wire)
+        channels.append(sock)
+        raise asyncio.CancelledError
+
+    async with raw_upstream(answers) as server, sending() as sender:
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncio.get_running_loop(), "create_connection", create)
+            with pytest.raises(asyncio.CancelledError):
+                await get(sender, server.url)
+    assert (wire.aborted, channels[0].fileno()) == (True, -1)
 
 
 def test_it_is_made_where_asyncio_runs() -> None:

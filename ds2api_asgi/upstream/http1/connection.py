@@ -11,8 +11,9 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Any, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -26,6 +27,9 @@ MAX_HEAD = 64 * 1024
 
 READ_BUFFER = 128 * 1024
 """Bytes that are kept for who reads an answer before no more are taken from the upstream."""
+
+_INTERIM = frozenset({100, 102, 103})
+"""All but 101, a protocol that nobody asked to switch to, and those that the parser believes to have a body."""
 
 
 class _Stop(Exception):
@@ -82,7 +86,7 @@ class Answer:
             try:
                 await self._more()
             except asyncio.CancelledError:
-                self._connection.close()
+                await self.aclose()
                 raise
 
     @property
@@ -210,7 +214,10 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def close(self) -> None:
-        """End it at once; what is still to be sent is dropped."""
+        """End it at once; what is still to be sent is dropped, and an answer under way is cut."""
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer.fail("reset")
         if self._transport is not None:
             self._transport.abort()
 
@@ -218,14 +225,17 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is there."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass of it
+        self._transport = made = cast("asyncio.Transport", transport)  # uvloop's are no subclass of it
+        if self.origin.secure:
+            # While nobody reads, nothing more is to be taken from TCP: uvloop forgets what it has when TCP then ends.
+            cast("Any", made).set_read_buffer_limits(1, 0)
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
         answer = self._answer
         if answer is None:
             if data.strip(b"\r\n"):
-                self.close()
+                self._drop()
             return
         answer.untouched = False
         known = len(answer.parts)
@@ -249,12 +259,17 @@ class Connection(asyncio.Protocol):
                 return
         answer.wake()
 
+    def eof_received(self) -> None:
+        """No more will come; nobody waits until the rest of the request is sent."""
+        if self._transport is not None and self._is_sending:
+            self._loop.call_soon(self._transport.abort)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended."""
-        self._transport = None
+        transport, self._transport = self._transport, None
         answer, self._answer = self._answer, None
         if answer is not None:
-            if answer.status and exc is None and _ends_with_connection(answer.headers):
+            if answer.status and exc is None and _ends_with_connection(answer.headers) and _was_closed(transport):
                 answer.ended = True
                 answer.wake()
             else:
@@ -266,11 +281,20 @@ class Connection(asyncio.Protocol):
             self._paused = True
             self._transport.pause_reading()
 
+    def _drop(self) -> None:
+        """As `close`, while the transport tells of something: asyncio's TLS would miss its own there."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            if self.origin.secure:
+                self._loop.call_soon(transport.abort)
+            else:
+                transport.abort()
+
     def _end(self, answer: Answer, failure: str) -> None:
         """The answer has arrived, or none can arrive any more."""
         self._answer = None
         if failure or not self._reusable or not self.alive or self._is_sending:
-            self.close()
+            self._drop()
         else:
             if self._bodiless:  # the parser waits for the body that the headers told of
                 self._parser = HttpResponseParser(self)
@@ -304,7 +328,7 @@ class Connection(asyncio.Protocol):
         answer, status = self._answer, self._parser.get_status_code()
         assert answer is not None
         if status < 200:
-            if status < 100 or status == 101:  # a protocol that nobody asked to switch to
+            if status not in _INTERIM:
                 raise _Stop
             answer.headers = []
             return
@@ -331,3 +355,16 @@ class Connection(asyncio.Protocol):
 def _ends_with_connection(headers: Sequence[tuple[bytes, bytes]]) -> bool:
     """Whether a body is as long as the connection lasts (RFC 9112, 6.3)."""
     return not any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in headers)
+
+
+def _was_closed(transport: asyncio.BaseTransport | None) -> bool:
+    """Whether the upstream said that it would send no more; over TLS anybody can end a connection (RFC 9112, 9.8)."""
+    session: ssl.SSLObject | None = None if transport is None else transport.get_extra_info("ssl_object")
+    if session is None:
+        return True
+    try:
+        return not session.read(1)  # there are bytes where uvloop gave up those that we did not take yet
+    except ssl.SSLZeroReturnError:
+        return True
+    except ssl.SSLError:
+        return False

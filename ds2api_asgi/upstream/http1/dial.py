@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import aiohappyeyeballs
@@ -16,7 +16,7 @@ from ..sender import shared_ssl_context
 from .connection import Connection
 from .target import Origin
 
-__all__ = ["Dial"]
+__all__ = ["Dial", "unreached"]
 
 _NAMES_LAST = 10.0  # seconds for which a name's addresses are known; a restarted upstream is dialled by many at once
 _NEXT_ADDRESS = 0.25  # seconds after which the next address is tried as well (RFC 8305, 5)
@@ -41,34 +41,40 @@ class Dial:
         self._known: dict[Origin, tuple[float, list[Any]]] = {}
         self._lock = anyio.Lock()
 
-    async def __call__(self, origin: Origin, make: Callable[[], Connection]) -> Connection:
+    async def __call__(self, connection: Connection) -> None:
         """Connect.
 
         Args:
-            origin: Whereto.
-            make: Makes the connection's protocol.
+            connection: Not yet used; knows whereto.
 
         Raises:
             TransportError: It cannot be reached, or is not who it should be.
         """
         try:
             with anyio.fail_after(self._timeout):
-                return await self._connect(origin, make)
+                await self._connect(connection)
         except ssl.SSLError as error:
-            raise _unreached("tls") from error
-        except (OSError, UnicodeError) as error:  # TimeoutError is one; a name may be too long to be looked up
-            raise _unreached("connect") from error
+            raise unreached("tls") from error
+        except (OSError, UnicodeError, RuntimeError) as error:
+            # TimeoutError is an OSError; a name may be too long to be looked up; uvloop takes free sockets for taken.
+            raise unreached("connect") from error
 
-    async def _connect(self, origin: Origin, make: Callable[[], Connection]) -> Connection:
+    async def _connect(self, connection: Connection) -> None:
+        origin = connection.origin
         addresses = await self._addresses(origin)
         channel = await aiohappyeyeballs.start_connection(
             addresses, happy_eyeballs_delay=_NEXT_ADDRESS, interleave=1, loop=self._loop
         )
-        channel.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        tls = (self._ssl_context or shared_ssl_context()) if origin.secure else None
-        name = origin.host if origin.secure else None
-        _, connection = await self._loop.create_connection(make, sock=channel, ssl=tls, server_hostname=name)
-        return connection
+        try:
+            channel.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            tls = (self._ssl_context or shared_ssl_context()) if origin.secure else None
+            name = origin.host.rstrip(".") if origin.secure else None
+            await self._loop.create_connection(lambda: connection, sock=channel, ssl=tls, server_hostname=name)
+        except BaseException:
+            connection.close()  # it may have been made all the same, and would take leave for half a minute
+            with suppress(OSError):  # uvloop before 0.23 has closed it, and its number may soon be another's
+                channel.close()
+            raise
 
     async def _addresses(self, origin: Origin) -> list[Any]:
         try:  # nobody must be asked about what is an address already
@@ -83,5 +89,6 @@ class Dial:
         return addresses
 
 
-def _unreached(reason: str) -> TransportError:
+def unreached(reason: str) -> TransportError:
+    """Nothing was sent."""
     return TransportError(reason, f"no answer from the upstream ({reason})", processed=False)

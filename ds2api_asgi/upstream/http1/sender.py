@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
+
+import anyio
 
 from ...errors import TransportError
 from ..sender import RACE_WINDOW
 from .connection import Answer, Connection
-from .dial import Dial
+from .dial import Dial, unreached
 from .idle import Idle
 from .target import Origin, Target
 
@@ -35,7 +37,7 @@ class Http1Sender:
         self._dial = Dial(loop, timeout=connect_timeout, ssl_context=ssl_context)
         self._idle = Idle(loop)
         self._open: set[Connection] = set()
-        self._all_lost: asyncio.Future[None] | None = None  # there is one when all are to end
+        self._all_lost: anyio.Event | None = None  # there is one when all are to end
         self._target = lru_cache(maxsize=_TARGETS)(Target)
 
     async def send(self, method: str, url: str, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Answer:
@@ -53,7 +55,8 @@ class Http1Sender:
             try:
                 await answer.head()
             except TransportError:
-                if not answer.untouched or self._loop.time() - began > RACE_WINDOW:
+                late = self._loop.time() - began > RACE_WINDOW
+                if late or not answer.untouched or self._is_over():
                     raise
             else:
                 return answer
@@ -65,24 +68,29 @@ class Http1Sender:
     async def aclose(self) -> None:
         """Close all connections."""
         self._idle.stop()
-        self._all_lost = all_lost = self._loop.create_future()
-        if not self._open:
-            return
+        if self._all_lost is None:
+            self._all_lost = anyio.Event()
         for connection in list(self._open):
             connection.close()
-        await all_lost
+        if self._open:
+            await self._all_lost.wait()
 
     async def _connect(self, origin: Origin) -> Connection:
-        connection = await self._dial(
-            origin, partial(Connection, origin, self._loop, freed=self._idle.put, lost=self._lost)
-        )
+        if self._is_over():
+            raise unreached("connect")
+        connection = Connection(origin, self._loop, freed=self._idle.put, lost=self._lost)
+        await self._dial(connection)
+        if self._is_over():
+            connection.close()
+            raise unreached("connect")
         if connection.alive:
             self._open.add(connection)
-        if self._all_lost is not None:
-            connection.close()
         return connection
+
+    def _is_over(self) -> bool:
+        return self._all_lost is not None
 
     def _lost(self, connection: Connection) -> None:
         self._open.discard(connection)
-        if not self._open and self._all_lost is not None and not self._all_lost.done():
-            self._all_lost.set_result(None)
+        if not self._open and self._all_lost is not None:
+            self._all_lost.set()
