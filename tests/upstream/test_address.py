@@ -6,10 +6,10 @@ import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from yarl import URL
 
 from ds2api_asgi.errors import ConfigurationError
 from ds2api_asgi.upstream.address import Address, UnsafePath, strip_secrets
+from ds2api_asgi.upstream.http1.target import Target
 
 BASE = "https://api.example.com:8443/tenant/v1"
 
@@ -104,13 +104,19 @@ hostile = st.lists(
 ).map("".join)
 
 
+def on_the_wire(url: str) -> str:
+    """Where the fast sender's bytes lead."""
+    asked, host, *_ = Target("GET", url).message([], b"")[0].decode().split("\r\n")
+    return f"https://{host.removeprefix('Host: ')}{asked.split(' ')[1]}"
+
+
 @given(hostile, hostile, st.booleans())
 def test_no_request_changes_scheme_host_port_or_prefix(path: str, query: str, slash: bool) -> None:
     try:
         url = Address(BASE).url("/" + path if slash else path, query.encode("utf-8", "replace"))
     except UnsafePath:
         return
-    for seen in (urlsplit(url), urlsplit(str(httpx2.URL(url))), urlsplit(str(URL(url, encoded=True)))):
+    for seen in (urlsplit(url), urlsplit(str(httpx2.URL(url))), urlsplit(on_the_wire(url))):
         assert (seen.scheme, seen.netloc) == ("https", "api.example.com:8443")
         assert (seen.path + "/").startswith("/tenant/v1/")
         assert not {".", ".."} & set(unquote(unquote(seen.path)).split("/"))
