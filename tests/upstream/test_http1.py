@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -425,6 +426,17 @@ def test_an_interim_answer_never_has_a_body(loop: asyncio.AbstractEventLoop, sta
     assert (asked.wire.aborted, asked.body) == (True, b"")
     with pytest.raises(TransportError, match="protocol"):
         drain(asked.answer)
+
+
+def test_a_connection_that_has_ended_is_no_garbage(loop: asyncio.AbstractEventLoop) -> None:
+    gc.collect()
+    asked = Asked(loop)
+    asked.feed(OK)
+    asked.freed.clear()
+    asked.end()
+    asked.lost.clear()
+    del asked
+    assert gc.collect() == 0
 
 
 # Connections that wait.

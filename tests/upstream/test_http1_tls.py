@@ -103,3 +103,30 @@ async def test_a_name_with_a_dot_at_its_end_is_known_without_it(
         answer = await sender.send("GET", server.url.replace("127.0.0.1", "provider.test."), [], b"")
         assert [chunk async for chunk in answer.chunks] == [b"{}"]
         await sender.aclose()
+
+
+async def test_a_connection_whose_request_may_still_be_on_its_way_is_not_used_again(
+    trusted: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    """TLS does not tell what TCP has not sent yet."""
+    read = anyio.Event()
+
+    async def script(connection: Connection) -> None:
+        if connection.number > 1:
+            await connection.request()
+            await connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+            return
+        await connection.stream.receive()
+        await connection.send(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 2\r\n\r\n{}")
+        await read.wait()
+
+    server_context, client_context = trusted
+    async with raw_upstream(script, tls=server_context) as server:
+        sender = Http1Sender(ssl_context=client_context)
+        with anyio.move_on_after(5):
+            for body, status in (bytes(16_000_000), 413), (b"{}", 200):
+                answer = await sender.send("POST", server.url, [], body)
+                assert (answer.status, [chunk async for chunk in answer.chunks]) == (status, [b"{}"])
+        read.set()
+        await sender.aclose()
+    assert server.connections == 2

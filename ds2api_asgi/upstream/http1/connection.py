@@ -152,6 +152,7 @@ class Connection(asyncio.Protocol):
         "_answer",
         "_bodiless",
         "_freed",
+        "_is_long",
         "_loop",
         "_lost",
         "_other",
@@ -180,6 +181,7 @@ class Connection(asyncio.Protocol):
         self._parser = HttpResponseParser(self)
         self._answer: Answer | None = None
         self._bodiless = False
+        self._is_long = False
         self._reusable = False
         self._paused = False
         self._other = 0  # bytes since there was a part of a body
@@ -203,6 +205,7 @@ class Connection(asyncio.Protocol):
             return answer
         self._answer = answer
         self._bodiless = bodiless
+        self._is_long = len(message) > 1
         self._other = 0
         transport.writelines(message)
         return answer
@@ -267,6 +270,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended."""
         transport, self._transport = self._transport, None
+        del self._parser  # it holds us, and we would be garbage in a cycle
         answer, self._answer = self._answer, None
         if answer is not None:
             if answer.status and exc is None and _ends_with_connection(answer.headers) and _was_closed(transport):
@@ -293,7 +297,13 @@ class Connection(asyncio.Protocol):
     def _end(self, answer: Answer, failure: str) -> None:
         """The answer has arrived, or none can arrive any more."""
         self._answer = None
-        if failure or not self._reusable or not self.alive or self._is_sending:
+        if (
+            failure
+            or not self._reusable
+            or not self.alive
+            or self._is_sending
+            or (self._is_long and self._may_be_unread(answer))
+        ):
             self._drop()
         else:
             if self._bodiless:  # the parser waits for the body that the headers told of
@@ -309,6 +319,10 @@ class Connection(asyncio.Protocol):
     def _is_sending(self) -> bool:
         """Whether the request is still on its way, though it was answered."""
         return self._transport is not None and self._transport.get_write_buffer_size() > 0
+
+    def _may_be_unread(self, answer: Answer) -> bool:
+        """Whether a long request may not have been read: TLS does not tell what TCP has still to send."""
+        return self.origin.secure and answer.status >= 400
 
     # What the parser reads (httptools).
 
