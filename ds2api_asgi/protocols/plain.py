@@ -15,9 +15,10 @@ from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from ..universal.content import Text
+from ..universal.jsontext import may_be_too_deep
 from ..universal.loss import Loss
 from ..universal.node import Origin
 from ..universal.plain import PlainAnswer, PlainRequest
@@ -25,7 +26,7 @@ from ..universal.request import Request, Turn
 from ..universal.response import Candidate, Response, Stop, StopReason, Usage
 from .base import Context, Protocol
 
-__all__ = ["Plain", "ShortWay", "reader", "short_way"]
+__all__ = ["Plain", "ShortWay", "reader", "said_of", "short_way"]
 
 _SHAPES: Final = 256  # of which the losses are remembered; tiers are words of servers, so there is a bound
 _TURNS: Final = (Turn(role="user", parts=(Text(text="?"),)),)
@@ -55,6 +56,10 @@ class Plain(typing.Protocol):
         ...
 
 
+def _ext(names: tuple[str, ...]) -> dict[str, Any] | UnsetType:
+    return dict.fromkeys(names, 0) or UNSET
+
+
 def reader(kind: type[T]) -> Callable[[bytes], T | None]:
     """A function that reads bytes as a struct; None for all that is not exactly one.
 
@@ -69,6 +74,30 @@ def reader(kind: type[T]) -> Callable[[bytes], T | None]:
             return None
 
     return read
+
+
+def said_of(*names: str) -> Callable[[Struct, bytes], tuple[str, ...] | None]:
+    """A function that tells which of these members of a struct are there and not null, in the order of the wire.
+
+    None where this cannot be told from the bytes: a name stands in them more than once, or in another spelling. None
+    also where one of them may be nested too deep.
+    """
+    values_of = attrgetter(*names)
+    keys = {name: b'"%b":' % name.encode() for name in names}  # inside a text its quotes are escaped
+
+    def said(node: Struct, body: bytes) -> tuple[str, ...] | None:
+        values = values_of(node)
+        if values.count(UNSET) + values.count(None) == len(values):
+            return ()
+        found = [name for name, value in zip(names, values, strict=True) if value is not UNSET and value is not None]
+        if len(found) > 1:
+            if any(body.count(keys[name]) != 1 for name in found):
+                return None
+            found.sort(key=lambda name: body.find(keys[name]))
+        deep = any(type(value) is dict or type(value) is list for value in values) and may_be_too_deep(body)
+        return None if deep else tuple(found)
+
+    return said
 
 
 class ShortWay:
@@ -97,8 +126,9 @@ class ShortWay:
         @lru_cache(_SHAPES)
         def lost_of_answer(
             tier: str | UnsetType,
-            ext: str,
-            usage_ext: str,
+            ext: tuple[str, ...],
+            text_ext: tuple[str, ...],
+            usage_ext: tuple[str, ...],
             cited: bool,
             counted: tuple[bool, ...],
         ) -> tuple[Loss, ...]:
@@ -108,10 +138,10 @@ class ShortWay:
             sample = Response(
                 id="?",
                 model="?",
-                candidates=(Candidate(turns=(turn,), stop=Stop(reason=StopReason.END)),),
-                usage=Usage(ext={usage_ext: 0} if usage_ext else UNSET, **counts),
+                candidates=(Candidate(turns=(turn,), stop=Stop(reason=StopReason.END), ext=_ext(text_ext)),),
+                usage=Usage(ext=_ext(usage_ext), **counts),
                 service_tier=tier,
-                ext={ext: 0} if ext else UNSET,
+                ext=_ext(ext),
                 origin=Origin(protocol=target.name),
             )
             return tuple(source.encode_response(sample, Context()).losses)
@@ -139,8 +169,8 @@ class ShortWay:
         if answer is None or told is None:
             return None
         counted = tuple([count is not UNSET for count in _counts(answer.usage)])
-        lost = self._lost_of_answer(answer.service_tier, answer.ext, answer.usage_ext, answer.cited, counted)
-        return told, lost
+        exts = answer.ext, answer.text_ext, answer.usage_ext
+        return told, self._lost_of_answer(answer.service_tier, *exts, answer.cited, counted)
 
 
 def short_way(client: Protocol, upstream: Protocol, dialect: str) -> ShortWay | None:

@@ -21,6 +21,7 @@ __all__ = [
     "PlainStops",
     "PlainText",
     "PlainTexts",
+    "PlainTier",
     "PlainTurn",
     "PlainTurns",
     "is_blank",
@@ -32,6 +33,10 @@ _NUMBER: Final = re.compile(rb"(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,17})?")
 
 PlainBound: TypeAlias = Annotated[int, Meta(gt=0)]
 """A bound of tokens; a zero may have been ``-0``, which is not the same text."""
+
+
+PlainTier: TypeAlias = Annotated[str, Meta(max_length=40)]
+"""A service tier; servers choose the word, and it is remembered."""
 
 
 class PlainText(Struct, forbid_unknown_fields=True, gc=False):
@@ -101,7 +106,8 @@ class PlainAnswer(Struct, kw_only=True, gc=False):
         cut: Whether it ended at the bound.
         usage: What it cost; both totals are known, and no other sum.
         service_tier: The tier that served it.
-        ext: The one member of the document, if there is one, that only its own protocol knows.
+        ext: Members of the document that only its own protocol knows, in their order.
+        text_ext: The same of what holds the text, and why it ended.
         usage_ext: The same of its usage.
     """
 
@@ -112,9 +118,10 @@ class PlainAnswer(Struct, kw_only=True, gc=False):
     cited: bool = False
     cut: bool
     usage: Usage
-    service_tier: str | UnsetType = UNSET
-    ext: str = ""
-    usage_ext: str = ""
+    service_tier: PlainTier | UnsetType = UNSET
+    ext: tuple[str, ...] = ()
+    text_ext: tuple[str, ...] = ()
+    usage_ext: tuple[str, ...] = ()
 
 
 def is_plain_number(raw: Raw | UnsetType) -> bool:

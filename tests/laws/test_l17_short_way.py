@@ -33,6 +33,8 @@ PAIRS: Final = (("anthropic", "openai-chat"), ("openai-chat", "anthropic"))
 PATHS: Final = {"anthropic": "/v1/messages", "openai-chat": "/v1/chat/completions"}
 CORPUS: Final = {"anthropic": "anthropic_messages", "openai-chat": "openai_chat"}
 NOW: Final = 1_700_000_000
+MANY: Final = settings(max_examples=5 * settings().max_examples)
+SELDOM: Final = (0, 0, 0, 1)  # odd things in documents, where others happen, too
 pairs = pytest.mark.parametrize(("client", "speaks"), PAIRS)
 
 
@@ -79,7 +81,7 @@ def tells_the_same(client: str, speaks: str, body: bytes) -> bool:
     ("client", "speaks", "dialect"),
     [("openai-chat", "anthropic", ""), *(("anthropic", "openai-chat", d) for d in DIALECTS)],
 )
-@settings(max_examples=200)
+@MANY
 @given(data=st.data())
 def test_a_plain_request_asks_what_the_long_way_asks(
     client: str, speaks: str, dialect: str, data: st.DataObject
@@ -88,7 +90,7 @@ def test_a_plain_request_asks_what_the_long_way_asks(
 
 
 @pairs
-@settings(max_examples=400)
+@MANY
 @given(data=st.data())
 def test_a_plain_answer_tells_what_the_long_way_tells(client: str, speaks: str, data: st.DataObject) -> None:
     tells_the_same(client, speaks, data.draw(plain_documents.answers(speaks)))
@@ -245,12 +247,12 @@ _DIALECTS: Final = {"openai-chat": ("mistral", "compatible"), "anthropic": ("202
 
 @st.composite
 def plots(draw: st.DrawFn, client: str, speaks: str) -> dict[str, Any]:
-    body = draw(plain_documents.requests(client))
-    answer: list[Any] = _pieces(draw, draw(plain_documents.answers(speaks)), "http.response.body")
+    body = draw(plain_documents.requests(client, SELDOM))
+    answer: list[Any] = _pieces(draw, draw(plain_documents.answers(speaks, SELDOM)), "http.response.body")
     incoming = _pieces(draw, body, "http.request")
     if draw(_mostly(False, True)) and draw(st.booleans()):
         incoming[draw(st.integers(0, len(incoming) - 1))] = {"type": "http.disconnect"}
-    coded = draw(_headers((b"content-encoding", b"identity"), (b"content-encoding", b"gzip")))[:1]
+    coded = draw(_mostly([], [(b"content-encoding", b"identity")], [(b"content-encoding", b"gzip")]))
     start = {
         "type": "http.response.start",
         "status": draw(_mostly(200, 201, 302, 404, 500)),
@@ -300,7 +302,7 @@ def plots(draw: st.DrawFn, client: str, speaks: str) -> dict[str, Any]:
 
 
 @pairs
-@settings(max_examples=300)
+@MANY
 @given(data=st.data())
 def test_nobody_can_tell_which_way_was_taken(client: str, speaks: str, data: st.DataObject) -> None:
     plot = data.draw(plots(client, speaks))

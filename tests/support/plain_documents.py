@@ -51,23 +51,33 @@ _numbers = st.sampled_from(
 _stops = st.sampled_from([1, 1, 2, 2, 4, 5, 0]).flatmap(
     lambda length: st.lists(_said, min_size=length, max_size=length)
 )
-_counts = st.integers(0, 40)
+_counts = st.sampled_from([*[0, 1, 7, 20] * 4, _Verbatim("-0")])
 _more = st.integers(40, 80)
+_few = st.sampled_from([None, 0, 3])
+_USUAL_ROLES = [("user",), ("user", "assistant", "user")] * 3
+_ROLES = [*_USUAL_ROLES, ("user", "user"), ("user", "assistant"), ("assistant", "user"), ("user", "system", "user"), ()]
 _nothing = st.none() | st.just([])
 
 
 @st.composite
-def _conversation(draw: st.DrawFn, length: st.SearchStrategy[int]) -> list[dict[str, Any]]:
-    return [{"role": ("user", "assistant")[at % 2], "content": draw(_contents)} for at in range(draw(length))]
+def _conversation(draw: st.DrawFn) -> list[dict[str, Any]]:
+    return [{"role": role, "content": draw(_contents)} for role in draw(st.sampled_from(_ROLES))]
 
 
 def _sometimes(**optional: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries({}, optional=optional)
 
 
+def _shuffled(**optional: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.tuples(_sometimes(**optional), st.permutations(sorted(optional))).map(
+        lambda drawn: {name: drawn[0][name] for name in drawn[1] if name in drawn[0]}
+    )
+
+
+_lost = st.sampled_from([None, 0, 0.5, "x", [], {}, {"id": "cost", "cost": [1e-7]}, [{"x": None}]])
 _anthropic_request = st.builds(
     lambda messages, more: {"model": "claude", "max_tokens": 9, "messages": messages, **more},
-    _conversation(st.sampled_from([1, 1, 3, 3, 2, 0])),
+    _conversation(),
     _sometimes(
         system=_contents,
         temperature=_numbers,
@@ -80,7 +90,7 @@ _anthropic_request = st.builds(
 _openai_request = st.builds(
     lambda system, messages, bound, more: {"model": "gpt", "messages": [*system, *messages], **bound, **more},
     st.lists(_contents.map(lambda content: {"role": "system", "content": content}), max_size=1),
-    _conversation(st.sampled_from([1, 1, 3, 3, 2, 0])),
+    _conversation(),
     st.sampled_from([{"max_tokens": 9}, {"max_completion_tokens": 9}, {}]),
     _sometimes(
         temperature=_numbers,
@@ -143,19 +153,28 @@ _openai_answer = st.builds(
             "reasoning": st.none(),
         },
     ),
-    _sometimes(finish_reason=st.just("length"), logprobs=st.none(), stop_reason=st.none(), token_ids=st.none()),
+    _sometimes(finish_reason=st.just("length"), logprobs=st.none(), stop_reason=st.none(), token_ids=st.none())
+    | _sometimes(content_filter_results=_lost, native_finish_reason=st.sampled_from(["x", None]), seed=_lost),
     _more,
-    _counts,
-    _sometimes(
-        prompt_tokens_details=st.none()
-        | _sometimes(cached_tokens=st.integers(0, 20), audio_tokens=_counts, cache_write_tokens=st.integers(0, 20)),
-        completion_tokens_details=st.none()
-        | _sometimes(
-            reasoning_tokens=_counts,
-            audio_tokens=_counts,
-            accepted_prediction_tokens=_counts,
-            rejected_prediction_tokens=_counts,
+    _more,
+    st.builds(
+        lambda details, lost: {**details, **lost},
+        _sometimes(
+            prompt_tokens_details=st.none()
+            | _sometimes(cached_tokens=st.integers(0, 20), audio_tokens=_counts, cache_write_tokens=st.integers(0, 20))
+            | _sometimes(cached_tokens=st.integers(0, 20), text_tokens=_few, video_tokens=_few),
+            completion_tokens_details=st.none()
+            | _sometimes(
+                reasoning_tokens=_counts,
+                audio_tokens=_counts,
+                accepted_prediction_tokens=_counts,
+                rejected_prediction_tokens=_counts,
+            )
+            | _sometimes(reasoning_tokens=_counts, image_tokens=_few),
         ),
+        st.just({})
+        | _sometimes(cost=_lost, is_byok=_lost, cost_details=_lost, service_tier=_lost)
+        | _shuffled(completion_time=_lost, queue_time=_lost, total_time=_lost, prompt_time=_lost),
     ),
     _sometimes(
         service_tier=st.sampled_from(["default", "priority", "flex", "x", None]),
@@ -163,7 +182,8 @@ _openai_answer = st.builds(
         prompt_logprobs=st.none(),
         prompt_token_ids=st.none(),
         kv_transfer_params=st.none(),
-    ),
+    )
+    | _shuffled(system_fingerprint=st.just("fp"), provider=st.just("x"), x_groq=_lost, prompt_filter_results=_lost),
 )
 
 _ODD_NUMBERS = [
@@ -199,7 +219,18 @@ _NAMES = [
     *("annotations", "cache_control", "choices", "citations", "content", "error", "extra", "finish_reason", "logprobs"),
     *("max_completion_tokens", "max_tokens", "metadata", "model", "n", "name", "object", "reasoning_content", "role"),
     *("seed", "stop_details", "stream", "stream_options", "system", "thinking", "tool_calls", "tools", "top_k", "type"),
-    *("usage", "prompt_cache_hit_tokens", "provider", "function_call", "reasoning_details", "audio"),
+    *(
+        "usage",
+        "prompt_cache_hit_tokens",
+        "cached_tokens",
+        "x_groq",
+        "cost",
+        "text_tokens",
+        "provider",
+        "function_call",
+        "reasoning_details",
+        "audio",
+    ),
 ]
 
 
@@ -215,9 +246,9 @@ def _nodes(value: Any) -> list[dict[str, Any]]:
 
 
 @st.composite
-def _mutated(draw: st.DrawFn, documents: st.SearchStrategy[dict[str, Any]]) -> bytes:
+def _mutated(draw: st.DrawFn, documents: st.SearchStrategy[dict[str, Any]], oddities: tuple[int, ...]) -> bytes:
     document = deepcopy(draw(documents))
-    for _ in range(draw(st.sampled_from([0, 0, 1, 1, 2]))):
+    for _ in range(draw(st.sampled_from(oddities))):
         node = draw(st.sampled_from(_nodes(document)))
         key = draw(st.sampled_from([*sorted(node) * 4, *_NAMES]))
         match draw(st.sampled_from(["set", "set", "delete", "twice", "half"])):
@@ -231,7 +262,7 @@ def _mutated(draw: st.DrawFn, documents: st.SearchStrategy[dict[str, Any]]) -> b
                 node[key] += draw(st.sampled_from(["\ud83d", "\udc00"]))
     body = _dumps(document).encode("utf-8", "surrogatepass")
     body = body.replace(b"\xed\xa0\xbd", b"\\ud83d").replace(b"\xed\xb0\x80", b"\\udc00")
-    match draw(st.sampled_from([""] * 20 + ["mark", "cut", "more", "bytes"])):
+    match draw(st.sampled_from([""] * 40 + ["mark", "cut", "more", "bytes"])):
         case "mark":
             return b"\xef\xbb\xbf" + body
         case "cut":
@@ -248,11 +279,11 @@ _REQUESTS = {"anthropic": _anthropic_request, "openai-chat": _openai_request}
 _ANSWERS = {"anthropic": _anthropic_answer, "openai-chat": _openai_answer}
 
 
-def requests(protocol: str) -> st.SearchStrategy[bytes]:
-    """Bodies of requests, most of which are plain or nearly so."""
-    return _mutated(_REQUESTS[protocol])
+def requests(protocol: str, oddities: tuple[int, ...] = (0, 0, 1, 1, 2)) -> st.SearchStrategy[bytes]:
+    """Bodies of requests, plain but for as many odd things as one of these numbers says."""
+    return _mutated(_REQUESTS[protocol], oddities)
 
 
-def answers(protocol: str) -> st.SearchStrategy[bytes]:
-    """Bodies of answers, most of which are plain or nearly so."""
-    return _mutated(_ANSWERS[protocol])
+def answers(protocol: str, oddities: tuple[int, ...] = (0, 0, 1, 1, 2)) -> st.SearchStrategy[bytes]:
+    """Bodies of answers, plain but for as many odd things as one of these numbers says."""
+    return _mutated(_ANSWERS[protocol], oddities)

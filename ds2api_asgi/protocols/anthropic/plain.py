@@ -17,6 +17,7 @@ from ...universal.plain import (
     PlainRequest,
     PlainStops,
     PlainTexts,
+    PlainTier,
     PlainTurn,
     PlainTurns,
     is_blank,
@@ -69,7 +70,7 @@ class _Usage(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
     output_tokens: int
     output_tokens_details: _Output | UnsetType = UNSET
     server_tool_use: UnsetType | None = UNSET
-    service_tier: str | UnsetType | None = UNSET
+    service_tier: PlainTier | UnsetType | None = UNSET
     inference_geo: str | UnsetType | None = UNSET
 
 
@@ -178,7 +179,7 @@ def read_answer(body: bytes) -> PlainAnswer | None:
         cut=told.stop_reason == "max_tokens",
         usage=counts,
         service_tier=UNSET if usage.service_tier is None else usage.service_tier,
-        usage_ext="inference_geo" if type(usage.inference_geo) is str else "",
+        usage_ext=("inference_geo",) if isinstance(usage.inference_geo, str) else (),
     )
 
 

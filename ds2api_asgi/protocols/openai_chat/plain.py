@@ -17,13 +17,14 @@ from ...universal.plain import (
     PlainBound,
     PlainRequest,
     PlainStops,
+    PlainTier,
     PlainTurn,
     PlainTurns,
     is_plain_number,
 )
 from ...universal.response import Usage
 from ..openai_shared.settings import ANSWER_TIERS
-from ..plain import reader
+from ..plain import reader, said_of
 from .dialects import dialect as dialect_of
 
 __all__ = ["read_answer", "read_request", "write_answer", "write_request"]
@@ -64,12 +65,18 @@ class _Choice(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
     finish_reason: Literal["stop", "length"]
     stop_reason: _Null = UNSET
     token_ids: _Null = UNSET
+    content_filter_results: Any = UNSET
+    native_finish_reason: str | UnsetType | None = UNSET
+    seed: Any = UNSET
 
 
 class _Input(Struct, forbid_unknown_fields=True, gc=False):
     cached_tokens: _Count = UNSET
     cache_write_tokens: _Count = UNSET
     audio_tokens: _Count = UNSET
+    text_tokens: int | UnsetType | None = UNSET
+    image_tokens: int | UnsetType | None = UNSET
+    video_tokens: int | UnsetType | None = UNSET
 
 
 class _Output(Struct, forbid_unknown_fields=True, gc=False):
@@ -77,6 +84,7 @@ class _Output(Struct, forbid_unknown_fields=True, gc=False):
     audio_tokens: _Count = UNSET
     accepted_prediction_tokens: _Count = UNSET
     rejected_prediction_tokens: _Count = UNSET
+    image_tokens: int | UnsetType | None = UNSET
 
 
 class _Usage(Struct, forbid_unknown_fields=True, gc=False):
@@ -85,6 +93,17 @@ class _Usage(Struct, forbid_unknown_fields=True, gc=False):
     total_tokens: int
     prompt_tokens_details: _Input | UnsetType | None = UNSET
     completion_tokens_details: _Output | UnsetType | None = UNSET
+    audio_prompt_tokens: Any = UNSET
+    completion_time: Any = UNSET
+    cost: Any = UNSET
+    cost_details: Any = UNSET
+    is_byok: Any = UNSET
+    num_cached_tokens: Any = UNSET
+    num_sources_used: Any = UNSET
+    prompt_time: Any = UNSET
+    queue_time: Any = UNSET
+    service_tier: Any = UNSET
+    total_time: Any = UNSET
 
 
 class _Answer(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
@@ -93,12 +112,17 @@ class _Answer(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
     created: int
     model: str
     choices: Annotated[list[_Choice], Meta(min_length=1, max_length=1)]
-    service_tier: str | UnsetType | None = UNSET
+    service_tier: PlainTier | UnsetType | None = UNSET
     usage: _Usage
     system_fingerprint: str | UnsetType | None = UNSET
     prompt_logprobs: _Null = UNSET
     prompt_token_ids: _Null = UNSET
     kv_transfer_params: _Null = UNSET
+    prompt_filter_results: Any = UNSET
+    provider: str | UnsetType | None = UNSET
+    time_info: Any = UNSET
+    usage_breakdown: Any = UNSET
+    x_groq: Any = UNSET
 
 
 _request: Final = reader(_Request)
@@ -107,6 +131,16 @@ _write: Final = msgspec.json.Encoder().encode
 _OPTIONAL: Final = ("stream", "temperature", "top_p", "user", "max_completion_tokens", "max_tokens", "stop")
 _NO_INPUT: Final = _Input()
 _NO_OUTPUT: Final = _Output()
+
+# Members that are lost on the way, by what they stand in.
+_of_answer: Final = said_of(
+    "system_fingerprint", "prompt_filter_results", "provider", "time_info", "usage_breakdown", "x_groq"
+)
+_of_choice: Final = said_of("content_filter_results", "native_finish_reason", "seed")
+_of_usage: Final = said_of(
+    *("audio_prompt_tokens", "completion_time", "cost", "cost_details", "is_byok", "num_cached_tokens"),
+    *("num_sources_used", "prompt_time", "queue_time", "service_tier", "total_time"),
+)
 
 
 def read_request(body: bytes) -> PlainRequest | None:
@@ -170,6 +204,9 @@ def read_answer(body: bytes) -> PlainAnswer | None:
         return None
     given, made = given or _NO_INPUT, made or _NO_OUTPUT
     (choice,) = told.choices
+    ext, text_ext, usage_ext = _of_answer(told, body), _of_choice(choice, body), _of_usage(usage, body)
+    if ext is None or text_ext is None or usage_ext is None:
+        return None
     return PlainAnswer(
         id=told.id,
         model=told.model,
@@ -187,9 +224,13 @@ def read_answer(body: bytes) -> PlainAnswer | None:
             audio_output=made.audio_tokens,
             accepted_prediction=made.accepted_prediction_tokens,
             rejected_prediction=made.rejected_prediction_tokens,
+            input_ext=UNSET if UNSET is given.text_tokens is given.image_tokens is given.video_tokens else {},
+            output_ext=UNSET if made.image_tokens is UNSET else {},
         ),
         service_tier=UNSET if told.service_tier is None else told.service_tier,
-        ext="system_fingerprint" if type(told.system_fingerprint) is str else "",
+        ext=ext,
+        text_ext=text_ext,
+        usage_ext=usage_ext,
     )
 
 
