@@ -6,6 +6,7 @@ import json
 import ssl
 from pathlib import Path
 
+import anyio
 import pytest
 import trustme
 
@@ -67,6 +68,40 @@ async def test_a_file_says_which_way_leads_to_a_provider(authority: trustme.CA, 
     assert (told.status, json.loads(told.body)["choices"][0]["message"]["content"]) == (200, "Hello")
     assert set(proxy.asked) == {f"CONNECT {made.url.partition('//')[2]} HTTP/1.1"}
     assert "canary" not in repr(gateway.config)
+
+
+async def test_renewed_certificates_are_taken_over(authority: trustme.CA, tmp_path: Path) -> None:
+    answer = json.dumps(ANSWER).encode()
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(answer)
+
+    async def script(connection: Connection) -> None:
+        while await connection.request():
+            await connection.send(head + answer)
+
+    renewed = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    renewed.issue_cert("127.0.0.1").configure_cert(context)
+    renewed.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    async with raw_upstream(script, tls=context) as made:
+        file = write(tmp_path, authority, made.url)
+        file.write_text(file.read_text().replace('proxy = "env:PROXY"\n', "") + "[reload]\ninterval = 0.02\n")
+        gateway = Gateway.from_toml(file)
+
+        async def status() -> int:
+            told = await Driver(gateway).request("POST", "/v1/chat/completions", body=json.dumps(QUESTION).encode())
+            return told.status
+
+        reloads, reloaded = anyio.create_memory_object_stream[object](100)
+        gateway.on_reload(lambda *_: reloads.send_nowait(None))
+        text = file.read_text()
+        async with running(gateway), reloads, reloaded:
+            assert await status() == 502
+            write(tmp_path, renewed, made.url).write_text(text)
+            with anyio.fail_after(20):
+                while await status() != 200:  # the files are written, and seen, one after the other
+                    await reloaded.receive()
+            assert not await gateway.reload()
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from typing import Final
 
 __all__ = ["LONGEST", "contents", "digest"]
 
-LONGEST: Final = 64 * 1024
-"""Bytes that a file may hold that a configuration refers to; one more is read, to see that it holds more."""
+LONGEST: Final = 1024 * 1024
+"""Bytes of a file that are looked at; one more is read, to see that it holds more."""
 
 
 def contents(path: Path) -> bytes:

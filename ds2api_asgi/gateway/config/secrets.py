@@ -15,23 +15,25 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 from msgspec import Struct, field
-from pydantic import BeforeValidator, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
 from ...asgi.secret import Secret
 from ...errors import ConfigurationError
-from .contents import LONGEST, contents, digest
+from .contents import contents, digest
 from .guess import near
 
-__all__ = ["Hidden", "HiddenText", "Reference", "Referred", "Surroundings", "Text"]
+__all__ = ["Followed", "FollowedFile", "Hidden", "HiddenText", "Reference", "Referred", "Surroundings", "Text"]
 
 _SHOWN: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _SHELL: Final = re.compile(r"\$(?:\{[A-Za-z_]\w*\}|[A-Za-z_]\w*|\([^)]*\))|%[A-Za-z_]\w*%")
 _KINDS: Final = re.compile(r"(?i)\s*(env|file)\s*:")
 _DIGEST: Final = "sha256:"
+_LONGEST: Final = 64 * 1024  # bytes of a secret
 
 
 class Surroundings(Struct, kw_only=True):
@@ -68,6 +70,38 @@ class Referred(Hidden):
     """One that stood elsewhere than in the file: a secret, most likely."""
 
     __slots__ = ()
+
+
+class Followed(str):
+    """The name of a file, which is another one when it says something else.
+
+    Attributes:
+        said: What it said (`contents.digest`); None: it could not be read, or nobody has looked.
+    """
+
+    __slots__ = ("said",)
+
+    said: bytes | None
+
+    def __eq__(self, other: object) -> bool:
+        return str.__eq__(self, other) is True and getattr(other, "said", None) == self.said
+
+    __hash__ = str.__hash__
+
+
+def _followed(name: str, info: ValidationInfo) -> Followed:
+    followed = Followed(name)
+    followed.said = None
+    if isinstance(info.context, Surroundings):
+        path = info.context.folder / name
+        with suppress(OSError, ValueError):  # what is wrong with it, checks tell
+            followed.said = digest(contents(path))
+        info.context.files[path] = followed.said
+    return followed
+
+
+FollowedFile = Annotated[str, AfterValidator(_followed)]
+"""A file beside the configuration that is read with it; when it changes, the configuration has."""
 
 
 def _found(value: Any, info: ValidationInfo) -> tuple[str, bool]:
@@ -107,7 +141,7 @@ def _read(surroundings: Surroundings, name: str) -> str:
         reason = getattr(error, "strerror", None) or "not the name of a file"
         raise ValueError(f"cannot read the file after file: ({reason})") from None
     surroundings.files[path] = digest(content)
-    if len(content) > LONGEST:
+    if len(content) > _LONGEST:
         raise ValueError("the file after file: is over 64 KiB")
     try:
         text = content.decode().strip()

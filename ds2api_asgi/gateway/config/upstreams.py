@@ -14,7 +14,7 @@ from ..providers.presets import PRESETS
 from .base import Amount, Bytes, Count, Flag, HeaderName, OneOf, Seconds, Table, Whole
 from .either import MARK, OrFalse, WordOrTable, tagged
 from .resilience import RetryTable
-from .secrets import HiddenText, Reference, Text
+from .secrets import FollowedFile, HiddenText, Reference, Text
 
 __all__ = [
     "KeyTable",
@@ -116,13 +116,13 @@ TransformTable = Annotated[
 
 
 class TlsTable(Table):
-    """Certificates between the gateway and a provider, in files relative to this one; read when the gateway starts."""
+    """Certificates between the gateway and a provider, in files relative to this one, which are followed."""
 
-    cafile: str | None = None
+    cafile: FollowedFile | None = None
     """The authorities that are trusted, in place of the system's (a private one, in PEM)."""
-    certfile: str | None = None
+    certfile: FollowedFile | None = None
     """A certificate that the gateway shows, with `keyfile`."""
-    keyfile: str | None = None
+    keyfile: FollowedFile | None = None
     """Its private key."""
 
 
