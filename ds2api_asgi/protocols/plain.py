@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable
 from functools import lru_cache
-from operator import attrgetter
+from operator import attrgetter, is_not
 from typing import Any, Final
 
 import msgspec
@@ -29,9 +29,14 @@ from .base import Context, Protocol
 __all__ = ["Plain", "ShortWay", "reader", "said_of", "short_way"]
 
 _SHAPES: Final = 256  # of which the losses are remembered; tiers are words of servers, so there is a bound
+_TOOLS: Final = b'"tools":'
+_STREAM: Final = b'"stream":true'
+_SPACED_STREAM: Final = b'"stream": true'
 _TURNS: Final = (Turn(role="user", parts=(Text(text="?"),)),)
 _COUNTS: Final = tuple(name for name in Usage.__struct_fields__ if name not in ("ext", "form"))
 _counts: Final = attrgetter(*_COUNTS)
+_UNSAID: Final = (UNSET,) * len(_COUNTS)
+_NESTED: Final = frozenset({dict, list})
 
 T = typing.TypeVar("T")
 
@@ -94,8 +99,7 @@ def said_of(*names: str) -> Callable[[Struct, bytes], tuple[str, ...] | None]:
             if any(body.count(keys[name]) != 1 for name in found):
                 return None
             found.sort(key=lambda name: body.find(keys[name]))
-        deep = any(type(value) is dict or type(value) is list for value in values) and may_be_too_deep(body)
-        return None if deep else tuple(found)
+        return tuple(found) if _NESTED.isdisjoint(map(type, values)) or not may_be_too_deep(body) else None
 
     return said
 
@@ -151,6 +155,8 @@ class ShortWay:
 
     def request(self, body: bytes) -> tuple[PlainRequest, bytes, tuple[Loss, ...]] | None:
         """A client's request, what the app is asked for it, and what that does not say; None: not a plain one."""
+        if _TOOLS in body or _STREAM in body or _SPACED_STREAM in body:  # cheaper than to read up to there
+            return None
         request = self._read_request(body)
         asked = None if request is None else self._write_request(request, self._dialect)
         if request is None or asked is None:
@@ -168,7 +174,7 @@ class ShortWay:
         told = None if answer is None else self._write_answer(answer, now)
         if answer is None or told is None:
             return None
-        counted = tuple([count is not UNSET for count in _counts(answer.usage)])
+        counted = tuple(map(is_not, _counts(answer.usage), _UNSAID))
         exts = answer.ext, answer.text_ext, answer.usage_ext
         return told, self._lost_of_answer(answer.service_tier, *exts, answer.cited, counted)
 

@@ -65,9 +65,6 @@ class _Choice(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
     finish_reason: Literal["stop", "length"]
     stop_reason: _Null = UNSET
     token_ids: _Null = UNSET
-    content_filter_results: Any = UNSET
-    native_finish_reason: str | UnsetType | None = UNSET
-    seed: Any = UNSET
 
 
 class _Input(Struct, forbid_unknown_fields=True, gc=False):
@@ -93,17 +90,6 @@ class _Usage(Struct, forbid_unknown_fields=True, gc=False):
     total_tokens: int
     prompt_tokens_details: _Input | UnsetType | None = UNSET
     completion_tokens_details: _Output | UnsetType | None = UNSET
-    audio_prompt_tokens: Any = UNSET
-    completion_time: Any = UNSET
-    cost: Any = UNSET
-    cost_details: Any = UNSET
-    is_byok: Any = UNSET
-    num_cached_tokens: Any = UNSET
-    num_sources_used: Any = UNSET
-    prompt_time: Any = UNSET
-    queue_time: Any = UNSET
-    service_tier: Any = UNSET
-    total_time: Any = UNSET
 
 
 class _Answer(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
@@ -118,6 +104,31 @@ class _Answer(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
     prompt_logprobs: _Null = UNSET
     prompt_token_ids: _Null = UNSET
     kv_transfer_params: _Null = UNSET
+
+
+class _VendorChoice(_Choice, forbid_unknown_fields=True, gc=False, kw_only=True):
+    content_filter_results: Any = UNSET
+    native_finish_reason: str | UnsetType | None = UNSET
+    seed: Any = UNSET
+
+
+class _VendorUsage(_Usage, forbid_unknown_fields=True, gc=False):
+    audio_prompt_tokens: Any = UNSET
+    completion_time: Any = UNSET
+    cost: Any = UNSET
+    cost_details: Any = UNSET
+    is_byok: Any = UNSET
+    num_cached_tokens: Any = UNSET
+    num_sources_used: Any = UNSET
+    prompt_time: Any = UNSET
+    queue_time: Any = UNSET
+    service_tier: Any = UNSET
+    total_time: Any = UNSET
+
+
+class _VendorAnswer(_Answer, forbid_unknown_fields=True, gc=False, kw_only=True):
+    choices: Annotated[list[_VendorChoice], Meta(min_length=1, max_length=1)]  # type: ignore[assignment]
+    usage: _VendorUsage
     prompt_filter_results: Any = UNSET
     provider: str | UnsetType | None = UNSET
     time_info: Any = UNSET
@@ -127,20 +138,21 @@ class _Answer(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
 
 _request: Final = reader(_Request)
 _answer: Final = reader(_Answer)
+_vendor_answer: Final = reader(_VendorAnswer)
 _write: Final = msgspec.json.Encoder().encode
 _OPTIONAL: Final = ("stream", "temperature", "top_p", "user", "max_completion_tokens", "max_tokens", "stop")
 _NO_INPUT: Final = _Input()
 _NO_OUTPUT: Final = _Output()
 
-# Members that are lost on the way, by what they stand in.
-_of_answer: Final = said_of(
-    "system_fingerprint", "prompt_filter_results", "provider", "time_info", "usage_breakdown", "x_groq"
-)
-_of_choice: Final = said_of("content_filter_results", "native_finish_reason", "seed")
-_of_usage: Final = said_of(
-    *("audio_prompt_tokens", "completion_time", "cost", "cost_details", "is_byok", "num_cached_tokens"),
-    *("num_sources_used", "prompt_time", "queue_time", "service_tier", "total_time"),
-)
+
+def _added(kind: type[Struct], to: type[Struct]) -> list[str]:
+    return [name for name in kind.__struct_fields__ if name not in to.__struct_fields__]
+
+
+# Members that are lost on the way.
+_of_answer: Final = said_of("system_fingerprint", *_added(_VendorAnswer, _Answer))
+_of_choice: Final = said_of(*_added(_VendorChoice, _Choice))
+_of_usage: Final = said_of(*_added(_VendorUsage, _Usage))
 
 
 def read_request(body: bytes) -> PlainRequest | None:
@@ -196,17 +208,15 @@ def _message(turn: PlainTurn) -> PlainTurn:
 
 def read_answer(body: bytes) -> PlainAnswer | None:
     """See `protocols.plain.Plain`."""
-    told = _answer(body)
-    if told is None or may_say_minus_zero(body):
+    found = _told(body)
+    if found is None or may_say_minus_zero(body):
         return None
+    told, ext, text_ext, usage_ext = found
     usage, given, made = told.usage, told.usage.prompt_tokens_details, told.usage.completion_tokens_details
     if given == _NO_INPUT or made == _NO_OUTPUT or usage.total_tokens != usage.prompt_tokens + usage.completion_tokens:
         return None
     given, made = given or _NO_INPUT, made or _NO_OUTPUT
     (choice,) = told.choices
-    ext, text_ext, usage_ext = _of_answer(told, body), _of_choice(choice, body), _of_usage(usage, body)
-    if ext is None or text_ext is None or usage_ext is None:
-        return None
     return PlainAnswer(
         id=told.id,
         model=told.model,
@@ -232,6 +242,21 @@ def read_answer(body: bytes) -> PlainAnswer | None:
         text_ext=text_ext,
         usage_ext=usage_ext,
     )
+
+
+def _told(body: bytes) -> tuple[_Answer, tuple[str, ...], tuple[str, ...], tuple[str, ...]] | None:
+    """An answer, and the members that are lost of it, of its choice and of its usage."""
+    told = _answer(body)
+    if told is not None:
+        return told, () if told.system_fingerprint in (UNSET, None) else ("system_fingerprint",), (), ()
+    vendors = _vendor_answer(body)
+    if vendors is None:
+        return None
+    ext, text_ext = _of_answer(vendors, body), _of_choice(vendors.choices[0], body)
+    usage_ext = _of_usage(vendors.usage, body)
+    if ext is None or text_ext is None or usage_ext is None:
+        return None
+    return vendors, ext, text_ext, usage_ext
 
 
 def write_answer(answer: PlainAnswer, now: int) -> bytes | None:
