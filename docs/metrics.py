@@ -68,7 +68,7 @@ their aliases.
 _TOTALS: Final = {"counter": "_total"}
 _LABELS: Final = {
     "protocol": "the client's protocol",
-    "operation": "`generate`, `embed`, `count_tokens`, `list_models`, `get_model`",
+    "operation": "`generate`, `embed`, `infer`, `count_tokens`, `list_models`, `get_model`",
     "model": "what the client asked for",
     "status": "`2xx` … `5xx`; `1xx`: a websocket; `none`: no answer",
     "end": "`complete`, `failed`, `cut`, `gone`, `raised`, `cancelled`",

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from ..errors import InvalidDocument
+from ..errors import FramingError, InvalidDocument
+from ..framing.form import read_fields
 from ..universal import jsontext
 from ..universal.estimate import estimate_body_tokens
 
@@ -37,12 +38,18 @@ _names = msgspec.json.Decoder(_Names)
 _sizes = msgspec.json.Decoder(_Sizes)
 
 
-def models_of(body: bytes) -> list[str] | None:
+def models_of(body: bytes, form: bytes | None = None) -> list[str] | None:
     """The models that a body names: ``model``, and OpenRouter's ``models``, which stand in when it fails.
+
+    Args:
+        body: The request.
+        form: The ``content-type`` of a form; None: it is a document.
 
     Returns:
         The names; None where the body cannot be read, or has a name that is none.
     """
+    if form is not None:
+        return _named_in_form(body, form)
     try:
         found = _names.decode(body)
         model, models = found.model, found.models
@@ -60,20 +67,28 @@ def models_of(body: bytes) -> list[str] | None:
     return names if all(isinstance(name, str) for name in names) else None
 
 
-def estimate(body: bytes, *, generates: bool) -> int:
+def _named_in_form(body: bytes, form: bytes) -> list[str] | None:
+    try:
+        return [field.value for field in read_fields(body, form, ("model",)).values()]
+    except FramingError:
+        return None
+
+
+def estimate(body: bytes, *, generates: bool, usual: int = USUAL_OUTPUT) -> int:
     """Guess how many tokens a request and its answer will cost; at least 1.
 
     Args:
         body: The request.
         generates: Whether a model will write something.
+        usual: Output tokens where the request does not say how many it wants.
     """
-    output = _output(body) if generates else 0
+    output = _output(body, usual) if generates else 0
     return max(1, estimate_body_tokens(body) + output)
 
 
-def _output(body: bytes) -> int:
+def _output(body: bytes, usual: int) -> int:
     stated = [int(number) for number in _stated(body) if type(number) in (int, float) and number >= 0]
-    return min(MAX_RESERVED_OUTPUT, *stated) if stated else USUAL_OUTPUT
+    return min(MAX_RESERVED_OUTPUT, *stated) if stated else usual
 
 
 def _stated(body: bytes) -> Iterator[Any]:

@@ -7,8 +7,10 @@
 | body, counted as it comes, whatever ``content-length`` says | 413 |
 | a ``content-encoding``: nobody compresses requests but who wants to see them blow up | 415 |
 | nesting, a decisive member twice, numbers that are none: see `json_scan` | 400 |
+| forms that parsers may read differently: see `framing.form` | 400 |
 
-The first two hold for every request; the others for those that a protocol claims, whose bodies are JSON documents.
+The first two hold for every request; the others for those that a protocol claims, whose bodies are JSON documents, or
+forms where sound and pictures are sent.
 Other bodies are not read here: they are for their app, as a stream.
 """
 
@@ -21,17 +23,18 @@ from typing import Final
 from ..asgi.body import DEFAULT_MAX_BODY, Replay, read_body
 from ..asgi.claims import Claims
 from ..asgi.exchange import KEY
-from ..asgi.headers import find
+from ..asgi.headers import find, form_type
 from ..asgi.types import ASGIApp, Receive, Scope, Send
-from ..errors import BodyTooLarge, ClientGone, ConfigurationError
+from ..errors import BodyTooLarge, ClientGone, ConfigurationError, FramingError
+from ..framing.form import read_fields
 from ..protocols import registry
-from ..protocols.base import Claim
+from ..protocols.base import Claim, Operation
 from ..universal import jsontext
 from ..universal.failure import FailureKind
 from .json_scan import Scan
 from .refusal import Refused, protocol_of, refuse, refuse_websocket
 
-__all__ = ["BODILESS", "UNIQUE", "Bounds", "Checks", "is_preflight"]
+__all__ = ["BODILESS", "UNIQUE", "Bounds", "Checks", "form_of", "is_preflight"]
 
 UNIQUE: Final = (
     "max_completion_tokens",
@@ -48,6 +51,7 @@ UNIQUE: Final = (
 BODILESS: Final = frozenset({"GET", "HEAD"})
 """Methods of which no body is read: servers need not deliver one."""
 
+_IN_FORMS: Final = ("model", "n", "stream")
 _BAD: Final = "the request is not accepted: "
 
 
@@ -109,8 +113,8 @@ class Checks:
         if sum(len(name) + len(value) for name, value in headers) > self._max_header_bytes:
             raise Refused(FailureKind.INVALID, 431, f"the headers are over the limit of {self._max_header_bytes} bytes")
 
-    async def body(self, scope: Scope, receive: Receive) -> Replay:
-        """Read a document and look at it.
+    async def body(self, claim: Claim | None, scope: Scope, receive: Receive) -> Replay:
+        """Read a document, or a form where one may come, and look at it.
 
         Raises:
             Refused: It is not accepted.
@@ -126,7 +130,11 @@ class Checks:
             replay = await read_body(receive, limit=self.max_body)
         except BodyTooLarge:
             raise self._too_large() from None
-        self.document(replay.body)
+        form = form_of(claim, scope)
+        if form is None:
+            self.document(replay.body)
+        else:
+            self.form(replay.body, form)
         return replay
 
     def document(self, body: bytes) -> None:
@@ -138,6 +146,17 @@ class Checks:
         problem = self._scan.problem(body)
         if problem is not None:
             raise Refused(FailureKind.INVALID, 400, _BAD + problem)
+
+    def form(self, body: bytes, content_type: bytes) -> None:
+        """Look at a form that was read.
+
+        Raises:
+            Refused: It is not accepted.
+        """
+        try:
+            read_fields(body, content_type, _IN_FORMS)
+        except FramingError as error:
+            raise Refused(FailureKind.INVALID, 400, f"{_BAD}{error}") from None
 
     def _too_large(self) -> Refused:
         return Refused(FailureKind.TOO_LARGE, 413, f"the body is over the limit of {self.max_body} bytes")
@@ -199,7 +218,7 @@ class Bounds:
             if kind == "http":
                 claim = self._claims.of(scope)
                 if claim is not None and scope["method"] not in BODILESS and not is_preflight(scope):
-                    receive = await self._checks.body(scope, receive)
+                    receive = await self._checks.body(claim, scope, receive)
         except Refused as refused:
             protocol = protocol_of(claim, scope)
             if kind == "http":
@@ -212,6 +231,11 @@ class Bounds:
                 raise
             return
         await self.app(scope, receive, send)
+
+
+def form_of(claim: Claim | None, scope: Scope) -> bytes | None:
+    """The ``content-type`` of a request that may be a form, and is one; else None."""
+    return form_type(scope["headers"]) if claim is not None and claim.operation is Operation.INFER else None
 
 
 def is_preflight(scope: Scope) -> bool:

@@ -28,8 +28,8 @@ from ..protocols.base import Claim, Operation
 from ..protocols.openai_shared.sockets import is_realtime
 from ..universal.failure import FailureKind
 from .admitted import Admitted
-from .asked import estimate
-from .bounds import BODILESS, Checks, is_preflight
+from .asked import USUAL_OUTPUT, estimate
+from .bounds import BODILESS, Checks, form_of, is_preflight
 from .client_key import ClientKey, digest_of
 from .key_lookup import ClientKeys, KeyLookup, as_lookup
 from .limit_store import LimitStore, MemoryLimitStore
@@ -49,7 +49,7 @@ _RESPONSES: Final = re.compile(r"(?:/v1)?/(?:responses(?:/.*)?|realtime)", re.DO
 """Responses that are kept for a client, and Realtime: no protocol's own paths, and nobody else's matter."""
 _SOCKET: Final = re.compile(r"(?:/v1)?/responses")
 
-_COSTS_TOKENS: Final = frozenset({Operation.GENERATE, Operation.EMBED})
+_COSTS_TOKENS: Final = frozenset({Operation.GENERATE, Operation.EMBED, Operation.INFER})
 _PERMISSIONS: Final = 1_024  # keys whose allow-lists are remembered as they are matched
 _CHALLENGE: Final = ((b"www-authenticate", b"Bearer"),)
 
@@ -188,8 +188,8 @@ class Access:
         permission = self._permission(key)
         body: Replay | None = None
         if _has_body(scope) and (claim is not None or permission.limited):
-            receive = body = await self._checks.body(scope, receive)
-        permission.check(claim, None if body is None else body.body)
+            receive = body = await self._checks.body(claim, scope, receive)
+        permission.check(claim, None if body is None else body.body, form_of(claim, scope))
         protocol = protocol_of(claim, scope)
         if permission.lists(claim):
             send = ModelList(send, protocol, permission.sees)
@@ -250,12 +250,17 @@ class Access:
         limits = key.limits
         if limits.tpm is None and limits.tpd is None and limits.budget is None:
             return 0, None
-        if claim is None:  # it may be a generation that nobody here knows: of images, of a summary
+        if claim is None:  # it may be a generation that nobody here knows: of a video, of a summary
             return (1, 1) if scope["method"] == "POST" else (0, None)
         if claim.operation not in _COSTS_TOKENS or body is None or not claim.method_allowed:
             return 0, None
-        generates = claim.operation is Operation.GENERATE
-        return estimate(body.body, generates=generates), estimate(body.body, generates=False)
+        if form_of(claim, scope) is not None:
+            return 1, 1  # sound and pictures are no text to guess from
+        seems = estimate(body.body, generates=False)
+        if claim.operation is Operation.EMBED:
+            return seems, seems
+        usual = 0 if claim.operation is Operation.INFER else USUAL_OUTPUT
+        return estimate(body.body, generates=True, usual=usual), seems
 
     async def _key(self, scope: Scope) -> ClientKey:
         """Whose request it is.

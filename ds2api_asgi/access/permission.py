@@ -45,12 +45,13 @@ class Permission:
             return False
         return claim.operation is Operation.LIST_MODELS or "models" in (claim.about or {})  # Ollama's running ones
 
-    def check(self, claim: Claim | None, body: bytes | None) -> None:
+    def check(self, claim: Claim | None, body: bytes | None, form: bytes | None = None) -> None:
         """Look at what a request asks for.
 
         Args:
             claim: Whose it is; None: no protocol's.
             body: Its body; None: it has none.
+            form: The ``content-type`` of a body that is a form; None: it is a document.
 
         Raises:
             Refused: It names a model that the key may not use, or none where it has to, so that nobody knows which
@@ -65,7 +66,7 @@ class Permission:
         if claim is not None and claim.model is not UNSET:
             names = [claim.model]
         if body is not None and (body or not by_path):
-            more = models_of(body)
+            more = models_of(body, form)
             names = None if more is None else [*(names or ()), *more]
         if claim is not None and claim.operation is Operation.GET_MODEL and names:
             if not all(map(self.sees, names)):

@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
-from ..errors import BodyTooLarge, ClientGone
+from ..errors import BodyTooLarge, ClientGone, FramingError
+from ..framing.form import read_fields
+from .headers import RawHeaders, form_type
 from .types import Message, Receive
 
 __all__ = ["DEFAULT_MAX_BODY", "Replay", "read_body"]
@@ -21,6 +23,8 @@ class _Peek(msgspec.Struct):
 
 
 _peek_decoder = msgspec.json.Decoder(_Peek)
+_PEEKED = ("model", "stream")
+_WORDS = {"true": True, "false": False}  # how forms spell what is yes or no
 
 
 class Replay:
@@ -64,26 +68,29 @@ class Replay:
         self.begun = True
         return self.body
 
-    def peek(self) -> tuple[str | None, bool | None]:
-        """The top-level ``model`` and ``stream`` of a JSON body, without building the rest.
+    def peek(self, headers: RawHeaders) -> tuple[str | None, bool | None]:
+        """The top-level ``model`` and ``stream`` of a JSON body or a form, without building the rest.
+
+        Args:
+            headers: The request's, which tell a form.
 
         Returns:
-            The model, or None when the body is not JSON or has none; what ``stream`` says, None
+            The model, or None when the body is neither or has none; what ``stream`` says, None
             when it is not there or no boolean.
         """
         if self._peeked is None:
             try:
                 found = _peek_decoder.decode(self.body)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                self._peeked = (None, None)
+                self._peeked = _peek_form(self.body, headers)
             else:
                 model = found.model if isinstance(found.model, str) else None
                 self._peeked = (model, found.stream if isinstance(found.stream, bool) else None)
         return self._peeked
 
-    def says_stream(self) -> bool | None:
+    def says_stream(self, headers: RawHeaders) -> bool | None:
         """What `peek` says of ``stream``; a body is not parsed for it that does not have the word."""
-        return self.peek()[1] if self._peeked is not None or b'"stream"' in self.body else None
+        return self.peek(headers)[1] if self._peeked is not None or b'"stream"' in self.body else None
 
     async def rest(self) -> Message:
         """What comes after the body, whether that was handed out or not: the disconnect, sooner or later."""
@@ -97,6 +104,16 @@ class Replay:
             return {"type": "http.request", "body": self.body, "more_body": False}
         message: Message = await self._receive()
         return message
+
+
+def _peek_form(body: bytes, headers: RawHeaders) -> tuple[str | None, bool | None]:
+    kind = form_type(headers)
+    try:
+        found = {} if kind is None else read_fields(body, kind, _PEEKED)
+    except FramingError:
+        return None, None
+    model, stream = found.get("model"), found.get("stream")
+    return None if model is None else model.value, None if stream is None else _WORDS.get(stream.value)
 
 
 async def read_body(receive: Receive, *, limit: int = DEFAULT_MAX_BODY, then: Receive | None = None) -> Replay:

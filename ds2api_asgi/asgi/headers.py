@@ -17,6 +17,7 @@ __all__ = [
     "credential",
     "decode",
     "find",
+    "form_type",
     "may_state_limits",
     "media_type",
     "readable_type",
@@ -148,6 +149,16 @@ def find(raw: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
 def media_type(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """The ``content-type`` without its parameters, in lower case; ``b""`` when there is none."""
     return _without_parameters(find(headers, b"content-type") or b"")
+
+
+def form_type(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """The ``content-type`` of a form, with its boundary; None where the body is none.
+
+    All of them where there are several, which no reader of forms takes: another one may take another.
+    """
+    if media_type(headers) != b"multipart/form-data":
+        return None
+    return b", ".join(value for name, value in headers if name.lower() == b"content-type")
 
 
 def readable_type(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:

@@ -6,6 +6,7 @@
 | `request`, `fields` | a request, checked at the door |
 | `mind`, `plan`, `offers`, `schema` | what is answered: texts, thoughts, calls of tools on offer, values of a schema |
 | `wire`, `tokens` | answers in Chat Completions' words, and what they count |
+| `completions` | texts to complete, in the legacy API's words |
 | `embeddings` | vectors |
 | `faults`, `sending` | failures on demand; answers as a fault has them |
 """

@@ -1,6 +1,7 @@
 """The embedded default upstream: a deterministic model behind the Chat Completions API, as a pure ASGI app.
 
     POST /v1/chat/completions         text, thinking, tool calls, JSON; streamed or whole
+    POST /v1/completions              text, streamed or whole
     POST /v1/embeddings               unit vectors
     POST /v1/responses/input_tokens   the tokens of a request
     GET  /v1/models, /v1/models/{id}
@@ -27,10 +28,11 @@ from ..asgi.types import Receive, Scope, Send
 from ..errors import BodyTooLarge, ClientGone, InvalidDocument
 from ..framing.sse import write_event
 from ..universal import jsontext
+from .completions import completion, completion_chunks, read_completion
 from .embeddings import embed
 from .faults import FAILING_MODELS, Fault, Faults, Problem, fault_of_key, fault_of_model
-from .mind import Thought, think
-from .request import ChatRequest, read_request
+from .mind import think
+from .request import read_request
 from .sending import send_stream, send_whole
 from .tokens import count_tokens, pieces
 from .wire import answer, chunks
@@ -45,7 +47,7 @@ MODEL_CREATED = 1_767_225_600
 MAX_COUNTED = 4_096
 """Pairs of key and model that are counted apart; further ones only add to the total."""
 
-_POSTS = ("/chat/completions", "/embeddings", "/responses/input_tokens")
+_POSTS = ("/chat/completions", "/completions", "/embeddings", "/responses/input_tokens")
 
 
 class RequestCounts:
@@ -163,20 +165,23 @@ class DemoModel:
         if path == "/embeddings":
             embedded = embed(document, model)
             return lambda: send_whole(send, embedded, fault, body)
-        request = read_request(document, body)
+        completes = path == "/completions"
+        request = read_completion(document, body) if completes else read_request(document, body)
         thoughts = [think(request, choice) for choice in range(request.choices)]
-        return lambda: self._complete(request, thoughts, fault, send, body)
+        whole, streamed = (completion, completion_chunks) if completes else (answer, chunks)
+        if request.stream:
+            parts = streamed(request, thoughts, created=int(self._clock()))
+            return lambda: self._stream(parts, fault, send, body)
+        said = whole(request, thoughts, created=int(self._clock()))
+        words = sum(len(pieces(thought.reasoning + thought.text)) for thought in thoughts)
+        return lambda: self._send(said, words, fault, send, body)
 
-    async def _complete(
-        self, request: ChatRequest, thoughts: Sequence[Thought], fault: Fault | None, send: Send, body: bytes
-    ) -> None:
-        created = int(self._clock())
-        if not request.stream:
-            words = sum(len(pieces(thought.reasoning + thought.text)) for thought in thoughts)
-            await anyio.sleep(0 if fault else self._pace * words)
-            await send_whole(send, answer(request, thoughts, created=created), fault, body)
-            return
-        stream = [write_event(jsontext.dumps(chunk)) for chunk in chunks(request, thoughts, created=created)]
+    async def _send(self, said: dict[str, Any], words: int, fault: Fault | None, send: Send, body: bytes) -> None:
+        await anyio.sleep(0 if fault else self._pace * words)
+        await send_whole(send, said, fault, body)
+
+    async def _stream(self, parts: Iterable[dict[str, Any]], fault: Fault | None, send: Send, body: bytes) -> None:
+        stream = [write_event(jsontext.dumps(part)) for part in parts]
         await send_stream(send, [*stream, write_event(b"[DONE]")], fault, body, pace=self._pace)
 
     async def _list(self, path: str, fault: Fault | None, send: Send) -> None:

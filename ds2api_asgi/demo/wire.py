@@ -17,7 +17,7 @@ from .mind import Planned, Thought
 from .request import ChatRequest
 from .tokens import pieces
 
-__all__ = ["answer", "chunks", "completion_id"]
+__all__ = ["FINGERPRINT", "answer", "chunks", "completion_id", "interleaved", "usage_of"]
 
 FRAGMENT = 8
 """Characters of arguments that one delta carries."""
@@ -46,7 +46,7 @@ def answer(request: ChatRequest, thoughts: Sequence[Thought], *, created: int) -
         "created": created,
         "model": request.model,
         "choices": [_choice(request, thought, index) for index, thought in enumerate(thoughts)],
-        "usage": _usage(request, thoughts),
+        "usage": usage_of(request, thoughts),
         "service_tier": "default",
         "system_fingerprint": FINGERPRINT,
     }
@@ -62,10 +62,10 @@ def chunks(request: ChatRequest, thoughts: Sequence[Thought], *, created: int) -
         "system_fingerprint": FINGERPRINT,
     }
     usage = {"usage": None} if request.include_usage else {}
-    for choice in _interleaved([_choice_chunks(request, thought, index) for index, thought in enumerate(thoughts)]):
+    for choice in interleaved([_choice_chunks(request, thought, index) for index, thought in enumerate(thoughts)]):
         yield {**base, "choices": [choice], **usage}
     if request.include_usage:
-        yield {**base, "choices": [], "usage": _usage(request, thoughts)}
+        yield {**base, "choices": [], "usage": usage_of(request, thoughts)}
 
 
 def _choice(request: ChatRequest, thought: Thought, index: int) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _deltas(request: ChatRequest, thought: Thought, index: int) -> Iterator[dict
     for piece in pieces(thought.text):
         yield {"content": piece}
     calls = [_call_deltas(request, call, index, at) for at, call in enumerate(thought.calls)]
-    for delta in _interleaved(calls) if "interleave" in request.model else chain(*calls):
+    for delta in interleaved(calls) if "interleave" in request.model else chain(*calls):
         yield {"tool_calls": [delta]}
 
 
@@ -112,7 +112,8 @@ def _member(call: Planned) -> str:
     return "arguments" if call.tool.kind == "function" else "input"
 
 
-def _usage(request: ChatRequest, thoughts: Sequence[Thought]) -> dict[str, Any]:
+def usage_of(request: ChatRequest, thoughts: Sequence[Thought]) -> dict[str, Any]:
+    """What a request and its answer count."""
     completion = sum(thought.tokens for thought in thoughts)
     return {
         "prompt_tokens": request.prompt_tokens,
@@ -128,7 +129,7 @@ def _usage(request: ChatRequest, thoughts: Sequence[Thought]) -> dict[str, Any]:
     }
 
 
-def _interleaved(iterators: Sequence[Iterable[Item]]) -> Iterator[Item]:
+def interleaved(iterators: Sequence[Iterable[Item]]) -> Iterator[Item]:
     """One item of each in turn, until all are used up."""
     nothing = object()
     for row in zip_longest(*iterators, fillvalue=nothing):

@@ -378,12 +378,13 @@ class Live(Watcher):
         )
 
 
+_TELLING: Final = frozenset({Operation.GENERATE, Operation.EMBED, Operation.INFER})
 _SOONEST: Final = 0.1  # seconds of a stream before its speed says anything
 
 
 def _is_telling(request: RequestSeen) -> bool:
     """Whether its time says how fast answers are: lists of models are faster, and sessions are as long as wanted."""
-    return not request.is_websocket and request.claim.operation in (Operation.GENERATE, Operation.EMBED)
+    return not request.is_websocket and request.claim.operation in _TELLING
 
 
 def _by_age(entry: _Entry) -> float:

@@ -16,6 +16,7 @@ from ..asgi.types import ASGIApp, Message, Receive, Scope, Send
 from ..errors import ClientGone
 from ..protocols import registry
 from ..protocols.base import Claim, StreamWatch
+from ..protocols.inference import watch_of
 from .seen import RequestSeen
 from .sockets import SocketEnds, claim_of
 
@@ -192,7 +193,7 @@ class _HttpEnds:
             protocol = registry.get(request.claim.protocol)
             streams = media_type(message.get("headers", ())) == protocol.stream_type().encode()
             if 200 <= request.status < 300 and streams:
-                self._stream = protocol.stream_watch()
+                self._stream = watch_of(protocol, request.claim.operation)
             message = self._watcher.alter(self._watcher.starting, request, message)
         request.own.leave()
         try:

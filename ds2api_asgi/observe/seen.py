@@ -123,7 +123,7 @@ class CallSeen:
         self.body = receive.body if isinstance(receive, Replay) else None
         self.model: str | None = claim.model if isinstance(claim.model, str) else None
         if self.model is None and isinstance(receive, Replay):
-            self.model, _ = receive.peek()
+            self.model, _ = receive.peek(scope["headers"])
         self.number = 1 if request is None else request.called + 1
         self.began = began
         self.first: float | None = None
@@ -235,7 +235,7 @@ class RequestSeen:
 
     def _find_model(self) -> None:
         body = Replay(b"".join(self.body), _nothing) if self.replay is None else self.replay
-        self.model = body.peek()[0] if body.body else None
+        self.model = body.peek(self.scope["headers"])[0] if body.body else None
 
     @property
     def is_websocket(self) -> bool:

@@ -14,6 +14,7 @@ from ..asgi.masking import Mask
 from ..asgi.types import Message, Send
 from ..protocols.base import Limits, Operation, Protocol, StreamWatch
 from ..protocols.hidden import MAX_JUDGED, AnswerJudge, judge_of
+from ..protocols.inference import is_document_type, watch_of
 from ..protocols.metering import Meter, Tokens
 from ..protocols.verdict import judged
 from ..universal.failure import Failure, Row
@@ -244,10 +245,11 @@ class Attempt:
         kind = readable_type(headers) if self._is_success() else None
         if kind is not None:
             streams = kind == self._terms.stream_type
-            if self._terms.counts or self._exchange.wants_usage:
+            counted = self._terms.counts or self._exchange.wants_usage
+            if counted and (streams or is_document_type(self._operation, kind)):
                 self._meter = Meter(stream=streams)
             if streams:
-                self._stream = self._terms.protocol.stream_watch()
+                self._stream = watch_of(self._terms.protocol, self._operation)
             else:
                 self._judge_whole = judge_of(self._terms.protocol, kind)
 

@@ -16,7 +16,7 @@ from ..asgi.claims import Claims
 from ..asgi.denial import deny
 from ..asgi.exchange import Exchange, enter
 from ..asgi.facts import AccountGroup, Attempted, Caller, Judged, KeyLeased, PoolEmpty, Queued, Queueing
-from ..asgi.headers import replace
+from ..asgi.headers import form_type, replace
 from ..asgi.loop import current_time
 from ..asgi.path import query, relative_path
 from ..asgi.respond import respond
@@ -258,13 +258,21 @@ class KeyPool:
         """What a request asks for, by its path and, where it was read, its body."""
         if body is None:
             return Ask(model=errand.model)
-        model = body.peek()[0] if errand.model is None and errand.tells else errand.model
-        tokens = cost_of(body.body) if self._counts and errand.operation is not None and errand.tells else 0
+        model = body.peek(scope["headers"])[0] if errand.model is None and errand.tells else errand.model
+        tokens = self._cost(errand, scope, body) if self._counts else 0
         if not self._wants_conversation:
             return Ask(model=model, tokens=tokens)
         header = self._conversation_header
         conversation = conversation_of(self.protocol.name, scope["headers"], body.body, header=header)
         return Ask(model=model, tokens=tokens, conversation=conversation)
+
+    def _cost(self, errand: Errand, scope: Scope, body: Replay) -> int:
+        """What a request may cost in tokens; 0 where there is no text to guess from."""
+        if errand.operation is None or not errand.tells:
+            return 0
+        if errand.operation is not Operation.INFER:
+            return cost_of(body.body)
+        return cost_of(body.body, usual=0) if form_type(scope["headers"]) is None else 0
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket" and is_realtime(self.protocol.name, relative_path(scope)):

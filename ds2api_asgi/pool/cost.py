@@ -43,23 +43,24 @@ class _Bounds(msgspec.Struct, gc=False):
 _decoder = msgspec.json.Decoder(_Bounds)
 
 
-def cost_of(body: bytes) -> int:
+def cost_of(body: bytes, *, usual: int = DEFAULT_OUTPUT) -> int:
     """Guess how many tokens a request and its answer may have.
 
     Args:
         body: The request's; JSON, or anything.
+        usual: Tokens of an answer to a request that states no bound.
 
     Returns:
         Tokens, rounded up to three binary digits: requests of about the same size shall be the same to a queue.
     """
-    return _rounded(estimate_body_tokens(body) + _output(body))
+    return _rounded(estimate_body_tokens(body) + _output(body, usual))
 
 
-def _output(body: bytes) -> int:
+def _output(body: bytes, usual: int) -> int:
     try:
         bounds = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return DEFAULT_OUTPUT
+        return usual
     stated = [bounds.max_completion_tokens, bounds.max_tokens, bounds.max_output_tokens]
     if bounds.options is not None:
         stated.append(bounds.options.num_predict)
@@ -69,7 +70,7 @@ def _output(body: bytes) -> int:
     for bound in stated:
         if type(bound) is int and 0 < bound <= _LONGEST_BOUND:
             return bound
-    return DEFAULT_OUTPUT
+    return usual
 
 
 def _rounded(tokens: int) -> int:

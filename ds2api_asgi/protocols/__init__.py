@@ -15,6 +15,7 @@
 | `alive` | what may be sent to a client that waits |
 | `ending` | errors in the middle of a stream |
 | `hidden` | errors under a success status |
+| `inference` | answers to what is not translated, watched and judged |
 | `metering` | `Meter`: token counts, read off the bytes of an answer of any protocol |
 | `mould` | `Mould`: frames of a stream that differ from an earlier one in a single string |
 | `plain` | the short way: usual requests and answers from bytes to bytes |

@@ -107,7 +107,7 @@ class Routes(typing.Protocol):
     def route(
         self, operation: Operation, *, stream: bool, model: str | UnsetType, dialect: str
     ) -> UpstreamRoute | None:
-        """How to ask an upstream; None when the protocol has no such operation."""
+        """How to ask an upstream; None when the protocol has no such operation, or many ways (`Operation.INFER`)."""
         ...
 
     def authorize(self, secret: str) -> tuple[bytes, bytes]:

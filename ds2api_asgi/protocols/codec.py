@@ -61,6 +61,7 @@ class Codec:
         answer_error: See `hidden.HidesErrors`; None: no server of this protocol hides errors.
         resources: What accounts keep; None: nothing.
         plain: See `plain.Plain`; None: the protocol has no short way.
+        inference_watch: See `inference.HasInferenceStreams`; None: there are no such streams.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Codec:
         answer_error: AnswerJudge | None = None,
         resources: Resources | None = None,
         plain: Plain | None = None,
+        inference_watch: Callable[[], StreamWatch] | None = None,
     ) -> None:
         self.name = name
         self.rows: Sequence[Row] = getattr(verdicts, "ROWS", ())
@@ -96,6 +98,7 @@ class Codec:
         self.answer_error = answer_error
         self.resources = resources
         self.plain = plain
+        self.inference_watch = inference_watch
         self.embeddings = embeddings
         self.claim = routes.claim
         self.route = routes.route

@@ -22,6 +22,7 @@ class Operation(StrEnum):
     LIST_MODELS = "list_models"
     GET_MODEL = "get_model"
     EMBED = "embed"
+    INFER = "infer"  # a model is asked in a form that is not translated: texts to complete, sound, pictures, ranks
     ABOUT = "about"  # what a server says of itself (``GET /api/version``)
 
 

@@ -159,6 +159,7 @@ _NAMES = {
     "promptTokenCount": "input",
     "prompt_token_count": "input",
     "prompt_eval_count": "input",
+    "total_tokens": "all",  # alone where documents are ranked
     "completion_tokens": "output",
     "output_tokens": "output",
     "candidatesTokenCount": "answer",
@@ -206,9 +207,9 @@ def _flat(counts: Any) -> Iterator[tuple[str, Any]]:
 def _tokens(counts: dict[str, int]) -> Tokens:
     """Add up what protocols count beside each other: Anthropic caches, Gemini thoughts."""
     thoughts = counts.get("thoughts", 0)
-    read = counts.get("beside_read", 0)
+    read, beside_written = counts.get("beside_read", 0), counts.get("beside_written", 0)
     return Tokens(
-        input=counts.get("input", 0) + read + counts.get("beside_written", 0),
+        input=counts.get("input", 0 if "output" in counts else counts.get("all", 0)) + read + beside_written,
         output=counts.get("output", counts.get("answer", 0) + thoughts),
         cached=counts.get("beside_read", counts.get("cached", 0)),  # some who imitate Anthropic say both
         reasoning=counts.get("reasoning", 0) + thoughts,

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from ..asgi.body import Replay
 from ..asgi.types import Scope
-from ..protocols.base import Protocol
+from ..protocols.base import Operation, Protocol, StreamWatch
+from ..protocols.inference import watch_of
 from .steps import Bounds
 from .targets import Targets
 from .terms import Terms
@@ -25,6 +26,7 @@ class Asked:
         targets: The engine's.
         scope: The request's; each attempt gets a copy.
         protocol: The protocol that the client speaks.
+        operation: What is asked for.
         model: Where it is known.
         stream: Whether the client asked for a stream.
         body: The request's.
@@ -35,7 +37,19 @@ class Asked:
         timeouts: How long what may take, for the model.
     """
 
-    __slots__ = ("body", "bounds", "clock", "model", "protocol", "scope", "stream", "targets", "terms", "timeouts")
+    __slots__ = (
+        "body",
+        "bounds",
+        "clock",
+        "model",
+        "operation",
+        "protocol",
+        "scope",
+        "stream",
+        "targets",
+        "terms",
+        "timeouts",
+    )
 
     bounds: Bounds
 
@@ -45,6 +59,7 @@ class Asked:
         targets: Targets,
         scope: Scope,
         protocol: Protocol,
+        operation: Operation,
         *,
         model: str | None,
         stream: bool,
@@ -54,6 +69,7 @@ class Asked:
         self.targets = targets
         self.scope = scope
         self.protocol = protocol
+        self.operation = operation
         self.model = model
         self.stream = stream
         self.body = body
@@ -64,6 +80,10 @@ class Asked:
     def head(self) -> bool:
         """Whether the request was HEAD, whose answer has no body."""
         return bool(self.scope["method"] == "HEAD")
+
+    def watch(self) -> StreamWatch:
+        """A fresh watch for a stream that answers it."""
+        return watch_of(self.protocol, self.operation)
 
     def own_scope(self) -> Scope:
         """An attempt's own copy of the scope, without extensions whose messages could not be held back."""

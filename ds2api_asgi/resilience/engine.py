@@ -63,6 +63,7 @@ REPEATABLE = frozenset(
         Operation.LIST_MODELS,
         Operation.GET_MODEL,
         Operation.EMBED,
+        Operation.INFER,
     }
 )
 """Operations that may be asked twice: asking costs tokens at worst, and changes nothing."""
@@ -172,10 +173,10 @@ class Engine:
                 if bodiless
                 else await read_body(receive, limit=terms.max_body, then=line.receive)
             )
-            named, said = body.peek()
+            named, said = body.peek(scope["headers"])
             stream = claim.asks_for_stream(said, by_default=protocol.streams_by_default)
             model = named if claim.model is UNSET else claim.model
-            asked = Asked(terms, self._targets, scope, protocol, model=model, stream=stream, body=body)
+            asked = Asked(terms, self._targets, scope, protocol, claim.operation, model=model, stream=stream, body=body)
             generates = claim.operation is Operation.GENERATE
             if terms.early_commit_after is not None and stream and generates and keep_alive_of(protocol):
                 stall = terms.timeouts.idle or math.inf

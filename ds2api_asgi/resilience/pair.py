@@ -143,4 +143,6 @@ class Pair:
             exchange.absorb(branch, mark)
 
     def _replay(self, lane: Lane) -> Replay:
-        return Replay(self._asked.body.body, lane.line.receive, peeked=self._asked.body.peek())
+        return Replay(
+            self._asked.body.body, lane.line.receive, peeked=self._asked.body.peek(self._asked.scope["headers"])
+        )

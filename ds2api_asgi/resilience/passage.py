@@ -6,6 +6,8 @@
     2xx JSON array that is a stream   as an event stream              as an event stream
     2xx anything else                 complete, or over its bound     a cut; no document, or one that is an error
                                                                       (`protocols.hidden`)
+    2xx that is to be no document     its first bytes                 a cut before them
+    (`protocols.inference`)
     1xx and 3xx                       never                           at once: nobody here was to go elsewhere
     encoded, or to a HEAD request     at once                         never
 
@@ -23,6 +25,7 @@ from ..asgi.headers import RawHeaders, find, media_type, readable_type, replace
 from ..asgi.types import Message
 from ..protocols.base import Protocol, StreamWatch
 from ..protocols.hidden import MAX_JUDGED, AnswerJudge, judge_of
+from ..protocols.inference import is_document_type
 from ..universal.failure import Failure, FailureKind
 from .alive import KeepAlive
 from .answer import is_document
@@ -75,6 +78,7 @@ class Passage:
         "_alive",
         "_asked",
         "_blank",
+        "_documents",
         "_dog",
         "_exchange",
         "_gate",
@@ -113,6 +117,7 @@ class Passage:
         self._gate = Gate(max_bytes=MAX_HELD_ANSWER, max_messages=_MAX_HELD_MESSAGES)
         self._tail: EventTail | ArrayTail  # comes with the watch
         self._held = 0
+        self._documents = True  # whether a whole answer is to be one
         self._judge: AnswerJudge | None = None  # of a whole answer that may be an error under a success status
         # How to take a part of the body; a plain function, since a bound method would make us garbage in a cycle.
         self._take: Callable[[Passage, bytes, bool], Awaitable[None]] | None = None
@@ -206,7 +211,7 @@ class Passage:
     def _begin_stream(self, start: Message, tail: EventTail | ArrayTail) -> Message:
         """Expect a stream after this start; return how it is to be said."""
         self._take = Passage._take_stream
-        self.watch, self._tail = self._asked.protocol.stream_watch(), tail
+        self.watch, self._tail = self._asked.watch(), tail
         if find(start["headers"], b"content-length") is None:
             return start
         # It would forbid the error event of a broken stream.
@@ -215,6 +220,7 @@ class Passage:
     def _begin_whole(self, kind: bytes) -> None:
         self._take = Passage._take_whole
         self._judge = judge_of(self._asked.protocol, kind)
+        self._documents = is_document_type(self._asked.operation, kind)
         self._dog.allow("total", None)
 
     async def _take_first(self, data: bytes, more: bool) -> None:
@@ -278,7 +284,7 @@ class Passage:
             await self._pass({"type": "http.response.body", "body": ready, "more_body": True})
         if watch.content or watch.terminal or self._held > MAX_HELD_STREAM or self._tail.events > MAX_HELD_EVENTS:
             self._tail.counting = False
-            await self._commit(self._asked.protocol.stream_watch)
+            await self._commit(self._asked.watch)
         if not more:
             await self._end_stream(b"")
 
@@ -297,7 +303,7 @@ class Passage:
         message = {"type": "http.response.body", "body": data, "more_body": more}
         if more:
             await self._pass(message)
-            if not self.open and self._gate.state is GateState.OPEN:
+            if not self.open and (self._gate.state is GateState.OPEN or (data and not self._documents)):
                 await self._commit(None)
             if self.open:
                 self._dog.progress(b"")
@@ -315,7 +321,7 @@ class Passage:
     def _failure_of(self, body: bytes) -> Failure | None:
         """What is wrong with a whole answer; None when it is one."""
         failure = None if self._judge is None or len(body) > MAX_JUDGED else self._judge(body)
-        if failure is None and not is_document(body):
+        if failure is None and self._documents and not is_document(body):
             failure = Failure(kind=FailureKind.BAD_GATEWAY, message="the upstream's answer is no document")
         return failure
 

@@ -18,7 +18,7 @@ from ..asgi.headers import decode, find
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import ClientGone, ConfigurationError
 from ..protocols import registry
-from ..protocols.base import Claim
+from ..protocols.base import Claim, Operation
 from ..protocols.plain import short_way
 from ..transforms.base import Transform
 from ..transforms.carry import CarryStore, MemoryCarryStore
@@ -132,6 +132,7 @@ class Translator:
         # The app's own protocol claims too: where a path is shared and no header decides, its turn may come first.
         self._claimants = tuple(name for name in registry.names() if name in wanted or name == speaks)
         self._claims = Claims(partial(registry.claim, among=self._claimants))
+        self._own = Claims(self._settings.upstream.claim)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on what needs no translation."""
@@ -156,7 +157,9 @@ class Translator:
         """Whether a request is the app's own, and nothing is to be changed in it."""
         upstream, dialect = self._settings.upstream, self._settings.dialect
         if claim.protocol != upstream.name:
-            return False
+            # Of what is not translated, protocols share the paths, and which of them claims first says nothing.
+            own = self._own.of(scope) if claim.operation is Operation.INFER else None
+            return own is not None and own.operation is Operation.INFER
         if claim.operation not in TRANSFORMED:
             return True
         return not self._settings.transforms and (not dialect or upstream.dialect(decode(scope["headers"])) == dialect)

@@ -13,6 +13,7 @@ from ..asgi.body import Replay, read_body
 from ..asgi.credentials import caller_of
 from ..asgi.exchange import Exchange
 from ..asgi.headers import Headers, find
+from ..asgi.path import relative_path
 from ..asgi.respond import respond
 from ..asgi.types import ASGIApp, Message, Receive, Scope, Send
 from ..asgi.unwrapped import unwrapped
@@ -186,6 +187,9 @@ class TranslatedRequest:
                     return _Reply(status=200, document=self._claim.about or {})
                 case Operation.EMBED:
                     return self._embedding_question(body)
+                case Operation.INFER:
+                    path = relative_path(self._scope)
+                    return self._refusal(FailureKind.NOT_FOUND, 404, f"{path} {self._not_spoken}")
         except LossRejected as error:
             path = error.losses[0].path  # codecs spell some refusals as their SDKs know them, by what was refused
             return self._refusal(FailureKind.INVALID, 400, f"this {self._not_spoken}: {error}", param=path)
@@ -197,7 +201,7 @@ class TranslatedRequest:
         return f"cannot be said in {self._settings.upstream.name}, which the upstream speaks"
 
     def _wrong_method(self) -> _Reply:
-        allowed = b"POST" if self._has_body else b"GET"
+        allowed = b"POST" if self._has_body or self._claim.operation is Operation.INFER else b"GET"
         method = self._scope["method"]
         return self._refusal(
             FailureKind.METHOD, 405, f"the method {method} is not allowed here", headers=((b"allow", allowed),)

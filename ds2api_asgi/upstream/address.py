@@ -18,7 +18,7 @@ __all__ = ["Address", "UnsafePath", "strip_secrets"]
 _PLAIN = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@-]*)+")
 _VERSION = re.compile(r"v\d\w*")
 _ENDPOINT = re.compile(
-    r"/chat/completions$|(?<=/v1)/(?:messages|responses)$|/models/[^/]+:[A-Za-z]*[gG]enerateContent$"
+    r"(?:/chat|/fim)?/completions$|(?<=/v1)/(?:messages|responses)$|/models/[^/]+:[A-Za-z]*[gG]enerateContent$"
 )
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]")
 _MAX_DECODINGS = 3  # how often a proxy chain may have decoded a path before it is used

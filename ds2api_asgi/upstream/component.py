@@ -285,7 +285,7 @@ class Upstream:
             if length is not None and length.isdigit() and int(length[:20]) > self._max_body:
                 raise BodyTooLarge(self._max_body)
         replay = await read_body(receive, limit=self._max_body)
-        return replay, replay.take(), self._streams(scope, replay.says_stream())
+        return replay, replay.take(), self._streams(scope, replay.says_stream(scope["headers"]))
 
     def _streams(self, scope: Scope, said: bool | None) -> bool:
         """Whether a stream is asked for: by the body, by the path (Gemini), or by default (Ollama)."""
@@ -300,7 +300,7 @@ class Upstream:
         claim = self._claims.of(scope)
         if claim is not None and claim.model is not UNSET:
             return claim.model
-        return Replay(body, _nothing).peek()[0] or ""
+        return Replay(body, _nothing).peek(scope["headers"])[0] or ""
 
     def _fields(self, scope: Scope) -> RawHeaders:
         fields = request_headers(

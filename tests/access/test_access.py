@@ -266,7 +266,7 @@ async def test_one_model_that_may_not_be_used_looks_unknown() -> None:
 # What no protocol claims
 
 
-OTHERS = ["/", "/docs", "/v1/images/generations", "/v1/files", "/api/pull", "/V1/chat/completions", "/v1/chat"]
+OTHERS = ["/", "/docs", "/v1/videos", "/v1/files", "/api/pull", "/V1/chat/completions", "/v1/chat"]
 
 
 @pytest.mark.parametrize("path", OTHERS)
@@ -302,9 +302,9 @@ async def test_a_preflight_passes_and_other_options_do_not() -> None:
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
-        ("POST", "/v1/images/generations", b'{"model": "demo-small"}', 200),
-        ("POST", "/v1/images/generations", b'{"model": "demo-large"}', 403),
-        ("POST", "/v1/images/generations", b"--x\r\nmodel=demo-small", 403),
+        ("POST", "/v1/videos", b'{"model": "demo-small"}', 200),
+        ("POST", "/v1/videos", b'{"model": "demo-large"}', 403),
+        ("POST", "/v1/videos", b"--x\r\nmodel=demo-small", 403),
         ("POST", "/v1/responses/resp_1/cancel", b"", 200),
         ("POST", "/v1/responses/compact", b'{"model": "demo-large"}', 403),
         ("DELETE", "/v1/responses/resp_1", b"", 200),

@@ -23,13 +23,13 @@ async def _nobody() -> Any:
 def test_says_stream_says_what_peek_says_in_either_order(document: Any) -> None:
     body = jsontext.dumps(document)
     fresh, peeked = Replay(body, _nobody), Replay(body, _nobody)
-    assert fresh.says_stream() == peeked.peek()[1] == peeked.says_stream() == peeked.again().says_stream()
+    assert fresh.says_stream([]) == peeked.peek([])[1] == peeked.says_stream([]) == peeked.again().says_stream([])
 
 
 def test_what_is_known_is_not_read_again() -> None:
     replay = Replay(b"no JSON at all", _nobody, peeked=("m", True))
-    assert replay.peek() == replay.again().peek() == ("m", True)
-    assert replay.says_stream()
+    assert replay.peek([]) == replay.again().peek([]) == ("m", True)
+    assert replay.says_stream([])
 
 
 def test_a_body_is_fresh_until_somebody_begins_it() -> None:
@@ -64,7 +64,7 @@ async def test_a_body_that_was_handed_on_is_followed_through_the_other_receive()
         return heard[-1]
 
     handed = read.through(listening)
-    assert handed.peek() == ("m", False)
+    assert handed.peek([]) == ("m", False)
     assert (await handed())["body"] == read.body
     assert not heard
     assert await handed() == {"type": "http.disconnect"}
@@ -87,3 +87,16 @@ async def test_who_reads_a_body_says_what_is_asked_for_what_comes_after_it(begun
     handed = await read_body(outer, then=line)
     assert outer.begun
     assert [(await handed())["type"] for _ in range(2)] == ["http.request", "http.disconnect"]
+
+
+def test_a_form_is_peeked_at_like_a_document() -> None:
+    kind = [(b"content-type", b"multipart/form-data; boundary=b")]
+    part = b'--b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
+    body = part % (b"stream", b"true") + part % (b"model", b"m") + b"--b--\r\n"
+    assert Replay(body, _nobody).peek(kind) == ("m", True)
+    assert Replay(body, _nobody).says_stream(kind) is True
+    assert Replay(body.replace(b"true", b"yes"), _nobody).peek(kind) == ("m", None)
+    for headers in ([], [(b"content-type", b"application/json")], [*kind, *kind]):
+        assert Replay(body, _nobody).peek(headers) == (None, None)
+    assert Replay(body + b"x", _nobody).peek(kind) == (None, None)
+    assert Replay(b'{"model":"m"}', _nobody).peek(kind) == ("m", None)

@@ -174,3 +174,33 @@ async def test_models_and_embeddings(connect):
         assert (await client.models.retrieve("demo-small")).id in listed
         embedded = await client.embeddings.create(model="demo-embed", input=["a", "b"], dimensions=8)
     assert [len(item.embedding) for item in embedded.data] == [8, 8]
+
+
+async def test_a_text_is_completed_whole_and_streamed_alike(connect):
+    asked = {"model": "demo-small", "prompt": "def add(a, b):", "suffix": "return c", "max_tokens": 50, "n": 2}
+    async with connect() as client:
+        whole = await client.completions.create(**asked)
+        again = await client.completions.create(**asked)
+        stream = await client.completions.create(**asked, stream=True, stream_options={"include_usage": True})
+        chunks = [chunk async for chunk in stream]
+    assert whole.choices == again.choices
+    assert (whole.object, whole.id[:5], chunks[-1].usage) == ("text_completion", "cmpl-", whole.usage)
+    for choice in whole.choices:
+        parts = [part for chunk in chunks for part in chunk.choices if part.index == choice.index]
+        assert "".join(part.text for part in parts) == choice.text
+        assert parts[-1].finish_reason == choice.finish_reason == "stop"
+
+
+@pytest.mark.parametrize("wrong", [{}, {"prompt": 7}, {"prompt": ["a", "b"]}, {"prompt": "a", "suffix": 1}])
+async def test_a_text_to_complete_is_one_string(connect, wrong):
+    async with connect() as client:
+        with pytest.raises(openai.BadRequestError):
+            await client.post("/completions", cast_to=object, body={"model": "demo-small", **wrong})
+
+
+async def test_a_completion_is_short_unless_more_is_asked_for(connect):
+    async with connect() as client:
+        short = await client.completions.create(model="demo-think", prompt="word " * 40)
+        assert (short.choices[0].finish_reason, short.usage.completion_tokens) == ("length", 16)
+        one = await client.completions.create(model="demo-small", prompt=["Hello"], stop=["lo"], max_tokens=9)
+        assert one.choices[0].text

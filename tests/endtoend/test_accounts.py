@@ -124,7 +124,7 @@ async def test_anthropics_files_batches_and_containers_stay_with_their_workspace
             await client.beta.files.delete(file.id)
 
 
-async def test_geminis_caches_files_and_batches_stay_with_their_project(anyio_backend: str) -> None:
+async def test_geminis_caches_files_batches_and_videos_stay_with_their_project(anyio_backend: str) -> None:
     async with gateway("gemini") as (url, _), httpx.AsyncClient(base_url=url, trust_env=False) as client:
         generate = "/v1beta/models/m:generateContent"
         headers = {"x-goog-api-key": "any"}
@@ -140,12 +140,14 @@ async def test_geminis_caches_files_and_batches_stay_with_their_project(anyio_ba
             file = (await ask("POST", "/upload/v1beta/files?uploadType=multipart", {"file": {}}))["file"]["name"]
             uri = f"https://generativelanguage.googleapis.com/v1beta/{file}"
             batch = (await ask("POST", "/v1beta/models/m:batchGenerateContent", {"batch": {}}))["name"]
+            video = (await ask("POST", "/v1beta/models/veo-3:predictLongRunning", {"instances": []}))["name"]
             for _ in range(TURNS):
                 await ask("POST", generate, {"contents": contents, "cachedContent": cache})
                 parts = [{"fileData": {"fileUri": uri, "mimeType": "text/plain"}}]
                 await ask("POST", generate, {"contents": [{"role": "user", "parts": parts}]})
                 await ask("GET", f"/v1beta/{batch}")
                 await ask("GET", f"/v1beta/{file}")
+                await ask("GET", f"/v1beta/{video}")
             await ask("POST", f"/v1beta/{batch}:cancel", {})
             await ask("DELETE", f"/v1beta/{file}")
 

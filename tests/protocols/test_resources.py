@@ -35,6 +35,8 @@ KEPT = {
         "/v1/cachedContents/abc": "cachedContents/abc",
         "/v1beta/batches/abc:cancel": None,
         "/v1beta/models/gemini-3:batchGenerateContent": None,
+        "/v1beta/models/veo-3:predictLongRunning": None,
+        "/v1beta/models/veo-3/operations/abc": "models/veo-3/operations/abc",
         "/v1beta/fileSearchStores/abc/documents/d": None,
     },
     "openai-chat": {

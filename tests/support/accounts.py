@@ -14,7 +14,7 @@ from ds2api_asgi.asgi.body import read_body
 __all__ = ["Accounts", "account_of"]
 
 _IDS = re.compile(
-    r"(?:file|batch|vs|conv|cntr|ftjob|upload|resp)[-_]\d+|(?:file|msgbatch|container)_\d+|[A-Za-z]+s/n\d+"
+    r"(?:file|batch|vs|conv|cntr|ftjob|upload|resp)[-_]\d+|(?:file|msgbatch|container)_\d+|(?:models/[\w-]+/)?[A-Za-z]+s/n\d+"
 )
 _KINDS = {
     "files": "file-", "batches": "batch_", "vector_stores": "vs_", "conversations": "conv_", "containers": "cntr_",
@@ -124,5 +124,7 @@ class Accounts:
             return {"name": self.make(account, "cachedContents/n")}
         if path.endswith(":batchGenerateContent"):
             return {"name": self.make(account, "batches/n")}
+        if path.endswith(":predictLongRunning"):
+            return {"name": self.make(account, "models/veo-3/operations/n")}
         candidate = {"content": {"role": "model", "parts": [{"text": "Hi"}]}, "finishReason": "STOP"}
         return {"candidates": [candidate]}

@@ -8,6 +8,7 @@ import pytest
 
 from dialogues import ANTHROPIC_HEADERS, OPENAI_HEADERS, PATHS
 from ds2api_asgi.errors import ConfigurationError
+from ds2api_asgi.testing import Driver
 from ds2api_asgi.transforms import ThinkTags
 from ds2api_asgi.translator import Translator
 
@@ -154,3 +155,35 @@ async def test_a_shared_path_belongs_to_whom_the_headers_name(
 def test_what_cannot_work_is_refused_at_construction(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         Translator(Seen(), **options)
+
+
+UNTRANSLATED = ["/v1/completions", "/v1/moderations", "/audio/transcriptions", "/v1/images/generations", "/v1/rerank"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("path", UNTRANSLATED)
+@pytest.mark.parametrize("speaks", ["openai-chat", "openai-responses"])
+async def test_what_is_not_translated_passes_where_the_app_has_it_too(path: str, speaks: str) -> None:
+    for more in ({}, {"transforms": [ThinkTags()]}, {"origin": "main"}):
+        seen = Seen()
+        assert await _is_untouched(Translator(seen, speaks=speaks, **more), seen, _scope("POST", path))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("path", UNTRANSLATED)
+@pytest.mark.parametrize("speaks", ["anthropic", "gemini", "ollama"])
+async def test_what_the_app_cannot_be_asked_is_refused_unread(path: str, speaks: str) -> None:
+    seen = Seen()
+    answer = await Driver(Translator(seen, speaks=speaks)).request("POST", path, body=b"no JSON")
+    assert (answer.status, seen.calls) == (404, [])
+    assert f"{path} cannot be said in {speaks}, which the upstream speaks" in answer.json()["error"]["message"]
+    wrong = await Driver(Translator(seen, speaks=speaks)).request("GET", path)
+    assert (wrong.status, wrong.header("allow"), seen.calls) == (405, "POST", [])
+
+
+@pytest.mark.anyio
+async def test_geminis_predictions_are_geminis_only() -> None:
+    path, seen = "/v1beta/models/imagen-4:predict", Seen()
+    assert await _is_untouched(Translator(seen, speaks="gemini"), seen, _scope("POST", path))
+    answer = await Driver(Translator(seen, speaks="openai-chat")).request("POST", path, json={})
+    assert (answer.status, answer.json()["error"]["status"], seen.calls) == (404, "NOT_FOUND", [])

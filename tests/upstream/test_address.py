@@ -81,6 +81,8 @@ def test_a_path_that_could_mean_another_is_refused(path: str) -> None:
         "https://h/ ",
         "https://h/v1/chat/completions",
         "https://h/v1/messages/",
+        "https://h/v1/fim/completions",
+        "https://h/beta/completions",
         "https://h/v1/responses",
         "https://h/v1beta/models/m:streamGenerateContent",
     ],

@@ -29,7 +29,7 @@ def needs_of(protocol: Protocol, claim: Claim, scope: Scope, body: bytes) -> fro
     Returns:
         Some of `routes.CAPABILITIES`; none where the body cannot be read, which the app will say.
     """
-    if claim.operation is Operation.EMBED:
+    if claim.operation in (Operation.EMBED, Operation.INFER):
         return frozenset()
     dialect = protocol.dialect(decode(scope["headers"])) if claim.dialect is UNSET else claim.dialect
     try:

@@ -17,10 +17,12 @@ from ...asgi.body import DEFAULT_MAX_BODY, read_body
 from ...asgi.claims import Claims
 from ...asgi.denial import deny
 from ...asgi.exchange import KEY, Exchange, enter
+from ...asgi.headers import form_type
 from ...asgi.lifespan import lifespan_of
 from ...asgi.respond import respond
 from ...asgi.types import ASGIApp, Receive, Scope, Send
-from ...errors import BodyTooLarge, ClientGone, ConfigurationError, InvalidDocument
+from ...errors import BodyTooLarge, ClientGone, ConfigurationError, FramingError, InvalidDocument
+from ...framing.form import read_fields
 from ...pool.conversation import conversation_of
 from ...protocols import registry
 from ...protocols.base import Claim, Operation, Protocol
@@ -35,7 +37,9 @@ from .target_app import ASKED, Asked, TargetApp, fail
 
 __all__ = ["Router"]
 
-_NAMING: Final = frozenset({Operation.GENERATE, Operation.COUNT_TOKENS, Operation.EMBED, Operation.GET_MODEL})
+_NAMING: Final = frozenset(
+    {Operation.GENERATE, Operation.COUNT_TOKENS, Operation.EMBED, Operation.GET_MODEL, Operation.INFER}
+)
 _NO_MODEL: Final = "the request names no model"
 _SHARES: Final = float(1 << 128)  # a conversation's digest has 32 hexadecimal digits
 
@@ -160,14 +164,14 @@ class Router:
             except BodyTooLarge as error:
                 await fail(protocol, scope, send, FailureKind.TOO_LARGE, str(error))
                 return
-            body, model = receive.body, receive.peek()[0]
+            body, model = receive.body, receive.peek(scope["headers"])[0]
         else:
             model = claim.model
         if not model:
             if self._default is not None:
                 await self._default(scope, receive, send)
             else:
-                words = _unnamed(body) if claim.model is UNSET else _NO_MODEL
+                words = _unnamed(body, scope) if claim.model is UNSET else _NO_MODEL
                 await fail(protocol, scope, send, FailureKind.INVALID, words)
             return
         found = self._table.find(model)
@@ -323,10 +327,14 @@ def _unheaded(scope: Scope) -> str:
     return "GET" if scope["method"] == "HEAD" else str(scope["method"])
 
 
-def _unnamed(body: bytes) -> str:
+def _unnamed(body: bytes, scope: Scope) -> str:
     """Why a body names no model."""
+    kind = form_type(scope["headers"])
     try:
-        jsontext.loads(body)
-    except InvalidDocument as error:
+        if kind is None:
+            jsontext.loads(body)
+        else:
+            read_fields(body, kind, ("model",))
+    except (InvalidDocument, FramingError) as error:
         return f"the body: {error}"
     return _NO_MODEL

@@ -12,11 +12,12 @@ from msgspec import UNSET, Struct
 
 from ...asgi.body import Replay, read_body
 from ...asgi.exchange import enter
-from ...asgi.headers import replace
+from ...asgi.headers import form_type, replace
 from ...asgi.path import relative_path, with_path
 from ...asgi.respond import respond
 from ...asgi.types import ASGIApp, Receive, Scope, Send
-from ...errors import BodyTooLarge
+from ...errors import BodyTooLarge, FramingError
+from ...framing.form import with_field
 from ...protocols import registry
 from ...protocols.base import Claim, Operation, Protocol
 from ...universal import jsontext
@@ -32,7 +33,7 @@ ASKED: Final = "ds2api_asgi.asked"
 
 _PATH: Final = re.compile(
     r"(?P<head>.*?/(?:models|tunedModels)/)(?P<model>.+?)"
-    r"(?P<verb>:(?:generateContent|streamGenerateContent|countTokens|embedContent|batchEmbedContents))?"
+    r"(?P<verb>:(?:generateContent|streamGenerateContent|countTokens|embedContent|batchEmbedContents|predict))?"
 )
 _STATUS: Final = {
     FailureKind.INVALID: 400,
@@ -95,7 +96,11 @@ class TargetApp:
                 return
             body = replay.body
             if other:
-                body = rename(body, model, named=True) if claim.model is UNSET else _repeated(body, model)
+                try:
+                    body = _renamed(scope, body, model) if claim.model is UNSET else _repeated(body, model)
+                except FramingError as error:
+                    await fail(registry.get(claim.protocol), scope, send, FailureKind.INVALID, str(error))
+                    return
             if ruled is not None:
                 edits = change(body, remove=ruled.remove, override=ruled.override, default=ruled.default)
                 body = edits.body
@@ -104,7 +109,7 @@ class TargetApp:
             receive = replay
             if body is not replay.body:
                 replay.take()
-                named, streams = replay.peek()
+                named, streams = replay.peek(scope["headers"])
                 receive = Replay(body, replay, peeked=(model if claim.model is UNSET else named, streams))
                 scope = {**scope, "headers": replace(scope["headers"], {b"content-length": b"%d" % len(body)})}
         await self._app(scope, receive, Renamed(send, asked.model) if self._rename_answers else send)
@@ -124,6 +129,16 @@ def _at_path(scope: Scope, claim: Claim, model: str) -> Scope:
     if model.startswith("tunedModels/"):
         head = head.removesuffix("models/")
     return with_path(scope, head + model + verb, scope.get("query_string") or b"")
+
+
+def _renamed(scope: Scope, body: bytes, model: str) -> bytes:
+    """The body with another model, which it is known to name.
+
+    Raises:
+        FramingError: It is a form that cannot name it.
+    """
+    kind = form_type(scope["headers"])
+    return rename(body, model, named=True) if kind is None else with_field(body, kind, "model", model)
 
 
 def _repeated(body: bytes, model: str) -> bytes:

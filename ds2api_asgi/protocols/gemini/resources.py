@@ -1,8 +1,8 @@
-"""What projects keep: files, cached contents, batches, file search stores, tuned models.
+"""What projects keep: files, cached contents, batches, file search stores, tuned models, and work that takes long.
 
-https://ai.google.dev/api/all-methods (read 2026-11-29). A thing's name begins with its kind (``files/abc``); requests
-name a file by its URI, which ends so. The SDKs' uploads are resumable: they go on at an address of the provider's, past
-us.
+https://ai.google.dev/api/all-methods (read 2026-11-29; ``predictLongRunning`` begins such work: videos). A thing's name
+begins with its kind (``files/abc``), or with its model's; requests name a file by its URI, which ends so. The SDKs'
+uploads are resumable: they go on at an address of the provider's, past us.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ __all__ = ["RESOURCES"]
 
 _KINDS: Final = "(?:batches|cachedContents|fileSearchStores|files|tunedModels)"
 _NAME: Final = r"(?!\.{1,2}(?:[/:]|$))[^/:]+"
-_ONE: Final = rf"(?P<id>{_KINDS}/{_NAME})(?P<more>(?::\w+)?(?:/{SEGMENT})*)"
-_BATCHES: Final = "models/[^/:]+:(?:batchGenerateContent|asyncBatchEmbedContent)"
+_WORK: Final = "models/[^/:]+/operations"
+_ONE: Final = rf"(?P<id>(?:{_KINDS}|{_WORK})/{_NAME})(?P<more>(?::\w+)?(?:/{SEGMENT})*)"
+_BEGUN: Final = "models/[^/:]+:(?:batchGenerateContent|asyncBatchEmbedContent|predictLongRunning)"
 
 RESOURCES: Final = Resources(
-    path=re.compile(rf"/?(?:/(?:up|down)load)?(?:/v1(?:beta\d?|alpha)?)?/(?:{_ONE}|{_KINDS}(?::\w+)?|{_BATCHES})/?"),
+    path=re.compile(rf"/?(?:/(?:up|down)load)?(?:/v1(?:beta\d?|alpha)?)?/(?:{_ONE}|{_KINDS}(?::\w+)?|{_BEGUN})/?"),
     contents=(":download",),
     states=frozenset(("name", "responsesFile")),
-    own=re.compile(rf"{_KINDS}/[!-~]{{1,256}}"),
+    own=re.compile(rf"(?:{_KINDS}|{_WORK})/[!-~]{{1,256}}"),
     names=frozenset(
         {
             "cachedContent",

@@ -1,8 +1,9 @@
 """Paths: which requests are this protocol's, and how an upstream is asked.
 
 ``/v1beta/models/{model}:generateContent``, ``:streamGenerateContent`` (with ``alt=sse`` server-sent events, else a JSON
-array), ``:countTokens``, ``:embedContent``, ``:batchEmbedContents``; the same under ``/v1``, for ``tunedModels/…``, and
-under Vertex AI's ``…/publishers/google/models/…``. It follows https://ai.google.dev/api (read 2026-11-23).
+array), ``:countTokens``, ``:embedContent``, ``:batchEmbedContents``, ``:predict``; the same under ``/v1``, for
+``tunedModels/…``, and under Vertex AI's ``…/publishers/google/models/…``. It follows https://ai.google.dev/api (read
+2026-11-23).
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ _METHODS: Final = {
     "countTokens": (Operation.COUNT_TOKENS, False),
     "embedContent": (Operation.EMBED, False),
     "batchEmbedContents": (Operation.EMBED, False),
+    "predict": (Operation.INFER, False),  # pictures; ``predictLongRunning`` begins work that is kept (`resources`)
 }
 _VERBS: Final = {
     Operation.COUNT_TOKENS: "countTokens",
     Operation.EMBED: "batchEmbedContents",
 }
+_OPERATION: Final = "/operations/"
 _SSE: Final = re.compile(r"(?:^|&)(?:alt|%24alt|\$alt)=sse(?:&|$)")
 _PATH: Final = re.compile(
     r"(?P<prefix>(?:/v1(?:beta\d?|alpha)?)?(?:/projects/[^/]+/locations/[^/]+)?)"
@@ -49,6 +52,8 @@ def claim(method: str, path: str, headers: Mapping[str, str], query: str = "") -
     if match is None:
         return None
     prefix, name = match["prefix"], match["name"]
+    if name is not None and _OPERATION in name:
+        return None  # work under way, which an account keeps
     tuned = match["folder"] == "/tunedModels"
     shared = prefix in {"", "/v1"} and not tuned and "publishers" not in match["folder"]
     sure = not shared or "x-goog-api-key" in headers or "x-goog-api-client" in headers
@@ -106,7 +111,7 @@ def route(
     """How to ask an upstream; without a model only its list can be asked for."""
     if operation is Operation.LIST_MODELS:
         return UpstreamRoute(method="GET", path=f"{_PREFIX}/models")
-    if not model:
+    if not model or operation is Operation.INFER:
         return None
     path = f"{_PREFIX}/{_resource(model)}"
     if operation is Operation.GET_MODEL:

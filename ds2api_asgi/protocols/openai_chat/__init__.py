@@ -40,6 +40,7 @@ from ..base import Protocol
 from ..codec import Codec
 from ..openai_shared import embeddings as openai_embeddings
 from ..openai_shared import models as openai_models
+from ..openai_shared.inference_watch import InferenceWatch
 from ..openai_shared.resources import RESOURCES
 from . import errors, plain, request, response, routes, verdicts
 from .dialects import DIALECTS
@@ -67,4 +68,5 @@ PROTOCOL: Protocol = Codec(
     answer_error=errors.answer_error,
     resources=RESOURCES,
     plain=plain,
+    inference_watch=InferenceWatch,
 )

@@ -37,6 +37,7 @@ from ..base import Protocol
 from ..codec import Codec
 from ..openai_shared import embeddings as openai_embeddings
 from ..openai_shared import models as openai_models
+from ..openai_shared.inference_watch import InferenceWatch
 from . import errors, request, response, routes, verdicts
 from .profile import DIALECTS, NAME
 from .resources import RESOURCES
@@ -64,4 +65,5 @@ PROTOCOL: Protocol = Codec(
     keep_alive=write_comment(b"ping"),
     answer_error=errors.answer_error,
     resources=RESOURCES,
+    inference_watch=InferenceWatch,
 )

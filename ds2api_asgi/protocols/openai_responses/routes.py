@@ -22,7 +22,7 @@ _PATHS: Final = Paths(
         "/responses": ("POST", Operation.GENERATE),
         "/responses/input_tokens": ("POST", Operation.COUNT_TOKENS),
     },
-    shared=frozenset({Operation.LIST_MODELS, Operation.GET_MODEL, Operation.EMBED}),
+    shared=frozenset({Operation.LIST_MODELS, Operation.GET_MODEL, Operation.EMBED, Operation.INFER}),
 )
 
 

@@ -7,6 +7,7 @@
 | `limits` | rate limits in headers |
 | `models`, `embeddings` | models and token counts; ``POST /v1/embeddings`` |
 | `answers`, `usage` | envelopes of answers; token counts |
+| `inference_watch` | streams that are not translated: completions, sound, pictures |
 | `resources` | what organisations keep: files, batches, stores |
 | `results` | contents, and what tools say of their failure |
 | `settings` | how much to think, and the service tier |

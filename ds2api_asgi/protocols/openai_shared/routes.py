@@ -1,6 +1,8 @@
-"""Paths of OpenAI's protocols: each has some of its own, and those of models and embeddings in common.
+"""Paths of OpenAI's protocols: each has some of its own, and many in common.
 
-https://platform.openai.com/docs/api-reference (read 2026-11-23).
+https://platform.openai.com/docs/api-reference (read 2026-11-23). Beside what it documents, servers that speak like it
+fill in the middle (https://docs.mistral.ai/api, ``POST /v1/fim/completions``) and rank documents
+(https://docs.vllm.ai/en/stable/serving/online_serving, ``POST /v1/rerank``, which is Jina's; both read 2026-11-29).
 """
 
 from __future__ import annotations
@@ -20,6 +22,22 @@ _COMMON: Final = {
     "/embeddings": ("POST", Operation.EMBED),
     "/models": ("GET", Operation.LIST_MODELS),
 }
+_INFER: Final = dict.fromkeys(
+    (
+        "/completions",
+        "/fim/completions",
+        "/moderations",
+        "/images/generations",
+        "/images/edits",
+        "/images/variations",
+        "/audio/speech",
+        "/audio/transcriptions",
+        "/audio/translations",
+        "/rerank",
+    ),
+    ("POST", Operation.INFER),
+)
+"""What is not translated: each of them has a request and an answer of its own."""
 
 
 class Paths:
@@ -35,10 +53,10 @@ class Paths:
         self, protocol: str, own: Mapping[str, tuple[str, Operation]], *, shared: frozenset[Operation]
     ) -> None:
         self._protocol = protocol
-        self._paths = {**own, **_COMMON}
+        asked = {**own, **_COMMON}
+        self._paths = {**asked, **_INFER}
         self._routes = {
-            operation: UpstreamRoute(method=method, path=_PREFIX + path)
-            for path, (method, operation) in self._paths.items()
+            operation: UpstreamRoute(method=method, path=_PREFIX + path) for path, (method, operation) in asked.items()
         }
         self._shared = shared
 

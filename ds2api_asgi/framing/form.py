@@ -1,0 +1,189 @@
+"""Forms (``multipart/form-data``): `read_fields` finds short text fields of a whole form, `with_field` changes one.
+
+Whoever decides by a field must not read another one than the app behind, and parsers differ on nearly everything that
+is not as browsers and SDKs write it. So what they may read differently is refused: bytes before the first part or after
+the last one, a boundary within a part, a line that ends with LF alone, a name twice or in disguise, a field that is a
+file. All parts are held to that; only the fields that are asked for are decoded.
+
+https://www.rfc-editor.org/rfc/rfc7578, and RFC 2046, 5.1 for boundaries.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from typing import Final
+
+from msgspec import Struct
+
+from ..errors import FramingError
+
+__all__ = ["MAX_HEAD", "MAX_PARTS", "MAX_VALUE", "Field", "read_fields", "with_field"]
+
+MAX_HEAD: Final = 8 * 1024
+"""Bytes of the headers of one part."""
+
+MAX_PARTS: Final = 256
+"""Parts of a form."""
+
+MAX_VALUE: Final = 1024
+"""Bytes of a field that is asked for."""
+
+_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+# Parsers differ on whether a backslash before a quote escapes it.
+_QUOTED: Final = rb'"(?:[^"\\\x00-\x1f]|\\(?!["\x00-\x1f]))*+"'
+_BOUNDARY: Final = re.compile(rb"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")
+_PARAMETER: Final = rb"[ \t]*+;[ \t]*+(%b)=(%b|%b)"
+_OF_PART: Final = re.compile(_PARAMETER % (_TOKEN, _QUOTED, _TOKEN))
+# Boundaries stand without quotes, though some of what they may have is in no token.
+_OF_FORM: Final = re.compile(_PARAMETER % (_TOKEN, _QUOTED, rb"[0-9A-Za-z'()+_,\-./:=?]++"))
+_LINE: Final = re.compile(rb"(%b):[ \t]*+([^\x00-\x08\x0a-\x1f\x7f]*+)" % _TOKEN)
+_PLAIN: Final = re.compile(rb'text/plain(?:[ \t]*;[ \t]*charset="?(?:utf-8|us-ascii)"?)?', re.IGNORECASE)
+_AS_IT_IS: Final = frozenset({b"7bit", b"8bit", b"binary"})
+_CONTROLS: Final = re.compile("[\x00-\x1f\x7f]")
+
+
+class Field(Struct, frozen=True, gc=False):
+    """A text field.
+
+    Attributes:
+        value: What it says.
+        start: Where that begins in the body, in bytes.
+        end: Where it ends.
+    """
+
+    value: str
+    start: int
+    end: int
+
+
+def read_fields(body: bytes, content_type: bytes, names: Collection[str]) -> dict[str, Field]:
+    """Find text fields of a form.
+
+    Args:
+        body: All of it.
+        content_type: The header, with its boundary.
+        names: Of the fields.
+
+    Returns:
+        Those that are there.
+
+    Raises:
+        FramingError: It is no form, or one that parsers may read differently; says nothing of what is in it.
+    """
+    wanted = {name.encode(): name for name in names}
+    found: dict[str, Field] = {}
+    for number, (head, start, end) in enumerate(_parts(body, _boundary_of(content_type)), 1):
+        if number > MAX_PARTS:
+            raise FramingError(f"there are more than {MAX_PARTS} parts")
+        headers = _headers(head)
+        disposition = _parameters(headers.get(b"content-disposition", b""), b"form-data", _OF_PART)
+        if b"name" not in disposition or b"name*" in disposition:
+            raise FramingError("a part has no plain name")
+        name = wanted.get(disposition[b"name"])
+        if name is None:
+            continue
+        if name in found:
+            raise FramingError(f"the field {name!r} is there twice")
+        if not disposition.keys().isdisjoint((b"filename", b"filename*")) or not _is_text(headers):
+            raise FramingError(f"the field {name!r} is no text")
+        found[name] = Field(_value(name, body[start:end]), start, end)
+    return found
+
+
+def with_field(body: bytes, content_type: bytes, name: str, value: str) -> bytes:
+    """A form with another value of a text field.
+
+    Args:
+        body: All of it.
+        content_type: The header.
+        name: The field's, which must be there.
+        value: What it is to say.
+
+    Raises:
+        FramingError: It has no such field, is no plain form, or cannot say the value with its boundary.
+    """
+    field = read_fields(body, content_type, (name,)).get(name)
+    if field is None:
+        raise FramingError(f"there is no field {name!r}")
+    changed = b"".join((body[: field.start], value.encode(), body[field.end :]))
+    try:
+        said = read_fields(changed, content_type, (name,))[name].value
+    except FramingError:
+        said = None
+    if said != value:
+        raise FramingError(f"the field {name!r} cannot say that")
+    return changed
+
+
+def _boundary_of(content_type: bytes) -> bytes:
+    boundary = _parameters(content_type, b"multipart/form-data", _OF_FORM).get(b"boundary", b"")
+    if not _BOUNDARY.fullmatch(boundary):
+        raise FramingError("the form has no boundary")
+    return boundary
+
+
+def _parameters(value: bytes, kind: bytes, pattern: re.Pattern[bytes]) -> dict[bytes, bytes]:
+    """The parameters behind a value of a header, by their names in lower case."""
+    if value[: len(kind)].lower() != kind:
+        raise FramingError(f"this is no {kind.decode()}")
+    found: dict[bytes, bytes] = {}
+    at, end = len(kind), len(value.rstrip(b" \t;"))
+    while at < end:
+        match = pattern.match(value, at, end)
+        if match is None:
+            raise FramingError("the parameters of a header are no plain ones")
+        name, said = match[1].lower(), match[2]
+        if name in found:
+            raise FramingError("a parameter of a header is there twice")
+        found[name] = said[1:-1] if said[:1] == b'"' else said
+        at = match.end()
+    return found
+
+
+def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The head of each part, and where its content begins and ends."""
+    dash = b"--" + boundary
+    at = len(dash)
+    if not body.startswith(dash):
+        raise FramingError("the form does not begin with its boundary")
+    while not body.startswith(b"--", at):
+        if not body.startswith(b"\r\n", at):
+            raise FramingError("a boundary does not stand alone")
+        at += 2
+        over = body.find(dash, at)  # wherever it stands, some parser will end the part there
+        blank = body.find(b"\r\n\r\n", at, at + MAX_HEAD)
+        start, end = blank + 4, over - 2
+        if over < 0 or blank < 0 or end < start or body[end:over] != b"\r\n":
+            raise FramingError("a part has no head or no end")
+        yield body[at:blank], start, end
+        at = over + len(dash)
+    if body[at + 2 :] not in (b"", b"\r\n"):
+        raise FramingError("something follows the form")
+
+
+def _headers(head: bytes) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    for line in head.split(b"\r\n"):
+        match = _LINE.fullmatch(line)
+        if match is None or match[1].lower() in found:
+            raise FramingError("a part has no plain headers")
+        found[match[1].lower()] = match[2].rstrip()
+    return found
+
+
+def _is_text(headers: dict[bytes, bytes]) -> bool:
+    kind, coding = headers.get(b"content-type"), headers.get(b"content-transfer-encoding")
+    return (kind is None or _PLAIN.fullmatch(kind) is not None) and (coding is None or coding.lower() in _AS_IT_IS)
+
+
+def _value(name: str, content: bytes) -> str:
+    if len(content) > MAX_VALUE:
+        raise FramingError(f"the field {name!r} has more than {MAX_VALUE} bytes")
+    try:
+        value = content.decode()
+    except UnicodeDecodeError:
+        raise FramingError(f"the field {name!r} is no UTF-8") from None
+    if _CONTROLS.search(value):
+        raise FramingError(f"the field {name!r} is more than a line")
+    return value

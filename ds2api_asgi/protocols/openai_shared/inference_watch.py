@@ -1,0 +1,72 @@
+"""Watching streams pass by that are not translated: of completions, transcriptions, speech and pictures.
+
+Three kinds of events are known; what is of none is content, and a stream of it is complete with its connection.
+
+| events | of | complete with |
+|---|---|---|
+| ``{"choices": [{"text": …}]}`` | completions, also in the middle; some servers' transcriptions | finish reasons |
+| ``{"type": "transcript.text.delta"}`` | OpenAI's transcriptions, speech, pictures | ``….done``, ``….completed`` |
+| ``[DONE]`` | all that like to | itself |
+
+https://platform.openai.com/docs/api-reference (read 2026-11-29: completions, audio, images).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final
+
+from msgspec import UNSET
+
+from ...framing.sse import write_event
+from ...universal.failure import Failure
+from ...universal.jsontext import dumps
+from ..stream import LineWatch
+from .errors import decode_failure, encode_failure
+
+__all__ = ["InferenceWatch"]
+
+_PROTOCOL: Final = "openai-chat"
+"""Whose words its errors are in."""
+
+_ENDS: Final = (".done", ".completed")
+_MARKS: Final = (b'.done"', b'.completed"', b"[DONE]", b'"error"', b'"index":1', b'"index": 1')
+
+
+class InferenceWatch(LineWatch):
+    """See `base.StreamWatch`; content is any event that is no error."""
+
+    _last_word = b"[DONE]"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._choices: dict[int, bool] = {}  # whether each has its finish reason
+
+    def stream_error(self, failure: Failure) -> bytes:
+        """See `ending.KnowsTheStream`."""
+        return write_event(dumps(encode_failure(failure, protocol=_PROTOCOL)))
+
+    @staticmethod
+    @lru_cache(maxsize=1)
+    def _marked(data: bytes) -> bool:
+        count = data.count
+        nulls = count(b'finish_reason":null') + count(b'finish_reason": null')
+        return count(b'finish_reason"') != nulls or any(data.find(mark) >= 0 for mark in _MARKS)
+
+    def _document(self, document: dict[str, Any]) -> None:
+        kind = document.get("type")
+        if document.get("error") is not None or kind == "error" or document.get("object") == "error":
+            self.failure = self.failure or decode_failure(document, UNSET, protocol=_PROTOCOL)
+            return
+        self.content = True
+        if "choices" in document:
+            for choice in document["choices"] if type(document["choices"]) is list else ():
+                if type(choice) is dict:
+                    index = choice.get("index")
+                    index = index if type(index) is int else 0
+                    self._choices[index] = self._choices.get(index, False) or bool(choice.get("finish_reason"))
+            self.terminal = bool(self._choices) and all(self._choices.values())
+        elif type(kind) is str:
+            self.terminal = kind.endswith(_ENDS)
+        elif not self._choices:
+            self.terminal = True

@@ -1,0 +1,150 @@
+"""What is not translated: whose it is, and how its streams are watched."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ds2api_asgi.protocols import registry
+from ds2api_asgi.protocols.base import Operation
+from ds2api_asgi.protocols.inference import is_document_type, watch_of
+from ds2api_asgi.universal.failure import Failure, FailureKind
+
+PATHS = (
+    "/completions",
+    "/fim/completions",
+    "/moderations",
+    "/images/generations",
+    "/images/edits",
+    "/images/variations",
+    "/audio/speech",
+    "/audio/transcriptions",
+    "/audio/translations",
+    "/rerank",
+)
+OPENAI = ("openai-chat", "openai-responses")
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("prefix", ["", "/v1"])
+def test_openais_protocols_claim_it(prefix: str, path: str) -> None:
+    claims = {name: registry.claim("POST", prefix + path, {}, among=[name]) for name in registry.names()}
+    assert [name for name, claim in claims.items() if claim is not None] == list(OPENAI)
+    for name in OPENAI:
+        claim = claims[name]
+        assert claim is not None
+        assert (claim.operation, claim.method_allowed, claim.prefix) == (Operation.INFER, True, prefix)
+        wrong = registry.get(name).claim("GET", prefix + path, {})
+        assert wrong is not None
+        assert not wrong.method_allowed
+    found = registry.claim("POST", prefix + path, {})
+    assert found is not None
+    assert found.protocol == "openai-chat"
+
+
+def test_gemini_claims_its_predictions_by_their_model() -> None:
+    claim = registry.claim("POST", "/v1beta/models/imagen-4:predict", {})
+    assert claim is not None
+    assert (claim.protocol, claim.operation, claim.model) == ("gemini", Operation.INFER, "imagen-4")
+    assert registry.claim("GET", "/v1beta/models/veo-3/operations/abc", {}) is None
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_it_has_no_one_way_to_be_asked(name: str) -> None:
+    assert registry.get(name).route(Operation.INFER, stream=False, model="m", dialect="") is None
+
+
+def test_all_else_is_watched_as_its_protocol_says() -> None:
+    for name in registry.names():
+        protocol = registry.get(name)
+        for operation in (Operation.GENERATE, None):
+            assert type(watch_of(protocol, operation)) is type(protocol.stream_watch())
+
+
+def test_whole_answers_may_be_anything_but_a_page() -> None:
+    for kind in (b"audio/mpeg", b"image/png", b"text/plain", b"application/x-subrip", b""):
+        assert is_document_type(Operation.GENERATE, kind)
+        assert not is_document_type(Operation.INFER, kind)
+    for kind in (b"application/json", b"application/problem+json", b"text/html"):
+        assert is_document_type(Operation.INFER, kind)
+
+
+def text(piece: str, *, index: int = 0, finish: str | None = None) -> dict[str, Any]:
+    choice = {"index": index, "text": piece, "logprobs": None, "finish_reason": finish}
+    return {"id": "c", "object": "text_completion", "choices": [choice]}
+
+
+def event(document: Any) -> bytes:
+    return b"data: %b\n\n" % (document if isinstance(document, bytes) else json.dumps(document).encode())
+
+
+DONE = b"[DONE]"
+USAGE: dict[str, Any] = {"id": "c", "choices": [], "usage": {"total_tokens": 1}}
+COMPLETE = {
+    "a text": [text("a"), text(" [DONE] finish_reason"), text("", finish="stop")],
+    "a text and its usage": [text("a", finish="length"), USAGE],
+    "a text that only says that it is done": [text("a"), DONE],
+    "texts": [text("a"), text("b", index=1), text("", finish="stop"), text("", index=1, finish="stop")],
+    "what was filled in": [{"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}]}],
+    "what was filtered before": [{"id": "", "choices": [], "prompt_filter_results": []}, text("a", finish="stop")],
+    "what was heard": [{"type": "transcript.text.delta", "delta": "a"}, {"type": "transcript.text.done", "text": "a"}],
+    "what was said": [{"type": "speech.audio.delta", "audio": "AA=="}, {"type": "speech.audio.done"}],
+    "a picture": [{"type": "image_generation.partial_image", "b64_json": ""}, {"type": "image_generation.completed"}],
+    "something else": [{"words": "a"}, {"words": "b"}],
+}
+CUT = {
+    "nothing": [],
+    "a text": COMPLETE["a text"][:-1],
+    "texts": COMPLETE["texts"][:-1],
+    "filters": COMPLETE["what was filtered before"][:1],
+    "what was heard": COMPLETE["what was heard"][:-1],
+    "a picture": COMPLETE["a picture"][:-1],
+}
+
+
+def watched(name: str, documents: list[Any], cuts: list[int]) -> Any:
+    data = b"".join(map(event, documents))
+    places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    watch = watch_of(registry.get(name), Operation.INFER)
+    for start, end in pairwise(places):
+        watch.feed(data[start:end])
+    return watch
+
+
+@pytest.mark.parametrize("name", OPENAI)
+@given(st.data())
+def test_a_stream_is_complete_with_its_end_and_not_before(name: str, data: st.DataObject) -> None:
+    cuts = data.draw(st.lists(st.integers(0, 400), max_size=6))
+    good = data.draw(st.sampled_from(sorted(COMPLETE)))
+    watch = watched(name, COMPLETE[good], cuts)
+    assert (watch.content, watch.terminal, watch.failure) == (True, True, None), good
+    short = data.draw(st.sampled_from(sorted(CUT)))
+    watch = watched(name, CUT[short], cuts)
+    assert (watch.content, watch.terminal, watch.failure) == (bool(CUT[short]), False, None), short
+
+
+@pytest.mark.parametrize("name", OPENAI)
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"error": {"message": "no", "type": "server_error"}},
+        {"type": "error", "error": {"message": "no"}},
+        {"object": "error", "message": "no", "code": 500},
+    ],
+)
+def test_an_error_is_no_content(name: str, error: Any) -> None:
+    watch = watched(name, [error], [])
+    assert (watch.content, watch.failure.message) == (False, "no")
+    later = watched(name, [*CUT["a text"], error], [])
+    assert (later.content, later.failure.message) == (True, "no")
+
+
+def test_what_breaks_off_says_so_as_sdks_read_it() -> None:
+    watch: Any = watch_of(registry.get("openai-responses"), Operation.INFER)
+    said = watch.stream_error(Failure(kind=FailureKind.TRUNCATED, message="cut"))
+    assert json.loads(said.removeprefix(b"data: "))["error"]["message"] == "cut"
