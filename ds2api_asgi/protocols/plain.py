@@ -8,6 +8,7 @@ these are doubts. What is lost all the same is what the long way loses, which is
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Callable
 from functools import lru_cache
@@ -29,9 +30,8 @@ from .base import Context, Protocol
 __all__ = ["Plain", "ShortWay", "reader", "said_of", "short_way"]
 
 _SHAPES: Final = 256  # of which the losses are remembered; tiers are words of servers, so there is a bound
-_TOOLS: Final = b'"tools":'
-_STREAM: Final = b'"stream":true'
-_SPACED_STREAM: Final = b'"stream": true'
+_STREAMS: Final = re.compile(rb'"stream": ?true')
+_TAIL: Final = 200  # bytes
 _TURNS: Final = (Turn(role="user", parts=(Text(text="?"),)),)
 _COUNTS: Final = tuple(name for name in Usage.__struct_fields__ if name not in ("ext", "form"))
 _counts: Final = attrgetter(*_COUNTS)
@@ -155,7 +155,7 @@ class ShortWay:
 
     def request(self, body: bytes) -> tuple[PlainRequest, bytes, tuple[Loss, ...]] | None:
         """A client's request, what the app is asked for it, and what that does not say; None: not a plain one."""
-        if _TOOLS in body or _STREAM in body or _SPACED_STREAM in body:  # cheaper than to read up to there
+        if _STREAMS.search(body, max(0, len(body) - _TAIL)):  # most say it last: nothing needs to be read for it
             return None
         request = self._read_request(body)
         asked = None if request is None else self._write_request(request, self._dialect)
