@@ -75,7 +75,7 @@ def reader(kind: type[T]) -> Callable[[bytes], T | None]:
     def read(body: bytes) -> T | None:
         try:
             return decode(body)
-        except ValueError:  # msgspec's errors are such, too
+        except (ValueError, RecursionError):  # msgspec's errors are of the first kind
             return None
 
     return read

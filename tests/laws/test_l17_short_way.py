@@ -105,6 +105,15 @@ def test_recorded_requests_and_answers_do(client: str, speaks: str) -> None:
     assert sum(answers) > 50
 
 
+@pytest.mark.parametrize("member", ["temperature", "x_groq", "cost"])
+def test_what_is_nested_without_end_is_not_plain(member: str) -> None:
+    """msgspec says so by another exception than for all else."""
+    endless = b'"%b":' % member.encode() + b"[" * 99_999
+    assert way_of("anthropic", "openai-chat").request(b"{" + endless) is None
+    assert way_of("anthropic", "openai-chat").answer(b"{" + endless, NOW) is None
+    assert way_of("anthropic", "openai-chat").answer(b'{"usage":{' + endless, NOW) is None
+
+
 # --- whole requests
 
 JSON: Final = (b"content-type", b"application/json")

@@ -202,6 +202,7 @@ _ODD_LISTS = [
 _ODD = [
     *(None, True, False, 0, 1, {}, [{}], {"type": "ephemeral"}, {"message": "no"}, "text", "auto", "error"),
     _Verbatim("[" * 140 + "]" * 140),
+    _Verbatim("[" * 9999 + "]" * 9999),
 ]
 _ODD_WORDS: dict[str, list[Any]] = {
     "role": ["system", "developer", "assistant", "user", "tool", ""],
