@@ -38,7 +38,10 @@ _OF_PART: Final = re.compile(_PARAMETER % (_TOKEN, _QUOTED, _TOKEN))
 # Boundaries stand without quotes, though some of what they may have is in no token.
 _OF_FORM: Final = re.compile(_PARAMETER % (_TOKEN, _QUOTED, rb"[0-9A-Za-z'()+_,\-./:=?]++"))
 _LINE: Final = re.compile(rb"(%b):[ \t]*+([^\x00-\x08\x0a-\x1f\x7f]*+)" % _TOKEN)
+_LENGTH: Final = re.compile(rb"^content-length:.*\n", re.IGNORECASE | re.MULTILINE)
 _PLAIN: Final = re.compile(rb'text/plain(?:[ \t]*;[ \t]*charset="?(?:utf-8|us-ascii)"?)?', re.IGNORECASE)
+_DISPOSED: Final = frozenset({b"name", b"filename", b"filename*"})
+_CHARSET: Final = b"_charset_"  # says to some in which charset all fields are
 _AS_IT_IS: Final = frozenset({b"7bit", b"8bit", b"binary"})
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f]")
 
@@ -48,11 +51,13 @@ class Field(Struct, frozen=True, gc=False):
 
     Attributes:
         value: What it says.
-        start: Where that begins in the body, in bytes.
+        head: Where its part begins in the body, in bytes.
+        start: Where the value begins.
         end: Where it ends.
     """
 
     value: str
+    head: int
     start: int
     end: int
 
@@ -78,16 +83,19 @@ def read_fields(body: bytes, content_type: bytes, names: Collection[str]) -> dic
             raise FramingError(f"there are more than {MAX_PARTS} parts")
         headers = _headers(head)
         disposition = _parameters(headers.get(b"content-disposition", b""), b"form-data", _OF_PART)
-        if b"name" not in disposition or b"name*" in disposition:
+        called = disposition.get(b"name", _CHARSET)
+        if called == _CHARSET or b"\\" in called or not disposition.keys() <= _DISPOSED:
             raise FramingError("a part has no plain name")
-        name = wanted.get(disposition[b"name"])
+        if headers.get(b"content-length") not in (None, b"%d" % (end - start)):
+            raise FramingError("a part is not as long as it says")
+        name = wanted.get(called)
         if name is None:
             continue
         if name in found:
             raise FramingError(f"the field {name!r} is there twice")
-        if not disposition.keys().isdisjoint((b"filename", b"filename*")) or not _is_text(headers):
+        if len(disposition) > 1 or not _is_text(headers):
             raise FramingError(f"the field {name!r} is no text")
-        found[name] = Field(_value(name, body[start:end]), start, end)
+        found[name] = Field(_value(name, body[start:end]), start - len(head) - 4, start, end)
     return found
 
 
@@ -106,7 +114,8 @@ def with_field(body: bytes, content_type: bytes, name: str, value: str) -> bytes
     field = read_fields(body, content_type, (name,)).get(name)
     if field is None:
         raise FramingError(f"there is no field {name!r}")
-    changed = b"".join((body[: field.start], value.encode(), body[field.end :]))
+    head = _LENGTH.sub(b"", body[field.head : field.start])
+    changed = b"".join((body[: field.head], head, value.encode(), body[field.end :]))
     try:
         said = read_fields(changed, content_type, (name,))[name].value
     except FramingError:
@@ -128,14 +137,17 @@ def _parameters(value: bytes, kind: bytes, pattern: re.Pattern[bytes]) -> dict[b
     if value[: len(kind)].lower() != kind:
         raise FramingError(f"this is no {kind.decode()}")
     found: dict[bytes, bytes] = {}
+    bases: set[bytes] = set()
     at, end = len(kind), len(value.rstrip(b" \t;"))
     while at < end:
         match = pattern.match(value, at, end)
         if match is None:
             raise FramingError("the parameters of a header are no plain ones")
         name, said = match[1].lower(), match[2]
-        if name in found:
+        base = name.partition(b"*")[0]  # some join ``name*0=mo; name*1=del``, and take it for the name
+        if name in found or (base in bases and base != b"filename"):
             raise FramingError("a parameter of a header is there twice")
+        bases.add(base)
         found[name] = said[1:-1] if said[:1] == b'"' else said
         at = match.end()
     return found

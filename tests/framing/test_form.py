@@ -43,7 +43,7 @@ def test_a_field_is_found_with_its_place() -> None:
     body = form(part("file", b"\x00\xff", "Content-Type: audio/mpeg"), SPOKEN)
     found = read_fields(body, KIND, ("model", "stream"))
     at = body.index(b"whisper-1")
-    assert found == {"model": Field("whisper-1", at, at + 9)}
+    assert found == {"model": Field("whisper-1", body.rindex(b"Content-Disposition"), at, at + 9)}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,11 @@ def test_boundaries_of_clients_are_known(boundary: str) -> None:
 
 def test_a_field_may_say_that_it_is_text() -> None:
     more = ("Content-Type: text/plain; charset=UTF-8", "Content-Length: 2", "Content-Transfer-Encoding: 8bit")
-    assert read(form(part("model", "é".encode(), *more))) == "é"
+    said = form(part("model", "é".encode(), *more), part("file", b"x", "Content-Length: 1"))
+    assert read(said) == "é"
+    assert with_field(said, KIND, "model", "abc") == form(
+        part("model", b"abc", more[0], more[2]), part("file", b"x", "Content-Length: 1")
+    )
     assert read(form(part("model", b""))) == ""
     assert read(form(part("model", b"m", disposition="form-data; name=model")), KIND) == "m"
     assert read(form()) is None
@@ -143,9 +147,15 @@ def test_garbage_is_refused_or_read(body: bytes, kind: bytes) -> None:
         (form(part("model", b"m", " folded")), "plain headers"),
         (form(part("model", b"m", "A\n: b")), "plain headers"),
         (form(part("model", b"m", disposition="form-data; name*=utf-8''model")), "plain name"),
-        (form(part("model", b"m", disposition="form-data; name=\"x\"; name*=utf-8''model")), "plain"),
+        (form(part("model", b"m", disposition="form-data; name=\"x\"; name*=utf-8''model")), "twice"),
         (form(part("file", b"m", disposition='form-data; filename="a\\"; name="model"')), "plain ones"),
         (form(part("file", b"m", disposition='form-data; filename="a\\"b"; name="file"')), "plain ones"),
+        (form(part("file", b"m", disposition="form-data; name=x; name*0=mo; name*1=del")), "twice"),
+        (form(part("file", b"m", disposition="form-data; name*0=model")), "plain name"),
+        (form(part("file", b"m", disposition="form-data; filename=x")), "plain name"),
+        (form(part("mo\\del", b"m")), "plain name"),
+        (form(part("_charset_", b"utf-7"), SPOKEN), "plain name"),
+        (form(part("file", b"m", "Content-Length: 20"), SPOKEN), "long as it says"),
         (form(part("file", b"m", disposition="attachment; name=model")), "no form-data"),
         (form(b"X: y\r\n\r\nm"), "no form-data"),
         (form(part("model", b"m", disposition='form-data; name="model"; filename="m"')), "no text"),
@@ -173,6 +183,8 @@ def test_what_parsers_may_read_differently_is_refused(body: bytes, problem: str)
         b"multipart/form-data-more; boundary=b0",
         b'multipart/form-data; boundary=""',
         b"multipart/form-data; boundary=b0; boundary=b1",
+        b"multipart/form-data; boundary=b0; boundary*0=b1",
+        b"multipart/form-data; boundary*0=b1; boundary=b0",
         b"multipart/form-data; boundary=b0 b1",
         b'multipart/form-data; boundary="' + b"b" * 71 + b'"',
         b"multipart/form-data, multipart/form-data; boundary=b0",
