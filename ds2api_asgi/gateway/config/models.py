@@ -55,7 +55,7 @@ class RouterTable(Table):
     prefixes: Flag = True
     """Whether `openai/gpt-6` means the upstream `openai`, where no model of that name is."""
     default: str | None = None
-    """The upstream for requests that name no model (files, batches)."""
+    """The upstream for requests that name no model (files, batches, moderations)."""
     per: Literal["conversation", "request"] = "conversation"
     """Whether all turns of a conversation stay with a target, or each request is drawn for."""
     rename_answers: Flag = False

@@ -59,8 +59,8 @@ class Router:
 
     Clients may speak any protocol that the apps understand; put a `Translator` around one that speaks another. A model
     of several targets goes to one of those of the lowest priority, by their weights, and to the others in their order
-    if that fails. Requests that name no model (files, batches), WebSockets without one and requests of no protocol go
-    to the app `default`. Lists of models are those of all apps, and the routes'. The lifespan goes to all apps. Each
+    if that fails. Requests that name no model (files, moderations), WebSockets without one and requests of no protocol
+    go to the app `default`. Lists of models are those of all apps, and the routes'. The lifespan goes to all apps. Each
     target that is asked is noted as a fact `Routed`, each change by rules as `Ruled`.
 
     Args:
