@@ -37,9 +37,10 @@ MAX_SHOWN: Final = 500
 """Running requests that are told, the newest ones; all are counted."""
 
 _STRING: Final = rb'"\s*:\s*"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
-_TEXTS: Final = {
+_TEXTS: Final[dict[str, re.Pattern[bytes]]] = {
     name: re.compile(rb'"(?:' + members + rb")" + _STRING, re.DOTALL)
     for name, members in {
+        Operation.INFER: b"text|content|delta",
         "anthropic": b"text|thinking|partial_json",
         "gemini": b"text",
         "ollama": b"content|thinking|response",
@@ -47,17 +48,18 @@ _TEXTS: Final = {
         "openai-responses": b"delta",
     }.items()
 }
-"""Where the deltas of a stream have their text."""
+"""Where the deltas of a stream have their text, by the stream's protocol; those that are not translated are alike."""
 
 
-def text_bytes(protocol: str, chunk: bytes) -> int:
+def text_bytes(protocol: str, chunk: bytes, operation: Operation = Operation.GENERATE) -> int:
     """How many bytes of text a part of a stream has, as JSON spells it; what stands across two parts is not found.
 
     Args:
         protocol: The stream's.
         chunk: Any bytes.
+        operation: What it answers.
     """
-    pattern = _TEXTS.get(protocol)
+    pattern = _TEXTS.get(operation if operation is Operation.INFER else protocol)
     return 0 if pattern is None else sum(len(text) for text in pattern.findall(chunk))
 
 
@@ -296,7 +298,7 @@ class Live(Watcher):
     def passed(self, request: RequestSeen, chunk: bytes) -> None:
         """Count the text."""
         entry: _Entry = request.kept[self]
-        entry.text += text_bytes(entry.protocol, chunk)
+        entry.text += text_bytes(entry.protocol, chunk, entry.request.claim.operation)
         self._stirred[entry] = None  # in one step, without the lock: this is done for each part of each stream
 
     def ended(self, request: RequestSeen) -> None:

@@ -23,6 +23,7 @@ from ds2api_asgi.observe.seen import RequestSeen
 from ds2api_asgi.observe.series import Series
 from ds2api_asgi.pool import Secret
 from ds2api_asgi.protocols import registry
+from ds2api_asgi.protocols.base import Operation
 from ds2api_asgi.testing import Driver, Set, Wait, event_script, json_script
 from watched import ANSWER, CANARY, QUESTION, SLOW, SPARE, WORDS, ask, chunk, nest
 
@@ -147,6 +148,14 @@ def test_the_text_of_a_delta_is_found_in_every_protocol(protocol: str, separator
     data = json.dumps(STREAMS[protocol], ensure_ascii=False, separators=separators).encode()
     spelled = len(json.dumps(SAYS, ensure_ascii=False).encode()) - 2
     assert text_bytes(protocol, b"data: " + data + b"\n\n") == spelled
+
+
+def test_the_text_of_what_is_not_translated_is_found() -> None:
+    completed = {"choices": [{"index": 0, "text": SAYS, "finish_reason": None}]}
+    for document in (completed, {"type": "transcript.text.delta", "delta": SAYS}):
+        data = json.dumps(document, ensure_ascii=False).encode()
+        spelled = len(json.dumps(SAYS, ensure_ascii=False).encode()) - 2
+        assert text_bytes("openai-chat", data, Operation.INFER) == spelled
 
 
 def test_a_whole_text_after_its_deltas_is_not_counted_again() -> None:
