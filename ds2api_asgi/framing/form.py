@@ -39,7 +39,8 @@ _OF_PART: Final = re.compile(_PARAMETER % (_TOKEN, _QUOTED, _TOKEN))
 _OF_FORM: Final = re.compile(_PARAMETER % (_TOKEN, _QUOTED, rb"[0-9A-Za-z'()+_,\-./:=?]++"))
 _LINE: Final = re.compile(rb"(%b):[ \t]*+([^\x00-\x08\x0a-\x1f\x7f]*+)" % _TOKEN)
 _LENGTH: Final = re.compile(rb"^content-length:.*\n", re.IGNORECASE | re.MULTILINE)
-_PLAIN: Final = re.compile(rb'text/plain(?:[ \t]*;[ \t]*charset="?(?:utf-8|us-ascii)"?)?', re.IGNORECASE)
+# Of Latin 1, which some of Java's say without need, only what is ASCII too.
+_PLAIN: Final = re.compile(rb'text/plain(?:[ \t]*;[ \t]*charset="?(?:utf-8|us-ascii|(iso-8859-1))"?)?', re.IGNORECASE)
 _DISPOSED: Final = frozenset({b"name", b"filename", b"filename*"})
 _CHARSET: Final = b"_charset_"  # says to some in which charset all fields are
 _AS_IT_IS: Final = frozenset({b"7bit", b"8bit", b"binary"})
@@ -93,7 +94,7 @@ def read_fields(body: bytes, content_type: bytes, names: Collection[str]) -> dic
             continue
         if name in found:
             raise FramingError(f"the field {name!r} is there twice")
-        if len(disposition) > 1 or not _is_text(headers):
+        if len(disposition) > 1 or not _is_text(headers, body[start:end]):
             raise FramingError(f"the field {name!r} is no text")
         found[name] = Field(_value(name, body[start:end]), start - len(head) - 4, start, end)
     return found
@@ -184,9 +185,10 @@ def _headers(head: bytes) -> dict[bytes, bytes]:
     return found
 
 
-def _is_text(headers: dict[bytes, bytes]) -> bool:
-    kind, coding = headers.get(b"content-type"), headers.get(b"content-transfer-encoding")
-    return (kind is None or _PLAIN.fullmatch(kind) is not None) and (coding is None or coding.lower() in _AS_IT_IS)
+def _is_text(headers: dict[bytes, bytes], content: bytes) -> bool:
+    kind = _PLAIN.fullmatch(headers.get(b"content-type", b"text/plain"))
+    coding = headers.get(b"content-transfer-encoding", b"8bit").lower()
+    return kind is not None and coding in _AS_IT_IS and (kind[1] is None or content.isascii())
 
 
 def _value(name: str, content: bytes) -> str:

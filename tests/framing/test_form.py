@@ -73,6 +73,10 @@ def test_a_field_may_say_that_it_is_text() -> None:
     assert with_field(said, KIND, "model", "abc") == form(
         part("model", b"abc", more[0], more[2]), part("file", b"x", "Content-Length: 1")
     )
+    latin = "Content-Type: text/plain; charset=ISO-8859-1"
+    assert read(form(part("model", b"m", latin))) == "m"
+    with pytest.raises(FramingError, match="no text"):
+        read(form(part("model", "é".encode(), latin)))
     assert read(form(part("model", b""))) == ""
     assert read(form(part("model", b"m", disposition="form-data; name=model")), KIND) == "m"
     assert read(form()) is None
