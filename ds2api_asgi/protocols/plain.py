@@ -19,7 +19,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from ..universal.content import Text
-from ..universal.jsontext import may_be_too_deep
+from ..universal.jsontext import may_be_too_deep, may_say_minus_zero, number
 from ..universal.loss import Loss
 from ..universal.node import Origin
 from ..universal.plain import PlainAnswer, PlainRequest
@@ -27,7 +27,7 @@ from ..universal.request import Request, Turn
 from ..universal.response import Candidate, Response, Stop, StopReason, Usage
 from .base import Context, Protocol
 
-__all__ = ["Plain", "ShortWay", "reader", "said_of", "short_way"]
+__all__ = ["Plain", "ShortWay", "are_numbers", "reader", "said_of", "short_way"]
 
 _SHAPES: Final = 256  # of which the losses are remembered; tiers are words of servers, so there is a bound
 _STREAMS: Final = re.compile(rb'"stream": ?true')
@@ -68,9 +68,10 @@ def _ext(names: tuple[str, ...]) -> dict[str, Any] | UnsetType:
 def reader(kind: type[T]) -> Callable[[bytes], T | None]:
     """A function that reads bytes as a struct; None for all that is not exactly one.
 
-    An integer ``-0`` is read as 0; `jsontext.may_say_minus_zero` tells.
+    Where it takes any value, numbers keep their spelling; but an integer ``-0`` is read as 0 everywhere, as
+    `jsontext.may_say_minus_zero` tells.
     """
-    decode = msgspec.json.Decoder(kind).decode
+    decode = msgspec.json.Decoder(kind, float_hook=number).decode
 
     def read(body: bytes) -> T | None:
         try:
@@ -79,6 +80,16 @@ def reader(kind: type[T]) -> Callable[[bytes], T | None]:
             return None
 
     return read
+
+
+def are_numbers(body: bytes, *values: Any) -> bool:
+    """Whether values that were read from a body are numbers, as they were spelled there, or are not there."""
+    for value in values:
+        if value is not UNSET and (
+            not (type(value) is int or isinstance(value, float)) or (value == 0 and may_say_minus_zero(body))
+        ):
+            return False
+    return True
 
 
 def said_of(*names: str) -> Callable[[Struct, bytes], tuple[str, ...] | None]:

@@ -29,6 +29,7 @@ __all__ = [
     "loads",
     "may_be_too_deep",
     "may_say_minus_zero",
+    "number",
 ]
 
 MAX_DEPTH: Final = 128
@@ -242,7 +243,12 @@ def may_be_too_deep(raw: bytes) -> bool:
     return len(raw) - len(raw.replace(b"{", b"").replace(b"[", b"")) > MAX_DEPTH  # a third of the time of counting them
 
 
-def _number(text: str) -> float:
+def number(text: str) -> float:
+    """A number that is no integer, from its text; a `NumberText` where a float would be spelled otherwise.
+
+    Raises:
+        InvalidDocument: It is out of range.
+    """
     value = float(text)
     return value if _ENCODER.encode(value) == text.encode() else NumberText(text)
 
@@ -262,7 +268,7 @@ def _constant(_: str) -> NoReturn:
 def _loads_odd(data: bytes | str) -> Any:
     try:
         text = data if isinstance(data, str) else data.decode()
-        return json.loads(text.removeprefix(_BOM), parse_float=_number, parse_int=_integer, parse_constant=_constant)
+        return json.loads(text.removeprefix(_BOM), parse_float=number, parse_int=_integer, parse_constant=_constant)
     except InvalidDocument:
         raise
     except json.JSONDecodeError as error:
@@ -318,4 +324,4 @@ def _dumps_odd(value: Any) -> str:
 
 
 _ENCODER: Final = msgspec.json.Encoder(enc_hook=_embed)
-_DECODER: Final = msgspec.json.Decoder(float_hook=_number)
+_DECODER: Final = msgspec.json.Decoder(float_hook=number)

@@ -7,10 +7,9 @@ that knows everything.
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from .response import Usage
 
@@ -25,11 +24,7 @@ __all__ = [
     "PlainTurn",
     "PlainTurns",
     "is_blank",
-    "is_plain_number",
 ]
-
-_NUMBER: Final = re.compile(rb"(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,17})?")
-
 
 PlainBound: TypeAlias = Annotated[int, Meta(gt=0)]
 """A bound of tokens; a zero may have been ``-0``, which is not the same text."""
@@ -78,8 +73,8 @@ class PlainRequest(Struct, kw_only=True, gc=False):
         turns: The conversation, at least one turn; the system prompt is the first.
         stream: Whether the client said that it wants no stream.
         max_output_tokens: Bound of the answer.
-        temperature: As it was spelled.
-        top_p: As it was spelled.
+        temperature: A number, spelled as it was.
+        top_p: A number, spelled as it was.
         stop: Stop sequences, at least one.
         user: Who asks.
     """
@@ -88,8 +83,8 @@ class PlainRequest(Struct, kw_only=True, gc=False):
     turns: PlainTurns
     stream: bool | UnsetType = UNSET
     max_output_tokens: PlainBound | UnsetType = UNSET
-    temperature: Raw | UnsetType = UNSET
-    top_p: Raw | UnsetType = UNSET
+    temperature: float | UnsetType = UNSET
+    top_p: float | UnsetType = UNSET
     stop: PlainStops | UnsetType = UNSET
     user: str | UnsetType = UNSET
 
@@ -122,11 +117,6 @@ class PlainAnswer(Struct, kw_only=True, gc=False):
     ext: tuple[str, ...] = ()
     text_ext: tuple[str, ...] = ()
     usage_ext: tuple[str, ...] = ()
-
-
-def is_plain_number(raw: Raw | UnsetType) -> bool:
-    """Whether this is a number that is neither negative nor in any way odd; it is also if it is not there."""
-    return raw is UNSET or _NUMBER.fullmatch(raw) is not None
 
 
 def is_blank(content: str | PlainTexts) -> bool:

@@ -5,12 +5,11 @@ It follows https://docs.anthropic.com/en/api/messages (read 2026-11-29).
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
-from ...universal.jsontext import may_say_minus_zero
+from ...universal.jsontext import dumps, may_say_minus_zero
 from ...universal.plain import (
     PlainAnswer,
     PlainBound,
@@ -21,10 +20,9 @@ from ...universal.plain import (
     PlainTurn,
     PlainTurns,
     is_blank,
-    is_plain_number,
 )
 from ...universal.response import Usage
-from ..plain import reader
+from ..plain import are_numbers, reader
 from .profile import DEFAULT_DIALECT, DEFAULT_MAX_TOKENS
 from .response import TIERS
 
@@ -39,8 +37,8 @@ class _Request(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
     model: str
     max_tokens: PlainBound
     stream: bool | UnsetType = UNSET
-    temperature: Raw | UnsetType = UNSET
-    top_p: Raw | UnsetType = UNSET
+    temperature: Any = UNSET
+    top_p: Any = UNSET
     stop_sequences: PlainStops | UnsetType = UNSET
     system: str | PlainTexts | UnsetType = UNSET
     messages: PlainTurns
@@ -90,7 +88,6 @@ class _Answer(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
 
 _request: Final = reader(_Request)
 _answer: Final = reader(_Answer)
-_write: Final = msgspec.json.Encoder().encode
 
 
 def read_request(body: bytes) -> PlainRequest | None:
@@ -98,7 +95,7 @@ def read_request(body: bytes) -> PlainRequest | None:
     asked = _request(body)
     if asked is None or asked.stream is True:
         return None
-    if not (is_plain_number(asked.temperature) and is_plain_number(asked.top_p)):
+    if not are_numbers(body, asked.temperature, asked.top_p):
         return None
     turns = asked.messages
     for turn in turns:
@@ -122,7 +119,7 @@ def write_request(request: PlainRequest, dialect: str) -> bytes | None:
     """See `protocols.plain.Plain`; users and assistants must take turns already, as the provider wants it."""
     if dialect not in ("", DEFAULT_DIALECT):
         return None
-    if request.temperature is not UNSET and float(bytes(request.temperature)) > 1:
+    if request.temperature is not UNSET and request.temperature > 1:
         return None
     if request.stop is not UNSET and any(is_blank(sequence) for sequence in request.stop):
         return None
@@ -140,7 +137,7 @@ def write_request(request: PlainRequest, dialect: str) -> bytes | None:
         before = turn.role
     if before == "assistant":  # what it has begun to say is trimmed
         return None
-    return _write(
+    return dumps(
         _Request(
             model=request.model,
             max_tokens=DEFAULT_MAX_TOKENS if request.max_output_tokens is UNSET else request.max_output_tokens,
@@ -193,7 +190,7 @@ def write_answer(answer: PlainAnswer, now: int) -> bytes | None:  # noqa: ARG001
         return None
     if not (UNSET is usage.cache_write_5m is usage.cache_write_1h):
         return None
-    return _write(
+    return dumps(
         _Answer(
             id=answer.id,
             model=answer.model,

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from ...universal.jsontext import may_say_minus_zero
+from ...universal.jsontext import dumps, may_say_minus_zero
 from ...universal.plain import (
     PlainAnswer,
     PlainBound,
@@ -20,11 +19,10 @@ from ...universal.plain import (
     PlainTier,
     PlainTurn,
     PlainTurns,
-    is_plain_number,
 )
 from ...universal.response import Usage
 from ..openai_shared.settings import ANSWER_TIERS
-from ..plain import reader, said_of
+from ..plain import are_numbers, reader, said_of
 from .dialects import dialect as dialect_of
 
 __all__ = ["read_answer", "read_request", "write_answer", "write_request"]
@@ -37,8 +35,8 @@ _Count: TypeAlias = int | UnsetType
 class _Request(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
     model: str
     stream: bool | UnsetType = UNSET
-    temperature: Raw | UnsetType = UNSET
-    top_p: Raw | UnsetType = UNSET
+    temperature: Any = UNSET
+    top_p: Any = UNSET
     user: str | UnsetType = UNSET
     messages: PlainTurns
     max_completion_tokens: PlainBound | UnsetType = UNSET
@@ -139,7 +137,6 @@ class _VendorAnswer(_Answer, forbid_unknown_fields=True, gc=False, kw_only=True)
 _request: Final = reader(_Request)
 _answer: Final = reader(_Answer)
 _vendor_answer: Final = reader(_VendorAnswer)
-_write: Final = msgspec.json.Encoder().encode
 _OPTIONAL: Final = ("stream", "temperature", "top_p", "user", "max_completion_tokens", "max_tokens", "stop")
 _NO_INPUT: Final = _Input()
 _NO_OUTPUT: Final = _Output()
@@ -160,7 +157,7 @@ def read_request(body: bytes) -> PlainRequest | None:
     asked = _request(body)
     if asked is None or asked.stream is True:
         return None
-    if not (is_plain_number(asked.temperature) and is_plain_number(asked.top_p)):
+    if not are_numbers(body, asked.temperature, asked.top_p):
         return None
     bound = asked.max_completion_tokens
     if bound is UNSET:
@@ -198,7 +195,7 @@ def write_request(request: PlainRequest, dialect: str) -> bytes | None:
         for member in _OPTIONAL:
             if getattr(document, member) is not UNSET and not vendor.takes(member):
                 return None
-    return _write(document)
+    return dumps(document)
 
 
 def _message(turn: PlainTurn) -> PlainTurn:
@@ -268,7 +265,7 @@ def write_answer(answer: PlainAnswer, now: int) -> bytes | None:
     made = _Output(usage.reasoning, usage.audio_output, usage.accepted_prediction, usage.rejected_prediction)
     message = _Message("assistant", answer.text, refusal=None)
     reason: Literal["stop", "length"] = "length" if answer.cut else "stop"
-    return _write(
+    return dumps(
         _Answer(
             id=answer.id,
             created=now if answer.created is UNSET else answer.created,
