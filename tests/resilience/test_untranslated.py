@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from random import Random
 from typing import Any
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ds2api_asgi import KeyPool
 from ds2api_asgi.errors import BrokenStream
 from ds2api_asgi.resilience import Failover, Retry
 from ds2api_asgi.testing.driver import Driver
@@ -124,3 +128,27 @@ async def test_what_was_heard_of_silence_may_be_empty() -> None:
     app, takes = retried((200, [(b"content-type", b"text/plain")], []))
     answer = await ask(app, "/v1/audio/transcriptions")
     assert (answer.status, answer.body, answer.complete, takes.calls) == (200, b"", True, 1)
+
+
+BODIES = {
+    b"audio/mpeg": st.binary(max_size=300),
+    b"image/png": st.binary(max_size=300),
+    b"text/plain": st.binary(max_size=300),
+    b"application/json": st.dictionaries(st.text("abc", max_size=5), st.text(max_size=20)).map(json.dumps).map(str.encode),
+    b"text/event-stream": st.lists(st.just(PIECE), max_size=5).map(lambda pieces: b"".join([*pieces, LAST])),
+}
+
+
+@given(st.data())
+def test_whatever_an_answer_is_and_however_it_is_cut_its_bytes_pass(data: st.DataObject) -> None:
+    kind = data.draw(st.sampled_from(sorted(BODIES)))
+    body = data.draw(BODIES[kind])
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=5)))
+    parts = [body[start:end] for start, end in pairwise([0, *cuts, len(body)])]
+    kept = KeyPool(Takes((200, [(b"content-type", kind)], parts)), protocol="openai-chat", keys=["sk-1"])
+
+    async def run() -> None:
+        answer = await ask(Retry(kept, protocol="openai-chat"), "/v1/audio/speech", stream=True)
+        assert (answer.status, answer.body, answer.complete) == (200, body, True)
+
+    anyio.run(run)
