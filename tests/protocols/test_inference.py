@@ -95,14 +95,14 @@ COMPLETE = {
     "what was heard": [{"type": "transcript.text.delta", "delta": "a"}, {"type": "transcript.text.done", "text": "a"}],
     "what was said": [{"type": "speech.audio.delta", "audio": "AA=="}, {"type": "speech.audio.done"}],
     "a picture": [{"type": "image_generation.partial_image", "b64_json": ""}, {"type": "image_generation.completed"}],
-    "something else": [{"words": "a"}, {"words": "b"}],
+    "something else": [{"words": "a"}, {"type": "audio", "data": ""}],
 }
 CUT = {
     "nothing": [],
     "a text": COMPLETE["a text"][:-1],
     "texts": COMPLETE["texts"][:-1],
     "filters": COMPLETE["what was filtered before"][:1],
-    "what was heard": COMPLETE["what was heard"][:-1],
+    "what was heard": [*COMPLETE["what was heard"][:-1], {"type": "ping"}],
     "a picture": COMPLETE["a picture"][:-1],
 }
 

@@ -29,6 +29,7 @@ __all__ = ["InferenceWatch"]
 _PROTOCOL: Final = "openai-chat"
 """Whose words its errors are in."""
 
+_BEGINS: Final = ("transcript.", "speech.", "image_generation.", "image_edit.")
 _ENDS: Final = (".done", ".completed")
 _MARKS: Final = (b'.done"', b'.completed"', b"[DONE]", b'"error"', b'"index":1', b'"index": 1')
 
@@ -41,6 +42,7 @@ class InferenceWatch(LineWatch):
     def __init__(self) -> None:
         super().__init__()
         self._choices: dict[int, bool] = {}  # whether each has its finish reason
+        self._known = False  # whether its events are of a kind that says when it is complete
 
     def stream_error(self, failure: Failure) -> bytes:
         """See `ending.KnowsTheStream`."""
@@ -65,8 +67,10 @@ class InferenceWatch(LineWatch):
                     index = choice.get("index")
                     index = index if type(index) is int else 0
                     self._choices[index] = self._choices.get(index, False) or bool(choice.get("finish_reason"))
+            self._known = True
             self.terminal = bool(self._choices) and all(self._choices.values())
-        elif type(kind) is str:
+        elif type(kind) is str and kind.startswith(_BEGINS):
+            self._known = True
             self.terminal = kind.endswith(_ENDS)
-        elif not self._choices:
+        elif not self._known:
             self.terminal = True
