@@ -23,7 +23,7 @@ import anyio
 import anyio.lowlevel
 
 from ..errors import ClientGone
-from .loop import asyncio_loop, asyncio_scope
+from .loop import AsyncioLoop, asyncio_loop, asyncio_scope
 from .types import Receive
 from .unwrapped import unwrapped
 
@@ -49,31 +49,43 @@ async def while_connected(receive: Receive, work: Callable[[], Awaitable[T]]) ->
     Raises:
         ClientGone: The client left first.
     """
-    async with Watch(receive):
+    async with Watch(receive, asyncio_loop()):
         return await work()
     raise AssertionError("unreachable")
 
 
 class Watch:
-    """The body of ``async with Watch(receive)`` is cancelled when the client leaves, or when a deadline passes.
+    """The body of ``async with Watch(receive, loop)`` is cancelled when the client leaves, or when a deadline passes.
 
     Leaving the block raises `ClientGone` when the client left, and what ``receive`` raised. One cancel scope serves
     both purposes, since every scope costs as much as parsing a small request.
 
     Args:
         receive: The request's ``receive``, its body already read.
+        loop: What `asyncio_loop` says.
         deadline: Seconds on the clock of `anyio.current_time`; may be moved while the body runs.
 
     Attributes:
         gone: Whether the client left.
     """
 
-    __slots__ = ("_error", "_expired", "_first_deadline", "_listener", "_receive", "_released", "_scope", "gone")
+    __slots__ = (
+        "_error",
+        "_expired",
+        "_first_deadline",
+        "_listener",
+        "_loop",
+        "_receive",
+        "_released",
+        "_scope",
+        "gone",
+    )
 
     _listener: _AtOnce | _Later
 
-    def __init__(self, receive: Receive, *, deadline: float = math.inf) -> None:
+    def __init__(self, receive: Receive, loop: AsyncioLoop | None, *, deadline: float = math.inf) -> None:
         self._receive = receive
+        self._loop = loop
         self._first_deadline = deadline
         self._released = False
         self._expired = False
@@ -113,7 +125,7 @@ class Watch:
             await anyio.lowlevel.checkpoint()
 
     async def __aenter__(self) -> Self:
-        loop = asyncio_loop()
+        loop = self._loop
         if loop is None:
             self._listener = at_once = _AtOnce()
             self._scope = await at_once.start(self._listen, self._first_deadline)

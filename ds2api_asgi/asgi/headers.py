@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 __all__ = [
     "CREDENTIALS",
@@ -85,6 +86,7 @@ _RATE_LIMITS = (b"x-ratelimit-", b"x-tokenlimit-", b"anthropic-ratelimit-", b"an
 _UNSAFE = re.compile(rb"[\r\n\0]")
 _TYPE_LENGTH = len(b"content-type")
 _CODING_LENGTH = len(b"content-encoding")
+_TYPES = 256  # that are remembered; others choose them, so there is a bound
 
 
 def decode(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -277,6 +279,7 @@ def response_headers(raw: Iterable[tuple[bytes, bytes]], *, rate_limits: bool = 
     return _drop(headers, named) if named else headers
 
 
+@lru_cache(_TYPES)
 def _without_parameters(value: bytes) -> bytes:
     return value.partition(b";")[0].strip().lower()
 

@@ -11,26 +11,22 @@ import math
 import sys
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
 
-__all__ = ["Bell", "asyncio_loop", "asyncio_scope", "cancel_scope", "current_time", "loop_clock"]
+__all__ = ["AsyncioLoop", "Bell", "asyncio_loop", "asyncio_scope", "cancel_scope", "current_time"]
+
+AsyncioLoop: TypeAlias = asyncio.AbstractEventLoop
 
 
-def asyncio_loop() -> asyncio.AbstractEventLoop | None:
+def asyncio_loop() -> AsyncioLoop | None:
     """The loop of asyncio that runs us, or None: it is trio that does."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return None
     return None if asyncio.current_task(loop) is None else loop  # trio as a guest has a loop, but no task of it
-
-
-def loop_clock() -> Callable[[], float]:
-    """What `current_time` asks: to be got once by who asks it often, as long as the same loop runs it."""
-    loop = asyncio_loop()
-    return anyio.current_time if loop is None else loop.time
 
 
 def current_time() -> float:

@@ -21,7 +21,7 @@ import anyio
 from msgspec import Struct
 
 from ..asgi.disconnect import Watch
-from ..asgi.loop import Bell, cancel_scope, current_time
+from ..asgi.loop import Bell, asyncio_loop, cancel_scope, current_time
 from ..asgi.types import Receive
 from .ask import Ask
 from .gauge import NOTHING_SENT, RESERVED, Spent
@@ -243,7 +243,7 @@ class WaitingRoom:
         if receive is None:
             await self._sit_down(guest, bell, until)
             return
-        async with Watch(receive):
+        async with Watch(receive, asyncio_loop()):
             await self._sit_down(guest, bell, until)
 
     async def _sit_down(self, guest: _Guest, bell: Bell, until: float) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable
+from functools import lru_cache
 
 from ..errors import InvalidDocument
 from ..universal.failure import Failure
@@ -22,6 +23,8 @@ __all__ = ["MAX_JUDGED", "AnswerJudge", "HidesErrors", "judge_of", "marked"]
 
 MAX_JUDGED: typing.Final = 64 * 1024
 """Bytes of the largest body that is looked at: an error's is short."""
+
+_TYPES: typing.Final = 256  # that are remembered; others choose them, so there is a bound
 
 AnswerJudge: typing.TypeAlias = Callable[[bytes], Failure | None]
 """Tells which failure a body is; None: it is an answer."""
@@ -50,8 +53,12 @@ def judge_of(protocol: Protocol, content_type: bytes | None) -> AnswerJudge | No
     """
     # Asked of every answer, so not by isinstance, which walks through all members of such a class.
     judge: AnswerJudge | None = getattr(protocol, "answer_error", None)
-    kind = (content_type or b"").partition(b";")[0].strip().lower()
-    return judge if judge is not None and kind.endswith(b"json") else None
+    return judge if judge is not None and content_type and _is_json(content_type) else None
+
+
+@lru_cache(_TYPES)
+def _is_json(content_type: bytes) -> bool:
+    return content_type.partition(b";")[0].strip().lower().endswith(b"json")
 
 
 def marked(body: bytes, marker: bytes = b'"error"') -> typing.Any:

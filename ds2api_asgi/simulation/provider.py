@@ -15,6 +15,7 @@ from ..asgi.disconnect import Watch
 from ..asgi.exchange import KEY, Exchange
 from ..asgi.facts import Unreachable
 from ..asgi.headers import find
+from ..asgi.loop import asyncio_loop
 from ..asgi.types import Receive, Scope, Send
 from ..errors import BrokenStream, ClientGone
 from . import scenario, wire
@@ -120,7 +121,7 @@ class ProviderApp:
         call.refused = any(event.what == "refuse" for event in happening)
         self._ears.begins(call)
         try:
-            async with Watch(body) as watch:
+            async with Watch(body, asyncio_loop()) as watch:
                 call.watch = watch
                 await self._serve(call, asked, happening, limits, exchange, send)
         except ClientGone:

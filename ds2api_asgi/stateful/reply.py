@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from ..asgi.disconnect import Watch
 from ..asgi.headers import RawHeaders
+from ..asgi.loop import asyncio_loop
 from ..asgi.respond import respond
 from ..asgi.types import Message, Receive, Send
 from ..framing.sse import write_comment
@@ -128,7 +129,7 @@ async def say_events(
     Raises:
         ClientGone: The client left.
     """
-    async with aclosing(follow), Watch(receive) as watch:
+    async with aclosing(follow), Watch(receive, asyncio_loop()) as watch:
         await send({"type": "http.response.start", "status": 200, "headers": _stream_headers([])})
         async for news in follow:
             shown = news if encrypted else map(shown_event, news)

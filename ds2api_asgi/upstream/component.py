@@ -205,7 +205,8 @@ class Upstream:
         timeouts = self._timeouts
         if self._first_byte is not None and streams:
             timeouts = replace(timeouts, first_byte=self._first_byte(self._model(scope, body)))
-        forward = Forward(await self._per_loop.get(), timeouts, deadline=exchange.deadline)
+        loop = asyncio_loop()
+        forward = Forward(await self._per_loop.get(loop), timeouts, deadline=exchange.deadline, loop=loop)
         for secret in self._secrets:
             send = masking(send, secret)
         try:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from ..asgi.disconnect import Watch
 from ..asgi.headers import find, response_headers
-from ..asgi.loop import loop_clock
+from ..asgi.loop import AsyncioLoop
 from ..asgi.types import Receive, Send
 from ..errors import BrokenStream, ClientGone, TransportError
 from .inflated import plain
@@ -67,18 +67,20 @@ class Forward:
         sender: What sends it.
         timeouts: How long it may take.
         deadline: When everything must have ended, in seconds of `anyio.current_time`.
+        loop: What `asyncio_loop` says.
 
     Attributes:
         started: Whether the response has started on the client's side.
     """
 
-    __slots__ = ("_answer", "_clock", "_complete", "_deadline", "_sender", "_sending", "_timeouts", "started")
+    __slots__ = ("_answer", "_clock", "_complete", "_deadline", "_loop", "_sender", "_sending", "_timeouts", "started")
 
-    def __init__(self, sender: Sender, timeouts: Timeouts, *, deadline: float) -> None:
+    def __init__(self, sender: Sender, timeouts: Timeouts, *, deadline: float, loop: AsyncioLoop | None) -> None:
         self._sender = sender
         self._timeouts = timeouts
         self._deadline = deadline
-        self._clock = loop_clock()
+        self._loop = loop
+        self._clock = anyio.current_time if loop is None else loop.time
         self._answer: UpstreamAnswer | None = None
         self._complete = False
         self._sending = False
@@ -95,7 +97,7 @@ class Forward:
         now = self._clock()
         self._deadline = min(self._deadline, now + self._timeouts.total)
         first = min(self._deadline, now + self._timeouts.first_byte) if outgoing.streams else self._deadline
-        watch = Watch(receive, deadline=first)
+        watch = Watch(receive, self._loop, deadline=first)
         try:
             async with watch:
                 answer = await self._sender.send(outgoing.method, outgoing.url, outgoing.headers, outgoing.body)

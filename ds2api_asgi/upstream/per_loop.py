@@ -12,7 +12,7 @@ from weakref import ref
 import anyio
 from anyio.lowlevel import RunVar
 
-from ..asgi.loop import asyncio_loop
+from ..asgi.loop import AsyncioLoop, asyncio_loop
 from .httpx_sender import HttpxSender
 from .sender import Sender
 
@@ -81,9 +81,13 @@ class PerLoop:
         self._latest: _Opened | None = None
         self._warned = False
 
-    async def get(self) -> Sender:
-        """The running loop's sender; opened now, with a warning, when no lifespan has opened it."""
-        latest, loop = self._latest, asyncio_loop()
+    async def get(self, loop: AsyncioLoop | None) -> Sender:
+        """The running loop's sender; opened now, with a warning, when no lifespan has opened it.
+
+        Args:
+            loop: What `asyncio_loop` says.
+        """
+        latest = self._latest
         if latest is not None and latest.loop is not None and loop is not None and latest.loop() is loop:
             return latest.sender
         self._latest = opened = self._opened.get()

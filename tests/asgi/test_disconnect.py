@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from ds2api_asgi.asgi.disconnect import Watch, while_connected
+from ds2api_asgi.asgi.loop import asyncio_loop
 from ds2api_asgi.errors import ClientGone
 
 pytestmark = pytest.mark.anyio
@@ -89,7 +90,7 @@ async def test_an_exception_of_receive_comes_out_as_itself() -> None:
 
 
 async def test_a_deadline_cancels_and_is_told_from_a_disconnect() -> None:
-    watch = Watch(Client(), deadline=anyio.current_time() + 0.01)
+    watch = Watch(Client(), asyncio_loop(), deadline=anyio.current_time() + 0.01)
     async with watch:
         await anyio.sleep_forever()
     assert watch.expired
@@ -97,7 +98,7 @@ async def test_a_deadline_cancels_and_is_told_from_a_disconnect() -> None:
 
 
 async def test_a_deadline_can_be_moved() -> None:
-    watch = Watch(Client())
+    watch = Watch(Client(), asyncio_loop())
     async with watch:
         assert watch.deadline == math.inf
         watch.deadline = anyio.current_time()
@@ -106,7 +107,7 @@ async def test_a_deadline_can_be_moved() -> None:
 
 
 async def test_a_block_that_ends_in_time_has_not_expired() -> None:
-    watch = Watch(Client(), deadline=anyio.current_time() + 60)
+    watch = Watch(Client(), asyncio_loop(), deadline=anyio.current_time() + 60)
     async with watch:
         await anyio.lowlevel.checkpoint()
     assert not watch.expired
@@ -114,7 +115,7 @@ async def test_a_block_that_ends_in_time_has_not_expired() -> None:
 
 async def test_a_disconnect_after_release_is_the_end_and_no_abort() -> None:
     client = Client()
-    watch = Watch(client)
+    watch = Watch(client, asyncio_loop())
     async with watch:
         await until_read(client)
         watch.release()
@@ -137,7 +138,7 @@ async def test_a_cancellation_from_outside_passes(cancel_when: str) -> None:
         await anyio.sleep_forever()
 
     with anyio.CancelScope() as scope:
-        watch = Watch(client)
+        watch = Watch(client, asyncio_loop())
         async with watch:
             if cancel_when != "settling":
                 scope.deadline = anyio.current_time() + (0.0 if cancel_when == "beginning" else 0.1)
@@ -181,7 +182,7 @@ async def test_a_short_request_leaves_no_garbage_in_cycles(anyio_backend_name: s
     freed = weakref.ref(client)
     gc.disable()
     try:
-        async with Watch(client, deadline=anyio.current_time() + 60):
+        async with Watch(client, asyncio_loop(), deadline=anyio.current_time() + 60):
             await anyio.lowlevel.checkpoint()
         del client
         assert freed() is None

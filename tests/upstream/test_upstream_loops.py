@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from ds2api_asgi.asgi.lifespan import Mounted, lifespan, running
+from ds2api_asgi.asgi.loop import asyncio_loop
 from ds2api_asgi.upstream.component import Upstream
 from ds2api_asgi.upstream.per_loop import PerLoop, default_sender
 
@@ -101,11 +102,11 @@ def test_one_upstream_serves_one_loop_after_another(echo: str) -> None:
 async def test_a_loop_whose_sender_was_closed_gets_another() -> None:
     per_loop = PerLoop(lambda: default_sender(connect_timeout=1.0))
     first = await per_loop.open()
-    assert await per_loop.get() is await per_loop.get() is first
+    assert await per_loop.get(asyncio_loop()) is await per_loop.get(asyncio_loop()) is first
     await per_loop.aclose()
     second = await per_loop.open()
     assert second is not first
-    assert await per_loop.get() is second
+    assert await per_loop.get(asyncio_loop()) is second
     await per_loop.aclose()
 
 
