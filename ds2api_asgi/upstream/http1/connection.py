@@ -264,7 +264,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """No more will come; nobody waits until the rest of the request is sent."""
-        if self._transport is not None and self._is_sending:
+        if self._transport is not None and self._transport.get_write_buffer_size():
             self._loop.call_soon(self._transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -297,28 +297,26 @@ class Connection(asyncio.Protocol):
     def _end(self, answer: Answer, failure: str) -> None:
         """The answer has arrived, or none can arrive any more."""
         self._answer = None
+        transport = self._transport
         if (
             failure
             or not self._reusable
-            or not self.alive
-            or self._is_sending
+            or transport is None
+            or transport.is_closing()
+            or transport.get_write_buffer_size()  # the request is still on its way, though it was answered
             or (self._is_long and self._may_be_unread(answer))
         ):
             self._drop()
         else:
             if self._bodiless:  # the parser waits for the body that the headers told of
                 self._parser = HttpResponseParser(self)
-            self.read_on()
+            if self._paused:
+                self.read_on()
             self._freed(self)
         if answer.ended:
             answer.wake()
         else:
             answer.fail(failure)
-
-    @property
-    def _is_sending(self) -> bool:
-        """Whether the request is still on its way, though it was answered."""
-        return self._transport is not None and self._transport.get_write_buffer_size() > 0
 
     def _may_be_unread(self, answer: Answer) -> bool:
         """Whether a long request may not have been read: TLS does not tell what TCP has still to send."""
