@@ -150,6 +150,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_answer",
+        "_arrived",
         "_bodiless",
         "_freed",
         "_is_long",
@@ -161,6 +162,7 @@ class Connection(asyncio.Protocol):
         "_reusable",
         "_transport",
         "idle_since",
+        "on_body",
         "origin",
     )
 
@@ -178,6 +180,8 @@ class Connection(asyncio.Protocol):
         self._freed = freed
         self._lost = lost
         self._transport: asyncio.Transport | None = None
+        self._arrived: list[bytes] = []  # parts of a body, of one read
+        self.on_body = self._arrived.append  # no function of ours, since a read may hold hundreds
         self._parser = HttpResponseParser(self)
         self._answer: Answer | None = None
         self._bodiless = False
@@ -241,25 +245,28 @@ class Connection(asyncio.Protocol):
                 self._drop()
             return
         answer.untouched = False
-        known = len(answer.parts)
+        failure = ""
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
-            self._end(answer, "protocol")
-            return
-        if answer.ended:
-            self._end(answer, "")
-            return
-        if len(answer.parts) > known:
-            self._other = 0
-            answer.held += len(data)
-            if answer.held > READ_BUFFER:
-                self._pause()
-        else:
+            failure = "protocol"
+        arrived = self._arrived
+        if not arrived:
             self._other += len(data)
-            if self._other > MAX_HEAD:
-                self._end(answer, "protocol")
-                return
+        elif self._bodiless:
+            failure = "protocol"
+        else:
+            answer.parts += arrived
+            answer.held += len(data)
+            self._other = 0
+        arrived.clear()
+        if self._other > MAX_HEAD:
+            failure = "protocol"
+        if failure or answer.ended:
+            self._end(answer, failure)
+            return
+        if answer.held > READ_BUFFER:
+            self._pause()
         answer.wake()
 
     def eof_received(self) -> None:
@@ -348,13 +355,6 @@ class Connection(asyncio.Protocol):
         if self._bodiless:
             answer.ended = True
             self._reusable = self._parser.should_keep_alive()
-
-    def on_body(self, body: bytes) -> None:
-        """A part of the body."""
-        if self._bodiless:
-            raise _Stop
-        assert self._answer is not None
-        self._answer.parts.append(body)
 
     def on_message_complete(self) -> None:
         """All has arrived."""
