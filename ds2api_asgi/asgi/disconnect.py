@@ -5,10 +5,10 @@ goes on, and its tokens are paid for nobody. Exactly one part may read ``receive
 a disconnect once only), so a part that waits listens while it waits, and stops before it hands ``receive`` down.
 Cancelling a pending ``receive`` loses nothing. The request body must have been read: a disconnect queues behind it.
 
-Beside `loop` this is the one module that knows asyncio. A task group with a listener in it costs 40 microseconds of CPU
-(measured; all of uvicorn costs 50), and most requests are over before any client can have left. On asyncio the listener
-is therefore a plain task that begins after `GRACE`, so that short requests pay for a timer and a cancel scope only. It
-ends in the same function that began it, as in a task group.
+Beside `loop` this is the one module of this room that knows asyncio. A task group with a listener in it costs 40
+microseconds of CPU (measured; all of uvicorn costs 50), and most requests are over before any client can have left. On
+asyncio the listener is therefore a plain task that begins after `GRACE`, so that short requests pay for a timer and a
+cancel scope only. It ends in the same function that began it, as in a task group.
 """
 
 from __future__ import annotations

@@ -86,6 +86,9 @@ class Followed(str):
     def __eq__(self, other: object) -> bool:
         return str.__eq__(self, other) is True and getattr(other, "said", None) == self.said
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # a text has its own, which knows the name only
+
     __hash__ = str.__hash__
 
 

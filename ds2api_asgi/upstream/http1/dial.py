@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import ssl
 from contextlib import suppress
@@ -11,6 +10,7 @@ from typing import Any
 import aiohappyeyeballs
 import anyio
 
+from ...asgi.loop import AsyncioLoop
 from ...errors import TransportError
 from ..sender import shared_ssl_context
 from .connection import Connection
@@ -34,7 +34,7 @@ class Dial:
 
     __slots__ = ("_known", "_lock", "_loop", "_ssl_context", "_timeout")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, timeout: float, ssl_context: ssl.SSLContext | None) -> None:
+    def __init__(self, loop: AsyncioLoop, *, timeout: float, ssl_context: ssl.SSLContext | None) -> None:
         self._loop = loop
         self._timeout = timeout
         self._ssl_context = ssl_context

@@ -262,3 +262,16 @@ def test_every_member_has_a_docstring() -> None:
         assert table.__doc__
         for name, field in table.model_fields.items():
             assert field.description, f"{table.__name__}.{name}"
+
+
+def test_a_configuration_is_another_one_when_a_certificate_that_it_names_is(tmp_path: Path) -> None:
+    file, certificate = tmp_path / "gateway.toml", tmp_path / "ca.pem"
+    file.write_text('[upstreams.a]\npreset = "ollama"\ntls = { cafile = "ca.pem" }\n')
+    certificate.write_text("one")
+    before, same = read_config(file), read_config(file)
+    certificate.write_text("two")
+    after = read_config(file)
+    files = [one.upstreams["a"].tls.cafile for one in (before, same, after)]
+    assert before == same
+    assert (before == after, before != after) == (False, True)
+    assert (files[0] == files[2], files[0] != files[2], files[0] != files[1]) == (False, True, False)
