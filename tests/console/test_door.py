@@ -12,6 +12,15 @@ from console_stage import PASSWORD, Stage, key
 UNAUTHORIZED = r"status of 401"
 UNREACHABLE = r"ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE"
 
+# As a password manager does it, or a quick hand.
+AT_ONCE = """new MutationObserver((_, watch) => {
+  const button = document.querySelector("#login button");
+  if (!button) return;
+  watch.disconnect();
+  document.getElementById("password").value = "PASSWORD";
+  button.form.requestSubmit();
+}).observe(document, { childList: true, subtree: true });"""
+
 
 def test_a_wrong_password_is_refused_and_the_right_one_leads_to_where_one_was_going(stage: Stage) -> None:
     visit = stage.visit(stage.gateway(), "#/keys", logged_in=False)
@@ -26,6 +35,14 @@ def test_a_wrong_password_is_refused_and_the_right_one_leads_to_where_one_was_go
     page.keyboard.press("Enter")
     visit.live()
     expect(page.get_by_role("heading", level=1)).to_have_text("Keys")
+
+
+def test_a_form_sent_as_soon_as_it_is_there_leads_there_as_well(stage: Stage) -> None:
+    visit = stage.visit(stage.gateway(), "#/keys", logged_in=False)
+    visit.page.add_init_script(AT_ONCE.replace("PASSWORD", PASSWORD))
+    visit.page.reload(wait_until="commit")
+    visit.live()
+    expect(visit.page.get_by_role("heading", level=1)).to_have_text("Keys")
 
 
 def test_many_wrong_passwords_have_to_wait(stage: Stage) -> None:

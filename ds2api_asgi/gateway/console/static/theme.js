@@ -1,4 +1,4 @@
-// The chosen theme, before anything is painted: the one script that is no module, since modules come late.
+// The chosen theme, before anything is painted: no module, since modules come late.
 (() => {
   let theme = null;
   try {
