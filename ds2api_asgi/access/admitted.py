@@ -90,7 +90,7 @@ class Admitted:
         """What the request cost; None when nobody said it, and it may have cost something."""
         if self._seems is None:
             return None
-        noted = sum(fact.input + fact.output for fact in self._exchange.since(self._mark, Used))
+        noted = sum(fact.total for fact in self._exchange.since(self._mark, Used))
         if self._status >= 300:
             return float(noted)
         # Who leaves before the answer begins has cost what it asked for: else leaving early would be free.

@@ -234,7 +234,7 @@ class Access:
         try:
             await self.app(scope, receive, send)
         finally:
-            used = sum(fact.input + fact.output for fact in exchange.all(Used)) if counts else None
+            used = sum(fact.total for fact in exchange.all(Used)) if counts else None
             await self._turnstile.leave(admission, used)
 
     def _claim(self, scope: Scope) -> Claim | None:

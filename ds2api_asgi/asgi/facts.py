@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from ..protocols.metering import Used
 from ..universal.failure import Verdict
 
 __all__ = [
@@ -82,28 +83,6 @@ class TurnedAway(Struct, frozen=True, kw_only=True):
     status: int
     code: str = ""
     caller: str = ""
-
-
-class Used(Struct, frozen=True, kw_only=True, gc=False):
-    """What an answer says that it cost, in tokens; noted once per answered attempt, and per response of a websocket.
-
-    Attributes:
-        input: Of the request, cached ones among them.
-        output: Of the answer, reasoning among them.
-        cached: Of the input, what the provider's prompt cache knew.
-        reasoning: Of the output, what the model thought.
-        audio_input: Of the input, what was heard.
-        audio_output: Of the output, what was spoken.
-        audio_cached: Of the cached, what was heard.
-    """
-
-    input: int = 0
-    output: int = 0
-    cached: int = 0
-    reasoning: int = 0
-    audio_input: int = 0
-    audio_output: int = 0
-    audio_cached: int = 0
 
 
 class Attempted(Struct, frozen=True, kw_only=True, gc=False):

@@ -15,7 +15,7 @@ from ..asgi.types import Message, Send
 from ..protocols.base import Limits, Operation, Protocol, StreamWatch
 from ..protocols.hidden import MAX_JUDGED, AnswerJudge, judge_of
 from ..protocols.inference import is_document_type, watch_of
-from ..protocols.metering import Meter, Tokens
+from ..protocols.metering import Meter
 from ..protocols.verdict import judged
 from ..universal.failure import Failure, Row
 from .cost import Costs
@@ -131,7 +131,7 @@ class Attempt:
         self._tokens = tokens
         self._mark = len(exchange)
         self._meter: Meter | None = None
-        self._used: Tokens | None = None
+        self._used: Used | None = None
 
     async def send(self, message: Message) -> None:
         """Take a message; each passes at once, and unchanged but for our key in an error answer.
@@ -180,11 +180,11 @@ class Attempt:
         if not self._served or outcome_of(verdict, wall=terms.wall()) is not None:
             await self._judge(failure, status=0)
 
-    async def count(self, used: Tokens | None) -> None:
+    async def count(self, used: Used | None) -> None:
         """Take what a part of an open websocket has cost, or None for nothing; windows have it at once."""
         if used is None:
             return
-        self._exchange.note(_used(used))
+        self._exchange.note(used)
         if self._terms.counts and used.total:
             await self._terms.room.charge(self._lease, used.total)
 
@@ -232,7 +232,7 @@ class Attempt:
         self._used = used = meter.close()
         if used is not None:
             self._terms.costs.learn(used.total)
-            self._exchange.note(_used(used))
+            self._exchange.note(used)
 
     def _begin(self, message: Message) -> None:
         self._status = message["status"]
@@ -323,15 +323,3 @@ class Attempt:
                 verdict.row,
                 extra={"pool": terms.pool, "key": key, "row": verdict.row, "status": status},
             )
-
-
-def _used(tokens: Tokens) -> Used:
-    return Used(
-        input=tokens.input,
-        output=tokens.output,
-        cached=tokens.cached,
-        reasoning=tokens.reasoning,
-        audio_input=tokens.audio_input,
-        audio_output=tokens.audio_output,
-        audio_cached=tokens.audio_cached,
-    )

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["MAX_METERED", "Meter", "Tokens"]
+__all__ = ["MAX_METERED", "Meter", "Used"]
 
 MAX_METERED = 4 * 1024 * 1024
 """Bytes of a whole answer, or of one line of a stream, that are kept to be read; what is longer is not counted."""
@@ -25,16 +25,18 @@ _MARK = re.compile(rb'"usage(?:Metadata|_metadata)?"\s*:\s*\{|eval_count"\s*:')
 _LINE_END = re.compile(rb"[\r\n]+")
 
 
-class Tokens(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Counts of tokens.
+class Used(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What an answer says that it cost, in tokens.
+
+    Also the fact of it, noted once per answered attempt, and per response of a websocket.
 
     Attributes:
         input: Of the request, cached ones among them.
         output: Of the answer, reasoning among them.
-        cached: Of the input, what came from a cache.
+        cached: Of the input, what the provider's prompt cache knew.
         reasoning: Of the output, what the model thought.
-        audio_input: Of the request, what was heard.
-        audio_output: Of the answer, what was spoken.
+        audio_input: Of the input, what was heard.
+        audio_output: Of the output, what was spoken.
         audio_cached: Of the cached, what was heard.
     """
 
@@ -97,7 +99,7 @@ class Meter:
         if data:
             self._keep(data)
 
-    def close(self) -> Tokens | None:
+    def close(self) -> Used | None:
         """The answer ended, or broke off.
 
         Returns:
@@ -204,11 +206,11 @@ def _flat(counts: Any) -> Iterator[tuple[str, Any]]:
                     yield "audio_cached", count.get("audio_tokens")
 
 
-def _tokens(counts: dict[str, int]) -> Tokens:
+def _tokens(counts: dict[str, int]) -> Used:
     """Add up what protocols count beside each other: Anthropic caches, Gemini thoughts."""
     thoughts = counts.get("thoughts", 0)
     read, beside_written = counts.get("beside_read", 0), counts.get("beside_written", 0)
-    return Tokens(
+    return Used(
         input=counts.get("input", 0 if "output" in counts else counts.get("all", 0)) + read + beside_written,
         output=counts.get("output", counts.get("answer", 0) + thoughts),
         cached=counts.get("beside_read", counts.get("cached", 0)),  # some who imitate Anthropic say both

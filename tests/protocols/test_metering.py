@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET, UnsetType
 
 from ds2api_asgi.errors import InvalidDocument
-from ds2api_asgi.protocols.metering import MAX_METERED, Meter, Tokens
+from ds2api_asgi.protocols.metering import MAX_METERED, Meter, Used
 from ds2api_asgi.universal.events import Error
 from ds2api_asgi.universal.response import Usage
 from kits import KITS, Kit
@@ -21,14 +21,14 @@ from shared import corpus_bodies, needs_shared
 every = pytest.mark.parametrize("kit", KITS.values(), ids=KITS)
 
 
-def metered(pieces: list[bytes], *, stream: bool) -> Tokens | None:
+def metered(pieces: list[bytes], *, stream: bool) -> Used | None:
     meter = Meter(stream=stream)
     for piece in pieces:
         meter.feed(piece)
     return meter.close()
 
 
-def decoded(usage: Usage | UnsetType) -> Tokens | None:
+def decoded(usage: Usage | UnsetType) -> Used | None:
     if usage is UNSET:
         return None
     values = {
@@ -41,7 +41,7 @@ def decoded(usage: Usage | UnsetType) -> Tokens | None:
     }
     if all(value is UNSET for value in values.values()):
         return None
-    return Tokens(**{name: 0 if value is UNSET else value for name, value in values.items()})
+    return Used(**{name: 0 if value is UNSET else value for name, value in values.items()})
 
 
 def cut(data: bytes, pieces: int, seed: int) -> list[bytes]:
@@ -133,6 +133,6 @@ def test_what_is_too_long_is_not_kept_and_a_line_after_it_still_counts() -> None
         meter.feed(b"x" * 65_536)
         assert sum(map(len, meter._parts)) <= MAX_METERED
     meter.feed(b'\n{"eval_count": 5}\n')
-    assert meter.close() == Tokens(output=5)
+    assert meter.close() == Used(output=5)
     whole = metered([b'{"text": "', b"x" * MAX_METERED, b'", "usage": {"prompt_tokens": 3}}'], stream=False)
     assert whole is None

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from ...errors import InvalidDocument
 from ...universal import jsontext
-from ..metering import Meter, Tokens
+from ..metering import Meter, Used
 
 __all__ = ["MAX_ERROR_EVENT", "error_of_close", "error_of_event", "is_realtime", "model_asked", "usage_of_event"]
 
@@ -60,7 +60,7 @@ def error_of_event(text: str) -> bytes | None:
     return jsontext.dumps({"error": event["error"]})
 
 
-def usage_of_event(text: str) -> Tokens | None:
+def usage_of_event(text: str) -> Used | None:
     """What a response, or the transcription of what was heard, has cost; None: the event is no such one's end.
 
     https://developers.openai.com/api/reference/resources/realtime/server-events (read 2026-11-29): ``response.done``
