@@ -3,7 +3,9 @@
 | module | noun |
 |---|---|
 | `component` | `Translator`, the ASGI app |
+| `settings` | what all requests share |
 | `request` | one request, from its claim to the end of its answer |
+| `question` | what the app is asked, or what the client is told without it |
 | `scope` | the scope in which the app is asked |
 | `answer`, `headers` | the app's answer, taken as it is sent and given to the client |
 | `translation`, `transcoder` | what becomes of an answer: of a document, and of a stream |

@@ -25,7 +25,8 @@ from ..transforms.carry import CarryStore, MemoryCarryStore
 from ..universal.loss import LossPolicy
 from .carrying import Carriage
 from .losses import Losses
-from .request import TRANSFORMED, Settings, TranslatedRequest
+from .request import TranslatedRequest
+from .settings import TRANSFORMED, Settings
 from .strip import HISTORIES, stripped
 
 __all__ = ["Translator"]

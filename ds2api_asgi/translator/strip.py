@@ -21,7 +21,7 @@ from ..protocols.base import Claim, Operation
 from ..universal import jsontext
 from ..universal.failure import Failure, FailureKind
 from .carrying import Carrying
-from .request import Settings
+from .settings import Settings
 
 __all__ = ["HISTORIES", "stripped"]
 

@@ -32,7 +32,8 @@ from ds2api_asgi.testing import Driver, ScriptedUpstream, json_script
 from ds2api_asgi.translator import Translator
 from ds2api_asgi.translator.carrying import Carriage
 from ds2api_asgi.translator.losses import Losses
-from ds2api_asgi.translator.request import Settings, TranslatedRequest
+from ds2api_asgi.translator.request import TranslatedRequest
+from ds2api_asgi.translator.settings import Settings
 
 HISTORY = {"anthropic": "messages", "openai-chat": "messages", "openai-responses": "input"}
 PAIRS = [
