@@ -110,7 +110,12 @@ def test_no_answer_of_an_upstream_makes_the_nest_lie(
 ) -> None:
     parts = data.draw(_bodies(speaks))
     sender = OneAnswer(status, [(b"content-type", kind), *headers], parts, breaks=breaks)
-    pool = KeyPool(Upstream("https://provider.example", protocol=speaks, sender=sender), protocol=speaks, keys=["sk-1"])
+    pool = KeyPool(
+        Upstream("https://provider.example", protocol=speaks, sender=sender),
+        protocol=speaks,
+        keys=["sk-1"],
+        queue_timeout=0.0,
+    )
     retry = Retry(pool, backoff=1e-6, backoff_cap=1e-6, wait_cap=0.0)
     answer = anyio.run(_ask, Translator(retry, speaks=speaks, on_loss="allow"), client, stream)
     assert all(said.closed for said in sender.given)
