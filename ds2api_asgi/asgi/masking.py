@@ -1,4 +1,8 @@
-"""Keys of ours in a provider's words: some repeat the key that they refuse, and clients shall not have it."""
+"""Keys of ours in a provider's words: some repeat the key that they refuse, and clients shall not have it.
+
+Errors come under a success status too, whole and in the middle of a stream, so every answer is looked through. Of a
+stream nearly every part is whole lines, which costs one search.
+"""
 
 from __future__ import annotations
 
@@ -28,28 +32,35 @@ class Mask:
     def __call__(self, message: Message) -> Message:
         """Take an ``http.response.body``; it is not changed, another is given."""
         key = self._key
-        if len(key) < SHORTEST_MASKED:
+        body, more = message.get("body", b""), message.get("more_body", False)
+        if self._held:
+            body = self._held + body
+        elif len(key) < SHORTEST_MASKED or (key not in body and not (more and self._beginning(body))):
             return message
-        body = (self._held + message.get("body", b"")).replace(key, b"*" * len(key))
-        keep = self._beginning(body) if message.get("more_body", False) else 0
+        body = body.replace(key, b"*" * len(key))
+        keep = self._beginning(body) if more else 0
         self._held = body[len(body) - keep :]
         return {**message, "body": body[: len(body) - keep]}
 
     def _beginning(self, body: bytes) -> int:
         """How many bytes at the end of a body may begin the secret."""
-        longest = min(len(self._key) - 1, len(body))
-        return next((size for size in range(longest, 0, -1) if self._key.startswith(body[len(body) - size :])), 0)
+        if body.endswith(b"\n"):  # which no secret has
+            return 0
+        end, first = len(body), self._key[:1]
+        at = body.find(first, max(0, end - len(self._key) + 1))
+        while at != -1:
+            if self._key.startswith(body[at:]):
+                return end - at
+            at = body.find(first, at + 1)
+        return 0
 
 
 def masking(send: Send, secret: str) -> Send:
-    """Wrap a ``send``: the secret is masked in the body of an error answer, and nothing else is changed."""
-    mask: Mask | None = None
+    """Wrap a ``send``: the secret is masked in the body of an answer, and nothing else is changed."""
+    mask = Mask(secret)
 
     async def masked(message: Message) -> None:
-        nonlocal mask
-        if message["type"] == "http.response.start":
-            mask = Mask(secret) if message["status"] >= 400 else None
-        elif mask is not None:
+        if message["type"] == "http.response.body":
             message = mask(message)
         await send(message)
 

@@ -92,7 +92,6 @@ class Attempt:
         "_meter",
         "_operation",
         "_raw_headers",
-        "_secret",
         "_send",
         "_served",
         "_status",
@@ -115,7 +114,6 @@ class Attempt:
     ) -> None:
         self._terms = terms
         self._begun = 0.0 if terms.clock is None else terms.clock()
-        self._secret = secret
         self._operation = operation
         self._lease = lease
         self._exchange = exchange
@@ -123,7 +121,7 @@ class Attempt:
         self._status = 0
         self._raw_headers: Iterable[tuple[bytes, bytes]] = ()
         self._body = bytearray()
-        self._mask: Mask | None = None
+        self._mask = Mask(secret.reveal())
         self._stream: StreamWatch | None = None
         self._judge_whole: AnswerJudge | None = None
         self._served = False
@@ -134,7 +132,7 @@ class Attempt:
         self._used: Used | None = None
 
     async def send(self, message: Message) -> None:
-        """Take a message; each passes at once, and unchanged but for our key in an error answer.
+        """Take a message; each passes at once, and unchanged but for our key.
 
         It is looked at before it passes: who knows that an answer is complete finds the pool already knowing it.
         """
@@ -145,8 +143,6 @@ class Attempt:
                 self._weigh(self._meter, chunk, last=last)
             if self._status >= 400:
                 await self._look_at_error(chunk, last=last)
-                if self._mask is not None:
-                    message = self._mask(message)
             elif not self._judged:
                 if (stream := self._stream) is not None:  # every delta comes along here
                     stream.feed(chunk)
@@ -157,6 +153,7 @@ class Attempt:
                     await self._judge(failure, status=0)
                 elif not self._served and (last or (stream is not None and stream.content)) and self._is_success():
                     await self._terms.room.report(self._lease, self._success())
+            message = self._mask(message)
         elif kind == "http.response.start":
             self._begin(message)
         await self._send(message)
@@ -236,8 +233,6 @@ class Attempt:
 
     def _begin(self, message: Message) -> None:
         self._status = message["status"]
-        if self._status >= 400:
-            self._mask = Mask(self._secret.reveal())
         self._raw_headers = headers = message.get("headers", ())
         if self._operation is None:
             self._served = True

@@ -74,7 +74,7 @@ class Upstream:
             spelled in it, and it says how `api_key` is sent.
         api_key: Sent with every request that no key pool has equipped.
         headers: Further headers of every request; they replace the client's.
-        secrets: Texts within `headers` that no error of the provider may show to a client, as it may not `api_key`.
+        secrets: Texts within `headers` that no answer of the provider may show to a client, as it may not `api_key`.
         forward_credentials: Send the client's own credentials on.
         proxy: Where a proxy is, as ``"http://user:password@proxy.example:3128"``; None: there is none, whatever the
             environment says. Requests go through httpx2 then, also where the extra ``fast`` is installed.
