@@ -19,6 +19,7 @@ __all__ = [
     "decode",
     "find",
     "form_type",
+    "is_urlencoded",
     "may_state_limits",
     "media_type",
     "readable_type",
@@ -161,6 +162,14 @@ def form_type(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     if media_type(headers) != b"multipart/form-data":
         return None
     return b", ".join(value for name, value in headers if name.lower() == b"content-type")
+
+
+def is_urlencoded(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether some reader may take a body for a form of pairs: one of the types that it is said to have is theirs."""
+    return any(
+        name.lower() == b"content-type" and b"application/x-www-form-urlencoded" in value.lower()
+        for name, value in headers
+    )
 
 
 def readable_type(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:

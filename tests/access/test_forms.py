@@ -81,6 +81,41 @@ async def test_a_form_of_two_types_is_refused() -> None:
     assert (answer.status, behind.scopes) == (400, [])
 
 
+CHEAP = b'{"model":"hear","x":"&model=other&y="}'
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        [b"application/x-www-form-urlencoded"],
+        [b"Application/X-WWW-Form-Urlencoded ; charset=utf-8"],
+        [b"application/json", b"application/x-www-form-urlencoded"],
+        [b"application/x-www-form-urlencoded", KIND["content-type"].encode()],
+    ],
+)
+@pytest.mark.parametrize("path", [PATH, "/v1/completions", "/v1/images/generations", "/v1/videos"])
+async def test_a_document_that_some_read_as_a_form_passes_no_allow_list(path: str, kinds: list[bytes]) -> None:
+    headers = [(b"content-type", kind) for kind in kinds]
+    app, behind = guarded(Hello(), models=["hear"])
+    answer = await alice(app).request("POST", path, headers=headers, body=CHEAP)
+    assert (answer.status, answer.json()["error"]["type"], behind.scopes) == (415, "invalid_request_error", [])
+    assert (await alice(app).request("POST", path, headers=headers, body=b"")).status != 415
+
+
+async def test_bounds_let_no_document_pass_that_some_read_as_a_form() -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    assert (await Driver(Bounds(Hello())).request("POST", PATH, headers=headers, body=CHEAP)).status == 415
+    assert (await Driver(Bounds(Hello())).request("POST", "/v1/videos", headers=headers, body=CHEAP)).status == 200
+
+
+async def test_chats_that_curl_says_to_be_forms_are_answered() -> None:
+    app, _ = guarded(Hello(), models=["hear"])
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    for door, driver in ((app, alice), (Bounds(Hello()), Driver)):
+        answer = await driver(door).request("POST", "/v1/chat/completions", headers=headers, body=b'{"model":"hear"}')
+        assert answer.status == 200
+
+
 @pytest.mark.parametrize(
     ("path", "document", "status"),
     [

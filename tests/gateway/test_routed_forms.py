@@ -99,6 +99,18 @@ async def test_a_form_without_a_model_goes_to_the_default_app_or_is_refused() ->
     assert (await ask(Router({"a": app}, {"*": "a"}, default="a"), None)).status == 200
 
 
+@pytest.mark.parametrize("default", [None, "a"])
+async def test_a_document_that_some_read_as_a_form_goes_nowhere(default: str | None) -> None:
+    app = App()
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    body = b'{"model":"hear","x":"&model=other&y="}'
+    router = Router({"a": app}, {"hear": "a/real"}, default=default)
+    answer = await Driver(router).request("POST", PATH, headers=headers, body=body)
+    assert (answer.status, answer.json()["error"]["type"], app.asked) == (415, "invalid_request_error", [])
+    answer = await Driver(router).request("POST", "/v1/chat/completions", headers=headers, body=body)
+    assert (answer.status, app.asked[0][2]) == (200, body.replace(b"hear", b"real"))
+
+
 async def test_moderations_without_a_model_are_the_default_apps() -> None:
     apps = {"a": App(), "b": App()}
     moderate = {"input": "hello"}

@@ -17,7 +17,7 @@ from ...asgi.body import DEFAULT_MAX_BODY, read_body
 from ...asgi.claims import Claims
 from ...asgi.denial import deny
 from ...asgi.exchange import KEY, Exchange, enter
-from ...asgi.headers import form_type
+from ...asgi.headers import form_type, is_urlencoded
 from ...asgi.lifespan import lifespan_of
 from ...asgi.respond import respond
 from ...asgi.types import ASGIApp, Receive, Scope, Send
@@ -163,6 +163,10 @@ class Router:
                 receive = await read_body(receive, limit=self._max_body)
             except BodyTooLarge as error:
                 await fail(protocol, scope, send, FailureKind.TOO_LARGE, str(error))
+                return
+            if claim.operation is Operation.INFER and is_urlencoded(scope["headers"]):  # its app may read another model
+                words = "forms of the type application/x-www-form-urlencoded are not supported"
+                await fail(protocol, scope, send, FailureKind.INVALID, words, status=415)
                 return
             body, model = receive.body, receive.peek(scope["headers"])[0]
         else:

@@ -158,8 +158,10 @@ def _repeated(body: bytes, model: str) -> bytes:
     return change(changed, override={"requests": own}).body
 
 
-async def fail(protocol: Protocol, scope: Scope, send: Send, kind: FailureKind, message: str) -> None:
-    """Answer with an error in the client's protocol."""
+async def fail(
+    protocol: Protocol, scope: Scope, send: Send, kind: FailureKind, message: str, *, status: int | None = None
+) -> None:
+    """Answer with an error in the client's protocol; with another status than the kind's where documents have none."""
     wire = protocol.encode_error(Failure(kind=kind, status=_STATUS[kind], message=message))
     head = scope["method"] == "HEAD"
-    await respond(send, status=wire.status, document=wire.document, headers=wire.headers, head=head)
+    await respond(send, status=status or wire.status, document=wire.document, headers=wire.headers, head=head)
