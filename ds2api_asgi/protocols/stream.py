@@ -7,6 +7,7 @@ the terminal is a truncated stream, and a watch finds the end of a stream whose 
 from __future__ import annotations
 
 import logging
+import re
 import typing
 from abc import ABC, abstractmethod
 from typing import Any, Final, Generic, TypeVar
@@ -119,6 +120,8 @@ def _is_word(frame: bytes) -> bool:
 _SHORT: Final = 4096
 """Bytes of the longest last line that is looked at without its line end."""
 
+_LINE_END: Final = re.compile(rb"[\r\n]")
+
 
 class LineWatch(ABC):
     """A `base.StreamWatch` for streams that put each JSON document on one line: after ``data:``, or bare (NDJSON).
@@ -142,7 +145,7 @@ class LineWatch(ABC):
         self.terminal = False
         self.ended = False
         self.failure: Failure | None = None
-        self._line: list[bytes] = []  # the line in progress
+        self._line: list[bytes] = []  # the line in progress; empty only when there is none
         self._size = 0
 
     def feed(self, data: bytes) -> None:
@@ -150,22 +153,28 @@ class LineWatch(ABC):
         if not self._line and data.endswith(b"\n"):  # whole lines, as most reads are
             self._look(data)
             return
-        end = data.rfind(b"\n") + 1 or data.rfind(b"\r") + 1
+        end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
         if end:
-            lines = data[:end]
-            if self._line:
-                lines = b"".join((*self._line, lines))
-                self._line = []
-                self._size = 0
-            self._look(lines)
+            self._look(self._completed(data[:end]) if self._line else data[:end])
             data = data[end:]
         if data:
             self._keep(data)
 
+    def _completed(self, lines: bytes) -> bytes:
+        """The lines that there are, now that the one in progress has ended; it is left out if it was too long."""
+        kept, size = self._line, self._size
+        self._line = []
+        self._size = 0
+        if size <= MAX_LINE:
+            return b"".join((*kept, lines))
+        return _LINE_END.split(lines, maxsplit=1)[1]
+
     def _keep(self, data: bytes) -> None:
+        too_long = self._size > MAX_LINE
         self._size += len(data)
         if self._size > MAX_LINE:  # the parsers refuse it
-            self._line = []
+            if not too_long:
+                self._line = [b"".join((*self._line, data))[:_SHORT]]
             return
         self._line.append(data)
         # The last line of a stream may lack its end; to read half a line, or one twice, does no harm.

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dialogues import frames_in
 from ds2api_asgi.framing.ndjson import MAX_LINE, NdjsonParser
 from ds2api_asgi.protocols import registry
+from ds2api_asgi.protocols import stream as skeleton
+from ds2api_asgi.protocols.base import StreamWatch
 from ds2api_asgi.protocols.stream import FrameDecoder, LineWatch
 from ds2api_asgi.universal.events import End, Error, Event, Ping
 from ds2api_asgi.universal.failure import FailureKind
@@ -100,6 +105,70 @@ def test_a_watch_forgets_a_line_that_no_parser_would_take() -> None:
         watch.feed(b"x" * 1024)
     watch.feed(b'\n{"said": 1}\n')
     assert watch.content
+
+
+LINES: Any = {
+    "openai-chat": [
+        b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}',
+        b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}',
+        b"data: [DONE]",
+        b'data: {"error":{"message":"no"}}',
+    ],
+    "openai-responses": [
+        b'data: {"type":"response.output_text.delta","delta":"a"}',
+        b'data: {"type":"response.completed","response":{"status":"completed"}}',
+        b'data: {"type":"response.failed","response":{"error":{"message":"no"}}}',
+    ],
+    "anthropic": [
+        b'data: {"type":"message_delta","delta":{"stop_reason":"end_turn"}}',
+        b'data: {"type":"message_stop"}',
+        b'data: {"type":"error","error":{"type":"api_error","message":"no"}}',
+    ],
+    "gemini": [
+        b'data: {"candidates":[{"content":{"parts":[{"text":"a"}]}}]}',
+        b'data: {"candidates":[{"finishReason":"STOP"}]}',
+        b'data: {"error":{"code":500,"message":"no"}}',
+    ],
+    "ollama": [b'{"message":{"content":"a"},"done":false}', b'{"done":true}', b'{"error":"no"}'],
+}
+"""Content, ends, and an error."""
+LONG = b": " + b"x" * 300 + b'data: {"error":{"message":"no"}}'
+"""A line that says nothing, but holds what says something, and is over the bound."""
+
+
+@pytest.mark.parametrize("name", LINES)
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@given(data=st.data())
+def test_nothing_is_missed_behind_a_line_that_is_too_long_however_cut(
+    name: str, end: bytes, data: st.DataObject
+) -> None:
+    before, after = (data.draw(st.lists(st.sampled_from(LINES[name]), max_size=3)) for _ in range(2))
+    stream = end.join([*before, LONG, *after, b""])
+    cuts = sorted({0, len(stream), *data.draw(st.lists(st.integers(0, len(stream)), max_size=8))})
+    with pytest.MonkeyPatch.context() as bound:
+        bound.setattr(skeleton, "MAX_LINE", 200)
+        watch, short = registry.get(name).stream_watch(), registry.get(name).stream_watch()
+        for at, to in pairwise(cuts):
+            watch.feed(stream[at:to])
+    short.feed(b"".join(line + end for line in [*before, b": short", *after]))
+    assert seen(watch) == seen(short)
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_nothing_is_missed_behind_a_line_over_the_bound_itself(name: str) -> None:
+    watch, short = registry.get(name).stream_watch(), registry.get(name).stream_watch()
+    for piece in [b": "] + [b"x" * 65_536] * 17 + [b"\n"]:
+        watch.feed(piece)
+    for byte in b"\n".join([*LINES[name][:-1], b""]):
+        watch.feed(bytes([byte]))
+        short.feed(bytes([byte]))
+    assert watch.terminal
+    assert seen(watch) == seen(short)
+
+
+def seen(watch: StreamWatch) -> tuple[bool, bool, bool, str | None]:
+    message = None if watch.failure is None else watch.failure.message
+    return watch.content, watch.terminal, watch.ended, message
 
 
 WORD, HALF = b"data: upstream says hello\n\n", b'data: {"choices": [{"del\n\n'
