@@ -2,8 +2,8 @@
 
 Whoever decides by a field must not read another one than the app behind, and parsers differ on nearly everything that
 is not as browsers and SDKs write it. So what they may read differently is refused: bytes before the first part or after
-the last one, a boundary within a part, a line that ends with LF alone, a name twice or in disguise, a field that is a
-file. All parts are held to that; only the fields that are asked for are decoded.
+the last one, a boundary within a part, a line that ends with LF alone, a name twice, in disguise or in another case,
+a field that is a file. All parts are held to that; only the fields that are asked for are decoded.
 
 https://www.rfc-editor.org/rfc/rfc7578, and RFC 2046, 5.1 for boundaries.
 """
@@ -69,7 +69,7 @@ def read_fields(body: bytes, content_type: bytes, names: Collection[str]) -> dic
     Args:
         body: All of it.
         content_type: The header, with its boundary.
-        names: Of the fields.
+        names: Of the fields, in lower case.
 
     Returns:
         Those that are there.
@@ -91,6 +91,9 @@ def read_fields(body: bytes, content_type: bytes, names: Collection[str]) -> dic
             raise FramingError("a part is not as long as it says")
         name = wanted.get(called)
         if name is None:
+            folded = called.decode(errors="replace").casefold()  # some of Go's readers compare names as those do
+            if folded in names:
+                raise FramingError(f"the field {folded!r} is spelled in another case")
             continue
         if name in found:
             raise FramingError(f"the field {name!r} is there twice")

@@ -62,6 +62,7 @@ async def test_a_form_where_none_may_come_is_no_document() -> None:
         (form(("model", b"other"), ("file", b"\xff")), 403),
         (form(("file", b"\xff")), 403),
         (form(("model", b"hear"), ("model", b"other")), 400),
+        (form(("model", b"hear"), ("Model", b"other")), 400),
         (form(("model", b"hear")) + form(("model", b"other")), 400),
         (b'{"model":"hear"}', 400),
         (b"", 400),

@@ -14,7 +14,7 @@ from ds2api_asgi.framing.form import MAX_HEAD, MAX_PARTS, MAX_VALUE, Field, read
 
 KIND = b"multipart/form-data; boundary=b0"
 LINES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=40)
-NAMES = st.sampled_from(["model", "stream", "prompt", "language", "timestamp_granularities[]", "Model", "model2"])
+NAMES = st.sampled_from(["model", "stream", "prompt", "language", "timestamp_granularities[]", "model2"])
 SOUND = st.binary(max_size=60) | st.lists(
     st.sampled_from([b"\r\n", b"--", b"b0", b"\n", b"\r", b"-", b"model", b'"', b":", b"{", b"x"]), max_size=12
 ).map(b"".join)
@@ -123,6 +123,20 @@ def test_no_other_reader_finds_another_model(parts: list[tuple[str, bytes]], noi
     assert [b"" if mine is None else mine.encode()] == (theirs or [b""])
 
 
+SPELLED = st.tuples(*[st.sampled_from(sorted({one, one.upper(), "ſ" if one == "s" else one})) for one in "stream"])
+
+
+@given(SPELLED.map("".join), st.lists(NAMES, unique=True, max_size=4), st.integers(0, 4))
+def test_a_name_stands_in_its_own_case_only(name: str, others: list[str], at: int) -> None:
+    parts = [part(one, b"x") for one in others if one != "stream"]
+    body = form(*parts[:at], part(name, b"true"), *parts[at:])
+    if name == "stream":
+        assert read_fields(body, KIND, ("model", "stream"))["stream"].value == "true"
+    else:
+        with pytest.raises(FramingError, match="'stream' is spelled in another case"):
+            read_fields(body, KIND, ("model", "stream"))
+
+
 @given(SOUND | st.binary(max_size=200), st.binary(max_size=60) | st.just(KIND))
 def test_garbage_is_refused_or_read(body: bytes, kind: bytes) -> None:
     for garbage in (body, b"--b0\r\n" + body, form(body)):
@@ -146,6 +160,8 @@ def test_garbage_is_refused_or_read(body: bytes, kind: bytes) -> None:
         (form(part("file", b"a\r\n--b0b")), "stand alone"),
         (b"--b0\r\n" + part("model", b"")[:-2] + b"\r\n--b0--\r\n", "no end"),
         (form(SPOKEN, SPOKEN), "twice"),
+        (form(SPOKEN, part("MODEL", b"m")), "another case"),
+        (form(part("Model", b"m", disposition="form-data; name=Model; filename=m")), "another case"),
         (form(part("model", b"m", disposition='form-data; name="model"; name="x"')), "twice"),
         (form(part("model", b"m", "content-disposition: form-data; name=x")), "plain headers"),
         (form(part("model", b"m", " folded")), "plain headers"),
