@@ -2,8 +2,9 @@
 
 Whoever decides by a field must not read another one than the app behind, and parsers differ on nearly everything that
 is not as browsers and SDKs write it. So what they may read differently is refused: bytes before the first part or after
-the last one, a boundary within a part, a line that ends with LF alone, a name twice, in disguise or in another case,
-a field that is a file. All parts are held to that; only the fields that are asked for are decoded.
+the last one (but for a blank line, which Unity writes before and older Rubys behind), a boundary within a part, a line
+that ends with LF alone, a name twice, in disguise or in another case, a field that is a file. All parts are held to
+that; only the fields that are asked for are decoded.
 
 https://www.rfc-editor.org/rfc/rfc7578, and RFC 2046, 5.1 for boundaries.
 """
@@ -160,8 +161,9 @@ def _parameters(value: bytes, kind: bytes, pattern: re.Pattern[bytes]) -> dict[b
 def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, int, int]]:
     """The head of each part, and where its content begins and ends."""
     dash = b"--" + boundary
-    at = len(dash)
-    if not body.startswith(dash):
+    first = 2 if body.startswith(b"\r\n") else 0
+    at = first + len(dash)
+    if not body.startswith(dash, first):
         raise FramingError("the form does not begin with its boundary")
     while not body.startswith(b"--", at):
         if not body.startswith(b"\r\n", at):
@@ -174,7 +176,7 @@ def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, int, int]]:
             raise FramingError("a part has no head or no end")
         yield body[at:blank], start, end
         at = over + len(dash)
-    if body[at + 2 :] not in (b"", b"\r\n"):
+    if body[at + 2 :].strip(b"\r\n"):
         raise FramingError("something follows the form")
 
 

@@ -99,6 +99,28 @@ async def test_a_form_without_a_model_goes_to_the_default_app_or_is_refused() ->
     assert (await ask(Router({"a": app}, {"*": "a"}, default="a"), None)).status == 200
 
 
+async def test_a_form_that_cannot_be_read_goes_to_no_default_app() -> None:
+    app = App()
+    headers, body = written("alias", language="en")
+    router = Router({"a": app}, {"alias": "a/real"}, default="a")
+    for bad, why in (
+        (body + b"more", "something follows the form"),
+        (body.replace(b"language", b"Stream"), "the field 'stream' is spelled in another case"),
+    ):
+        answer = await Driver(router).request("POST", PATH, headers=headers, body=bad)
+        assert (answer.status, app.asked) == (400, [])
+        assert answer.json()["error"]["message"] == f"the body: {why}"
+
+
+async def test_an_alias_is_renamed_in_a_form_with_lines_around_it() -> None:
+    """Unity writes one before it, older Rubys one more behind it."""
+    app = App()
+    headers, body = written("alias")
+    around = b"\r\n" + body + b"\r\n"
+    answer = await Driver(Router({"a": app}, {"alias": "a/real"})).request("POST", PATH, headers=headers, body=around)
+    assert (answer.status, app.asked[0][2]) == (200, around.replace(b"alias", b"real"))
+
+
 @pytest.mark.parametrize("default", [None, "a"])
 async def test_a_document_that_some_read_as_a_form_goes_nowhere(default: str | None) -> None:
     app = App()

@@ -172,10 +172,12 @@ class Router:
         else:
             model = claim.model
         if not model:
-            if self._default is not None:
+            form = form_type(scope["headers"]) if claim.model is UNSET else None
+            # One that cannot be read may name an alias, which would mean nothing to the default app.
+            if self._default is not None and (form is None or _unnamed(body, form) == _NO_MODEL):
                 await self._default(scope, receive, send)
             else:
-                words = _unnamed(body, scope) if claim.model is UNSET else _NO_MODEL
+                words = _unnamed(body, form) if claim.model is UNSET else _NO_MODEL
                 await fail(protocol, scope, send, FailureKind.INVALID, words)
             return
         found = self._table.find(model)
@@ -331,14 +333,13 @@ def _unheaded(scope: Scope) -> str:
     return "GET" if scope["method"] == "HEAD" else str(scope["method"])
 
 
-def _unnamed(body: bytes, scope: Scope) -> str:
-    """Why a body names no model."""
-    kind = form_type(scope["headers"])
+def _unnamed(body: bytes, form: bytes | None) -> str:
+    """Why a document, or a form of this type, names no model."""
     try:
-        if kind is None:
+        if form is None:
             jsontext.loads(body)
         else:
-            read_fields(body, kind, ("model",))
+            read_fields(body, form, ("model", "stream"))  # as a body's `peek` does
     except (InvalidDocument, FramingError) as error:
         return f"the body: {error}"
     return _NO_MODEL
