@@ -18,7 +18,7 @@ from ..universal.events import Error, Event
 from ..universal.failure import Failure, FailureKind
 from ..universal.jsontext import loads
 
-__all__ = ["FrameDecoder", "FrameParser", "LineWatch"]
+__all__ = ["FrameDecoder", "FrameParser", "LineWatch", "type_at"]
 
 Frame = TypeVar("Frame")
 
@@ -122,6 +122,10 @@ _SHORT: Final = 4096
 
 _LINE_END: Final = re.compile(rb"[\r\n]")
 
+_TYPE: Final = re.compile(
+    rb"""\s*\{\s*(?:"(?:[^"\\]|\\.)*"\s*:\s*(?:"(?:[^"\\]|\\.)*"|[-+.\w]+)\s*,\s*)*?"type"\s*:\s*"([^"\\]+)\""""
+)
+
 
 class LineWatch(ABC):
     """A `base.StreamWatch` for streams that put each JSON document on one line: after ``data:``, or bare (NDJSON).
@@ -161,12 +165,14 @@ class LineWatch(ABC):
             self._keep(data)
 
     def _completed(self, lines: bytes) -> bytes:
-        """The lines that there are, now that the one in progress has ended; it is left out if it was too long."""
+        """The lines that there are, now that the one in progress has ended; one too long is told by its beginning."""
         kept, size = self._line, self._size
         self._line = []
         self._size = 0
         if size <= MAX_LINE:
             return b"".join((*kept, lines))
+        if kept[0].startswith(self._field):
+            self._too_long(kept[0][len(self._field) :])
         return _LINE_END.split(lines, maxsplit=1)[1]
 
     def _keep(self, data: bytes) -> None:
@@ -216,3 +222,19 @@ class LineWatch(ABC):
     @abstractmethod
     def _document(self, document: dict[str, Any]) -> None:
         """Note what one event says; may come twice."""
+
+    def _too_long(self, beginning: bytes) -> None:  # noqa: B027 - by default it is left out
+        """Note what an event of more than `MAX_LINE` bytes says, if its first ones tell.
+
+        An event that came in one piece is read whole, whatever its length.
+        """
+
+
+def type_at(beginning: bytes) -> str | None:
+    """The ``"type"`` of an event, told from its first bytes; None when they do not tell.
+
+    Args:
+        beginning: Of an object: ``{"type": "image_generation.completed", "b64_json": "iVBO``.
+    """
+    found = _TYPE.match(beginning)
+    return None if found is None else found[1].decode("utf-8", "replace")

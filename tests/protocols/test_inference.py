@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ds2api_asgi.protocols import registry
+from ds2api_asgi.protocols import stream as skeleton
 from ds2api_asgi.protocols.base import Operation
 from ds2api_asgi.protocols.inference import is_document_type, watch_of
 from ds2api_asgi.universal.failure import Failure, FailureKind
@@ -107,8 +108,9 @@ CUT = {
 }
 
 
-def watched(name: str, documents: list[Any], cuts: list[int]) -> Any:
+def watched(name: str, documents: list[Any], cuts: list[int], *, lacks: int = 0) -> Any:
     data = b"".join(map(event, documents))
+    data = data[: len(data) - lacks]
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     watch = watch_of(registry.get(name), Operation.INFER)
     for start, end in pairwise(places):
@@ -126,6 +128,61 @@ def test_a_stream_is_complete_with_its_end_and_not_before(name: str, data: st.Da
     short = data.draw(st.sampled_from(sorted(CUT)))
     watch = watched(name, CUT[short], cuts)
     assert (watch.content, watch.terminal, watch.failure) == (bool(CUT[short]), False, None), short
+
+
+def picture(kind: str, size: int) -> dict[str, Any]:
+    return {"type": f"image_generation.{kind}", "b64_json": "A" * size, "usage": {"total_tokens": 1}}
+
+
+@given(st.data())
+def test_a_picture_is_complete_with_its_end_whatever_its_size_and_however_cut(data: st.DataObject) -> None:
+    sizes = st.integers(0, 600)
+    kinds = [*data.draw(st.lists(st.just("partial_image"), max_size=2)), "completed"]
+    documents = [picture(kind, data.draw(sizes)) for kind in kinds]
+    length = sum(len(event(document)) for document in documents)
+    cuts = data.draw(st.lists(st.integers(0, length), max_size=8))
+    with pytest.MonkeyPatch.context() as bound:
+        bound.setattr(skeleton, "MAX_LINE", 200)
+        whole = watched("openai-chat", documents, cuts)
+        cut = watched("openai-chat", documents, cuts, lacks=data.draw(st.integers(3, 100)))
+    assert (whole.content, whole.terminal, whole.failure) == (True, True, None)
+    assert (cut.terminal, cut.failure) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "operation", "line", "terminal"),
+    [
+        ("openai-chat", Operation.INFER, b'data: {"object":"text_completion","choices":[{"text":"%b', False),
+        (
+            "openai-chat",
+            Operation.INFER,
+            b'data: {"a":"\\"type","n":1,"type":"image_edit.completed","b64_json":"%b',
+            True,
+        ),
+        ("openai-chat", Operation.INFER, b'data: {"type":"image_edit.partial_image","b64_json":"%b', False),
+        ("openai-chat", Operation.INFER, b'data: {"sound":"%b', True),
+        ("openai-responses", Operation.GENERATE, b'data: {"type":"response.completed","response":{"id":"%b', True),
+        ("openai-responses", Operation.GENERATE, b'data: {"type":"response.output_item.done","item":{"id":"%b', False),
+    ],
+)
+def test_an_event_over_the_bound_is_told_by_its_beginning(
+    name: str, operation: Operation, line: bytes, terminal: bool
+) -> None:
+    watch: Any = watch_of(registry.get(name), operation)
+    data = line % (b"x" * 3 * skeleton.MAX_LINE)
+    for at in range(0, len(data), 65_536):
+        watch.feed(data[at : at + 65_536])
+        assert sum(map(len, watch._line)) <= skeleton.MAX_LINE
+    assert not watch.terminal
+    watch.feed(b'"}\n\n')
+    assert (watch.content, watch.terminal, watch.failure) == (True, terminal, None)
+
+
+def test_a_failure_over_the_bound_is_one() -> None:
+    watch = registry.get("openai-responses").stream_watch()
+    watch.feed(b'data: {"type":"response.failed","response":{"id":"' + b"x" * skeleton.MAX_LINE)
+    watch.feed(b'"}}\n\n')
+    assert watch.failure is not None
 
 
 @pytest.mark.parametrize("name", OPENAI)

@@ -118,6 +118,17 @@ async def test_a_stream_that_breaks_off_ends_with_an_error(end: list[Any], speak
     assert "error" in json.loads(answer.body.removeprefix(PIECE).removeprefix(b"data: "))
 
 
+@pytest.mark.parametrize("size", [1_200_000, 5_000_000])
+@pytest.mark.parametrize("cut", [False, True])
+async def test_a_picture_of_any_size_is_complete_with_its_end_only(size: int, cut: bool) -> None:
+    data = b'data: {"type": "image_generation.completed", "b64_json": "%b"}\n\n' % (b"A" * size)
+    passed = data[:-3] if cut else data
+    parts = [passed[at : at + 65_536] for at in range(0, len(passed), 65_536)]
+    app, _ = retried((200, EVENTS, parts))
+    answer = await ask(app, "/v1/images/generations", stream=True)
+    assert (answer.complete and answer.body == data) is not cut
+
+
 async def test_sound_that_breaks_off_never_ends_cleanly() -> None:
     app, takes = retried((200, SOUND, [b"\xff", BrokenStream("reset", "gone")]))
     answer = await ask(app, "/v1/audio/speech")

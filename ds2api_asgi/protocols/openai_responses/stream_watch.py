@@ -13,7 +13,7 @@ from ...framing.sse import write_event
 from ...universal.failure import Failure
 from ...universal.jsontext import dumps, loads
 from ..fields import Json
-from ..stream import LineWatch
+from ..stream import LineWatch, type_at
 from .errors import decode_event, decode_failed, encode_event, encode_failed
 
 __all__ = ["StreamWatch"]
@@ -82,3 +82,8 @@ class StreamWatch(LineWatch):
             self.failure = self.failure or decode_failed(document)
         elif kind == "response.output_item.done" or (kind.endswith(".delta") and document.get("delta")):
             self.content = True
+
+    def _too_long(self, beginning: bytes) -> None:
+        kind = type_at(beginning)
+        if kind is not None:  # an end repeats the pictures that were made
+            self._document({"type": kind})

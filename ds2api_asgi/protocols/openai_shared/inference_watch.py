@@ -21,7 +21,7 @@ from msgspec import UNSET
 from ...framing.sse import write_event
 from ...universal.failure import Failure
 from ...universal.jsontext import dumps
-from ..stream import LineWatch
+from ..stream import LineWatch, type_at
 from .errors import decode_failure, encode_failure
 
 __all__ = ["InferenceWatch"]
@@ -74,3 +74,12 @@ class InferenceWatch(LineWatch):
             self.terminal = kind.endswith(_ENDS)
         elif not self._known:
             self.terminal = True
+
+    def _too_long(self, beginning: bytes) -> None:
+        kind = type_at(beginning)
+        if kind is not None:
+            self._document({"type": kind})
+        elif b'"choices"' in beginning:
+            self._document({"choices": []})
+        else:
+            self._document({})
