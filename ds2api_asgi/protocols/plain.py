@@ -32,6 +32,7 @@ __all__ = ["Plain", "ShortWay", "are_numbers", "reader", "said_of", "short_way"]
 _SHAPES: Final = 256  # of which the losses are remembered; tiers are words of servers, so there is a bound
 _STREAMS: Final = re.compile(rb'"stream": ?true')
 _TAIL: Final = 200  # bytes
+_ESCAPED: Final = b"\\u00"  # how letters of names may be spelled: what is counted instead would be a nested one's
 _TURNS: Final = (Turn(role="user", parts=(Text(text="?"),)),)
 _COUNTS: Final = tuple(name for name in Usage.__struct_fields__ if name not in ("ext", "form"))
 _counts: Final = attrgetter(*_COUNTS)
@@ -95,11 +96,11 @@ def are_numbers(body: bytes, *values: Any) -> bool:
 def said_of(*names: str) -> Callable[[Struct, bytes], tuple[str, ...] | None]:
     """A function that tells which of these members of a struct are there and not null, in the order of the wire.
 
-    None where this cannot be told from the bytes: a name stands in them more than once, or in another spelling. None
-    also where one of them may be nested too deep.
+    None where this cannot be told from the bytes: a name stands in them more than once, or some name may be spelled
+    with escapes. None also where one of them may be nested too deep.
     """
     values_of = attrgetter(*names)
-    keys = {name: b'"%b":' % name.encode() for name in names}  # inside a text its quotes are escaped
+    keys = {name: b'"%b"' % name.encode() for name in names}  # inside a text its quotes are escaped
 
     def said(node: Struct, body: bytes) -> tuple[str, ...] | None:
         values = values_of(node)
@@ -107,7 +108,7 @@ def said_of(*names: str) -> Callable[[Struct, bytes], tuple[str, ...] | None]:
             return ()
         found = [name for name, value in zip(names, values, strict=True) if value is not UNSET and value is not None]
         if len(found) > 1:
-            if any(body.count(keys[name]) != 1 for name in found):
+            if _ESCAPED in body or any(body.count(keys[name]) != 1 for name in found):
                 return None
             found.sort(key=lambda name: body.find(keys[name]))
         return tuple(found) if _NESTED.isdisjoint(map(type, values)) or not may_be_too_deep(body) else None

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -94,6 +94,35 @@ def test_a_plain_request_asks_what_the_long_way_asks(
 @given(data=st.data())
 def test_a_plain_answer_tells_what_the_long_way_tells(client: str, speaks: str, data: st.DataObject) -> None:
     tells_the_same(client, speaks, data.draw(plain_documents.answers(speaks)))
+
+
+ANSWER: Final = """{"id": "c", "object": "chat.completion", "created": 1, "model": "gpt",
+"choices": [{"index": 0, "message": {"role": "assistant", "content": "a\\nb"}, "finish_reason": "stop"}],
+"usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7%s}}"""
+SPELLINGS: Final[tuple[Callable[[str], str], ...]] = (
+    lambda name: f'"{name}":',
+    lambda name: f'"{name}" :',
+    lambda name: f'"\\u{ord(name[0]):04x}{name[1:]}":',
+)
+LOST: Final = st.tuples(
+    st.sampled_from(["cost", "cost_details", "is_byok"]),
+    st.sampled_from(SPELLINGS),
+    st.sampled_from(["1", '"cost"', '{"cost":2}', '{"is_byok" :2}', '{"\\u0063ost":[]}', '"\\""']),
+)
+
+
+@given(st.lists(LOST, max_size=3, unique_by=lambda member: member[0]))
+@example([("cost", SPELLINGS[2], "1"), ("cost_details", SPELLINGS[0], '{"cost":2}')])
+@example([("cost", SPELLINGS[1], "1"), ("cost_details", SPELLINGS[0], '{"cost":2}')])
+def test_what_is_lost_is_told_in_its_order_however_it_is_spelled(
+    members: list[tuple[str, Callable[[str], str], str]],
+) -> None:
+    said = "".join(f", {spelled(name)}{value}" for name, spelled, value in members)
+    tells_the_same("anthropic", "openai-chat", (ANSWER % said).encode())
+
+
+def test_a_line_break_in_a_text_is_no_doubt() -> None:
+    assert tells_the_same("anthropic", "openai-chat", (ANSWER % ', "is_byok": 0, "cost": 1').encode())
 
 
 @needs_shared
