@@ -18,7 +18,7 @@ from ..universal.events import Error, Event
 from ..universal.failure import Failure, FailureKind
 from ..universal.jsontext import loads
 
-__all__ = ["FrameDecoder", "FrameParser", "LineWatch", "type_at"]
+__all__ = ["FrameDecoder", "FrameParser", "LineWatch", "another_index", "type_at"]
 
 Frame = TypeVar("Frame")
 
@@ -120,6 +120,9 @@ def _is_word(frame: bytes) -> bool:
 _SHORT: Final = 4096
 """Bytes of the longest last line that is looked at without its line end."""
 
+_INDEX: Final = b'"index":'
+_FIRST: Final = (b"0", b" 0")
+
 _LINE_END: Final = re.compile(rb"[\r\n]")
 
 _TYPE: Final = re.compile(
@@ -132,7 +135,8 @@ class LineWatch(ABC):
 
     Before content each line is read. After it only those in which a marker may stand are, a reader of JSON being the
     judge: the search merely spares it the rest. That misses nothing if a marker is part of every event that matters,
-    in plain letters; it is not fooled by texts, in which a quote is always escaped.
+    in plain letters; it is not fooled by texts, in which a quote is always escaped. Each line is read again after
+    the end, for there may be more to come (another picture), and where choices come beside each other.
 
     Attributes:
         content: See `base.StreamWatch`, likewise the others.
@@ -151,6 +155,7 @@ class LineWatch(ABC):
         self.failure: Failure | None = None
         self._line: list[bytes] = []  # the line in progress; empty only when there is none
         self._size = 0
+        self._several = False  # whether answers come beside each other: then any line may begin another
 
     def feed(self, data: bytes) -> None:
         """See `base.StreamWatch.feed`."""
@@ -189,15 +194,18 @@ class LineWatch(ABC):
 
     def _look(self, lines: bytes) -> None:
         behind = self.content
-        if behind and not self._marked(lines):
+        if behind and not self._marked(lines) and not self.terminal and not self._several:
             return
         unread = iter(lines.splitlines())
         for line in unread:
-            if line.startswith(self._field) and (not behind or self._marked(line)):
+            if line.startswith(self._field) and (not self.content or self._matters(line)):
                 self._read(line[len(self._field) :])
                 if self.content and not behind:  # the rest has passed behind it
                     self._look(b"\n".join(unread))
                     return
+
+    def _matters(self, line: bytes) -> bool:
+        return self.terminal or self._several or self._marked(line)
 
     def _read(self, data: bytes) -> None:
         try:
@@ -228,6 +236,21 @@ class LineWatch(ABC):
 
         An event that came in one piece is read whole, whatever its length.
         """
+
+
+def another_index(data: bytes) -> bool:
+    """Whether an ``"index"`` that is not 0 may stand in these bytes.
+
+    One event is searched once for it: of each delta this is asked, and nearly all have one index.
+    """
+    at = data.find(_INDEX) + len(_INDEX)
+    if at < len(_INDEX):
+        return False
+    if not data.startswith(_FIRST, at):
+        return True
+    if data.find(_INDEX, at) < 0:
+        return False
+    return data.count(_INDEX) != data.count(b'"index":0') + data.count(b'"index": 0')
 
 
 def type_at(beginning: bytes) -> str | None:

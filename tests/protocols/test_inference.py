@@ -86,6 +86,8 @@ def event(document: Any) -> bytes:
 
 DONE = b"[DONE]"
 USAGE: dict[str, Any] = {"id": "c", "choices": [], "usage": {"total_tokens": 1}}
+WHAT_WAS_HEARD = [{"type": "transcript.text.delta", "delta": "a"}, {"type": "transcript.text.done", "text": "a"}]
+A_PICTURE = [{"type": "image_generation.partial_image", "b64_json": ""}, {"type": "image_generation.completed"}]
 COMPLETE = {
     "a text": [text("a"), text(" [DONE] finish_reason"), text("", finish="stop")],
     "a text and its usage": [text("a", finish="length"), USAGE],
@@ -93,9 +95,11 @@ COMPLETE = {
     "texts": [text("a"), text("b", index=1), text("", finish="stop"), text("", index=1, finish="stop")],
     "what was filled in": [{"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}]}],
     "what was filtered before": [{"id": "", "choices": [], "prompt_filter_results": []}, text("a", finish="stop")],
-    "what was heard": [{"type": "transcript.text.delta", "delta": "a"}, {"type": "transcript.text.done", "text": "a"}],
+    "what was heard": WHAT_WAS_HEARD,
     "what was said": [{"type": "speech.audio.delta", "audio": "AA=="}, {"type": "speech.audio.done"}],
-    "a picture": [{"type": "image_generation.partial_image", "b64_json": ""}, {"type": "image_generation.completed"}],
+    "a picture": A_PICTURE,
+    "pictures": [{"type": "image_generation.completed"}, *A_PICTURE],
+    "what is told late to be heard": [{"type": "ping"}, *WHAT_WAS_HEARD],
     "something else": [{"words": "a"}, {"type": "audio", "data": ""}],
 }
 CUT = {
@@ -105,6 +109,8 @@ CUT = {
     "filters": COMPLETE["what was filtered before"][:1],
     "what was heard": [*COMPLETE["what was heard"][:-1], {"type": "ping"}],
     "a picture": COMPLETE["a picture"][:-1],
+    "pictures": COMPLETE["pictures"][:-1],
+    "what is told late to be heard": COMPLETE["what is told late to be heard"][:-1],
 }
 
 
@@ -128,6 +134,57 @@ def test_a_stream_is_complete_with_its_end_and_not_before(name: str, data: st.Da
     short = data.draw(st.sampled_from(sorted(CUT)))
     watch = watched(name, CUT[short], cuts)
     assert (watch.content, watch.terminal, watch.failure) == (bool(CUT[short]), False, None), short
+
+
+@st.composite
+def choices(draw: st.DrawFn) -> tuple[list[tuple[int, bool]], list[int]]:
+    """Of each choice some words and perhaps its end, in any order; and the choices that have no end."""
+    open_ends = []
+    left = []
+    for index in range(draw(st.integers(1, 12))):
+        ends = draw(st.booleans())
+        left.append([(index, False)] * draw(st.integers(not ends, 2)) + [(index, True)] * ends)
+        open_ends += [] if ends else [index]
+    said = []
+    while any(left):
+        said.append(draw(st.sampled_from([one for one in left if one])).pop(0))
+    return said, open_ends
+
+
+def completion(index: int, ends: bool) -> dict[str, Any]:
+    return text("a", index=index, finish="stop" if ends else None)
+
+
+def chat(index: int, ends: bool) -> dict[str, Any]:
+    delta = {} if ends else {"content": "a"}
+    return {"choices": [{"index": index, "delta": delta, "finish_reason": "stop" if ends else None}]}
+
+
+def candidate(index: int, ends: bool) -> dict[str, Any]:
+    said: dict[str, Any] = {"content": {"parts": [{"text": "a"}]}, "index": index}
+    return {"candidates": [{**said, "finishReason": "STOP"} if ends else said]}
+
+
+KINDS: Any = {
+    "completions": ("openai-chat", Operation.INFER, completion),
+    "chat": ("openai-chat", Operation.GENERATE, chat),
+    "candidates": ("gemini", Operation.GENERATE, candidate),
+}
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+@pytest.mark.parametrize("kind", KINDS)
+@given(said=choices(), cuts=st.lists(st.integers(0, 4000), max_size=6))
+def test_each_choice_that_began_must_end(
+    kind: str, separators: tuple[str, str], said: tuple[list[tuple[int, bool]], list[int]], cuts: list[int]
+) -> None:
+    name, operation, made = KINDS[kind]
+    events, open_ends = said
+    data = b"".join(event(json.dumps(made(*one), separators=separators).encode()) for one in events)
+    watch = watch_of(registry.get(name), operation)
+    for start, end in pairwise([0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]):
+        watch.feed(data[start:end])
+    assert watch.terminal is not bool(open_ends)
 
 
 def picture(kind: str, size: int) -> dict[str, Any]:

@@ -16,15 +16,15 @@ from ...errors import FramingError, InvalidDocument
 from ...framing.json_array import JsonArrayParser
 from ...universal.failure import Failure
 from ...universal.jsontext import dumps, loads
-from ..stream import LineWatch
+from ..stream import LineWatch, another_index
 from .errors import decode_failure, encode_failure, stream_error
 from .spelling import canonical
 from .stops import blocked, is_reason
 
 __all__ = ["StreamWatch"]
 
-_MARKS: Final = (b'eason"', b'"error"', b'"index":1', b'"index": 1')
-"""``finishReason``, ``finish_reason``, ``blockReason``, ``block_reason``; an error; a further candidate."""
+_MARKS: Final = (b'eason"', b'"error"')
+"""``finishReason``, ``finish_reason``, ``blockReason``, ``block_reason``; an error."""
 
 
 class StreamWatch(LineWatch):
@@ -70,7 +70,7 @@ class StreamWatch(LineWatch):
             return
         self._first = self._first and not elements
         for element in elements:
-            if self.content and not self._marked(element):
+            if self.content and not self._matters(element):
                 continue
             try:
                 document = loads(element)
@@ -83,10 +83,10 @@ class StreamWatch(LineWatch):
     @staticmethod
     @lru_cache(maxsize=1)
     def _marked(data: bytes) -> bool:
-        for mark in _MARKS:  # noqa: SIM110 - a generator costs as much as the searches
+        for mark in _MARKS:
             if data.find(mark) >= 0:
                 return True
-        return False
+        return another_index(data)
 
     def _document(self, document: dict[str, Any]) -> None:
         document = canonical(document)[0]
@@ -105,12 +105,14 @@ class StreamWatch(LineWatch):
         index = candidate.get("index")
         if type(index) is not int:
             index = 0
+        self._several = self._several or index != 0
         if is_reason(candidate.get("finishReason")):
             self._candidates[index] = True
             self.content = True
             self.terminal = all(self._candidates.values())
             return
-        self._candidates.setdefault(index, False)
+        if index not in self._candidates:
+            self._candidates[index] = self.terminal = False
         content = candidate.get("content")
         parts = content.get("parts") if type(content) is dict else None
         if type(parts) is list and not self.content:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Final
 
-from ..stream import LineWatch
+from ..stream import LineWatch, another_index
 from .errors import decode_failure, error_of
 from .messages import REASONING
 
@@ -40,8 +40,7 @@ class StreamWatch(LineWatch):
             (reasons != nulls and reasons != nulls + count(b'finish_reason": null'))
             or find(b"[DONE]") >= 0
             or find(b'"error"') >= 0
-            or find(b'"index":1') >= 0
-            or find(b'"index": 1') >= 0
+            or another_index(data)
         )
 
     def _document(self, document: dict[str, Any]) -> None:
@@ -59,13 +58,16 @@ class StreamWatch(LineWatch):
         index = choice.get("index")
         if type(index) is not int:
             index = 0
+        self._several = self._several or index != 0
         reason = choice.get("finish_reason")
         if type(reason) is str and reason:
             self._choices[index] = True
             self.content = True
-            self.terminal = self.terminal or all(self._choices.values())
+            self.terminal = self.ended or all(self._choices.values())
             return
-        self._choices.setdefault(index, False)
+        if index not in self._choices:
+            self._choices[index] = False
+            self.terminal = self.ended
         delta = choice.get("delta")
         if type(delta) is dict and not self.content:
             self.content = any(delta.get(name) for name in _CONTENT)

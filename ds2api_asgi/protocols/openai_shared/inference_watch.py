@@ -21,7 +21,7 @@ from msgspec import UNSET
 from ...framing.sse import write_event
 from ...universal.failure import Failure
 from ...universal.jsontext import dumps
-from ..stream import LineWatch, type_at
+from ..stream import LineWatch, another_index, type_at
 from .errors import decode_failure, encode_failure
 
 __all__ = ["InferenceWatch"]
@@ -31,7 +31,7 @@ _PROTOCOL: Final = "openai-chat"
 
 _BEGINS: Final = ("transcript.", "speech.", "image_generation.", "image_edit.")
 _ENDS: Final = (".done", ".completed")
-_MARKS: Final = (b'.done"', b'.completed"', b"[DONE]", b'"error"', b'"index":1', b'"index": 1')
+_MARKS: Final = (b'.done"', b'.completed"', b"[DONE]", b'"error"')
 
 
 class InferenceWatch(LineWatch):
@@ -53,7 +53,9 @@ class InferenceWatch(LineWatch):
     def _marked(data: bytes) -> bool:
         count = data.count
         nulls = count(b'finish_reason":null') + count(b'finish_reason": null')
-        return count(b'finish_reason"') != nulls or any(data.find(mark) >= 0 for mark in _MARKS)
+        if count(b'finish_reason"') != nulls or another_index(data):
+            return True
+        return any(data.find(mark) >= 0 for mark in _MARKS)
 
     def _document(self, document: dict[str, Any]) -> None:
         kind = document.get("type")
@@ -66,12 +68,13 @@ class InferenceWatch(LineWatch):
                 if type(choice) is dict:
                     index = choice.get("index")
                     index = index if type(index) is int else 0
+                    self._several = self._several or index != 0
                     self._choices[index] = self._choices.get(index, False) or bool(choice.get("finish_reason"))
             self._known = True
-            self.terminal = bool(self._choices) and all(self._choices.values())
+            self.terminal = self.ended or (bool(self._choices) and all(self._choices.values()))
         elif type(kind) is str and kind.startswith(_BEGINS):
             self._known = True
-            self.terminal = kind.endswith(_ENDS)
+            self.terminal = self.ended or kind.endswith(_ENDS)
         elif not self._known:
             self.terminal = True
 
