@@ -6,7 +6,7 @@
     2xx JSON array that is a stream   as an event stream              as an event stream
     2xx anything else                 complete, or over its bound     a cut; no document, or one that is an error
                                                                       (`protocols.hidden`)
-    2xx that is to be no document     its first bytes                 a cut before them
+    2xx that is to be no document     its first bytes                 a cut before them, or a page
     (`protocols.inference`)
     1xx and 3xx                       never                           at once: nobody here was to go elsewhere
     encoded, or to a HEAD request     at once                         never
@@ -25,7 +25,7 @@ from ..asgi.headers import RawHeaders, find, media_type, readable_type, replace
 from ..asgi.types import Message
 from ..protocols.base import Protocol, StreamWatch
 from ..protocols.hidden import MAX_JUDGED, AnswerJudge, judge_of
-from ..protocols.inference import is_document_type
+from ..protocols.inference import is_document_type, is_page
 from ..universal.failure import Failure, FailureKind
 from .alive import KeepAlive
 from .answer import is_document
@@ -117,7 +117,7 @@ class Passage:
         self._gate = Gate(max_bytes=MAX_HELD_ANSWER, max_messages=_MAX_HELD_MESSAGES)
         self._tail: EventTail | ArrayTail  # comes with the watch
         self._held = 0
-        self._documents = True  # whether a whole answer is to be one
+        self._documents: bool | None = True  # whether a whole answer is to be one; None: its first bytes tell
         self._judge: AnswerJudge | None = None  # of a whole answer that may be an error under a success status
         # How to take a part of the body; a plain function, since a bound method would make us garbage in a cycle.
         self._take: Callable[[Passage, bytes, bool], Awaitable[None]] | None = None
@@ -301,9 +301,11 @@ class Passage:
 
     async def _take_whole(self, data: bytes, more: bool) -> None:
         message = {"type": "http.response.body", "body": data, "more_body": more}
+        if self._documents is None and not self.open:
+            self._documents = is_page(self._gate.body + data, whole=not more)
         if more:
             await self._pass(message)
-            if not self.open and (self._gate.state is GateState.OPEN or (data and not self._documents)):
+            if not self.open and (self._gate.state is GateState.OPEN or (data and self._documents is False)):
                 await self._commit(None)
             if self.open:
                 self._dog.progress(b"")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ds2api_asgi.protocols import registry
 from ds2api_asgi.protocols import stream as skeleton
 from ds2api_asgi.protocols.base import Operation
-from ds2api_asgi.protocols.inference import is_document_type, watch_of
+from ds2api_asgi.protocols.inference import is_document_type, is_page, watch_of
 from ds2api_asgi.universal.failure import Failure, FailureKind
 
 PATHS = (
@@ -71,8 +71,40 @@ def test_whole_answers_may_be_anything_but_a_page() -> None:
     for kind in (b"audio/mpeg", b"image/png", b"text/plain", b"application/x-subrip", b""):
         assert is_document_type(Operation.GENERATE, kind)
         assert not is_document_type(Operation.INFER, kind)
-    for kind in (b"application/json", b"application/problem+json", b"text/html"):
+    for kind in (b"application/json", b"application/problem+json"):
         assert is_document_type(Operation.INFER, kind)
+    assert is_document_type(Operation.GENERATE, b"text/html")
+    assert is_document_type(Operation.INFER, b"text/html") is None
+
+
+BLANK = st.sampled_from([b"", b"\xef\xbb\xbf"]).flatmap(
+    lambda mark: st.text(" \t\r\n", max_size=4).map(lambda blank: mark + blank.encode())
+)
+BEGUN = st.sampled_from([b"<!doctype", b"<html", b"<head"]).flatmap(
+    lambda begun: st.lists(st.booleans(), min_size=9, max_size=9).map(
+        lambda loud: bytes(byte - 32 if up and byte >= 97 else byte for byte, up in zip(begun, loud, strict=False))
+    )
+)
+
+
+@given(BLANK, BEGUN, st.binary(max_size=20))
+def test_a_page_is_known_by_how_it_begins(blank: bytes, begun: bytes, rest: bytes) -> None:
+    assert is_page(blank + begun + rest, whole=False)
+
+
+@given(
+    BLANK, st.sampled_from([b"", b"<", b"<h", b"<!doc", b"<hi>", b" Hello\n", b"Hello <html>", b" " * 1024 + b"<html"])
+)
+def test_what_a_server_says_to_be_a_page_may_be_none(blank: bytes, text: bytes) -> None:
+    """As whisper.cpp's does of the text that it heard."""
+    assert is_page(blank + text, whole=True) is False
+
+
+@given(BLANK, BEGUN | st.sampled_from([b"", b"<h", b"<"]), st.binary(max_size=6))
+def test_what_is_known_of_a_page_stays_so(blank: bytes, begun: bytes, rest: bytes) -> None:
+    body = blank + begun + rest
+    for at in range(len(body) + 1):
+        assert is_page(body[:at], whole=False) in (None, is_page(body, whole=True))
 
 
 def text(piece: str, *, index: int = 0, finish: str | None = None) -> dict[str, Any]:

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.anyio
 
 JSON = ((b"content-type", b"application/json"),)
 SOUND = ((b"content-type", b"audio/mpeg"),)
+HTML = ((b"content-type", b"text/html; charset=utf-8"),)
 EVENTS = ((b"content-type", b"text/event-stream"),)
 DOWN = json.dumps({"error": {"message": "down", "type": "server_error"}}).encode()
 GOOD = json.dumps({"id": "c", "choices": [{"index": 0, "text": "a", "finish_reason": "stop"}]}).encode()
@@ -70,7 +71,8 @@ async def ask(app: Any, path: str = "/v1/completions", **more: Any) -> Any:
         (200, EVENTS, [b"data: " + DOWN + b"\n\n"]),
         (200, EVENTS, [b": hello\n\n"]),
         (200, EVENTS, []),
-        (200, [(b"content-type", b"text/html")], [b"<html>a proxy's page</html>"]),
+        (200, HTML, [b"<html>a proxy's page</html>"]),
+        (200, HTML, [b"", b"\n<!D", b"OCTYPE html>", b"a proxy's page"]),
         (200, SOUND, [BrokenStream("reset", "gone")]),
     ],
 )
@@ -91,6 +93,7 @@ async def test_another_app_is_asked_where_one_fails() -> None:
     ("headers", "first", "rest"),
     [
         (SOUND, b"\xff", b"\xfb"),
+        (HTML, b" Hello", b" world\n"),
         ([(b"content-type", b"text/plain; charset=utf-8")], b"1\n", b"00:00 --> 00:01\n"),
         ([], b"?", b"?"),
         (EVENTS, PIECE, LAST),
@@ -135,8 +138,9 @@ async def test_sound_that_breaks_off_never_ends_cleanly() -> None:
     assert (answer.body, answer.complete, takes.calls) == (b"\xff", False, 1)
 
 
-async def test_what_was_heard_of_silence_may_be_empty() -> None:
-    app, takes = retried((200, [(b"content-type", b"text/plain")], []))
+@pytest.mark.parametrize("kind", [b"text/plain", b"text/html"])
+async def test_what_was_heard_of_silence_may_be_empty(kind: bytes) -> None:
+    app, takes = retried((200, [(b"content-type", kind)], []))
     answer = await ask(app, "/v1/audio/transcriptions")
     assert (answer.status, answer.body, answer.complete, takes.calls) == (200, b"", True, 1)
 
@@ -145,6 +149,7 @@ BODIES = {
     b"audio/mpeg": st.binary(max_size=300),
     b"image/png": st.binary(max_size=300),
     b"text/plain": st.binary(max_size=300),
+    b"text/html": st.sampled_from([b"", b" Hello world\n", b"<", b"\n<h", b" " * 2_000, b"< html>"]),
     b"application/json": st.dictionaries(st.text("abc"), st.text()).map(json.dumps).map(str.encode),
     b"text/event-stream": st.lists(st.just(PIECE), max_size=5).map(lambda pieces: b"".join([*pieces, LAST])),
 }
