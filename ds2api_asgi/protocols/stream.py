@@ -176,8 +176,9 @@ class LineWatch(ABC):
         self._size = 0
         if size <= MAX_LINE:
             return b"".join((*kept, lines))
-        if kept[0].startswith(self._field):
-            self._too_long(kept[0][len(self._field) :])
+        data = self._data(kept[0])
+        if data is not None:
+            self._too_long(data)
         return _LINE_END.split(lines, maxsplit=1)[1]
 
     def _keep(self, data: bytes) -> None:
@@ -198,8 +199,9 @@ class LineWatch(ABC):
             return
         unread = iter(lines.splitlines())
         for line in unread:
-            if line.startswith(self._field) and (not self.content or self._matters(line)):
-                self._read(line[len(self._field) :])
+            data = self._data(line)
+            if data is not None and (not self.content or self._matters(line)):
+                self._read(data)
                 if self.content and not behind:  # the rest has passed behind it
                     self._look(b"\n".join(unread))
                     return
@@ -213,9 +215,17 @@ class LineWatch(ABC):
         except InvalidDocument:
             if data.strip() == self._last_word:
                 self.terminal = self.ended = True
+            else:
+                self._no_object(data)
             return
         if type(document) is dict:
             self._document(document)
+        else:
+            self._no_object(data)
+
+    def _data(self, line: bytes) -> bytes | None:
+        """What stands on a line for a reader; None: nothing."""
+        return line[len(self._field) :] if line.startswith(self._field) else None
 
     @staticmethod
     @abstractmethod
@@ -230,6 +240,9 @@ class LineWatch(ABC):
     @abstractmethod
     def _document(self, document: dict[str, Any]) -> None:
         """Note what one event says; may come twice."""
+
+    def _no_object(self, data: bytes) -> None:  # noqa: B027 - by default it is left out
+        """Note what is no JSON object; it may also be the beginning of one."""
 
     def _too_long(self, beginning: bytes) -> None:  # noqa: B027 - by default it is left out
         """Note what an event of more than `MAX_LINE` bytes says, if its first ones tell.

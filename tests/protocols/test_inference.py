@@ -132,6 +132,8 @@ COMPLETE = {
     "a picture": A_PICTURE,
     "pictures": [{"type": "image_generation.completed"}, *A_PICTURE],
     "what is told late to be heard": [{"type": "ping"}, *WHAT_WAS_HEARD],
+    "no JSON": [b"UklGRg==", b"AAAA"],
+    "no objects": [[1, 2], "a", 3],
     "something else": [{"words": "a"}, {"type": "audio", "data": ""}],
 }
 CUT = {
@@ -144,6 +146,32 @@ CUT = {
     "pictures": COMPLETE["pictures"][:-1],
     "what is told late to be heard": COMPLETE["what is told late to be heard"][:-1],
 }
+
+
+@given(st.sampled_from(sorted(COMPLETE)), st.lists(st.integers(0, 400), max_size=6))
+def test_lines_of_json_are_watched_as_events_are(kind: str, cuts: list[int]) -> None:
+    documents = [one for one in COMPLETE[kind] if type(one) in (dict, list, str)]
+    events = watched("openai-chat", documents, [])
+    data = b"".join(json.dumps(one).encode() + b"\n" for one in documents)
+    watch: Any = watch_of(registry.get("openai-chat"), Operation.INFER)
+    for start, end in pairwise([0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]):
+        watch.feed(data[start:end])
+    assert (watch.content, watch.terminal, watch.failure) == (events.content, events.terminal, None)
+
+
+def test_lines_of_json_that_break_off_say_so_in_a_line() -> None:
+    watch: Any = watch_of(registry.get("openai-chat"), Operation.INFER)
+    watch.feed(b'{"text":"a"}\n')
+    said = watch.stream_error(Failure(kind=FailureKind.TRUNCATED, message="cut"))
+    assert said.endswith(b"}\n")
+    assert json.loads(said)["error"]["message"] == "cut"
+
+
+def test_nothing_is_no_content() -> None:
+    watch = watch_of(registry.get("openai-chat"), Operation.INFER)
+    watch.feed(b': hello\n\nevent: x\ndata:\n\ndata: \n\ndata: {"error": {}\n\ndata: {"error": {}')
+    assert not watch.content
+    assert not watch.terminal
 
 
 def watched(name: str, documents: list[Any], cuts: list[int], *, lacks: int = 0) -> Any:

@@ -23,6 +23,7 @@ JSON = ((b"content-type", b"application/json"),)
 SOUND = ((b"content-type", b"audio/mpeg"),)
 HTML = ((b"content-type", b"text/html; charset=utf-8"),)
 EVENTS = ((b"content-type", b"text/event-stream"),)
+LINES = ((b"content-type", b"application/x-ndjson"),)
 DOWN = json.dumps({"error": {"message": "down", "type": "server_error"}}).encode()
 GOOD = json.dumps({"id": "c", "choices": [{"index": 0, "text": "a", "finish_reason": "stop"}]}).encode()
 PIECE = b'data: {"choices": [{"index": 0, "text": "a", "finish_reason": null}]}\n\n'
@@ -97,6 +98,9 @@ async def test_another_app_is_asked_where_one_fails() -> None:
         ([(b"content-type", b"text/plain; charset=utf-8")], b"1\n", b"00:00 --> 00:01\n"),
         ([], b"?", b"?"),
         (EVENTS, PIECE, LAST),
+        (EVENTS, b"data: UklGRg==\n\n", b"data: AAAA\n\n"),
+        (EVENTS, b"event: audio\ndata: [1,2]\n\n", b"data: [3]\n\n"),
+        (LINES, b'{"text": "a"}\n', b'{"text": "b"}\n'),
         (EVENTS, b'data: {"type": "speech.audio.delta"}\n\n', b'data: {"type": "speech.audio.done"}\n\n'),
     ],
 )

@@ -8,6 +8,8 @@ Three kinds of events are known; what is of none is content, and a stream of it 
 | ``{"type": "transcript.text.delta"}`` | OpenAI's transcriptions, speech, pictures | ``….done``, ``….completed`` |
 | ``[DONE]`` | all that like to | itself |
 
+They come as server-sent events, or bare, each on a line (NDJSON).
+
 https://platform.openai.com/docs/api-reference (read 2026-11-29: completions, audio, images).
 """
 
@@ -18,6 +20,7 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
+from ...framing.ndjson import write_line
 from ...framing.sse import write_event
 from ...universal.failure import Failure
 from ...universal.jsontext import dumps
@@ -31,11 +34,12 @@ _PROTOCOL: Final = "openai-chat"
 
 _BEGINS: Final = ("transcript.", "speech.", "image_generation.", "image_edit.")
 _ENDS: Final = (".done", ".completed")
+_BARE: Final = (b"{", b"[", b'"')
 _MARKS: Final = (b'.done"', b'.completed"', b"[DONE]", b'"error"')
 
 
 class InferenceWatch(LineWatch):
-    """See `base.StreamWatch`; content is any event that is no error."""
+    """See `base.StreamWatch`; content is any event that is no error, be it JSON or not."""
 
     _last_word = b"[DONE]"
 
@@ -43,10 +47,12 @@ class InferenceWatch(LineWatch):
         super().__init__()
         self._choices: dict[int, bool] = {}  # whether each has its finish reason
         self._known = False  # whether its events are of a kind that says when it is complete
+        self._bare = False  # whether its lines are JSON and no events
 
     def stream_error(self, failure: Failure) -> bytes:
         """See `ending.KnowsTheStream`."""
-        return write_event(dumps(encode_failure(failure, protocol=_PROTOCOL)))
+        document = dumps(encode_failure(failure, protocol=_PROTOCOL))
+        return write_line(document) if self._bare else write_event(document)
 
     @staticmethod
     @lru_cache(maxsize=1)
@@ -62,7 +68,6 @@ class InferenceWatch(LineWatch):
         if document.get("error") is not None or kind == "error" or document.get("object") == "error":
             self.failure = self.failure or decode_failure(document, UNSET, protocol=_PROTOCOL)
             return
-        self.content = True
         if "choices" in document:
             for choice in document["choices"] if type(document["choices"]) is list else ():
                 if type(choice) is dict:
@@ -75,8 +80,9 @@ class InferenceWatch(LineWatch):
         elif type(kind) is str and kind.startswith(_BEGINS):
             self._known = True
             self.terminal = self.ended or kind.endswith(_ENDS)
-        elif not self._known:
-            self.terminal = True
+        else:
+            self._other()
+        self.content = True
 
     def _too_long(self, beginning: bytes) -> None:
         kind = type_at(beginning)
@@ -85,4 +91,19 @@ class InferenceWatch(LineWatch):
         elif b'"choices"' in beginning:
             self._document({"choices": []})
         else:
-            self._document({})
+            self._other()
+
+    def _no_object(self, data: bytes) -> None:
+        data = data.strip()
+        if data and not data.startswith(b"{"):
+            self._other()
+
+    def _other(self) -> None:
+        self.content = True
+        self.terminal = self.terminal or not self._known
+
+    def _data(self, line: bytes) -> bytes | None:
+        if line.startswith(_BARE):  # in no event a line begins so
+            self._bare = True
+            return line
+        return super()._data(line)
