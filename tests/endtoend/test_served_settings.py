@@ -35,11 +35,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return certificate_in(tmp_path_factory.mktemp("tls"))
 
 
-def certificate_in(folder: Path) -> Path:
-    """Make one."""
+def certificate_in(folder: Path, *kind: str) -> Path:
+    """Make one with a key of some kind."""
     name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    line = ["openssl", "req", "-x509", *kind, *name, "-keyout", "key.pem", "-out", "cert.pem"]
+    new = ["-newkey", *(kind or ("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")), "-nodes", "-days", "2"]
+    line = ["openssl", "req", "-x509", *new, *name, "-keyout", "key.pem", "-out", "cert.pem"]
     subprocess.run(line, cwd=folder, check=True, capture_output=True)
     return folder
 
@@ -114,7 +114,7 @@ def test_a_renewed_certificate_is_shown_to_the_next_connection(
 ) -> None:
     pytest.importorskip("uvicorn")
     (tmp_path / "renewed").mkdir()
-    renewed = certificate_in(tmp_path / "renewed")
+    renewed = certificate_in(tmp_path / "renewed", "rsa:2048")
     for name in ("cert.pem", "key.pem"):
         shutil.copy(certificate / name, tmp_path)
     known = ssl.create_default_context(cafile=str(certificate / "cert.pem"))

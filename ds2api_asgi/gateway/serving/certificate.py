@@ -1,4 +1,10 @@
-"""`Certificate`: what a server shows of itself, also after it was renewed in its files."""
+"""`Certificate`: what a server shows of itself, also after it was renewed in its files.
+
+A context has a place for each kind of key, and of two kinds it shows the one that a client likes better; nor is a pair
+whole while it is loaded into a context that is in use. So what was renewed is loaded into a context of its own, for
+which a connection leaves the first one when its handshake begins (``sni_callback``, which OpenSSL also calls when a
+client names no server).
+"""
 
 from __future__ import annotations
 
@@ -27,6 +33,7 @@ class Certificate:
     def __init__(self, certfile: Path, keyfile: Path) -> None:
         self._pair = certfile, keyfile
         self._watches = FileWatch(certfile), FileWatch(keyfile)
+        self._renewed: ssl.SSLContext | None = None
 
     def look(self, context: ssl.SSLContext) -> None:
         """See whether the files have changed since this was made or last looked, and show what they hold now.
@@ -34,15 +41,24 @@ class Certificate:
         The two are written one after the other, and what does not belong together is never shown.
 
         Args:
-            context: Shows them.
+            context: What connections begin with; it asks for no certificates of clients.
         """
         changed = [watch.changed() for watch in self._watches]
         if not any(changed):
             return
+        renewed = ssl.SSLContext(context.protocol)
+        # A connection keeps its options, but not the list of ciphers.
+        renewed.set_ciphers(":".join(cipher["name"] for cipher in context.get_ciphers()))
         try:
-            load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), *self._pair)
-            load_pair(context, *self._pair)
+            load_pair(renewed, *self._pair)
         except ConfigurationError as error:
             _logger.warning("the certificate was not renewed: %s", error)
         else:
+            self._renewed = renewed
+            context.sni_callback = self._show
             _logger.info("the certificate was renewed")
+
+    def _show(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        del name, context
+        if self._renewed is not None:
+            connection.context = self._renewed
