@@ -32,7 +32,7 @@ from .json_scan import Scan
 from .permission import Permission
 from .refusal import Refused, words
 from .turnstile import Admission, Turnstile
-from .usage import Usage, written
+from .usage import Usage, text_size, written
 
 __all__ = ["Socket"]
 
@@ -136,7 +136,7 @@ class Socket:
             await self._settle(data, failed=kind in _FAILURES)
         else:
             self._events += 1
-            self._bytes += len(data)
+            self._bytes += text_size(data)
 
     async def _settle(self, data: bytes, *, failed: bool) -> None:
         usage = Usage(stream=False)

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import string
 from typing import Final
 
 from ..protocols.metering import Meter
 from ..universal.estimate import BYTES_PER_TOKEN
 
-__all__ = ["Usage", "written"]
+__all__ = ["Usage", "text_size", "written"]
 
 _FRAME: Final = 320  # bytes of an event around its text
+
+_RUN: Final = 128
+"""Letters without a space or a stop that are no words."""
+
+_SMALL: Final = 512
+"""Bytes that are not searched for them: those of most events."""
+
+_BASE64: Final = (string.ascii_letters + string.digits + "+/-_").encode()
+_LETTERS: Final = bytes(65 if byte in _BASE64 else 32 for byte in range(256))
+_LONG: Final = b"A" * _RUN
+
+
+def text_size(data: bytes) -> int:
+    """How many of these bytes may be words: pictures and sound, in long runs of base64, are none.
+
+    Args:
+        data: A part of an answer, which may begin and end in such a run.
+    """
+    if len(data) < _SMALL:
+        return len(data)
+    letters = data.translate(_LETTERS)
+    left = len(data) - _RUN * letters.count(_LONG)
+    return left if left >= _RUN or b" " in letters else 0
 
 
 def written(events: int, size: int) -> int:
@@ -17,7 +41,7 @@ def written(events: int, size: int) -> int:
 
     Args:
         events: How many.
-        size: Bytes of all of them.
+        size: Bytes of all of them, as `text_size` counts them.
     """
     return max(events, (size - events * _FRAME) // BYTES_PER_TOKEN)
 
@@ -40,7 +64,7 @@ class Usage:
 
     def feed(self, data: bytes) -> None:
         """Look at bytes on their way."""
-        self._bytes += len(data)
+        self._bytes += text_size(data)
         self._events += data.count(self._begins)
         self._meter.feed(data)
 

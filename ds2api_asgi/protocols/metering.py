@@ -19,9 +19,13 @@ import msgspec
 __all__ = ["MAX_METERED", "Meter", "Used"]
 
 MAX_METERED = 4 * 1024 * 1024
-"""Bytes of a whole answer, or of one line of a stream, that are kept to be read; what is longer is not counted."""
+"""Bytes of a whole answer, or of one line of a stream, that are kept to be read; of what is longer, only the end."""
+
+_END = 8 * 1024
+"""Bytes of that end. Long are pictures and sound, and their counts stand behind them."""
 
 _MARK = re.compile(rb'"usage(?:Metadata|_metadata)?"\s*:\s*\{|eval_count"\s*:')
+_MARK_AT_END = re.compile(rb'"(?:usage(?:Metadata|_metadata)?"\s*:\s*\{|(?:prompt_)?eval_count"\s*:)')
 _LINE_END = re.compile(rb"[\r\n]+")
 
 
@@ -110,16 +114,26 @@ class Meter:
 
     def _keep(self, data: bytes) -> None:
         self._size += len(data)
+        self._parts.append(data)
         if self._size > MAX_METERED:
-            self._parts.clear()
-        else:
-            self._parts.append(data)
+            self._parts = [b"".join(self._parts)[-_END:]]
 
     def _flush(self) -> None:
-        data = b"".join(self._parts) if self._size <= MAX_METERED else b""
+        data = b"".join(self._parts)
+        too_long = self._size > MAX_METERED
         self._parts.clear()
         self._size = 0
-        self._scan(data)
+        if too_long:
+            self._scan_end(data)
+        else:
+            self._scan(data)
+
+    def _scan_end(self, data: bytes) -> None:
+        """Look for counts in the end of a document: members at its top, or one level beneath (``"response"``)."""
+        for mark in _MARK_AT_END.finditer(data):
+            members = b"{" + data[mark.start() :].rstrip()
+            if self._read(members) or (members.endswith((b"}", b"]")) and self._read(members[:-1])):
+                return
 
     def _scan(self, data: bytes) -> None:
         if _MARK.search(data) is None:
@@ -131,15 +145,16 @@ class Meter:
             if _MARK.search(line) is not None:
                 self._read(line.removeprefix(b"data:"))
 
-    def _read(self, document: bytes) -> None:
+    def _read(self, document: bytes) -> bool:
         try:
             units = _units.decode(document) if document.lstrip()[:1] == b"[" else [_unit.decode(document)]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return
+            return False
         for unit in units:
             for counts in _objects(unit):
                 found = {name: value for name, value in _flat(counts) if type(value) is int and value >= 0}
                 self._counts.update(found)
+        return True
 
 
 def _objects(unit: _Unit) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from typing import Any
@@ -15,7 +16,7 @@ from access_kit import ALICE, BOB, Hello, alice, bearer, guarded
 from dialogues import PATHS, path_of, request_in
 from ds2api_asgi import Access, ClientKey, ClientLimits, KeyPool, MemoryLimitStore, RedisLimitStore, Retry, Translator
 from ds2api_asgi.access.asked import MAX_RESERVED_OUTPUT, USUAL_OUTPUT, estimate
-from ds2api_asgi.access.usage import Usage
+from ds2api_asgi.access.usage import Usage, text_size
 from ds2api_asgi.asgi.exchange import KEY
 from ds2api_asgi.asgi.facts import Used
 from ds2api_asgi.demo import DemoModel
@@ -317,6 +318,55 @@ def test_what_an_answer_cost_is_read_however_it_is_cut(answer: bytes, data: Any)
         usage.feed(padded[:size])
         padded = padded[size:]
     assert usage.tokens == ANSWERS[answer]
+
+
+@given(
+    st.lists(st.sampled_from([0, 1, 300, 700, 5_000])), st.text(max_size=60).map(str.encode), st.integers(512, 9_000)
+)
+def test_what_is_written_are_words_and_no_pictures(pictures: list[int], words: bytes, step: int) -> None:
+    around = b'data: {"text": " %b", "b64_json": ""}\n\n' % words
+    data = b"".join(around.replace(b'""', b'"%b"' % (b"iVBORw0K" * size)) for size in pictures)
+    reads = [data[at : at + step] for at in range(0, len(data), step)]
+    size = sum(map(text_size, reads))
+    assert size <= len(around) * len(pictures) + 128 * 2 * (len(pictures) + len(reads))
+    assert any(pictures) or size == len(data)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_picture_costs_what_it_says_that_it_cost(whole: bool) -> None:
+    usage = {"input_tokens": 4, "output_tokens": 6_000, "total_tokens": 6_004}
+    body = b'{"type":"image_generation.completed","b64_json":"%b","usage":%b}' % (
+        b"A" * 5_000_000,
+        json.dumps(usage).encode(),
+    )
+    kind = b"application/json" if whole else b"text/event-stream"
+    app, _ = limited(parts(kind, body if whole else b"data: " + body + b"\n\n"), budget=1_000_000)
+    await alice(app).request("POST", "/v1/images/generations", json={"model": "m", "prompt": "a", "stream": not whole})
+    assert used(app) == 6_004
+
+
+async def test_sound_that_does_not_say_what_it_cost_is_no_text() -> None:
+    event = b'data: {"type":"speech.audio.delta","audio":"%b"}\n\n' % (b"A" * 20_000)
+    app, _ = limited(parts(b"text/event-stream", event * 200), budget=1_000_000)
+    await alice(app).request("POST", "/v1/audio/speech", json={"model": "m", "input": "a", "stream_format": "sse"})
+    assert 200 <= used(app) < 5_000
+
+
+def parts(kind: bytes, body: bytes) -> Any:
+    """An app that answers in reads of an odd size."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
+        for at in range(0, len(body), 16_001):
+            await send({"type": "http.response.body", "body": body[at : at + 16_001], "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return app
+
+
+def used(app: Any) -> float:
+    (count,) = app._turnstile._store._counts.values()
+    return float(count.used)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET, UnsetType
 
 from ds2api_asgi.errors import InvalidDocument
+from ds2api_asgi.protocols import metering
 from ds2api_asgi.protocols.metering import MAX_METERED, Meter, Used
 from ds2api_asgi.universal.events import Error
 from ds2api_asgi.universal.response import Usage
@@ -134,5 +135,42 @@ def test_what_is_too_long_is_not_kept_and_a_line_after_it_still_counts() -> None
         assert sum(map(len, meter._parts)) <= MAX_METERED
     meter.feed(b'\n{"eval_count": 5}\n')
     assert meter.close() == Used(output=5)
-    whole = metered([b'{"text": "', b"x" * MAX_METERED, b'", "usage": {"prompt_tokens": 3}}'], stream=False)
-    assert whole is None
+
+
+ENDS = [
+    (b'{"b64": "%b", "usage": {"prompt_tokens": 3, "output_tokens": 4}, "size": "1024x1024"}', Used(input=3, output=4)),
+    (
+        b'{"b64": "%b", "usage": {"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 2}}}',
+        Used(input=3, cached=2),
+    ),
+    (
+        b'{"type": "response.completed", "response": {"a": "%b", "usage": {"input_tokens": 3}, "user": null}}',
+        Used(input=3),
+    ),
+    (b'[{"inlineData": "%b", "usageMetadata": {"promptTokenCount": 3}, "modelVersion": "m"}]', Used(input=3)),
+    (b'{"images": ["%b"], "done": true, "prompt_eval_count": 3, "eval_count": 4}', Used(input=3, output=4)),
+    (b'{"b64": "%b", "tools": [{"usage": {"input_tokens": 9}}], "usage": {"input_tokens": 3}}', Used(input=3)),
+    (b'{"b64": "%b", "text": "\\"usage\\": {\\"input_tokens\\": 9}"}', None),
+    (b'{"b64": "%b", "output": [{"arguments": {"usage": {"input_tokens": 9}}}]}', None),
+    (b'{"b64": "%b", "usage": {"input_tokens": 9}', None),
+    (b'{"b64": "%b", "usage": {"input_tokens"', None),
+]
+
+
+@pytest.mark.parametrize(("answer", "expected"), ENDS, ids=range(len(ENDS)))
+@pytest.mark.parametrize("stream", [False, True])
+@given(size=st.integers(0, 400), seed=st.integers(0, 99))
+def test_counts_behind_what_is_too_long_count(
+    answer: bytes, expected: Used | None, stream: bool, size: int, seed: int
+) -> None:
+    whole = answer % (b"A" * size)
+    if stream:
+        whole = b"data: " + whole + b"\n\n"
+    with pytest.MonkeyPatch.context() as bound:
+        bound.setattr(metering, "MAX_METERED", 250)
+        assert metered(cut(whole, 6, seed), stream=stream) == expected
+
+
+def test_counts_behind_a_picture_count() -> None:
+    pieces = [b'{"b64": "', *[b"A" * 65_536] * 80, b'", "usage": {"prompt_tokens": 3}}']
+    assert metered(pieces, stream=False) == Used(input=3)
