@@ -45,6 +45,11 @@ class FileWatch:
         changed = [file.changed() for file in (self._first, *self._others)]
         return any(changed)
 
+    @property
+    def settled(self) -> bool:
+        """Whether at the last look all said what has been told of: none is away, or being written."""
+        return all(file.settled for file in (self._first, *self._others))
+
 
 class _Followed:
     def __init__(
@@ -55,6 +60,10 @@ class _Followed:
         self._known = known  # what it said when it was taken
         self._seen = known  # what it said at the last look
         self._sign = sign
+
+    @property
+    def settled(self) -> bool:
+        return self._seen == self._known
 
     def changed(self) -> bool:
         sign = _sign(self._path)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
+import os
 import ssl
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -109,6 +112,69 @@ def test_files_that_change_while_they_are_taken_do_no_harm_to_what_is_shown(
     monkeypatch.setattr(module, "load_pair", load_and_change)
     site.look(2)
     assert site.shown() == renewed
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+
+
+def test_a_renewal_that_failed_once_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = Site(tmp_path)
+    renewed = site.renew()
+    failures = [OSError(errno.EMFILE, "") for _ in range(3)]
+
+    class Starved(ssl.SSLContext):
+        def load_cert_chain(self, *arguments: Any, **options: Any) -> None:
+            if failures:
+                raise failures.pop()
+            super().load_cert_chain(*arguments, **options)
+
+    monkeypatch.setattr(ssl, "SSLContext", Starved)
+    site.look(6)
+    monkeypatch.undo()
+    assert site.shown() == renewed
+    assert warnings(caplog) == [
+        f"the certificate was not renewed: certfile, keyfile: cannot be read: {os.strerror(errno.EMFILE)}"
+    ]
+
+
+def test_a_key_that_was_away_and_comes_back_as_it_was_serves_its_certificate(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = Site(tmp_path)
+    renewed, key = site.issue()
+    site.keyfile.write_bytes(key)
+    site.look()
+    site.keyfile.unlink()
+    site.look()
+    site.certfile.write_bytes(renewed)
+    site.look(5)
+    assert site.shown() == site.first
+    site.keyfile.write_bytes(key)
+    site.look()
+    assert site.shown() == renewed
+    assert [told.partition("keyfile: ")[2] for told in warnings(caplog)] == [
+        "the key is another certificate's",
+        f"cannot be read: {os.strerror(errno.ENOENT)}",
+    ]
+
+
+def test_why_a_renewal_fails_is_told_once_until_it_is_something_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = Site(tmp_path)
+    for _ in range(2):
+        site.renew()
+        key = site.keyfile.read_bytes()
+        site.keyfile.write_bytes(site.issue()[1])
+        site.look(5)
+        site.keyfile.write_bytes(site.issue()[1])
+        site.look(5)
+        site.keyfile.write_bytes(key)
+        site.look(5)
+    assert [told.partition("keyfile: ")[2] for told in warnings(caplog)] == ["the key is another certificate's"] * 2
 
 
 @pytest.mark.anyio

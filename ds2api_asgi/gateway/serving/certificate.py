@@ -33,18 +33,23 @@ class Certificate:
     def __init__(self, certfile: Path, keyfile: Path) -> None:
         self._pair = certfile, keyfile
         self._watches = FileWatch(certfile), FileWatch(keyfile)
+        self._due = False  # the files have said something else since they were last shown
+        self._told = ""  # why they could not be
         self._renewed: ssl.SSLContext | None = None
 
     def look(self, context: ssl.SSLContext) -> None:
         """See whether the files have changed since this was made or last looked, and show what they hold now.
 
-        The two are written one after the other, and what does not belong together is never shown.
+        The two are written one after the other, and what does not belong together is never shown. What cannot be shown
+        is tried again at each look, and why is told once.
 
         Args:
             context: What connections begin with; it asks for no certificates of clients.
         """
         changed = [watch.changed() for watch in self._watches]
-        if not any(changed):
+        if any(changed):
+            self._due = True
+        elif not (self._due and all(watch.settled for watch in self._watches)):
             return
         renewed = ssl.SSLContext(context.protocol)
         # A connection keeps its options, but not the list of ciphers.
@@ -52,9 +57,11 @@ class Certificate:
         try:
             load_pair(renewed, *self._pair)
         except ConfigurationError as error:
-            _logger.warning("the certificate was not renewed: %s", error)
+            if str(error) != self._told:
+                self._told = str(error)
+                _logger.warning("the certificate was not renewed: %s", error)
         else:
-            self._renewed = renewed
+            self._due, self._told, self._renewed = False, "", renewed
             context.sni_callback = self._show
             _logger.info("the certificate was renewed")
 
