@@ -8,12 +8,11 @@ how a file is replaced: in its place, by another one of its name, or by a link t
 
 from __future__ import annotations
 
-import hashlib
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from .config.contents import contents, digest
+from .config.contents import digest
 
 __all__ = ["FileWatch"]
 
@@ -28,7 +27,7 @@ class FileWatch:
     """
 
     def __init__(self, path: Path) -> None:
-        self._first = _Followed(path, _whole, _whole(path), _sign(path))
+        self._first = _Followed(path, _said(path))
         self._others: tuple[_Followed, ...] = ()
 
     def follow(self, others: Mapping[Path, bytes | None]) -> None:
@@ -38,7 +37,7 @@ class FileWatch:
             others: What they said when they were read (`contents.digest`); None: they could not be. What has changed
                 since then is seen.
         """
-        self._others = tuple(_Followed(path, _short, said, None) for path, said in others.items())
+        self._others = tuple(_Followed(path, said) for path, said in others.items())
 
     def changed(self) -> bool:
         """Look; whether any says something new, and has done so at the last look as well."""
@@ -52,14 +51,11 @@ class FileWatch:
 
 
 class _Followed:
-    def __init__(
-        self, path: Path, read: Callable[[Path], bytes | None], known: bytes | None, sign: _Sign | None
-    ) -> None:
+    def __init__(self, path: Path, known: bytes | None) -> None:
         self._path = path
-        self._read = read
         self._known = known  # what it said when it was taken
         self._seen = known  # what it said at the last look
-        self._sign = sign
+        self._sign: _Sign | None = None  # of which nobody has looked yet
 
     @property
     def settled(self) -> bool:
@@ -70,7 +66,7 @@ class _Followed:
         if sign == self._sign and self._seen == self._known:
             return False
         self._sign = sign
-        before, self._seen = self._seen, None if sign is None else self._read(self._path)
+        before, self._seen = self._seen, None if sign is None else _said(self._path)
         if self._seen == self._known or self._seen != before or self._seen is None:
             return False
         self._known = self._seen
@@ -86,15 +82,8 @@ def _sign(path: Path) -> _Sign | None:
     return (found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size) if stat.S_ISREG(found.st_mode) else None
 
 
-def _whole(path: Path) -> bytes | None:
+def _said(path: Path) -> bytes | None:
     try:
-        return hashlib.sha256(path.read_bytes()).digest()
-    except OSError:
-        return None
-
-
-def _short(path: Path) -> bytes | None:
-    try:
-        return digest(contents(path))
+        return digest(path)
     except (OSError, ValueError):
         return None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ds2api_asgi.gateway.config.contents import LONGEST, contents, digest
+from ds2api_asgi.gateway.config.contents import LONGEST, digest
 from ds2api_asgi.gateway.watch import FileWatch
 
 
@@ -57,7 +57,7 @@ def changes(watch: FileWatch, looks: int = 3) -> int:
 
 
 def said(path: Path) -> bytes | None:
-    return digest(path.read_bytes()) if path.exists() else None
+    return digest(path) if path.exists() else None
 
 
 def test_files_that_are_referred_to_are_followed_from_when_they_were_read(tmp_path: Path) -> None:
@@ -117,9 +117,19 @@ def test_what_is_too_much_for_a_secret_is_told_once(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_bytes(b"x" * (LONGEST + 100))
     watch = FileWatch(tmp_path / "gateway.toml")
-    watch.follow({key: digest(contents(key))})
+    watch.follow({key: said(key)})
     assert changes(watch) == 0
     key.write_bytes(b"y" * (LONGEST + 100))
     assert changes(watch) == 1
-    watch.follow({key: digest(contents(key))})
+    watch.follow({key: said(key)})
     assert changes(watch) == 0
+
+
+def test_a_file_that_changes_far_behind_its_beginning_has_changed(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.write_bytes(b"#" * 5_000_000 + b"one")
+    watch = FileWatch(tmp_path / "gateway.toml")
+    watch.follow({bundle: said(bundle)})
+    assert changes(watch) == 0
+    bundle.write_bytes(b"#" * 5_000_000 + b"two")
+    assert changes(watch) == 1

@@ -24,7 +24,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainVali
 
 from ...asgi.secret import Secret
 from ...errors import ConfigurationError
-from .contents import contents, digest
+from .contents import LONGEST, contents, digest
 from .guess import near
 
 __all__ = ["Followed", "FollowedFile", "Hidden", "HiddenText", "Reference", "Referred", "Surroundings", "Text"]
@@ -33,7 +33,6 @@ _SHOWN: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _SHELL: Final = re.compile(r"\$(?:\{[A-Za-z_]\w*\}|[A-Za-z_]\w*|\([^)]*\))|%[A-Za-z_]\w*%")
 _KINDS: Final = re.compile(r"(?i)\s*(env|file)\s*:")
 _DIGEST: Final = "sha256:"
-_LONGEST: Final = 64 * 1024  # bytes of a secret
 
 
 class Surroundings(Struct, kw_only=True):
@@ -98,7 +97,7 @@ def _followed(name: str, info: ValidationInfo) -> Followed:
     if isinstance(info.context, Surroundings):
         path = info.context.folder / name
         with suppress(OSError, ValueError):  # what is wrong with it, checks tell
-            followed.said = digest(contents(path))
+            followed.said = digest(path)
         info.context.files[path] = followed.said
     return followed
 
@@ -139,12 +138,12 @@ def _read(surroundings: Surroundings, name: str) -> str:
     path = surroundings.folder / name
     surroundings.files[path] = None
     try:
+        surroundings.files[path] = digest(path)  # before it is read: what changes in between is seen
         content = contents(path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not the name of a file"
         raise ValueError(f"cannot read the file after file: ({reason})") from None
-    surroundings.files[path] = digest(content)
-    if len(content) > _LONGEST:
+    if len(content) > LONGEST:
         raise ValueError("the file after file: is over 64 KiB")
     try:
         text = content.decode().strip()

@@ -264,12 +264,13 @@ def test_every_member_has_a_docstring() -> None:
             assert field.description, f"{table.__name__}.{name}"
 
 
-def test_a_configuration_is_another_one_when_a_certificate_that_it_names_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before_it", ["", "#" * 5_000_000])
+def test_a_configuration_is_another_one_when_a_certificate_that_it_names_is(before_it: str, tmp_path: Path) -> None:
     file, certificate = tmp_path / "gateway.toml", tmp_path / "ca.pem"
     file.write_text('[upstreams.a]\npreset = "ollama"\ntls = { cafile = "ca.pem" }\n')
-    certificate.write_text("one")
+    certificate.write_text(before_it + "one")
     before, same = read_config(file), read_config(file)
-    certificate.write_text("two")
+    certificate.write_text(before_it + "two")
     after = read_config(file)
     files = [one.upstreams["a"].tls.cafile for one in (before, same, after)]
     assert before == same
