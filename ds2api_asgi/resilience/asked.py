@@ -103,3 +103,14 @@ class Asked:
         left, first = patience - now, timeouts.first_content
         assert not callable(first)
         return timeouts if first is not None and first <= left else replace(timeouts, first_content=max(left, 0.0))
+
+    def prolonged(self, now: float) -> float:
+        """How long the first content may take whose stream has started now, at least: no longer than the client waits.
+
+        What is not translated may have no content before its end: a picture without previews. What has started to be
+        made must not be made again, so it has what else is given from content to content.
+        """
+        if self.operation is not Operation.INFER:
+            return 0.0
+        content = self.timeouts.content
+        return min(math.inf if content is None else content, self.bounds.patience - now)

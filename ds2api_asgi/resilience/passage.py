@@ -212,6 +212,8 @@ class Passage:
         """Expect a stream after this start; return how it is to be said."""
         self._take = Passage._take_stream
         self.watch, self._tail = self._asked.watch(), tail
+        if self._dog.cause == "first-content":
+            self._dog.prolong(self._asked.prolonged(self._asked.clock.now()))
         if find(start["headers"], b"content-length") is None:
             return start
         # It would forbid the error event of a broken stream.

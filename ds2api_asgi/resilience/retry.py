@@ -43,8 +43,9 @@ class Retry:
         backoff_cap: No pause without a hint is longer.
         first_content_timeout: From an attempt's start to a stream's first content; reasoning models may need 300.
             The wait in a pool's queue is not counted. Also what tells it for a model:
-            ``lambda model: 300.0 if model.startswith("o3") else 60.0``. None: no such bound. An `Upstream` beneath has
-            a bound of its own to the first byte.
+            ``lambda model: 300.0 if model.startswith("o3") else 60.0``. None: no such bound. Of what
+            is not translated (pictures, sound, completions) it bounds the start of the answer, and `content_timeout`
+            the first content, which may be its end. An `Upstream` beneath has a bound of its own to the first byte.
         idle_timeout: Between bytes of a running answer, and how long a client may take to read some; None: no such
             bound.
         content_timeout: Between content of a running stream (comments and pings are none); None: no such bound.

@@ -25,11 +25,12 @@ class Timeouts(Struct, frozen=True, kw_only=True):
     Attributes:
         first_content: From an attempt's start, or from its key where it waited for one, to the first content of a
             stream; reasoning models may need 300. Also what tells them for a model:
-            ``lambda model: 300.0 if model.startswith("o3") else 60.0``.
+            ``lambda model: 300.0 if model.startswith("o3") else 60.0``. Of what is not translated the answer's start is
+            enough (`Asked.prolonged`): a picture's first content may be the picture.
         idle: Between bytes of a running stream, comments and pings among them; also how long a client that does not
             read may keep us waiting.
         content: Between content of a running stream; comments and pings are none (DeepSeek sends them for half an
-            hour).
+            hour). Of what is not translated also from the answer's start to the first.
     """
 
     first_content: float | Callable[[str], float | None] | None = 60.0
@@ -127,6 +128,12 @@ class Watchdog:
     def allow(self, cause: str, seconds: float | None) -> None:
         """Give what comes now its own deadline, counted from now; the total stays above it."""
         self._set(cause, math.inf if seconds is None else self._clock.now() + seconds)
+
+    def prolong(self, seconds: float) -> None:
+        """Give what is under way at least so much time, counted from now."""
+        due = self._clock.now() + seconds
+        if due > self.scope.deadline:
+            self._set(self.cause, due)
 
     def release(self) -> None:
         """No deadline any more: the answer is complete, and what the app still does is its own affair."""

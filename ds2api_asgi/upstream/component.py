@@ -32,7 +32,7 @@ from ..asgi.secret import Secret
 from ..asgi.types import Message, Receive, Scope, Send
 from ..errors import BodyTooLarge, BrokenStream, ClientGone, ConfigurationError, TransportError
 from ..protocols import registry
-from ..protocols.base import Protocol
+from ..protocols.base import Operation, Protocol
 from ..universal import jsontext
 from ..universal.failure import Failure, FailureKind
 from .address import Address, UnsafePath, strip_secrets
@@ -87,7 +87,8 @@ class Upstream:
             ``fast``) has no such bound; there a request that does not go out has the answer's time.
         pool_timeout: Seconds to wait for a free connection of a `client` that has a bound of them (5).
         first_byte_timeout: Seconds to the first byte of a streamed answer (60), or what tells them for a model:
-            ``lambda model: 300.0 if model.startswith("o3") else 60.0``.
+            ``lambda model: 300.0 if model.startswith("o3") else 60.0``. Of what is not translated (pictures, sound,
+            completions) the answer's start is enough.
         idle_timeout: Seconds between two reads of an answer (60), and those that a client may take to read it.
         total_timeout: Seconds for a request and its answer (600, as in the official SDKs).
         max_body: Bytes of a request body (32 MiB).
@@ -201,7 +202,14 @@ class Upstream:
         except BodyTooLarge as error:
             await self._fail(scope, send, FailureKind.TOO_LARGE, str(error))
             return
-        outgoing = Outgoing(method=scope["method"], url=url, headers=self._fields(scope), body=body, streams=streams)
+        outgoing = Outgoing(
+            method=scope["method"],
+            url=url,
+            headers=self._fields(scope),
+            body=body,
+            streams=streams,
+            may_rest=streams and self._may_rest(scope),
+        )
         timeouts = self._timeouts
         if self._first_byte is not None and streams:
             timeouts = replace(timeouts, first_byte=self._first_byte(self._model(scope, body)))
@@ -295,6 +303,11 @@ class Upstream:
             return said is True
         by_default = registry.get(claim.protocol).streams_by_default
         return claim.asks_for_stream(said, by_default=by_default)
+
+    def _may_rest(self, scope: Scope) -> bool:
+        """Whether a stream's first content may be its end; `Operation.INFER` has such."""
+        claim = self._claims.of(scope)
+        return claim is not None and claim.operation is Operation.INFER
 
     def _model(self, scope: Scope, body: bytes) -> str:
         """The model that a request names; ``""`` where it names none."""

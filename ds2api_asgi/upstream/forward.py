@@ -32,7 +32,8 @@ class Timeouts(Struct, frozen=True, kw_only=True):
     """How long an upstream may take, in seconds.
 
     Attributes:
-        first_byte: From the request to the first byte of a streamed answer's body; other answers have `total`.
+        first_byte: From the request to the first byte of a streamed answer's body, or to its start
+            (`Outgoing.may_rest`); other answers have `total`.
         idle: Between two reads; also between two sends, for a client that does not read.
         total: For everything.
     """
@@ -51,6 +52,8 @@ class Outgoing(Struct, frozen=True, kw_only=True):
         headers: Lower-case names.
         body: All of it.
         streams: Whether a streamed answer is asked for.
+        may_rest: Whether an answer that has started may come all at its end, as a picture's does: then the start counts
+            as the first byte.
     """
 
     method: str
@@ -58,6 +61,7 @@ class Outgoing(Struct, frozen=True, kw_only=True):
     headers: Sequence[tuple[bytes, bytes]]
     body: bytes
     streams: bool
+    may_rest: bool = False
 
 
 class Forward:
@@ -102,7 +106,7 @@ class Forward:
             async with watch:
                 answer = await self._sender.send(outgoing.method, outgoing.url, outgoing.headers, outgoing.body)
                 self._answer = plain(answer)
-                await self._relay(self._answer, outgoing.method, watch, send)
+                await self._relay(self._answer, outgoing, watch, send)
         except OSError as error:  # senders raise none: it was the server's send, which has no client any more
             raise ClientGone from error
         finally:
@@ -112,15 +116,17 @@ class Forward:
         if watch.expired and not self._complete:
             raise self._late()
 
-    async def _relay(self, answer: UpstreamAnswer, method: str, watch: Watch, send: Send) -> None:
+    async def _relay(self, answer: UpstreamAnswer, outgoing: Outgoing, watch: Watch, send: Send) -> None:
         status = answer.status
         headers = response_headers(answer.headers)
         left = None if status in (204, 304) else _content_length(answer.headers)
         if left is not None:
             headers.append((b"content-length", b"%d" % left))
         self.started = True
+        if outgoing.may_rest and status < 300:
+            watch.deadline = self._deadline
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        if method == "HEAD" or status in (204, 304) or left == 0:
+        if outgoing.method == "HEAD" or status in (204, 304) or left == 0:
             left = None
         else:
             left = await self._relay_body(answer, left, watch, send)

@@ -13,6 +13,7 @@ from ds2api_asgi.asgi.facts import Attempted, Broke, Judged
 from ds2api_asgi.errors import BrokenStream
 from ds2api_asgi.resilience import BreakerPolicy, BreakerState
 from ds2api_asgi.resilience.timeouts import RequestClock, Timeouts, Watchdog
+from ds2api_asgi.testing.driver import Driver
 
 pytestmark = pytest.mark.anyio
 
@@ -65,6 +66,53 @@ async def test_a_model_that_thinks_may_have_its_own_time(stage):
     start = anyio.current_time()
     assert (await stage.ask(part, body=ASKS_STREAM)).status == 504
     assert anyio.current_time() - start == pytest.approx(10)
+
+
+PICTURE = b'data: {"type":"image_generation.completed"}\n\n'
+TEXT = b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+PAINTS, CHATS = "/v1/images/generations", "/v1/chat/completions"
+
+
+@pytest.mark.parametrize(
+    ("path", "said", "pause", "terms", "calls"),
+    [
+        (PAINTS, PICTURE, 250.0, {}, 1),
+        (PAINTS, PICTURE, 250.0, {"first_content_timeout": None}, 1),
+        (PAINTS, PICTURE, 500.0, {"content_timeout": None}, 1),
+        (PAINTS, PICTURE, 90.0, {"content_timeout": 50.0}, 3),
+        (PAINTS, PICTURE, 90.0, {"content_timeout": 50.0, "first_content_timeout": 100.0}, 1),
+        (PAINTS, PICTURE, 250.0, {"deadline": 200.0}, 1),
+        (CHATS, TEXT, 90.0, {}, 3),
+    ],
+)
+async def test_a_picture_that_is_made_is_not_made_again(stage, path, said, pause, terms, calls):
+    stage.protocol = "openai-chat"
+    app = stage.Actor(paced(pause, said))
+    answer = await stage.ask(stage.retry(app, **terms), path=path, body=ASKS_STREAM)
+    arrives = calls == 1 and "deadline" not in terms
+    assert (answer.body == said, app.calls) == (arrives, calls)
+    assert answer.status == (200 if arrives else 504)
+
+
+async def test_a_picture_whose_making_does_not_begin_in_time_is_asked_for_again(stage):
+    async def slow(scope, receive, send):
+        await anyio.sleep(61)
+        await paced(PICTURE)(scope, receive, send)
+
+    stage.protocol = "openai-chat"
+    app = stage.Actor(slow, paced(250.0, PICTURE))
+    assert (await stage.ask(stage.retry(app), path=PAINTS, body=ASKS_STREAM)).body == PICTURE
+    assert app.calls == 2
+    assert [fact.verdict.row for fact in app.facts(Judged)] == ["late.first-content"]
+
+
+async def test_who_waits_for_a_picture_is_answered_before_giving_up(stage):
+    stage.protocol = "openai-chat"
+    part = stage.retry(stage.Actor(paced(250.0, PICTURE)), timeout_header="x-timeout-ms")
+    start = anyio.current_time()
+    answer = await Driver(part).request("POST", PAINTS, headers={"x-timeout-ms": "100000"}, body=ASKS_STREAM)
+    assert answer.status == 504
+    assert anyio.current_time() - start <= 100
 
 
 async def test_an_app_that_never_answers_gives_504(stage):

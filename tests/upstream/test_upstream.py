@@ -7,7 +7,7 @@ import logging
 import math
 import zlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import anyio
@@ -337,6 +337,30 @@ async def test_the_exchanges_deadline_bounds_the_request(serve: Any) -> None:
     exchange.deadline = anyio.current_time() + 0.1
     async with serve(stall) as server, opened(server.url) as upstream:
         assert (await Client(**{KEY: exchange}).ask(upstream)).status == 504
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "whole"),
+    [
+        ("/v1/images/generations", b'{"stream":true}', True),
+        ("/v1/chat/completions", b'{"stream":true}', False),
+        ("/v1/chat/completions", b'{"stream":false}', True),
+    ],
+)
+async def test_what_is_not_translated_may_say_nothing_before_its_end(
+    serve: Any, path: str, body: bytes, whole: bool
+) -> None:
+    async def script(connection: Any) -> None:
+        await connection.request()
+        await connection.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 3\r\n\r\n")
+        await anyio.sleep(0.4)
+        await connection.send(b"abc")
+
+    async with serve(script) as server, opened(server.url, first_byte_timeout=0.2, idle_timeout=0.2) as upstream:
+        client = Client(path, body=body)
+        with nullcontext() if whole else pytest.raises(BrokenStream, match="idle"):
+            await client.ask(upstream)
+    assert (client.body == b"abc") is whole
 
 
 @pytest.mark.parametrize(

@@ -86,11 +86,13 @@ class RetryTable(Table):
     backoff_cap: _NotNegative = 8.0
     """The bound of that, in seconds."""
     first_content_timeout: Seconds | None = 60.0
-    """Seconds from an attempt's beginning to a stream's first content; reasoning models may need 300."""
+    """Seconds from an attempt's beginning to a stream's first content; reasoning models may need 300. Of what is not
+    translated (pictures) the answer's start is enough."""
     idle_timeout: Seconds | None = 60.0
     """Seconds between two bytes of a running answer."""
     content_timeout: Seconds | None = 300.0
-    """Seconds between contents of a running stream; comments and pings are none."""
+    """Seconds between contents of a running stream, comments and pings being none; of what is not translated also from
+    the answer's start to the first."""
     early_commit_after: Seconds | None = None
     """Seconds after which a client that waits for a stream gets comments, so that no proxy cuts its connection;
     missing: never."""

@@ -175,7 +175,7 @@ class UpstreamTable(Table):
     write_timeout: Seconds = 30.0
     """Seconds between two writes of a request; with the extra `fast` there is no such bound."""
     first_byte_timeout: Seconds = 60.0
-    """Seconds until a streamed answer must begin."""
+    """Seconds until a streamed answer must begin; of what is not translated (pictures) its headers are enough."""
     idle_timeout: Seconds = 60.0
     """Seconds without a byte in an answer."""
     total_timeout: Seconds = 600.0
