@@ -8,7 +8,7 @@
 | a ``content-encoding``: nobody compresses requests but who wants to see them blow up | 415 |
 | nesting, a decisive member twice, numbers that are none: see `json_scan` | 400 |
 | forms that parsers may read differently: see `framing.form` | 400 |
-| what some read as pairs (``application/x-www-form-urlencoded``) where an app may take forms | 415 |
+| a decisive field where an app may read pairs (``application/x-www-form-urlencoded``) instead of JSON | 415 |
 
 The first two hold for every request; the others for those that a protocol claims, whose bodies are JSON documents, or
 forms where sound and pictures are sent.
@@ -27,7 +27,7 @@ from ..asgi.exchange import KEY
 from ..asgi.headers import find, form_type, is_urlencoded
 from ..asgi.types import ASGIApp, Receive, Scope, Send
 from ..errors import BodyTooLarge, ClientGone, ConfigurationError, FramingError
-from ..framing.form import read_fields
+from ..framing.form import may_be_pairs_of, read_fields
 from ..protocols import registry
 from ..protocols.base import Claim, Operation
 from ..universal import jsontext
@@ -54,7 +54,7 @@ BODILESS: Final = frozenset({"GET", "HEAD"})
 
 _IN_FORMS: Final = ("model", "n", "stream")
 _BAD: Final = "the request is not accepted: "
-_PAIRS: Final = "forms of the type application/x-www-form-urlencoded are not supported"
+_PAIRS: Final = "it may be read as a form of pairs: say content-type: application/json"
 
 
 class Checks:
@@ -118,8 +118,8 @@ class Checks:
     async def body(self, claim: Claim | None, scope: Scope, receive: Receive) -> Replay:
         """Read a document, or a form where one may come, and look at it.
 
-        Where one may come, and where nobody knows, JSON under the type of another form is not accepted: an app that
-        reads forms finds other members in it. Chats are JSON whatever they are said to be, as by ``curl -d``.
+        JSON that is said to be pairs, as by ``curl -d``, is read as JSON. Where an app may take forms it is not
+        accepted if it has a decisive member as pairs as well.
 
         Raises:
             Refused: It is not accepted.
@@ -135,7 +135,8 @@ class Checks:
             replay = await read_body(receive, limit=self.max_body)
         except BodyTooLarge:
             raise self._too_large() from None
-        if replay.body and (claim is None or claim.operation is Operation.INFER) and is_urlencoded(scope["headers"]):
+        takes_forms = claim is None or claim.operation is Operation.INFER
+        if takes_forms and is_urlencoded(scope["headers"]) and may_be_pairs_of(replay.body, _IN_FORMS):
             raise Refused(FailureKind.INVALID, 415, _BAD + _PAIRS)
         form = form_of(claim, scope)
         if form is None:

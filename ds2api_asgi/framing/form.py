@@ -14,12 +14,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
 
 from ..errors import FramingError
 
-__all__ = ["MAX_HEAD", "MAX_PARTS", "MAX_VALUE", "Field", "read_fields", "with_field"]
+__all__ = ["MAX_HEAD", "MAX_PARTS", "MAX_VALUE", "Field", "may_be_pairs_of", "read_fields", "with_field"]
 
 MAX_HEAD: Final = 8 * 1024
 """Bytes of the headers of one part."""
@@ -45,6 +46,7 @@ _PLAIN: Final = re.compile(rb'text/plain(?:[ \t]*;[ \t]*charset="?(?:utf-8|us-as
 _DISPOSED: Final = frozenset({b"name", b"filename", b"filename*"})
 _CHARSET: Final = b"_charset_"  # says to some in which charset all fields are
 _AS_IT_IS: Final = frozenset({b"7bit", b"8bit", b"binary"})
+_BETWEEN_PAIRS: Final = re.compile(rb"[&;]")
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f]")
 
 
@@ -102,6 +104,22 @@ def read_fields(body: bytes, content_type: bytes, names: Collection[str]) -> dic
             raise FramingError(f"the field {name!r} is no text")
         found[name] = Field(_value(name, body[start:end]), start - len(head) - 4, start, end)
     return found
+
+
+def may_be_pairs_of(body: bytes, names: Collection[str]) -> bool:
+    """Whether a reader of ``application/x-www-form-urlencoded`` may find one of these fields in a body.
+
+    So says ``curl -d`` of JSON, in which no field stands unless somebody means it: ``{"x": "&model=dear"}``.
+
+    Args:
+        body: All of it.
+        names: Of the fields, in lower case.
+    """
+    for pair in _BETWEEN_PAIRS.split(body):
+        name = unquote_to_bytes(pair.partition(b"=")[0].replace(b"+", b" ")).partition(b"[")[0]  # PHP: model[]
+        if name.strip().decode(errors="replace").casefold() in names:
+            return True
+    return False
 
 
 def with_field(body: bytes, content_type: bytes, name: str, value: str) -> bytes:

@@ -109,6 +109,17 @@ async def test_bounds_let_no_document_pass_that_some_read_as_a_form() -> None:
     assert (await Driver(Bounds(Hello())).request("POST", "/v1/videos", headers=headers, body=CHEAP)).status == 200
 
 
+@pytest.mark.parametrize("path", [PATH, "/v1/completions", "/v1/moderations", "/v1/videos"])
+async def test_documents_that_curl_says_to_be_forms_are_read_as_documents(path: str) -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    body = b'{"model": "hear", "prompt": "a=1 & b; models=2&the model=3"}'
+    app, behind = guarded(Hello(), models=["hear"])
+    assert (await alice(app).request("POST", path, headers=headers, body=body)).status == 200
+    other = body.replace(b"hear", b"other")
+    assert (await alice(app).request("POST", path, headers=headers, body=other)).status == 403
+    assert len(behind.scopes) == 1
+
+
 async def test_chats_that_curl_says_to_be_forms_are_answered() -> None:
     app, _ = guarded(Hello(), models=["hear"])
     headers = {"content-type": "application/x-www-form-urlencoded"}

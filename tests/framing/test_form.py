@@ -3,6 +3,7 @@ from __future__ import annotations
 import email.policy
 from contextlib import suppress
 from email.parser import BytesParser
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from ds2api_asgi.errors import FramingError
-from ds2api_asgi.framing.form import MAX_HEAD, MAX_PARTS, MAX_VALUE, Field, read_fields, with_field
+from ds2api_asgi.framing.form import MAX_HEAD, MAX_PARTS, MAX_VALUE, Field, may_be_pairs_of, read_fields, with_field
 
 KIND = b"multipart/form-data; boundary=b0"
 LINES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=40)
@@ -235,3 +236,29 @@ def test_a_value_that_the_form_cannot_say_is_refused() -> None:
             with_field(body, KIND, "model", value)
     with pytest.raises(FramingError, match="there is no field"):
         with_field(body, KIND, "stream", "true")
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["model", "Model", "mod%65l", "+model", "model[]", "%6Dodel", "models", "x", "the+model"])
+            | st.text(alphabet="model=&;%+[]", max_size=8),
+            st.text(alphabet='ab={}"&;', max_size=8),
+        ),
+        max_size=5,
+    ),
+    st.sampled_from("&;"),
+)
+def test_a_field_that_a_reader_of_pairs_finds_is_seen(pairs: list[tuple[str, str]], between: str) -> None:
+    body = between.join(f"{name}={value}" for name, value in pairs)
+    for separator in "&;":
+        for name, _ in parse_qsl(body, keep_blank_values=True, separator=separator):
+            if name.strip().lower() in ("model", "model[]"):
+                assert may_be_pairs_of(body.encode(), ("model",))
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b'{"model": "a"}', b'{"p": "a & models=b; x model=c"}', b"\xff&=", b"modelled=1"]
+)
+def test_no_field_is_seen_where_there_is_none(body: bytes) -> None:
+    assert not may_be_pairs_of(body, ("model",))

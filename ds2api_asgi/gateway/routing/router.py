@@ -22,7 +22,7 @@ from ...asgi.lifespan import lifespan_of
 from ...asgi.respond import respond
 from ...asgi.types import ASGIApp, Receive, Scope, Send
 from ...errors import BodyTooLarge, ClientGone, ConfigurationError, FramingError, InvalidDocument
-from ...framing.form import read_fields
+from ...framing.form import may_be_pairs_of, read_fields
 from ...pool.conversation import conversation_of
 from ...protocols import registry
 from ...protocols.base import Claim, Operation, Protocol
@@ -164,8 +164,8 @@ class Router:
             except BodyTooLarge as error:
                 await fail(protocol, scope, send, FailureKind.TOO_LARGE, str(error))
                 return
-            if claim.operation is Operation.INFER and is_urlencoded(scope["headers"]):  # its app may read another model
-                words = "forms of the type application/x-www-form-urlencoded are not supported"
+            if claim.operation is Operation.INFER and _may_name_another(receive.body, scope):
+                words = "the body may be read as a form of pairs: say content-type: application/json"
                 await fail(protocol, scope, send, FailureKind.INVALID, words, status=415)
                 return
             body, model = receive.body, receive.peek(scope["headers"])[0]
@@ -331,6 +331,11 @@ def _failover(apps: Sequence[ASGIApp]) -> ASGIApp:
 
 def _unheaded(scope: Scope) -> str:
     return "GET" if scope["method"] == "HEAD" else str(scope["method"])
+
+
+def _may_name_another(body: bytes, scope: Scope) -> bool:
+    """Whether an app that reads forms may find a model in a body which its JSON does not name."""
+    return is_urlencoded(scope["headers"]) and may_be_pairs_of(body, ("model",))
 
 
 def _unnamed(body: bytes, form: bytes | None) -> str:
