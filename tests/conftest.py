@@ -12,16 +12,10 @@ from redis_server import RedisServer, shared_redis
 
 # CI draws the same examples every time; "thorough" looks for new ones.
 settings.register_profile(
-    "ci", max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "ci", max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("thorough", max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
-
-
-@pytest.hookimpl(optionalhook=True)  # of pytest-xdist, for -n auto
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: for a third of their time tests wait for sockets, processes and browsers."""
-    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(params=["asyncio", "trio"])

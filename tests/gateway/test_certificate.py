@@ -7,6 +7,7 @@ import errno
 import gc
 import os
 import ssl
+import weakref
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
@@ -237,14 +238,11 @@ def test_the_list_of_ciphers_stays(tmp_path: Path) -> None:
 
 def test_what_was_shown_before_is_forgotten(tmp_path: Path) -> None:
     site = Site(tmp_path)
-
-    def contexts() -> int:
-        return sum(isinstance(one, ssl.SSLContext) for one in gc.get_objects())
-
-    gc.collect()
-    before = contexts()
+    renewed = []
     for _ in range(5):
         site.renew()
         site.look()
+        renewed.append(weakref.ref(site._certificate._renewed))
         site.shown()
-    assert contexts() == before + 1
+    gc.collect()
+    assert [context() is None for context in renewed] == [True, True, True, True, False]
